@@ -1,0 +1,66 @@
+"""Errors, grouped by who acts on them.
+
+QosAgentError
+├── OperatorError      a person must change something: key, found, allowed, mend
+│   └── ConfigError    ... in the configuration
+├── ProbeError         nobody: the world is what it is; becomes a failed reading
+├── DeliveryError      a retry: the uplink keeps the points and tries again
+└── StorageError       a person, after a retry: the journal cannot be written
+
+Anything else that escapes is a bug and ends in exit status 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class QosAgentError(Exception):
+    """The root of what this package raises on purpose."""
+
+
+class OperatorError(QosAgentError):
+    """Something a person must mend; the message says what and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigError(OperatorError):
+    """One wrong setting: `key` (dotted), what was found, what is allowed, the mend."""
+
+    key: str
+    found: str
+    allowed: str
+    mend: str
+
+    def __str__(self) -> str:
+        """One line a technician can act on."""
+        return f"{self.key}: found {self.found}; allowed: {self.allowed}; {self.mend}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeError(QosAgentError):
+    """A measurement that failed: a `cause` from the schema's closed list."""
+
+    cause: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """The cause, and the words of whoever refused."""
+        return f"{self.cause}: {self.detail}" if self.detail else self.cause
+
+
+class DeliveryError(QosAgentError):
+    """The collector did not take the points; they stay in the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageError(QosAgentError):
+    """A write to disk failed: which operation, where, and what mends it."""
+
+    operation: str
+    path: str
+    hint: str
+
+    def __str__(self) -> str:
+        """One line: operation, place, mend."""
+        return f"{self.operation} {self.path}: {self.hint}"

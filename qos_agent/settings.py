@@ -1,0 +1,253 @@
+"""The only reader of configuration: a TOML file, the environment, credentials.
+
+Later sources win: built-in defaults, the file, `QOS_AGENT_SECTION__KEY` in the
+environment, files in systemd's credentials directory (`collector.token`). The
+result is frozen and passed down; nothing else reads any of them. What is wrong is
+said as ConfigError, one line a key.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import socket
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from qos_agent.model import Identity, Layer, Link, Phase, Target
+from qos_agent.network import GATEWAY, RESOLVER
+from qos_agent.units import seconds, size_bytes
+
+ZONES = ("Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura")
+
+
+def _allowed(form: str, pattern: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(form)
+        return value
+
+    return AfterValidator(check)
+
+
+def _interval(value: object) -> float:
+    return 0.0 if value in ("off", 0) else seconds(value)
+
+
+Name = Annotated[str, _allowed("letters, digits, - and _", r"[A-Za-z0-9_-]{1,64}")]
+Duration = Annotated[float, BeforeValidator(seconds)]
+Interval = Annotated[float, BeforeValidator(_interval)]
+Size = Annotated[int, BeforeValidator(size_bytes)]
+Url = Annotated[
+    str, _allowed("http:// or https:// and a host", r"https?://[^/\s:]+(:\d+)?(/\S*)?")
+]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StationSection(Section):
+    """The polling station that this device watches."""
+
+    id: Name = Field("unassigned", description="the 13-digit station code")
+    province: Annotated[str, _allowed("2 digits", r"\d{2}")] = Field(
+        "00", description="Kemendagri code of the province"
+    )
+    regency: Annotated[str, _allowed("4 digits", r"\d{4}")] = Field(
+        "0000", description="Kemendagri code of the regency or city"
+    )
+    time_zone: Literal["Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"] = Field(
+        description="WIB, WITA or WIT; known from the province where that is given"
+    )
+    device: Name = Field(
+        default_factory=lambda: (
+            re.sub(r"\W+", "-", socket.gethostname())[:64] or "device"
+        ),
+        description="name of this device; the host name by default",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zone_of_province(cls, values: object) -> object:
+        """Fill in the time zone where the province, or no station at all, is given."""
+        if not isinstance(values, dict) or "time_zone" in values:
+            return values
+        known = province_zones().get(str(values.get("province")))
+        if known is None and "id" not in values:
+            known = ZONES[0]
+        return values if known is None else {**values, "time_zone": known}
+
+
+class LinkSection(Section):
+    """One way out of the device. None configured: the default route's interface."""
+
+    name: Name
+    operator: Name = "unknown"
+    interface: Annotated[str, _allowed("an interface name", r"[^/\s]{1,15}")] | None = (
+        None
+    )
+    source_address: str | None = None
+
+
+class TargetSection(Section):
+    """What latency is measured against."""
+
+    name: Name
+    host: str
+    layer: Layer
+    method: Literal["icmp", "stamp"] = "icmp"
+    port: int | None = Field(None, ge=1, le=65535)
+
+
+class ProfileSection(Section):
+    """How often each probe runs on each link in one phase; "off" for never."""
+
+    latency: Interval = 300.0
+    throughput: Interval = 21600.0
+    web: Interval = 0.0
+    form: Interval = 0.0
+    signal: Interval = 0.0
+    host: Interval = 300.0
+
+
+class ScheduleSection(Section):
+    """A profile for each phase of the election."""
+
+    idle: ProfileSection = ProfileSection()
+    pre: ProfileSection = ProfileSection()
+    voting: ProfileSection = ProfileSection(latency=60.0, throughput=3600.0, host=60.0)
+    counting: ProfileSection = ProfileSection(latency=60.0, throughput=3600.0)
+    post: ProfileSection = ProfileSection()
+
+    def profile(self, phase: Phase) -> ProfileSection:
+        """The profile in force in a phase."""
+        profile: ProfileSection = getattr(self, phase.value)
+        return profile
+
+
+class LatencySection(Section):
+    """One train of probes."""
+
+    count: int = Field(20, ge=1, le=1000, description="probes in a train")
+    spacing: Duration = Field(0.2, description="between two probes")
+
+
+class ThroughputSection(Section):
+    """The throughput test, bounded in bytes before it is bounded in time."""
+
+    backends: tuple[Literal["speedtest"], ...] = ("speedtest",)
+    server: Url | None = Field(None, description="measurement server")
+    download_limit: Size = Field(8_000_000, description="most bytes a download moves")
+    upload_limit: Size = Field(3_000_000, description="most bytes an upload moves")
+    time_limit: Duration = Field(30.0, description="most time a test takes")
+
+
+class CollectorSection(Section):
+    """The InfluxDB that receives the points; no url, no delivery."""
+
+    url: Url | None = None
+    org: str = "qos"
+    bucket: str = "qos"
+    token: SecretStr | None = Field(None, description="better in token_file")
+    token_file: Path | None = Field(None, description="a file that holds the token")
+    timeout: Duration = 10.0
+
+    @model_validator(mode="after")
+    def _readable_token(self) -> Self:
+        if self.token_file is not None:
+            try:
+                self.token_file.read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                said = getattr(error, "strerror", None) or "not text"
+                raise ValueError(f"token_file|{self.token_file} ({said})") from error
+        return self
+
+    def current_token(self) -> str | None:
+        """The token now; the file is read again, so that a new one takes effect."""
+        if self.token_file is not None:
+            return self.token_file.read_text().strip()
+        return self.token.get_secret_value() if self.token else None
+
+
+class JournalSection(Section):
+    """The durable local store."""
+
+    folder: Path = Field(Path("qos-agent-data"), description="where the journal lives")
+    commit_every: Duration = Field(5.0, description="readings are committed together")
+
+
+class RuntimeSection(Section):
+    """Where a running agent and the commands meet."""
+
+    folder: Path | None = Field(None, description="status.json; the journal's folder")
+
+
+DEFAULT_TARGETS = (
+    TargetSection(name="gateway", host=GATEWAY, layer=Layer.GATEWAY),
+    TargetSection(name="resolver", host=RESOLVER, layer=Layer.RESOLVER),
+    TargetSection(name="cloudflare", host="1.1.1.1", layer=Layer.ANCHOR),
+    TargetSection(name="google", host="8.8.8.8", layer=Layer.ANCHOR),
+    TargetSection(name="quad9", host="9.9.9.9", layer=Layer.ANCHOR),
+)
+
+
+class Settings(BaseSettings):
+    """All there is to configure. Built by `qos_agent.configuration.load`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="QOS_AGENT_", env_nested_delimiter="__"
+    )
+
+    station: StationSection = Field(
+        default_factory=lambda: StationSection.model_validate({})
+    )
+    links: tuple[LinkSection, ...] = (LinkSection(name="default"),)
+    targets: tuple[TargetSection, ...] = DEFAULT_TARGETS
+    schedule: ScheduleSection = ScheduleSection()
+    latency: LatencySection = LatencySection()
+    throughput: ThroughputSection = ThroughputSection()
+    collector: CollectorSection = CollectorSection()
+    journal: JournalSection = JournalSection()
+    runtime: RuntimeSection = RuntimeSection()
+
+    def identity(self) -> Identity:
+        """Station and device, as every point names them."""
+        s = self.station
+        return Identity(s.id, s.province, s.regency, s.time_zone, s.device)
+
+    def link_list(self) -> tuple[Link, ...]:
+        """The links to measure."""
+        return tuple(Link(**link.model_dump()) for link in self.links)
+
+    def target_list(self) -> tuple[Target, ...]:
+        """The targets of latency."""
+        return tuple(Target(**target.model_dump()) for target in self.targets)
+
+    def runtime_folder(self) -> Path:
+        """Where status and control files are."""
+        return self.runtime.folder or self.journal.folder
+
+
+@cache
+def province_zones() -> dict[str, str]:
+    """Province code to time zone, from the shipped reference data."""
+    text = (files("qos_agent") / "data" / "provinces.csv").read_text()
+    return {
+        row["province"]: row["time_zone"] for row in csv.DictReader(text.splitlines())
+    }

@@ -1,0 +1,46 @@
+"""Durations and sizes as people write them: "90s", "5m", "6h"; "8MB", "1GB"."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def seconds(text: object) -> float:
+    """ "90s" as 90.0. Raises ValueError on anything but a number and a unit."""
+    return _parse(text, _SECONDS, "a duration such as 500ms, 90s, 5m, 6h, 2d")
+
+
+def size_bytes(text: object) -> int:
+    """ "8MB" as 8000000. Raises ValueError on anything but a number and a unit."""
+    return int(_parse(text, _BYTES, "a size such as 500kB, 8MB, 1GB"))
+
+
+def _parse(text: object, units: dict[str, float] | dict[str, int], form: str) -> float:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", str(text))
+    if isinstance(text, bool) or match is None or match[2] not in units:
+        raise ValueError(form)
+    return float(match[1]) * units[match[2]]
+
+
+def duration_text(value_s: float) -> str:
+    """Seconds as a person would say them: 5400 as "1h30m"."""
+    whole = round(value_s)
+    if whole < 1:
+        return f"{value_s * 1000:.0f}ms"
+    parts = []
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, whole = divmod(whole, length)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts[:2])
+
+
+def size_text(value_bytes: float) -> str:
+    """Bytes as a person would say them: 8000000 as "8.0 MB"."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if abs(value_bytes) >= size:
+            return f"{value_bytes / size:.1f} {unit}"
+    return f"{value_bytes:.0f} B"
