@@ -2,7 +2,8 @@
 
 QosAgentError
 ├── OperatorError      a person must change something: key, found, allowed, mend
-│   └── ConfigError    ... in the configuration
+│   ├── ConfigError    ... one setting
+│   └── InvalidConfigError  ... all that is wrong with a configuration
 ├── ProbeError         nobody: the world is what it is; becomes a failed reading
 ├── DeliveryError      a retry: the uplink keeps the points and tries again
 └── StorageError       a person, after a retry: the journal cannot be written
@@ -35,6 +36,17 @@ class ConfigError(OperatorError):
     def __str__(self) -> str:
         """One line a technician can act on."""
         return f"{self.key}: found {self.found}; allowed: {self.allowed}; {self.mend}"
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidConfigError(OperatorError):
+    """All that is wrong with a configuration, a ConfigError for each fault."""
+
+    faults: tuple[ConfigError, ...]
+
+    def __str__(self) -> str:
+        """One line for each fault."""
+        return "\n".join(str(fault) for fault in self.faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,8 @@ class ScheduleSection(Section):
 
     idle: ProfileSection = ProfileSection()
     pre: ProfileSection = ProfileSection()
-    voting: ProfileSection = ProfileSection(latency=60.0, throughput=3600.0, host=60.0)
-    counting: ProfileSection = ProfileSection(latency=60.0, throughput=3600.0)
+    voting: ProfileSection = ProfileSection(latency="1m", throughput="1h", host="1m")
+    counting: ProfileSection = ProfileSection(latency="1m", throughput="1h")
     post: ProfileSection = ProfileSection()
 
     def profile(self, phase: Phase) -> ProfileSection:
