@@ -1,0 +1,230 @@
+"""A real InfluxDB process with a data folder of its own, to be started and killed.
+
+It speaks to nobody: usage reports, subscriptions, monitoring and the other listeners
+are off. Its port is chosen once, so that after `kill` and `start` the same address
+answers with the same data.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tests.servers.database import Database, HttpAnswer, QueryError, Row
+from tests.servers.front import Front
+from tests.servers.influxd import Influxd
+from tests.servers.mapping import mapping_front
+from tests.servers.namespace import free_port, inside
+
+USER = "qos"
+PASSWORD = "qos-test"
+START_LIMIT_S = 30.0
+STOP_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What tests vary in the server; the rest is InfluxDB's default."""
+
+    auth: bool = False
+    index: Literal["inmem", "tsi1"] = "tsi1"
+    # Both limits hold for the inmem index only; 0 is none.
+    max_values_per_tag: int = 100_000
+    max_series_per_database: int = 1_000_000
+    max_body_bytes: int = 25_000_000
+
+
+class InfluxDB:
+    """One server process; `database` is the name its own queries use."""
+
+    org = "qos"
+
+    def __init__(
+        self,
+        program: Influxd,
+        folder: Path,
+        settings: Settings = Settings(),
+        *,
+        namespace: str | None = None,
+        address: str = "127.0.0.1",
+    ) -> None:
+        self.program = program
+        self.folder = folder
+        self.settings = settings
+        self.namespace = namespace
+        self.address = address
+        self.port = free_port(address, namespace)
+        self.database = "qos"
+        self._inner_port = self._choose_inner_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._front: Front | None = None
+        self._prepared = False
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{self.port}"
+
+    @property
+    def token(self) -> str:
+        return f"{USER}:{PASSWORD}" if self.settings.auth else ""
+
+    @property
+    def bucket(self) -> str:
+        return self.database
+
+    @property
+    def view(self) -> Database:
+        """Its database as a thing to write to and query."""
+        return Database(self.url, self.token, self.org, self.database, self.namespace)
+
+    def query(self, influxql: str) -> list[Row]:
+        """Run InfluxQL; see Database.query."""
+        return self.view.query(influxql)
+
+    def rows(self, measurement: str) -> list[Row]:
+        """Return all points of a measurement."""
+        return self.view.rows(measurement)
+
+    def count(self, measurement: str, field: str) -> int:
+        """Count the points of a measurement that have the field."""
+        return self.view.count(measurement, field)
+
+    def write(self, lines: bytes) -> HttpAnswer:
+        """Write line protocol through the v2 path."""
+        return self.view.write(lines)
+
+    def create_database(self, name: str, duration: str | None = None) -> Database:
+        """Make a database that keeps its points for a duration such as 30d."""
+        return self.view.create_database(name, duration)
+
+    def start(self) -> InfluxDB:
+        """Start and wait for an answer; the first time make the user and database."""
+        self._launch()
+        if not self.program.has_v2_write:
+            self._front = mapping_front(
+                self._inner_url, self.address, self.port, self.namespace
+            ).start()
+        if not self._prepared:
+            self._prepare()
+        return self
+
+    def stop(self) -> None:
+        """End it in good order; nothing when it does not run."""
+        if self._process is not None:
+            self._process.terminate()
+            self._reap()
+
+    def kill(self) -> None:
+        """End it by SIGKILL, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._reap()
+
+    def restart(self) -> None:
+        """Stop and start on the same port and data."""
+        self.stop()
+        self.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """What the server wrote about itself."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    @property
+    def _inner_url(self) -> str:
+        return f"http://{self.address}:{self._inner_port}"
+
+    def _choose_inner_port(self) -> int:
+        if self.program.has_v2_write:
+            return self.port
+        return free_port(self.address, self.namespace)
+
+    def _launch(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        configuration = self.folder / "influxdb.conf"
+        configuration.write_text(self._configuration())
+        command = [str(self.program.path), "run", "-config", str(configuration)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = inside(
+                self.namespace,
+                lambda: subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                ),
+            )
+        self._await_answer()
+
+    def _await_answer(self) -> None:
+        give_up_mono = time.monotonic() + START_LIMIT_S
+        inner = replace(self.view, url=self._inner_url)
+        while time.monotonic() < give_up_mono and self.is_running:
+            try:
+                inner.version()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        self.kill()
+        raise RuntimeError(f"influxd did not start:\n{self.log[-2000:]}")
+
+    def _prepare(self) -> None:
+        if self.settings.auth:
+            # The one statement that is open to all, while there is no user.
+            create = (
+                f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES"
+            )
+            replace(self.view, token="").query(create)
+        self.create_database(self.database)
+        self._prepared = True
+
+    def _reap(self) -> None:
+        assert self._process is not None
+        try:
+            self._process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        if self._front is not None:
+            self._front.stop()
+            self._front = None
+
+    def _configuration(self) -> str:
+        settings = self.settings
+        return f"""\
+reporting-disabled = true
+# The backup listener cannot be turned off; port 0 keeps it out of everyone's way.
+bind-address = "127.0.0.1:0"
+[meta]
+dir = "{self.folder}/meta"
+[data]
+dir = "{self.folder}/data"
+wal-dir = "{self.folder}/wal"
+index-version = "{settings.index}"
+query-log-enabled = false
+max-values-per-tag = {settings.max_values_per_tag}
+max-series-per-database = {settings.max_series_per_database}
+[http]
+bind-address = "{self.address}:{self._inner_port}"
+auth-enabled = {str(settings.auth).lower()}
+log-enabled = false
+max-body-size = {settings.max_body_bytes}
+[monitor]
+store-enabled = false
+[subscriber]
+enabled = false
+[continuous_queries]
+log-enabled = false
+[logging]
+level = "warn"
+suppress-logo = true
+"""
+
+
+__all__ = ["Database", "InfluxDB", "QueryError", "Settings"]

@@ -1,0 +1,62 @@
+"""The v2 write path for an InfluxDB older than 1.8, as a front before it.
+
+1.8 did the same inside the server: the body, gzip or not, is unchanged; only the path,
+the names of the parameters and the form of the credentials differ.
+"""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from tests.servers.answers import Answer, Pass, Request, Status, refused
+from tests.servers.front import Front
+
+HEALTHY = b'{"name":"influxdb","status":"pass","checks":[]}'
+PRECISIONS = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
+
+
+def mapping_front(
+    target: str, address: str, port: int, namespace: str | None = None
+) -> Front:
+    """Return a front that speaks as InfluxDB 1.8 does."""
+    front = Front(
+        target,
+        address=address,
+        port=port,
+        namespace=namespace,
+        target_namespace=namespace,
+    )
+    front.always(map_request)
+    return front
+
+
+def map_request(request: Request) -> Answer:
+    """Choose the old server's path for a request of the new one."""
+    path = urlsplit(request.path).path
+    if path == "/health":
+        return Status(200, HEALTHY, {"Content-Type": "application/json"})
+    if path == "/api/v2/write":
+        try:
+            mapped = map_write(request.path)
+        except KeyError:
+            return refused(400, "invalid precision (use ns, us, ms or s)")
+        return Pass(mapped, _old_credentials(request))
+    return Pass(headers=_old_credentials(request))
+
+
+def map_write(path: str) -> str:
+    """Turn /api/v2/write?org&bucket&precision into /write?db&rp&precision."""
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+    database, _, policy = asked.get("bucket", "").partition("/")
+    wanted = {"db": database, "precision": PRECISIONS[asked.get("precision", "ns")]}
+    if policy:
+        wanted["rp"] = policy
+    return f"/write?{urlencode(wanted)}"
+
+
+def _old_credentials(request: Request) -> dict[str, str]:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme != "Token":
+        return {}
+    return {"authorization": f"Basic {base64.b64encode(token.encode()).decode()}"}
