@@ -65,7 +65,7 @@ class Loaded:
 
 
 def load(sources: Sources) -> Loaded:
-    """The settings of `sources`. Raises InvalidConfigError with a line for each fault."""
+    """The settings of `sources`. Raises InvalidConfigError, a line for each fault."""
     layers = [
         (str(sources.file or "built-in"), _from_file(sources.file)),
         ("environment", _from_environment(sources.environment)),
@@ -198,7 +198,8 @@ def _allowed(location: tuple[int | str, ...], fault: dict[str, Any]) -> str:
         choices = get_args(field.annotation) if field else ()
         if choices and all(isinstance(choice, str) for choice in choices):
             return ", ".join(choices)
-    return str(fault["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
+    said = str(fault["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
+    return said.partition(",")[0] if "unable to parse" in said else said
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:

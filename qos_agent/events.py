@@ -1,0 +1,54 @@
+"""Readings about the agent itself: things that happened, and the heartbeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qos_agent.ledger import Tally
+from qos_agent.model import Outcome, Reading, Sample, Value
+from qos_agent.vocabulary import EVENT_KINDS
+
+
+def event(kind: str, boot_ns: int, detail: str = "", **fields: Value) -> Reading:
+    """Something that happened. `kind` is of the closed list; KeyError otherwise."""
+    EVENT_KINDS[kind]
+    sample = Sample({"kind": kind}, {"count": 1, "detail": detail, **fields})
+    return Reading("event", Outcome.OK, boot_ns, (sample,))
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a heartbeat says beside the ledger; None is left out."""
+
+    version: str
+    config_hash: str
+    calendar_hash: str | None
+    uptime_s: float
+    boot_s: float
+    backlog_points: int
+    oldest_unsent_s: float | None
+    pending_points: int
+    quarantined_points: int
+    journal_bytes: int
+    in_memory: int
+    disk_free_bytes: float | None
+    allowance_left_bytes: int | None
+    allowance_left_share: float | None
+    allowance_day_left_bytes: int | None
+    clock_offset_ms: float | None
+    acked_le_2m: int
+    acked_le_1h: int
+    acked_le_1d: int
+    acked_older: int
+    evicted: int
+    uplink_bytes: int
+    uplink_failures: int
+
+
+def heartbeat(boot_ns: int, pulse: Pulse, tally: Tally) -> Reading:
+    """The heartbeat: the pulse, and the ledger since the one before."""
+    given = {name: getattr(pulse, name) for name in pulse.__slots__}
+    fields: dict[str, Value] = {k: v for k, v in given.items() if v is not None}
+    fields |= {outcome.value: tally.count(outcome) for outcome in Outcome}
+    fields |= {"beats": 1, "due": tally.due, "stored": tally.stored}
+    return Reading("agent", Outcome.OK, boot_ns, (Sample({}, fields),))
