@@ -75,7 +75,7 @@ def load(sources: Sources) -> Loaded:
     origins: dict[str, str] = {}
     for origin, layer in layers:
         merged = _merge(merged, layer)
-        origins |= {key: origin for key, _ in _leaves(layer)}
+        origins |= {key: origin for key, _ in leaves(layer)}
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
@@ -143,10 +143,11 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _leaves(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested tables; a list is one value."""
     for key, value in layer.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

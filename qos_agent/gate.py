@@ -54,6 +54,11 @@ class LinkGate:
                     self._loading.discard(link)
                     self._changed.notify_all()
 
+    def waiting(self, link: str) -> bool:
+        """True while somebody waits to load `link`."""
+        with self._changed:
+            return self._waiting[link] > 0
+
     def _quiet(self, link: str) -> bool:
         return link not in self._loading and not self._waiting[link]
 

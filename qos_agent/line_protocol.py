@@ -130,7 +130,7 @@ def _encode_typed(field: Field, value: Value) -> str | None:
         case "int", int() if -_INT64 <= value < _INT64:
             return f"{int(value)}i"
         case "float", int() | float() if math.isfinite(value):
-            return repr(float(value))
+            return repr(float(value) + 0.0)  # InfluxDB's JSON loses the sign of -0.0
         case "str", str() if not _CONTROL.search(value):
             escaped = value.replace("\\", "\\\\").replace('"', '\\"')
             return f'"{escaped}"'

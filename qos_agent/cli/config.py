@@ -1,0 +1,59 @@
+"""`qos-agent config`: write a commented file, check one, show what is in force."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
+from qos_agent.errors import ConfigError
+
+app = typer.Typer(
+    help="Write, check and show the configuration.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("init")
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write.")] = Path("agent.toml"),
+    force: Annotated[bool, typer.Option(help="Write over an existing file.")] = False,
+) -> None:
+    """Write a commented configuration with every key and its default."""
+    from qos_agent.sample import commented
+
+    if path.exists() and not force:
+        raise ConfigError(
+            str(path), "a file", "a new file", f"qos-agent config init {path} --force"
+        )
+    path.write_text(commented(), encoding="utf-8")
+    print(f"{path}: written; edit it, then: qos-agent config check -c {path}")
+
+
+@app.command("check")
+def check(config: ConfigOption = None) -> None:
+    """Check the configuration; one line for each fault, exit status 2."""
+    loaded = load_configuration(config)
+    settings = loaded.settings
+    print(
+        f"well: station {settings.station.id}, {len(settings.links)} link(s), "
+        f"{len(settings.targets)} target(s), configuration {loaded.hash}"
+    )
+
+
+@app.command("show")
+def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show what is in force and where each value comes from; secrets as stars."""
+    from qos_agent.configuration import leaves, shown
+
+    loaded = load_configuration(config)
+    in_force = shown(loaded.settings)
+    if as_json:
+        print(json.dumps({"settings": in_force, "origins": dict(loaded.origins)}))
+        return
+    for key, value in leaves(in_force):
+        print(f"{key} = {json.dumps(value)}  # {loaded.origins.get(key, 'default')}")

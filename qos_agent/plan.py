@@ -1,0 +1,42 @@
+"""Which tasks there are: each probe of the profile, on each link, at each target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qos_agent.model import Layer, Link, Phase, Target
+from qos_agent.schedule import Job
+from qos_agent.settings import Settings
+
+
+def jobs(settings: Settings, phase: Phase) -> tuple[Job, ...]:
+    """The jobs of a phase: those whose interval is not off."""
+    profile = settings.schedule.profile(phase).model_dump()
+    return tuple(
+        Job(probe, link, target, interval_s)
+        for probe, interval_s in profile.items()
+        if interval_s
+        for link, target in _places(probe, settings)
+    )
+
+
+def _places(
+    probe: str, settings: Settings
+) -> Iterator[tuple[Link | None, Target | None]]:
+    """Where a probe measures: nowhere (host), a link, or a target over a link."""
+    if probe == "host":
+        yield None, None
+        return
+    for link in settings.link_list():
+        match probe:
+            case "latency":
+                yield from ((link, target) for target in settings.target_list())
+            case "web":
+                yield from ((link, page) for page in _pages(settings))
+            case _:
+                yield link, None
+
+
+def _pages(settings: Settings) -> Iterator[Target]:
+    for page in settings.web.pages:
+        yield Target(page.name, page.url, Layer.APPLICATION)

@@ -1,0 +1,137 @@
+"""The shape of the package, held by code and not by prose."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "qos_agent"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# A module may import what stands before it in this list, or in its own line.
+LAYERS = (
+    ("model", "errors", "units", "vocabulary", "language", "notify"),
+    ("schema", "stats", "rates", "slots", "tcp_info", "child", "evidence"),
+    ("line_protocol", "dictionary", "network", "clock", "gate", "stamp"),
+    ("events", "ledger", "export", "status", "election", "thresholds"),
+    ("settings",),
+    ("configuration", "sample", "probes", "journal", "schedule", "control"),
+    ("envelope", "recorder", "budget", "baseline", "verdict", "incident"),
+    ("runner", "plan", "diagnosis", "uplink", "reflector"),
+    ("agent", "noc", "report"),
+    ("cli",),
+    ("__main__",),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+# Imports that would make two kinds of work know each other.
+FORBIDDEN = (
+    ("probes", {"journal", "uplink", "agent", "schedule", "recorder"}),
+    ("journal", {"uplink", "probes", "agent"}),
+    ("uplink", {"probes", "agent", "schedule"}),
+)
+HEAVY = {"influxdb_client", "duckdb", "rich", "speedtest", "cryptography", "ibis"}
+
+
+def _module(path: Path) -> str:
+    """The top-level name a file belongs to: `probes` for probes/latency/x.py."""
+    part = path.relative_to(PACKAGE).parts[0]
+    return part.removesuffix(".py")
+
+
+def _imports(path: Path) -> Iterator[tuple[ast.AST, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            base = node.module
+            names = [f"{base}.{alias.name}" for alias in node.names]
+            yield from (
+                (node, name) for name in (names if base == "qos_agent" else [base])
+            )
+        elif isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+
+
+def _own(path: Path) -> set[str]:
+    return {
+        name.split(".")[1]
+        for _, name in _imports(path)
+        if name.startswith("qos_agent.") and name != "qos_agent.__version__"
+    } - {_module(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_downward(path: Path) -> None:
+    """No module imports one that stands above it, or beside it in another family."""
+    mine = _module(path)
+    if mine == "__init__":
+        return
+    assert mine in RANK, f"{mine}: give it a place in LAYERS"
+    above = {name for name in _own(path) if RANK.get(name, 99) > RANK[mine]}
+    assert above == set()
+
+
+@pytest.mark.parametrize(
+    ("family", "forbidden"), FORBIDDEN, ids=[f for f, _ in FORBIDDEN]
+)
+def test_families_do_not_know_each_other(family: str, forbidden: set[str]) -> None:
+    """A probe knows nothing of the journal, the journal nothing of the uplink."""
+    found = {name for path in FILES if _module(path) == family for name in _own(path)}
+    assert found & forbidden == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
+    """Nobody pays for InfluxDB's client or a renderer by importing a module."""
+    if path.name in {"screen.py", "speedtest_child.py"}:
+        return  # these are themselves imported inside the command that needs them
+    tree = ast.parse(path.read_text())
+    names = {
+        alias.name.split(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in (
+            node.names
+            if isinstance(node, ast.Import)
+            else [ast.alias(name=node.module or "")]
+        )
+    }
+    assert names & HEAVY == set()
+
+
+def _functions() -> Iterator[tuple[str, int]]:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                yield f"{path.relative_to(PACKAGE)}:{node.name}", length
+
+
+def test_files_fit_one_sitting() -> None:
+    """No file is longer than 400 lines."""
+    long = {str(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 400}
+    assert long == {}
+
+
+def test_functions_do_one_thing() -> None:
+    """Median under 10 lines, nine of ten under 30, none over 60."""
+    lengths = dict(_functions())
+    assert {name: n for name, n in lengths.items() if n > 60} == {}
+    assert quantiles(lengths.values(), n=10)[-1] <= 30
+    assert median(lengths.values()) < 10
+
+
+def test_there_are_two_broad_excepts() -> None:
+    """The envelope and the command boundary; elsewhere only to undo and raise on."""
+    found = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler):
+                caught = "" if node.type is None else ast.unparse(node.type)
+                passed_on = ast.unparse(node.body[-1]) == "raise"
+                if caught in {"", "Exception", "BaseException"} and not passed_on:
+                    found.append(str(path.relative_to(PACKAGE)))
+    assert sorted(found) == ["cli/main.py", "envelope.py"]

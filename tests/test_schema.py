@@ -1,0 +1,66 @@
+"""The schema table keeps its own rules, and the dictionary keeps to the table."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from qos_agent.dictionary import markdown
+from qos_agent.schema import MEASUREMENTS, Measurement
+from qos_agent.vocabulary import CAUSES, EVENT_KINDS, REASONS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("measurement", MEASUREMENTS.values(), ids=lambda m: m.name)
+def test_names_are_unique_and_plain(measurement: Measurement) -> None:
+    """No field twice, none named like a tag, and none that InfluxDB would lose."""
+    names = [field.name for field in measurement.fields]
+    assert len(names) == len(set(names))
+    assert not set(names) & set(measurement.tags)
+    assert "time" not in names  # InfluxDB drops a field named time, with status 204
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+
+
+@pytest.mark.parametrize("measurement", MEASUREMENTS.values(), ids=lambda m: m.name)
+def test_only_numbers_are_additive_and_all_have_a_unit(
+    measurement: Measurement,
+) -> None:
+    """What is summed is a number; what is a number has a unit."""
+    for field in measurement.fields:
+        assert not (field.additive and field.type == "str"), field.name
+        assert bool(field.unit) == (field.type != "str"), field.name
+        assert field.meaning
+
+
+@pytest.mark.parametrize("measurement", MEASUREMENTS.values(), ids=lambda m: m.name)
+def test_a_field_means_one_type_everywhere(measurement: Measurement) -> None:
+    """A name has the same type in every measurement: exports can be joined."""
+    for other in MEASUREMENTS.values():
+        shared = {f.name: f.type for f in other.fields}
+        for field in measurement.fields:
+            assert shared.get(field.name, field.type) == field.type, field.name
+
+
+def test_points_of_agents_name_their_place_and_carry_their_number() -> None:
+    """Every measurement of an agent has station, area, phase and the seals' fields."""
+    for measurement in MEASUREMENTS.values():
+        if measurement.source == "agent":
+            assert {"station", "province", "regency", "phase"} <= set(measurement.tags)
+            assert {"seq", "device", "journal", "schema"} <= {
+                f.name for f in measurement.fields
+            }
+
+
+def test_closed_lists_hold_tag_values() -> None:
+    """Causes, reasons and kinds of event can be grouped by: plain words."""
+    for word in (*CAUSES, *REASONS, *EVENT_KINDS):
+        assert re.fullmatch(r"[a-z_]+", word)
+
+
+def test_the_committed_dictionary_is_the_generated_one() -> None:
+    """docs/data-dictionary.md says what the table says; mend: see its first line."""
+    committed = (ROOT / "docs" / "data-dictionary.md").read_text()
+    assert committed == markdown()
