@@ -11,10 +11,12 @@ from __future__ import annotations
 import csv
 import re
 import socket
+import unicodedata
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +33,8 @@ from qos_agent.model import Identity, Layer, Link, Phase, Target
 from qos_agent.network import GATEWAY, RESOLVER
 from qos_agent.units import seconds, size_bytes
 
+# DESIGN: no test is ever aimed at the servers of the election commission.
+ELECTION_COMMISSION = ("kpu.go.id",)
 ZONES = ("Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura")
 
 
@@ -43,16 +47,39 @@ def _allowed(form: str, pattern: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _interval(value: object) -> float:
+def _not_the_commission(value: str) -> str:
+    """Refuse the election commission's servers: nothing of ours may load them."""
+    if is_election_commission(value):
+        raise ValueError("a server of one's own, never the election commission's")
+    return value
+
+
+def is_election_commission(value: str) -> bool:
+    """Whether a URL or host name is the commission's, however it is written."""
+    # Resolvers fold width, case and the ideographic full stop (RFC 3490, 3.1).
+    plain = unicodedata.normalize("NFKC", value).replace("\u3002", ".").casefold()
+    url = plain if "://" in plain else f"//{plain}"
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:  # no URL; other checks say so, and nothing can slip through
+        return any(own in plain for own in ELECTION_COMMISSION)
+    return any(host == own or host.endswith(f".{own}") for own in ELECTION_COMMISSION)
+
+
+def interval(value: object) -> float:
+    """A duration, or "off" as 0.0."""
     return 0.0 if value in ("off", 0) else seconds(value)
 
 
 Name = Annotated[str, _allowed("letters, digits, - and _", r"[A-Za-z0-9_-]{1,64}")]
 Duration = Annotated[float, BeforeValidator(seconds)]
-Interval = Annotated[float, BeforeValidator(_interval)]
+Interval = Annotated[float, BeforeValidator(interval)]
 Size = Annotated[int, BeforeValidator(size_bytes)]
+Host = Annotated[str, AfterValidator(_not_the_commission)]
 Url = Annotated[
-    str, _allowed("http:// or https:// and a host", r"https?://[^/\s:]+(:\d+)?(/\S*)?")
+    str,
+    _allowed("http:// or https:// and a host", r"https?://[^/\s:]+(:\d+)?(/\S*)?"),
+    AfterValidator(_not_the_commission),
 ]
 
 
@@ -109,7 +136,7 @@ class TargetSection(Section):
     """What latency is measured against."""
 
     name: Name
-    host: str
+    host: Host
     layer: Layer
     method: Literal["icmp", "stamp"] = "icmp"
     port: int | None = Field(None, ge=1, le=65535)
@@ -156,6 +183,63 @@ class ThroughputSection(Section):
     download_limit: Size = Field(8_000_000, description="most bytes a download moves")
     upload_limit: Size = Field(3_000_000, description="most bytes an upload moves")
     time_limit: Duration = Field(30.0, description="most time a test takes")
+
+
+class PageSection(Section):
+    """A page whose loading is timed. What is expected tells it from a portal's."""
+
+    name: Name
+    url: Url
+    status: int | None = Field(
+        None, ge=200, le=599, description="its answer; any 2xx by default"
+    )
+    text: str | None = Field(None, description="what its body holds, always")
+
+
+class WebSection(Section):
+    """Pages to load, each timed in its parts; redirections are not followed."""
+
+    pages: tuple[PageSection, ...] = ()
+    body_limit: Size = Field(2_000_000, description="most bytes read of a page")
+    time_limit: Duration = Field(30.0, description="most time a page takes")
+    ca_file: Path | None = Field(None, description="who signs; the system's by default")
+
+    def targets(self) -> tuple[Target, ...]:
+        """The pages as targets: the host is the whole URL."""
+        return tuple(Target(p.name, p.url, Layer.APPLICATION) for p in self.pages)
+
+
+class FormSection(Section):
+    """The upload of a bundle the size of the result forms, to one's own server."""
+
+    name: Name = "forms"
+    url: Url | None = Field(None, description="takes PUT or POST, and discards")
+    method: Literal["PUT", "POST"] = "PUT"
+    size: Size = Field(3_000_000, description="of the bundle")
+    time_limit: Duration = Field(150.0, description="most time an upload takes")
+    ca_file: Path | None = Field(None, description="who signs; the system's by default")
+
+    def targets(self) -> tuple[Target, ...]:
+        """The server as a target; none where no url is configured."""
+        given = self.url is not None
+        return (Target(self.name, str(self.url), Layer.APPLICATION),) if given else ()
+
+
+class ModemSection(Section):
+    """Which modem is behind a link, where the link's interface does not tell."""
+
+    link: Name
+    device: str | None = Field(None, description="`device` or `primary-port` in mmcli")
+    serial_port: Path | None = Field(
+        None, description="answers AT commands, where mmcli knows no modem"
+    )
+
+
+class SignalSection(Section):
+    """The radio behind the links that have a modem."""
+
+    modems: tuple[ModemSection, ...] = ()
+    time_limit: Duration = Field(20.0, description="most time a reading takes")
 
 
 class CollectorSection(Section):
@@ -222,6 +306,9 @@ class Settings(BaseSettings):
     schedule: ScheduleSection = ScheduleSection()
     latency: LatencySection = LatencySection()
     throughput: ThroughputSection = ThroughputSection()
+    web: WebSection = WebSection()
+    form: FormSection = FormSection()
+    signal: SignalSection = SignalSection()
     collector: CollectorSection = CollectorSection()
     journal: JournalSection = JournalSection()
     runtime: RuntimeSection = RuntimeSection()
