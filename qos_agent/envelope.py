@@ -65,9 +65,12 @@ class _Run:
 class Envelope:
     """Runs probes, one thread a task, and turns whatever happens into a reading."""
 
-    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+    def __init__(
+        self, clock: Clock, stop: threading.Event, grace_s: float = _GRACE_S
+    ) -> None:
         self._clock = clock
         self._stop = stop
+        self._grace_s = grace_s
         self._abandoned: dict[tuple[object, ...], threading.Thread] = {}
 
     def run(self, probe: Probe, task: Task) -> Reading:
@@ -79,12 +82,17 @@ class Envelope:
         end_ns = started_ns + int(probe.deadline_s * 1e9)
         deadline = TaskDeadline(self._clock, end_ns, self._stop)
         run = _start(probe, task, deadline)
-        run.thread.join(probe.deadline_s + _GRACE_S)
+        run.thread.join(probe.deadline_s + self._grace_s)
         if run.finding is None:
             self._abandoned[key] = run.thread
             _log.error("%s: abandoned %.0f s after its start", key, probe.deadline_s)
         finding = run.finding or Finding((), "hung")
         return self._reading(probe, task, finding, started_ns)
+
+    def wait_for_abandoned(self, wait_s: float) -> None:
+        """Give abandoned tasks a last chance to end; for tests and for the stop."""
+        for thread in self._abandoned.values():
+            thread.join(wait_s)
 
     def _reading(
         self, probe: Probe, task: Task, finding: Finding, started_ns: int

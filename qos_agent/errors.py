@@ -8,7 +8,8 @@ QosAgentError
 ├── DeliveryError      a retry: the uplink keeps the points and tries again
 └── StorageError       a person, after a retry: the journal cannot be written
 
-Anything else that escapes is a bug and ends in exit status 3.
+Anything else that escapes is a bug and ends in exit status 3. They are dataclasses,
+but not frozen: Python itself sets the traceback of an exception under way.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class OperatorError(QosAgentError):
     """Something a person must mend; the message says what and how."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class ConfigError(OperatorError):
     """One wrong setting: `key` (dotted), what was found, what is allowed, the mend."""
 
@@ -38,7 +39,7 @@ class ConfigError(OperatorError):
         return f"{self.key}: found {self.found}; allowed: {self.allowed}; {self.mend}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class InvalidConfigError(OperatorError):
     """All that is wrong with a configuration, a ConfigError for each fault."""
 
@@ -49,7 +50,7 @@ class InvalidConfigError(OperatorError):
         return "\n".join(str(fault) for fault in self.faults)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class ProbeError(QosAgentError):
     """A measurement that failed: a `cause` from the schema's closed list."""
 
@@ -65,7 +66,7 @@ class DeliveryError(QosAgentError):
     """The collector did not take the points; they stay in the journal."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class StorageError(QosAgentError):
     """A write to disk failed: which operation, where, and what mends it."""
 

@@ -46,6 +46,7 @@ class Runner:
         purse: Purse,
         paused: Callable[[str], bool],
         meter: Callable[[Link], int | None],
+        wait_s: float = _WAIT_S,
     ) -> None:
         self._probes = probes
         self._envelope = envelope
@@ -53,6 +54,7 @@ class Runner:
         self._purse = purse
         self._paused = paused
         self._meter = meter
+        self._wait_s = wait_s
 
     def run(
         self,
@@ -77,7 +79,7 @@ class Runner:
             yield True
             return
         use = self._gate.loading if probe.loads_link else self._gate.measuring
-        with use(link.name, _WAIT_S) as entered:
+        with use(link.name, self._wait_s) as entered:
             yield entered
 
     def _within_allowance(self, probe: Probe, task: Task) -> Reading:

@@ -9,20 +9,21 @@ _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def seconds(text: object) -> float:
-    """ "90s" as 90.0. Raises ValueError on anything but a number and a unit."""
-    return _parse(text, _SECONDS, "a duration such as 500ms, 90s, 5m, 6h, 2d")
+    """ "2m30s" as 150.0. Raises ValueError on anything but numbers with units."""
+    if not isinstance(text, str) or not re.fullmatch(
+        r"(\d+(\.\d+)?(ms|[smhd]))+", text
+    ):
+        raise ValueError("a duration such as 500ms, 90s, 5m, 1h30m, 2d")
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", text)
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
 
 
 def size_bytes(text: object) -> int:
     """ "8MB" as 8000000. Raises ValueError on anything but a number and a unit."""
-    return int(_parse(text, _BYTES, "a size such as 500kB, 8MB, 1GB"))
-
-
-def _parse(text: object, units: dict[str, float] | dict[str, int], form: str) -> float:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", str(text))
-    if isinstance(text, bool) or match is None or match[2] not in units:
-        raise ValueError(form)
-    return float(match[1]) * units[match[2]]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(B|kB|MB|GB)", str(text))
+    if match is None:
+        raise ValueError("a size such as 500kB, 8MB, 1GB")
+    return round(float(match[1]) * _BYTES[match[2]])
 
 
 def duration_text(value_s: float) -> str:

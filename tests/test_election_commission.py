@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +16,7 @@ from qos_agent.configuration import Sources, load
 from qos_agent.errors import InvalidConfigError
 from qos_agent.settings import Settings, is_election_commission
 
+_PLACE = re.compile("url|host|server")
 OURS = "https://forms.example.id/upload"
 
 
@@ -72,9 +74,8 @@ def _addresses(model: type[BaseModel], path: str = "") -> Iterator[str]:
         here = f"{path}{name}"
         if inner is not None:
             yield from _addresses(inner, f"{here}{'[]' if many else ''}.")
-        elif any(word in name for word in ("url", "host", "server")):
-            if "str" in str(field.annotation):
-                yield here
+        elif _PLACE.search(name) and "str" in str(field.annotation):
+            yield here
 
 
 def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:

@@ -1,0 +1,40 @@
+"""Slots missed while the agent was not running are counted, by job and phase."""
+
+from __future__ import annotations
+
+from qos_agent.absence import absences
+from qos_agent.model import Link, Phase
+from qos_agent.slots import Job
+from tests.clocks import ELECTION_MORNING_NS
+from tests.probes_for_tests import ScriptedProbe
+
+HOUR_NS = 3600 * 10**9
+EVERY = {Phase.PRE: 300.0, Phase.VOTING: 60.0}
+
+
+def _phase_at(wall_ns: int) -> Phase:
+    return Phase.PRE if wall_ns < ELECTION_MORNING_NS else Phase.VOTING
+
+
+def _jobs(phase: Phase) -> list[Job]:
+    return [Job("latency", Link("main", "xl"), None, EVERY[phase])]
+
+
+def test_a_gap_over_a_phase_change_is_two_readings() -> None:
+    """An hour before the polls open and an hour after: 12 slots and 60."""
+    gap = (ELECTION_MORNING_NS - HOUR_NS, ELECTION_MORNING_NS + HOUR_NS)
+    probes = {"latency": ScriptedProbe()}
+    readings = list(absences(gap, 0, _phase_at, _jobs, probes))
+    assert [(r.slots, r.reason) for r in readings] == [
+        (12, "not_running"),
+        (60, "not_running"),
+    ]
+    assert readings[0].samples[0].fields == {"span_s": 3600.0}
+    assert readings[1].boot_ns == ELECTION_MORNING_NS
+
+
+def test_a_gap_shorter_than_an_interval_leaves_nothing() -> None:
+    """A restart of some seconds misses no slot."""
+    gap = (ELECTION_MORNING_NS, ELECTION_MORNING_NS + 10**9)
+    probes = {"latency": ScriptedProbe()}
+    assert list(absences(gap, 0, _phase_at, _jobs, probes)) == []
