@@ -8,12 +8,9 @@ said as ConfigError, one line a key.
 
 from __future__ import annotations
 
-import csv
 import re
 import socket
 import unicodedata
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -29,6 +26,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from qos_agent.election import province_zones
 from qos_agent.model import Identity, Layer, Link, Phase, Target
 from qos_agent.network import GATEWAY, RESOLVER
 from qos_agent.units import seconds, size_bytes
@@ -142,6 +140,17 @@ class TargetSection(Section):
     port: int | None = Field(None, ge=1, le=65535)
 
 
+class ProfileLink(Section):
+    """What differs on one link; what is left out is as for all."""
+
+    link: Name
+    latency: Interval | None = None
+    throughput: Interval | None = None
+    web: Interval | None = None
+    form: Interval | None = None
+    signal: Interval | None = None
+
+
 class ProfileSection(Section):
     """How often each probe runs on each link in one phase; "off" for never."""
 
@@ -151,6 +160,23 @@ class ProfileSection(Section):
     form: Interval = 0.0
     signal: Interval = 0.0
     host: Interval = 300.0
+    links: tuple[ProfileLink, ...] = ()
+
+    def interval_s(self, probe: str, link: str | None) -> float:
+        """How often a probe runs on a link, in seconds; 0.0 is never."""
+        own = next((each for each in self.links if each.link == link), None)
+        given: float | None = getattr(own, probe, None)
+        common: float = getattr(self, probe)
+        return common if given is None else given
+
+
+# While votes are cast: everything, often. While they are counted: uploads above all.
+_PROFILES: dict[str, dict[str, object]] = {
+    "voting": {"latency": "1m", "throughput": "1h", "web": "15m", "form": "15m",
+               "host": "1m"},
+    "counting": {"latency": "1m", "throughput": "2h", "web": "30m", "form": "10m",
+                 "host": "1m"},
+}  # fmt: skip
 
 
 class ScheduleSection(Section):
@@ -158,14 +184,35 @@ class ScheduleSection(Section):
 
     idle: ProfileSection = ProfileSection()
     pre: ProfileSection = ProfileSection()
-    voting: ProfileSection = ProfileSection(latency="1m", throughput="1h", host="1m")
-    counting: ProfileSection = ProfileSection(latency="1m", throughput="1h")
+    voting: ProfileSection = ProfileSection.model_validate(_PROFILES["voting"])
+    counting: ProfileSection = ProfileSection.model_validate(_PROFILES["counting"])
     post: ProfileSection = ProfileSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_defaults(cls, values: object) -> object:
+        """What is left out of a phase's profile is that phase's default."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            phase: {**_PROFILES.get(phase, {}), **given}
+            if isinstance(given, dict)
+            else given
+            for phase, given in values.items()
+        }
 
     def profile(self, phase: Phase) -> ProfileSection:
         """The profile in force in a phase."""
         profile: ProfileSection = getattr(self, phase.value)
         return profile
+
+
+class ElectionSection(Section):
+    """When votes are cast and counted at this station."""
+
+    calendar: str | None = Field(
+        None, description="a shipped calendar such as 2024-02-14, or a file; else idle"
+    )
 
 
 class LatencySection(Section):
@@ -175,14 +222,74 @@ class LatencySection(Section):
     spacing: Duration = Field(0.2, description="between two probes")
 
 
-class ThroughputSection(Section):
+BackendName = Literal["http", "iperf3", "speedtest"]
+HostPort = Annotated[Host, _allowed("a host, or host:port", r"[^/\s:]+(:\d+)?")]
+
+
+class ThroughputServers(Section):
+    """Where throughput is measured, and by which backends, first to last."""
+
+    backends: tuple[BackendName, ...] | None = Field(
+        None, min_length=1, description="later ones are for when the first fail"
+    )
+    server: Url | None = Field(
+        None, description="measurement server of http: nginx or LibreSpeed"
+    )
+    iperf3_server: HostPort | None = Field(None, description="server of iperf3")
+    speedtest_server: Url | None = Field(
+        None, description="a Speedtest Mini server; none: speedtest.net's"
+    )
+
+    def server_of(self, backend: str) -> str | None:
+        """The server a backend measures against, where one is configured."""
+        own = {"http": self.server, "iperf3": self.iperf3_server}
+        return own.get(backend, self.speedtest_server)
+
+    def order(self) -> tuple[str, ...]:
+        """The backends; without a list the one that there is a server for."""
+        if self.backends is not None:
+            return self.backends
+        given = [name for name in ("http", "iperf3") if self.server_of(name)]
+        return (*given[:1],) or ("speedtest",)
+
+
+class ThroughputLink(ThroughputServers):
+    """What differs on one link; what is left out is as for all."""
+
+    link: Name
+
+
+class ThroughputSection(ThroughputServers):
     """The throughput test, bounded in bytes before it is bounded in time."""
 
-    backends: tuple[Literal["speedtest"], ...] = ("speedtest",)
-    server: Url | None = Field(None, description="measurement server")
     download_limit: Size = Field(8_000_000, description="most bytes a download moves")
     upload_limit: Size = Field(3_000_000, description="most bytes an upload moves")
     time_limit: Duration = Field(30.0, description="most time a test takes")
+    tolerance: float = Field(
+        0.05, gt=0, le=0.5, description="half width of the interval that is enough"
+    )
+    connections: int = Field(4, ge=1, le=16, description="most parallel connections")
+    cross_limit: float = Field(
+        0.1, gt=0, description="other traffic, of the test's own, that flags it"
+    )
+    ca_file: Path | None = Field(None, description="who signs; the system's by default")
+    links: tuple[ThroughputLink, ...] = ()
+
+    @model_validator(mode="after")
+    def _servers_known(self) -> Self:
+        for link in (None, *(own.link for own in self.links)):
+            servers = self.of_link(link)
+            for name, key in (("http", "server"), ("iperf3", "iperf3_server")):
+                if name in servers.order() and servers.server_of(name) is None:
+                    raise ValueError(f"{key} for the backend {name}")
+        return self
+
+    def of_link(self, link: str | None) -> ThroughputServers:
+        """Where a link is measured."""
+        common = {n: getattr(self, n) for n in ThroughputServers.model_fields}
+        own = next((entry for entry in self.links if entry.link == link), None)
+        given = own.model_dump(exclude_unset=True, exclude={"link"}) if own else {}
+        return ThroughputServers.model_validate({**common, **given})
 
 
 class PageSection(Section):
@@ -303,6 +410,7 @@ class Settings(BaseSettings):
     )
     links: tuple[LinkSection, ...] = (LinkSection(name="default"),)
     targets: tuple[TargetSection, ...] = DEFAULT_TARGETS
+    election: ElectionSection = ElectionSection()
     schedule: ScheduleSection = ScheduleSection()
     latency: LatencySection = LatencySection()
     throughput: ThroughputSection = ThroughputSection()
@@ -329,12 +437,3 @@ class Settings(BaseSettings):
     def runtime_folder(self) -> Path:
         """Where status and control files are."""
         return self.runtime.folder or self.journal.folder
-
-
-@cache
-def province_zones() -> dict[str, str]:
-    """Province code to time zone, from the shipped reference data."""
-    text = (files("qos_agent") / "data" / "provinces.csv").read_text()
-    return {
-        row["province"]: row["time_zone"] for row in csv.DictReader(text.splitlines())
-    }

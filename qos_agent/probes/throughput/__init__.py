@@ -1,0 +1,10 @@
+"""The table of throughput backends, by their name in configuration."""
+
+from __future__ import annotations
+
+from qos_agent.probes.throughput.backend import Backend
+from qos_agent.probes.throughput.speedtest import Speedtest
+
+BACKENDS: dict[str, Backend] = {
+    "speedtest": Speedtest(),
+}

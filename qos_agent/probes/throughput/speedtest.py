@@ -1,0 +1,179 @@
+"""Backend `speedtest`: speedtest-cli in a child process, bounded from outside.
+
+speedtest-cli chooses its own sizes and threads and cannot be interrupted; so sizes
+and counts are chosen here beforehand, and the child is killed when its time is up
+or the interface has moved what the order allows.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+
+from qos_agent.child import run_child
+from qos_agent.errors import ProbeError
+from qos_agent.model import Deadline
+from qos_agent.probes.throughput.backend import Order, Rate, Results
+from qos_agent.probes.throughput.meter import InterfaceMeter
+from qos_agent.vocabulary import CAUSES
+
+# The files every speedtest server has: random<width>x<width>.jpg, and their bytes.
+_DOWNLOADS = {
+    350: 245_388,
+    500: 505_544,
+    750: 1_118_012,
+    1000: 1_986_284,
+    1500: 4_468_241,
+    2000: 7_907_740,
+    2500: 12_407_926,
+    3000: 17_816_816,
+    3500: 24_262_167,
+    4000: 31_625_365,
+}
+_UPLOADS = {size: size for size in (32_768, 65_536, 131_072, 262_144, 524_288)}
+# Headers, acknowledgements and TLS over a payload, and the list of servers, which
+# is fetched before the download.
+_WIRE_PER_PAYLOAD = 1.1
+_LIST_BYTES = 500_000
+_OUTPUT_LIMIT_BYTES = 20_000
+# Choosing a server takes some requests; what remains is shared by the directions.
+_SETUP_S = 10.0
+_LEAST_LENGTH_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the child is told, as JSON on its standard input."""
+
+    server: str | None
+    interface: str | None
+    link: Mapping[str, str | None] | None
+    download_widths: tuple[int, ...]
+    upload_sizes: tuple[int, ...]
+    length_s: float
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Speedtest:
+    """speedtest.net's servers, or with a `server` one of one's own (Speedtest Mini).
+
+    `child` and `environment` are the command that measures and what it sees;
+    `secure` asks speedtest.net over TLS, since it refuses plain HTTP now and then.
+    """
+
+    child: tuple[str, ...] = (
+        sys.executable,
+        "-m",
+        "qos_agent.probes.throughput.speedtest_child",
+    )
+    environment: Mapping[str, str] | None = None
+    secure: bool = True
+
+    name = "speedtest"
+    licence = "speedtest-cli: Apache-2.0; Ookla's servers: Ookla's terms of use"
+    data_use = "up to the download and upload limits, and a list of servers (0.5 MB)"
+    byte_bound = (
+        "file sizes and counts are chosen to fit; the child is killed when the"
+        " interface counter passes the limit, looked at every 50 ms"
+    )
+    cannot_see = (
+        "the start-up is part of the mean; uploads count what the kernel took, not"
+        " what arrived, so slow uploads read high; no interval, no loaded round trip;"
+        " an upload that the server refuses counts as sent"
+    )
+
+    def run(self, order: Order, deadline: Deadline) -> Results:
+        """Both directions in one child, so that the list is fetched once."""
+        plan = _plan(order, self.secure)
+        with ExitStack() as stack:
+            meter = None
+            if order.interface is not None:
+                meter = stack.enter_context(InterfaceMeter(order.interface))
+            result = run_child(
+                self.child,
+                timeout_s=min(order.time_limit_s, deadline.remaining_s()),
+                output_limit_bytes=_OUTPUT_LIMIT_BYTES,
+                stdin=json.dumps(asdict(plan)).encode(),
+                watch=_guard(meter, order.byte_limit, deadline),
+                env=self.environment,
+            )
+        if (failure := result.failure()) is not None:
+            raise failure
+        return _results(result.stdout, order)
+
+
+def _guard(
+    meter: InterfaceMeter | None, byte_limit: int, deadline: Deadline
+) -> Callable[[], str | None]:
+    """The word that ends the child: the limit passed, or the agent is stopping."""
+
+    def look() -> str | None:
+        if deadline.stopping():
+            return "killed"
+        if meter is not None and meter.moved() >= byte_limit:
+            return "allowance"
+        return None
+
+    return look
+
+
+def _plan(order: Order, secure: bool) -> Plan:
+    link = order.link
+    down = (order.limits.get("down", 0) - _LIST_BYTES) / _WIRE_PER_PAYLOAD
+    up = order.limits.get("up", 0) / _WIRE_PER_PAYLOAD
+    time_left_s = order.time_limit_s - _SETUP_S
+    return Plan(
+        server=order.server,
+        interface=order.interface,
+        link=asdict(link) if link is not None else None,
+        download_widths=_fitting(_DOWNLOADS, int(down), at_least=4),
+        upload_sizes=_fitting(_UPLOADS, int(up), at_least=8),
+        length_s=max(_LEAST_LENGTH_S, time_left_s / max(1, len(order.limits))),
+        secure=secure,
+    )
+
+
+def _fitting(
+    sizes: Mapping[int, int], room_bytes: int, at_least: int
+) -> tuple[int, ...]:
+    """The largest size that fits `at_least` times, as often as it fits."""
+    fitting = [name for name, size in sizes.items() if size * at_least <= room_bytes]
+    chosen = max(fitting, default=min(sizes))
+    return (chosen,) * (room_bytes // sizes[chosen])
+
+
+def _results(text: bytes, order: Order) -> Results:
+    """The child's answer; anything else than the JSON expected is `child_output`."""
+    try:
+        answer = json.loads(text)
+        return {d: _direction(answer[d], answer["server"]) for d in order.limits}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        detail = f"{type(error).__name__}: {text[:100].decode(errors='replace')!r}"
+        raise ProbeError("child_output", detail) from error
+
+
+def _direction(said: Mapping[str, object], server: object) -> Rate | ProbeError:
+    if "cause" in said:
+        cause = str(said["cause"])
+        cause = cause if cause in CAUSES else "child_output"
+        return ProbeError(cause, str(said.get("detail", ""))[:200])
+    numbers = {name: float(str(said[name])) for name in _NUMBERS}
+    data_bytes = said.get("data_bytes")
+    return Rate(
+        rate_bps=numbers["payload_bytes"] * 8 / numbers["elapsed_s"],
+        layer="application",
+        stop="time" if said["cut"] else "complete",
+        measured_bytes=int(numbers["payload_bytes"]),
+        measured_us=int(numbers["elapsed_s"] * 1e6),
+        connections=int(numbers["threads"]),
+        server=str(server),
+        cpu_share=numbers["cpu_s"] / numbers["elapsed_s"],
+        data_bytes=None if data_bytes is None else int(str(data_bytes)),
+    )
+
+
+_NUMBERS = ("payload_bytes", "elapsed_s", "threads", "cpu_s")

@@ -1,0 +1,214 @@
+"""The child process of the `speedtest` backend: speedtest-cli on one link, bounded.
+
+Reads its plan as JSON on standard input, prints one JSON object. It is a process of
+its own because speedtest-cli cannot be interrupted, leaves threads behind, and can
+be tied to a link only by giving it another `socket.create_connection`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import json
+import resource
+import signal
+import socket
+import ssl
+import sys
+import threading
+import urllib.error
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import speedtest
+
+from qos_agent.clock import SystemClock, TaskDeadline
+from qos_agent.errors import ProbeError
+from qos_agent.model import Link
+from qos_agent.network import bind, cause_of, resolve
+from qos_agent.probes.throughput.meter import InterfaceMeter
+from qos_agent.probes.throughput.tls import cause_of_tls
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_TIMEOUT_S = 5.0
+_THREADS = {"down": 4, "up": 2}
+# What speedtest-cli reports as the latency of a server that did not answer.
+_NO_ANSWER_MS = 600_000
+_ERRORS = (
+    ProbeError,
+    OSError,
+    speedtest.SpeedtestException,
+    http.client.HTTPException,
+    LookupError,
+    ValueError,
+    NameError,  # a fault of speedtest-cli, where a page stands in for its XML
+)
+
+Answer = dict[str, Any]
+
+
+class _OwnServer(speedtest.Speedtest):  # type: ignore[misc]  # has no types
+    """speedtest-cli that leaves speedtest.net alone: it asks it even for one's own.
+
+    Inherited because the library offers no other way to leave that request out.
+    """
+
+    def get_config(self) -> None:
+        """Set the parts of the configuration that are read later."""
+        self.config.update({"client": {}, "ignore_servers": []})
+
+
+def main() -> int:
+    """Measure as the plan on standard input says; print the answer."""
+    # The agent may be killed before it can kill us.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    plan = json.load(sys.stdin)
+    if plan["link"] is not None:
+        _tie(Link(**plan["link"]))
+    json.dump(_measure(plan), sys.stdout)
+    return 0
+
+
+def _tie(link: Link) -> None:
+    """Make every connection of this process leave by `link`, names included."""
+    clock = SystemClock(not_before_ns=0)
+    end_ns = clock.boot_ns() + 600 * 10**9
+    deadline = TaskDeadline(clock, end_ns, threading.Event())
+
+    def connect(
+        address: tuple[str, int], timeout: float | None = None, *_: object, **__: object
+    ) -> socket.socket:
+        host = resolve(address[0].strip("[]"), link, deadline)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(timeout or _TIMEOUT_S)
+            bind(sock, link, host)
+            sock.connect((host, address[1]))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    socket.create_connection = connect  # type: ignore[assignment]
+
+
+def _measure(plan: Mapping[str, Any]) -> Answer:
+    try:
+        tester = _tester(plan)
+    except _ERRORS as error:
+        return {"server": plan["server"], "down": _said(error), "up": _said(error)}
+    interface = plan["interface"]
+    meter = None if interface is None else InterfaceMeter(interface)
+    return {
+        "server": urlsplit(tester.best["url"]).netloc,
+        "down": _direction(plan, tester, "down", meter),
+        "up": _direction(plan, tester, "up", meter),
+    }
+
+
+def _tester(plan: Mapping[str, Any]) -> Any:
+    """speedtest-cli with its server chosen and its transfers bounded."""
+    if plan["server"] is None:
+        tester = speedtest.Speedtest(timeout=_TIMEOUT_S, secure=plan["secure"])
+        tester.get_servers()
+        tester.get_best_server()
+    else:
+        tester = _OwnServer(timeout=_TIMEOUT_S)
+        _ask(plan["server"])
+        tester.get_best_server(tester.set_mini_server(plan["server"]))
+    if tester.best["latency"] >= _NO_ANSWER_MS:
+        raise ProbeError("bad_answer", "no server answered latency.txt")
+    tester.config.update(_bounds(plan))
+    return tester
+
+
+def _ask(server: str) -> None:
+    """One request whose error is kept: speedtest-cli forgets why it failed."""
+    opener = speedtest.build_opener(timeout=_TIMEOUT_S)
+    answer, error = speedtest.catch_request(speedtest.build_request(server), opener)
+    if error:
+        raise error
+    answer.close()
+
+
+def _bounds(plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "sizes": {"download": plan["download_widths"], "upload": plan["upload_sizes"]},
+        "counts": {"download": 1, "upload": 1},
+        "length": {"download": plan["length_s"], "upload": plan["length_s"]},
+        "threads": {"download": _THREADS["down"], "upload": _THREADS["up"]},
+        "upload_max": len(plan["upload_sizes"]),
+    }
+
+
+def _direction(
+    plan: Mapping[str, Any],
+    tester: Any,
+    direction: str,
+    meter: InterfaceMeter | None,
+) -> Answer:
+    sizes = plan["download_widths" if direction == "down" else "upload_sizes"]
+    if not sizes:
+        return {"cause": "allowance", "detail": "no file is small enough"}
+    run = tester.download if direction == "down" else tester.upload
+    before = _used(meter)
+    try:
+        rate_bps = run(threads=_THREADS[direction])
+    except _ERRORS as error:
+        return _said(error)
+    if not rate_bps:
+        return {"cause": "closed_early", "detail": "not one byte; it does not say why"}
+    after = _used(meter)
+    results = tester.results
+    moved = results.bytes_received if direction == "down" else results.bytes_sent
+    elapsed_s = moved * 8 / rate_bps
+    return {
+        "payload_bytes": moved,
+        "elapsed_s": elapsed_s,
+        "cut": elapsed_s >= plan["length_s"],
+        "threads": min(_THREADS[direction], len(sizes)),
+        "cpu_s": after[1] - before[1],
+        "data_bytes": None if before[0] is None else after[0] - before[0],
+    }
+
+
+def _used(meter: InterfaceMeter | None) -> tuple[Any, float]:
+    """Bytes moved by the interface so far, and seconds of processor time."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    moved = None if meter is None else meter.moved()
+    return moved, usage.ru_utime + usage.ru_stime
+
+
+def _said(error: BaseException) -> Answer:
+    """The cause behind speedtest-cli's wrappings, and its words."""
+    inner = _innermost(error)
+    return {"cause": _cause(inner), "detail": str(inner) or type(inner).__name__}
+
+
+def _innermost(error: BaseException) -> BaseException:
+    for inside in (getattr(error, "reason", None), *error.args):
+        if isinstance(inside, BaseException):
+            return _innermost(inside)
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    match error:
+        case ProbeError():
+            return error.cause
+        case urllib.error.HTTPError():
+            return "http_status"
+        case socket.gaierror():
+            return "name_not_resolved"
+        case ssl.SSLError():
+            return cause_of_tls(error)
+        case OSError():
+            return cause_of(error)
+        case _:
+            return "bad_answer"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,105 @@
+"""A fake of speedtest.net: its configuration, its list of servers and one server.
+
+It is not Ookla's software and no request leaves the machine: it stands in as the
+HTTP proxy of the child process, so that speedtest-cli itself runs unchanged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+CONFIGURATION = b"""<?xml version="1.0" encoding="UTF-8"?>
+<settings>
+<client ip="192.0.2.7" lat="-6.2" lon="106.8" isp="Test" country="ID"/>
+<server-config threadcount="4" ignoreids="" />
+<download testlength="10" threadsperurl="4"/>
+<upload testlength="10" ratio="5" maxchunkcount="50" threads="2"/>
+</settings>"""
+SERVERS = """<?xml version="1.0" encoding="UTF-8"?>
+<settings><servers><server url="http://{0}/speedtest/upload.php" lat="-6.2" lon="106.8"
+ name="Jakarta" country="Indonesia" cc="ID" sponsor="Test" id="1" host="{0}"/>
+</servers></settings>"""
+SIZES = {"350": 245_388, "500": 505_544, "750": 1_118_012, "1000": 1_986_284}
+BLOCK = b"\x5a" * 65536
+
+
+@dataclass
+class FakeSpeedtest:
+    """The server's address, what it was asked, and what it is told to say instead."""
+
+    port: int = 0
+    instead: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    received_bytes: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the child sees: this server as its proxy."""
+        return {"http_proxy": self.url}
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        name = PurePosixPath(path).name
+        self.asked.append(name)
+        if name in self.instead:
+            return self.instead[name]
+        if (size := name.partition("x")[0].removeprefix("random")) in SIZES:
+            return 200, (BLOCK * 40)[: SIZES[size]]
+        answers = {
+            "speedtest-config.php": CONFIGURATION,
+            "speedtest-servers-static.php": self._servers(),
+            "latency.txt": b"test=test",
+            "upload.php": b"size=500",
+            "": b'upload_extension: "php"',
+        }
+        return (200, answers[name]) if name in answers else (404, b"")
+
+    def _servers(self) -> bytes:
+        return SERVERS.format(f"127.0.0.1:{self.port}").encode()
+
+
+@contextmanager
+def fake_speedtest() -> Iterator[FakeSpeedtest]:
+    """Serve on a free port of this machine."""
+    fake = FakeSpeedtest()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            status, body = fake.answer(urlsplit(self.path).path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Location", "http://127.0.0.1:9/")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            left = int(self.headers["Content-Length"])
+            while left > 0 and (chunk := self.rfile.read(min(left, 65536))):
+                left -= len(chunk)
+                fake.received_bytes += len(chunk)
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
