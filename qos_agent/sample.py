@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
-from qos_agent.settings import Settings, interval
+from qos_agent.setting_types import interval
+from qos_agent.settings import Settings
 from qos_agent.units import duration_text, seconds, size_bytes, size_text
 
 _HEAD = """\

@@ -10,16 +10,10 @@ from __future__ import annotations
 
 import re
 import socket
-import unicodedata
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
@@ -29,72 +23,29 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from qos_agent.election import province_zones
 from qos_agent.model import Identity, Layer, Link, Phase, Target
 from qos_agent.network import GATEWAY, RESOLVER
-from qos_agent.units import seconds, size_bytes
+from qos_agent.setting_types import (
+    Duration,
+    Host,
+    HostPort,
+    Interval,
+    Name,
+    Section,
+    Size,
+    Url,
+    allowed,
+)
 
-# DESIGN: no test is ever aimed at the servers of the election commission.
-ELECTION_COMMISSION = ("kpu.go.id",)
 ZONES = ("Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura")
-
-
-def _allowed(form: str, pattern: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(form)
-        return value
-
-    return AfterValidator(check)
-
-
-def _not_the_commission(value: str) -> str:
-    """Refuse the election commission's servers: nothing of ours may load them."""
-    if is_election_commission(value):
-        raise ValueError("a server of one's own, never the election commission's")
-    return value
-
-
-def is_election_commission(value: str) -> bool:
-    """Whether a URL or host name is the commission's, however it is written."""
-    # Resolvers fold width, case and the ideographic full stop (RFC 3490, 3.1).
-    plain = unicodedata.normalize("NFKC", value).replace("\u3002", ".").casefold()
-    url = plain if "://" in plain else f"//{plain}"
-    try:
-        host = (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:  # no URL; other checks say so, and nothing can slip through
-        return any(own in plain for own in ELECTION_COMMISSION)
-    return any(host == own or host.endswith(f".{own}") for own in ELECTION_COMMISSION)
-
-
-def interval(value: object) -> float:
-    """A duration, or "off" as 0.0."""
-    return 0.0 if value in ("off", 0) else seconds(value)
-
-
-Name = Annotated[str, _allowed("letters, digits, - and _", r"[A-Za-z0-9_-]{1,64}")]
-Duration = Annotated[float, BeforeValidator(seconds)]
-Interval = Annotated[float, BeforeValidator(interval)]
-Size = Annotated[int, BeforeValidator(size_bytes)]
-Host = Annotated[str, AfterValidator(_not_the_commission)]
-Url = Annotated[
-    str,
-    _allowed("http:// or https:// and a host", r"https?://[^/\s:]+(:\d+)?(/\S*)?"),
-    AfterValidator(_not_the_commission),
-]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StationSection(Section):
     """The polling station that this device watches."""
 
     id: Name = Field("unassigned", description="the 13-digit station code")
-    province: Annotated[str, _allowed("2 digits", r"\d{2}")] = Field(
+    province: Annotated[str, allowed("2 digits", r"\d{2}")] = Field(
         "00", description="Kemendagri code of the province"
     )
-    regency: Annotated[str, _allowed("4 digits", r"\d{4}")] = Field(
+    regency: Annotated[str, allowed("4 digits", r"\d{4}")] = Field(
         "0000", description="Kemendagri code of the regency or city"
     )
     time_zone: Literal["Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"] = Field(
@@ -124,7 +75,7 @@ class LinkSection(Section):
 
     name: Name
     operator: Name = "unknown"
-    interface: Annotated[str, _allowed("an interface name", r"[^/\s]{1,15}")] | None = (
+    interface: Annotated[str, allowed("an interface name", r"[^/\s]{1,15}")] | None = (
         None
     )
     source_address: str | None = None
@@ -223,7 +174,6 @@ class LatencySection(Section):
 
 
 BackendName = Literal["http", "iperf3", "speedtest"]
-HostPort = Annotated[Host, _allowed("a host, or host:port", r"[^/\s:]+(:\d+)?")]
 
 
 class ThroughputServers(Section):

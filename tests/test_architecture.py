@@ -15,7 +15,16 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module may import what stands before it in this list, or in its own line.
 LAYERS = (
     ("model", "errors", "units", "vocabulary", "language", "notify"),
-    ("schema", "stats", "rates", "slots", "tcp_info", "child", "evidence"),
+    (
+        "schema",
+        "stats",
+        "rates",
+        "slots",
+        "tcp_info",
+        "child",
+        "evidence",
+        "setting_types",
+    ),
     ("line_protocol", "dictionary", "network", "clock", "gate", "stamp"),
     ("events", "ledger", "export", "status", "election", "thresholds"),
     ("settings",),

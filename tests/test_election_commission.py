@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from qos_agent.configuration import Sources, load
 from qos_agent.errors import InvalidConfigError
-from qos_agent.settings import Settings, is_election_commission
+from qos_agent.setting_types import is_election_commission
+from qos_agent.settings import Settings
 
 _PLACE = re.compile("url|host|server")
 OURS = "https://forms.example.id/upload"
