@@ -307,7 +307,8 @@ class CollectorSection(Section):
     bucket: str = "qos"
     token: SecretStr | None = Field(None, description="better in token_file")
     token_file: Path | None = Field(None, description="a file that holds the token")
-    timeout: Duration = 10.0
+    ca_file: Path | None = Field(None, description="whom to trust beside the system")
+    timeout: Duration = Field(10.0, description="longest wait for an answer")
 
     @model_validator(mode="after")
     def _readable_token(self) -> Self:
@@ -326,11 +327,37 @@ class CollectorSection(Section):
         return self.token.get_secret_value() if self.token else None
 
 
+class UplinkSection(Section):
+    """How points are delivered: fresh ones at once, a backlog with pauses."""
+
+    link: Name | None = Field(
+        None, description="the link it leaves by, which a backlog must not disturb"
+    )
+    batch: int = Field(500, ge=1, le=5000, description="points of a backlog at once")
+    pause: Interval = Field(
+        10.0, description="between two of them, give or take a half; off for none"
+    )
+    backoff: Duration = Field(300.0, description="longest wait after failures")
+    fallback_after: Duration = Field(
+        300.0, description="without the collector, before the fallback gets points"
+    )
+    data_limit: Size | None = Field(
+        None, description="most bytes of a backlog in a day; fresh points always go"
+    )
+
+
 class JournalSection(Section):
     """The durable local store."""
 
     folder: Path = Field(Path("qos-agent-data"), description="where the journal lives")
     commit_every: Duration = Field(5.0, description="readings are committed together")
+    size_limit: Size = Field(256_000_000, description="most bytes of the journal")
+    disk_reserve: Size = Field(100_000_000, description="room left to others")
+    keep: Duration = Field(14 * 86400.0, description="delivered points, as evidence")
+    age_limit: Duration = Field(180 * 86400.0, description="undelivered points")
+    clock_hold: Duration = Field(
+        600.0, description="longest wait for a clock to be trusted"
+    )
 
 
 class RuntimeSection(Section):
@@ -368,6 +395,8 @@ class Settings(BaseSettings):
     form: FormSection = FormSection()
     signal: SignalSection = SignalSection()
     collector: CollectorSection = CollectorSection()
+    fallback: CollectorSection = CollectorSection()
+    uplink: UplinkSection = UplinkSection()
     journal: JournalSection = JournalSection()
     runtime: RuntimeSection = RuntimeSection()
 

@@ -16,6 +16,7 @@ EVENT_KINDS: dict[str, str] = {
     "in_memory": "no folder could be written; the journal is in memory",
     "quarantine": "the collector refused points for good",
     "eviction": "points were removed for want of room",
+    "refused": "the schema refused a point; this event stands in its place",
     "pause": "measurements were paused by hand",
     "resume": "measurements were resumed by hand",
 }

@@ -1,0 +1,224 @@
+"""Reads what can be read of a damaged journal into a new one.
+
+The damaged files are not touched: a copy is read. SQLite reads from both ends and
+then row by row across the damage; where that stops short, the pages are read without
+it. Every point is held against its leaf hash: what comes over is what was stored, or
+nothing. Where it cannot be known what was delivered, all is owed again: a second
+delivery of the same bytes changes nothing at the collector.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from qos_agent.evidence import leaf_hash
+from qos_agent.journal import carving
+from qos_agent.journal.delivery import collector_id
+
+# The new journal numbers its own points from 1: what came before goes far below.
+GENERATION = 2**40
+# Row by row is slow, and the damage of one bad block is far smaller than this.
+_LOOKUPS_MAX = 100_000
+
+_POINT = "SELECT seq, time_ns, rank, leaf, line FROM point"
+_STORE = (
+    "INSERT OR IGNORE INTO point (seq, time_ns, rank, leaf, line) VALUES (?,?,?,?,?)"
+)
+
+Row = tuple[int, int, int, bytes, bytes | None]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far reading came: where each direction stopped, and whether it was whole."""
+
+    whole: bool = True
+    first_unread: int = 1
+    last_unread: int = 0
+
+
+def recover(path: Path, into: sqlite3.Connection, collectors: Iterable[str]) -> int:
+    """Bring over what the journal at `path` holds; the number of points.
+
+    Raises OSError or sqlite3.Error where the new journal cannot be written.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".recovery-") as folder:
+        copy = _copied(path, Path(folder))
+        into.execute("BEGIN IMMEDIATE")
+        whole = _read_by_sqlite(copy, into, collectors)
+        if not whole:
+            into.executemany(_STORE, _ours(carving.carve(copy)))
+            _owe_all(into, collectors)
+        into.execute("COMMIT")
+    return int(into.execute("SELECT COUNT(*) FROM point").fetchone()[0])
+
+
+def read_newest(
+    path: Path, into: sqlite3.Connection, collectors: Iterable[str], limit_bytes: int
+) -> int:
+    """Bring over the newest points alone, without a copy; for a journal in memory."""
+    ids = [collector_id(into, name) for name in collectors]
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    size_bytes = count = 0
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as source:
+            for row in _ours(_descending(source)):
+                size_bytes += len(row[4] or b"")
+                if size_bytes > limit_bytes:
+                    break
+                into.execute(_STORE, row)
+                owed = [(each, row[0]) for each in ids]
+                into.executemany("INSERT OR IGNORE INTO delivery VALUES (?, ?)", owed)
+                count += 1
+    except sqlite3.Error:
+        return count
+    return count
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """File and log; the index of the log is SQLite's to make anew."""
+    for suffix in ("", "-wal"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            shutil.copyfile(part, folder / part.name)
+    return folder / path.name
+
+
+def _read_by_sqlite(
+    copy: Path, into: sqlite3.Connection, collectors: Iterable[str]
+) -> bool:
+    """What SQLite can read of the copy; False where that was not all."""
+    if not copy.stat().st_size:
+        return False
+    with closing(sqlite3.connect(copy, isolation_level=None)) as source:
+        # Not read as text: a flipped bit would raise in the middle of a scan.
+        source.text_factory = lambda raw: raw.decode(errors="replace")
+        progress = _Progress()
+        into.executemany(_STORE, _ours(_ascending(source, progress)))
+        if not progress.whole:
+            into.executemany(_STORE, _ours(_descending(source, progress)))
+            into.executemany(_STORE, _ours(_one_by_one(source, progress)))
+        parts = [
+            _copy(source, into, "removal", 9),
+            _copy(source, into, "reservation", 8),
+            _copy_state(source, into),
+            _copy_pending(source, into),
+            _copy_owed(source, into, collectors),
+        ]
+    return progress.whole and all(parts)
+
+
+def _ours(rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows whose bytes are those that were hashed, numbered below our own."""
+    for seq, time_ns, rank, leaf, line in rows:
+        if line is not None and leaf_hash(line) == leaf:
+            yield seq - GENERATION, time_ns, rank, leaf, line
+
+
+def _ascending(source: sqlite3.Connection, progress: _Progress) -> Iterator[Row]:
+    try:
+        for row in source.execute(f"{_POINT} ORDER BY seq"):
+            progress.first_unread = row[0] + 1
+            yield row
+    except sqlite3.Error:
+        progress.whole = False
+
+
+def _descending(
+    source: sqlite3.Connection, progress: _Progress | None = None
+) -> Iterator[Row]:
+    """From the newest down to what is known, or to the damage."""
+    progress = progress or _Progress(first_unread=-(2**62))
+    try:
+        rows = source.execute(f"{_POINT} ORDER BY seq DESC")
+        for row in takewhile(lambda row: row[0] >= progress.first_unread, rows):
+            progress.last_unread = row[0] - 1
+            yield row
+    except sqlite3.Error:
+        return
+
+
+def _one_by_one(source: sqlite3.Connection, progress: _Progress) -> Iterator[Row]:
+    last = min(progress.last_unread, progress.first_unread + _LOOKUPS_MAX)
+    for seq in range(progress.first_unread, last + 1):
+        try:
+            yield from source.execute(f"{_POINT} WHERE seq = ?", (seq,))
+        except sqlite3.Error:
+            continue
+
+
+def _rows(
+    source: sqlite3.Connection, sql: str
+) -> tuple[list[tuple[object, ...]], bool]:
+    """The rows up to the first error, and whether there was none."""
+    found: list[tuple[object, ...]] = []
+    try:
+        for row in source.execute(sql):
+            found.append(row)  # noqa: PERF402  what came before an error counts
+    except sqlite3.Error:
+        return found, False
+    return found, True
+
+
+def _copy(
+    source: sqlite3.Connection, into: sqlite3.Connection, table: str, columns: int
+) -> bool:
+    rows, whole = _rows(source, f"SELECT * FROM {table}")  # noqa: S608
+    marks = ",".join("?" * columns)
+    for row in rows:
+        into.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+    return whole
+
+
+def _copy_state(source: sqlite3.Connection, into: sqlite3.Connection) -> bool:
+    rows, whole = _rows(source, "SELECT key, value FROM state WHERE key != 'journal'")
+    into.executemany("INSERT OR IGNORE INTO state VALUES (?, ?)", rows)
+    return whole
+
+
+def _copy_pending(source: sqlite3.Connection, into: sqlite3.Connection) -> bool:
+    """Points without a line have no number of record yet: they get ours."""
+    rows, whole = _rows(
+        source, "SELECT boot_id, boot_ns, content FROM pending ORDER BY seq"
+    )
+    into.executemany("INSERT INTO pending VALUES (NULL, ?, ?, ?)", rows)
+    return whole
+
+
+def _copy_owed(
+    source: sqlite3.Connection, into: sqlite3.Connection, collectors: Iterable[str]
+) -> bool:
+    names, whole_names = _rows(source, "SELECT id, name FROM collector ORDER BY id")
+    ours = {row[0]: collector_id(into, str(row[1])) for row in names}
+    for name in collectors:
+        collector_id(into, name)
+    whole = whole_names
+    for table, marks in (("delivery", "?, ?"), ("quarantine", "?, ?, ?")):
+        rows, whole_rows = _rows(source, f"SELECT * FROM {table}")  # noqa: S608
+        whole = whole and whole_rows
+        into.executemany(
+            f"INSERT OR IGNORE INTO {table} VALUES ({marks})",  # noqa: S608
+            [
+                (ours[collector], int(str(seq)) - GENERATION, *rest)
+                for collector, seq, *rest in rows
+                if collector in ours
+            ],
+        )
+    into.execute("DELETE FROM delivery WHERE seq NOT IN (SELECT seq FROM point)")
+    return whole
+
+
+def _owe_all(into: sqlite3.Connection, collectors: Iterable[str]) -> None:
+    for name in collectors:
+        collector_id(into, name)
+    into.execute(
+        "INSERT OR IGNORE INTO delivery SELECT collector.id, point.seq"
+        " FROM collector, point WHERE point.seq <= 0"
+    )

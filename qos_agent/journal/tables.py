@@ -1,0 +1,163 @@
+"""The journal's tables, and how their file is opened.
+
+One SQLite file: points, what is still owed to which collector, what waits for a
+clock, reservations of the data allowance, a few named values. Migrations are
+ordered and never edited; `user_version` counts those that have run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+FILE_NAME = "journal.sqlite3"
+
+# Chosen by `python -m bench.journal`: a commit writes few small pages.
+PAGE_BYTES = 1024
+CHECKPOINT_PAGES = 4000
+BUSY_LIMIT_S = 5.0
+
+MIGRATIONS = (
+    """
+    CREATE TABLE state (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- seq >= 1 are this journal's own points. seq <= 0 were recovered from a
+    -- journal before it: their own number and journal stand in their line.
+    -- A line of NULL was evicted undelivered: its leaf stays for the evidence.
+    CREATE TABLE point (
+        seq INTEGER PRIMARY KEY,
+        time_ns INTEGER NOT NULL,
+        rank INTEGER NOT NULL,
+        leaf BLOB NOT NULL,
+        line BLOB
+    ) STRICT;
+    CREATE INDEX point_time ON point (time_ns);
+
+    CREATE TABLE pending (
+        seq INTEGER PRIMARY KEY,
+        boot_id TEXT NOT NULL,
+        boot_ns INTEGER NOT NULL,
+        content TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE collector (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT;
+
+    -- A row for each (point, collector) not yet acknowledged.
+    CREATE TABLE delivery (
+        collector INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (collector, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE quarantine (
+        collector INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        words TEXT NOT NULL,
+        PRIMARY KEY (collector, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE removal (
+        id INTEGER PRIMARY KEY,
+        at_ns INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        measurement TEXT NOT NULL,
+        points INTEGER NOT NULL,
+        first_ns INTEGER NOT NULL,
+        last_ns INTEGER NOT NULL,
+        first_seq INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE reservation (
+        id INTEGER PRIMARY KEY,
+        link TEXT NOT NULL,
+        probe TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        boot_id TEXT NOT NULL,
+        due_boot_ns INTEGER NOT NULL,
+        day TEXT NOT NULL,
+        spent_bytes INTEGER
+    ) STRICT;
+    CREATE INDEX reservation_day ON reservation (link, day);
+    """,
+)
+
+# Lives and ends with the process: after a crash nothing is claimed any more, and
+# what had been sent and not settled is sent again, which changes nothing there.
+_CLAIM = """
+    CREATE TEMP TABLE claim (
+        collector INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        settled INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (collector, seq)
+    ) STRICT, WITHOUT ROWID
+"""
+
+
+class OtherVersionError(sqlite3.DatabaseError):
+    """The file was written by a later version of this package."""
+
+
+def connect(where: Path | str) -> sqlite3.Connection:
+    """Open for writing; statements run in transactions the caller begins.
+
+    Raises sqlite3.DatabaseError where the file is no sound journal.
+    """
+    connection = sqlite3.connect(
+        where, timeout=BUSY_LIMIT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES:d}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # A power cut is an ordinary event here; FULL syncs the log at every commit.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -1024")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES:d}")
+    connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 1024:d}")
+    _migrate(connection)
+    connection.execute(_CLAIM)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a journal beside the agent that writes it. Raises sqlite3.Error."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(
+        address, uri=True, timeout=BUSY_LIMIT_S, isolation_level=None
+    )
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise OtherVersionError(
+            f"version {version}, and this agent knows {len(MIGRATIONS)}"
+        )
+    for number in range(version, len(MIGRATIONS)):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {MIGRATIONS[number]};"
+            f"PRAGMA user_version = {number + 1:d}; COMMIT"
+        )
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError where the file's structure is damaged."""
+    said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if said != "ok":
+        raise sqlite3.DatabaseError(str(said))
