@@ -196,6 +196,11 @@ def find(name: str) -> Path:
     return shipped().get(name) or Path(name)
 
 
+def named(name: str | None) -> Calendar:
+    """The calendar of a setting: a shipped name or a path; None is idle for ever."""
+    return load(find(name)) if name else Calendar()
+
+
 def load(path: Path) -> Calendar:
     """The calendar in a file. Raises InvalidConfigError with a line for each fault."""
     try:

@@ -11,12 +11,12 @@ from qos_agent.settings import Settings
 
 def jobs(settings: Settings, phase: Phase) -> tuple[Job, ...]:
     """The jobs of a phase: those whose interval is not off."""
-    profile = settings.schedule.profile(phase).model_dump()
+    profile = settings.schedule.profile(phase)
     return tuple(
         Job(probe, link, target, interval_s)
-        for probe, interval_s in profile.items()
-        if interval_s
+        for probe in profile.probes()
         for link, target in _places(probe, settings)
+        if (interval_s := profile.interval_s(probe, link.name if link else None))
     )
 
 

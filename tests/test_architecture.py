@@ -27,6 +27,7 @@ LAYERS = (
     ),
     ("line_protocol", "dictionary", "network", "clock", "gate", "stamp"),
     ("events", "ledger", "export", "status", "election", "thresholds"),
+    ("profiles",),
     ("settings",),
     ("configuration", "sample", "probes", "journal", "schedule", "control"),
     ("envelope", "recorder", "budget", "baseline", "verdict", "incident"),
