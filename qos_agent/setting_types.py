@@ -37,6 +37,17 @@ def _not_the_commission(value: str) -> str:
     return value
 
 
+def _well_formed(value: str) -> str:
+    """Refuse what would only fail once it is used: a port or a name out of bounds."""
+    try:
+        parts = urlsplit(value)
+        (parts.hostname or "").encode("idna")
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError("http:// or https://, a host name, a port to 65535") from error
+    return value
+
+
 def is_election_commission(value: str) -> bool:
     """Whether a URL or host name is the commission's, however it is written."""
     # Resolvers fold width, case and the ideographic full stop (RFC 3490, 3.1).
@@ -62,6 +73,7 @@ Host = Annotated[str, AfterValidator(_not_the_commission)]
 Url = Annotated[
     str,
     allowed("http:// or https:// and a host", r"https?://[^/\s:]+(:\d+)?(/\S*)?"),
+    AfterValidator(_well_formed),
     AfterValidator(_not_the_commission),
 ]
 HostPort = Annotated[Host, allowed("a host, or host:port", r"[^/\s:]+(:\d+)?")]

@@ -1,0 +1,138 @@
+"""A web server that does what a test's few lines tell it, and nothing more."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+Play = Callable[["Client"], None]
+
+
+class Client:
+    """The other end of a connection, as the server sees it."""
+
+    def __init__(self, sock: socket.socket, stopping: threading.Event) -> None:
+        self.sock = sock
+        self.stopping = stopping
+        self.body = b""
+
+    def head(self) -> bytes:
+        """The request's head, as it came."""
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            chunk = self.sock.recv(65536)
+            if not chunk:
+                return raw
+            raw += chunk
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        return head
+
+    def take(self, size: int) -> bytes:
+        """So much of the body, with what came along with the head."""
+        while len(self.body) < size:
+            chunk = self.sock.recv(65536)
+            if not chunk:
+                break
+            self.body += chunk
+        return self.body
+
+    def say(self, text: str | bytes) -> None:
+        """Send it all."""
+        raw = text.encode() if isinstance(text, str) else text
+        self.sock.sendall(raw)
+
+    def reset(self) -> None:
+        """End by RST."""
+        linger = struct.pack("ii", 1, 0)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.sock.close()
+
+    def hold(self) -> None:
+        """Keep the connection, silent, until the test is over."""
+        self.stopping.wait()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait; True when the test is over."""
+        return self.stopping.wait(seconds)
+
+
+class Scripted:
+    """The server, there for the time of a `with` block; `url` is where."""
+
+    def __init__(
+        self,
+        play: Play,
+        context: ssl.SSLContext | None = None,
+        address: str = "127.0.0.1",
+    ) -> None:
+        self._play = play
+        self._context = context
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listener = socket.create_server((address, 0), family=family)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.clients: list[Client] = []
+        scheme = "https" if context else "http"
+        self.port = int(self._listener.getsockname()[1])
+        self.url = f"{scheme}://{address}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self._one(sock)
+
+    def _one(self, sock: socket.socket) -> None:
+        try:
+            if self._context is not None:
+                sock = self._context.wrap_socket(sock, server_side=True)
+            client = Client(sock, self._stopping)
+            self.clients.append(client)
+            self._play(client)
+        except OSError:  # the probe went away, or would not trust us: what is tested
+            pass
+        finally:
+            sock.close()
+
+
+def ok(body: str = "hello", *headers: str) -> str:
+    """An answer with status 200."""
+    return answer("200 OK", body, *headers)
+
+
+def answer(status: str, body: str = "", *headers: str) -> str:
+    """An answer, its length told."""
+    lines = (f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers)
+    return "\r\n".join((*lines, "", body))
+
+
+def says(text: str | bytes) -> Play:
+    """Hear the request, answer with this, close."""
+
+    def play(client: Client) -> None:
+        client.head()
+        client.say(text)
+
+    return play
