@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Mapping
 
 from qos_agent.journal.types import Reservation, Usage
+
+# Link, probe and day.
+Key = tuple[str, str, str]
 
 _COLUMNS = "id, link, probe, size_bytes, boot_id, due_boot_ns"
 
@@ -39,7 +44,7 @@ def settle_killed(db: sqlite3.Connection) -> tuple[Reservation, ...]:
     return tuple(Reservation(*row) for row in rows)
 
 
-def spend(db: sqlite3.Connection, key: tuple[str, str, str], size: int) -> None:
+def spend(db: sqlite3.Connection, key: Key, size: int) -> None:
     """Count bytes that needed no reservation, one row a link, probe and day."""
     link, probe, day = key
     found = db.execute(
@@ -64,6 +69,17 @@ def usage(db: sqlite3.Connection, link: str, since_day: str) -> tuple[Usage, ...
         (link, since_day),
     )
     return tuple(Usage(*row) for row in rows)
+
+
+def with_unwritten(
+    on_disk: tuple[Usage, ...], unwritten: Mapping[Key, int], link: str, since_day: str
+) -> tuple[Usage, ...]:
+    """The usage on disk and what waits for the next commit."""
+    sums = Counter({(use.day, use.probe): use.spent_bytes for use in on_disk})
+    for (of_link, probe, day), size_bytes in unwritten.items():
+        if of_link == link and day >= since_day:
+            sums[day, probe] += size_bytes
+    return tuple(Usage(*key, spent) for key, spent in sorted(sums.items()))
 
 
 def forget(db: sqlite3.Connection, before_day: str) -> None:

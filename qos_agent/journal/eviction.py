@@ -1,6 +1,7 @@
 """What leaves the journal, in which order, and the account of it.
 
-First what is delivered and has been kept its time. For want of room, delivered
+First what is delivered and has been kept its time (what a collector refused counts
+as undelivered). For want of room, delivered
 points before their time, oldest first; then undelivered ones by rank: of the host,
 of the radio, further targets of a layer, the rest, and last what says what happened.
 An undelivered point leaves its leaf behind, so that its neighbours still verify.
@@ -34,13 +35,15 @@ _DELIVERED = """
     WHERE time_ns < ? AND line IS NOT NULL
     AND seq < (SELECT MAX(seq) FROM point)
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = point.seq)
+    AND NOT EXISTS (SELECT 1 FROM quarantine WHERE quarantine.seq = point.seq)
     ORDER BY seq LIMIT ?
 """
 _UNDELIVERED = """
     SELECT seq, time_ns, line FROM point
     WHERE time_ns < ? AND rank = ? AND line IS NOT NULL
     AND seq < (SELECT MAX(seq) FROM point)
-    AND EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = point.seq)
+    AND (EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = point.seq)
+    OR EXISTS (SELECT 1 FROM quarantine WHERE quarantine.seq = point.seq))
     ORDER BY seq LIMIT ?
 """
 _FAR_NS = 2**62
@@ -135,13 +138,12 @@ def _remove_undelivered(db: sqlite3.Connection, now_ns: int) -> list[Removal]:
 def _delete(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
     seqs = [(row[0],) for row in rows]
     db.executemany("DELETE FROM point WHERE seq = ?", seqs)
-    db.executemany("DELETE FROM quarantine WHERE seq = ?", seqs)
 
 
 def _blank(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
     seqs = [(row[0],) for row in rows]
     db.executemany("UPDATE point SET line = NULL WHERE seq = ?", seqs)
-    for table in ("delivery", "temp.claim"):
+    for table in ("delivery", "quarantine", "temp.claim"):
         db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)  # noqa: S608
 
 

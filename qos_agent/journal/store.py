@@ -8,7 +8,7 @@ has a module of its own beside this one.
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +45,7 @@ class Journal:
         self._zone = ZoneInfo(plan.identity.time_zone)
         self._ranking = Ranking()
         self._fresh: deque[tuple[int, int]] = deque()
+        self._spent: Counter[allowance.Key] = Counter()
         self._tidier = room.Tidier(self._session)
         self.killed = self._session.write(
             "settle killed tasks in", allowance.settle_killed
@@ -152,8 +153,10 @@ class Journal:
             self._tell("quarantine", words, batch.seqs)
 
     def flush(self) -> None:
-        """Commit what was settled."""
-        self._session.write("settle in", delivery.write_settled)
+        """Commit what was settled and spent."""
+        with self._session.lock:
+            self._session.write("settle in", self._write_waiting)
+            self._spent.clear()
 
     def reserve(
         self, link: str, probe: str, size_bytes: int, boot_id: str, due_boot_ns: int
@@ -170,13 +173,20 @@ class Journal:
     def spend(
         self, link: str, probe: str, size_bytes: int, boot_id: str, boot_ns: int
     ) -> None:
-        """Count bytes that had no reservation, such as the uplink's own."""
+        """Count bytes that had no reservation; on disk with the next commit."""
+        with self._session.lock:
+            day = self._session.read("read", lambda db: self._day(db, boot_id, boot_ns))
+            self._spent[link, probe, day] += size_bytes
 
-        def action(db: sqlite3.Connection) -> None:
-            day = self._day(db, boot_id, boot_ns)
-            allowance.spend(db, (link, probe, day), size_bytes)
-
-        self._session.write("count in", action)
+    def spent_today(self, link: str, probe: str, boot_id: str, boot_ns: int) -> int:
+        """Bytes a probe spent or reserved on a link in the day of that moment."""
+        with self._session.lock:
+            day = self._session.read("read", lambda db: self._day(db, boot_id, boot_ns))
+            return sum(
+                use.spent_bytes
+                for use in self.usage(link, day)
+                if (use.day, use.probe) == (day, probe)
+            )
 
     def settle_reservation(self, reservation_id: int, spent_bytes: int) -> None:
         """Enter what the task moved in place of what it had reserved."""
@@ -186,9 +196,11 @@ class Journal:
 
     def usage(self, link: str, since_day: str) -> tuple[Usage, ...]:
         """Bytes spent or reserved on a link by day and probe, from YYYY-MM-DD on."""
-        return self._session.read(
-            "read", lambda db: allowance.usage(db, link, since_day)
-        )
+        with self._session.lock:
+            on_disk = self._session.read(
+                "read", lambda db: allowance.usage(db, link, since_day)
+            )
+            return allowance.with_unwritten(on_disk, self._spent, link, since_day)
 
     def state(self, key: str) -> str | None:
         """A value kept under a name; None where there is none."""
@@ -230,8 +242,13 @@ class Journal:
     def _now(self, clock: ClockState, boot_id: str, boot_ns: int) -> Now:
         return Now(clock, boot_id, boot_ns, int(self._limits.hold_s * 1e9))
 
-    def _put(self, db: sqlite3.Connection, points: Sequence[Point], now: Now) -> range:
+    def _write_waiting(self, db: sqlite3.Connection) -> None:
         delivery.write_settled(db)
+        for key, size_bytes in self._spent.items():
+            allowance.spend(db, key, size_bytes)
+
+    def _put(self, db: sqlite3.Connection, points: Sequence[Point], now: Now) -> range:
+        self._write_waiting(db)
         dating.remember(db, now.clock, now.boot_id)
         self._stamp_due(db, now)
         first = dating.next_seq(db)
