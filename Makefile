@@ -1,0 +1,64 @@
+# make run        measure now, on this machine, with no configuration
+# make test       the whole test suite
+# make check      format, lint, types, tests, and the wheel in a clean environment
+# make bench      print the figures of bench/
+# make faults     the fault tests in full (long)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+
+# make run FOR=60s THROUGHPUT=off CONFIG=agent.toml
+FOR ?=
+THROUGHPUT ?= on
+CONFIG ?=
+
+.PHONY: run test check format lint types wheel bench faults lock clean
+
+$(STAMPS)/agent: requirements/agent.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/agent.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/agent
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	mkdir -p $(STAMPS) && touch $@
+
+run: $(STAMPS)/agent
+	$(BIN)/qos-agent run $(if $(CONFIG),--config $(CONFIG)) $(if $(FOR),--for $(FOR)) $(if $(filter off,$(THROUGHPUT)),--without throughput)
+
+test: $(STAMPS)/dev
+	$(BIN)/python -m pytest
+
+check: $(STAMPS)/dev format lint types test wheel
+
+format: $(STAMPS)/dev
+	$(BIN)/ruff format --check .
+
+lint: $(STAMPS)/dev
+	$(BIN)/ruff check .
+
+types: $(STAMPS)/dev
+	$(BIN)/mypy
+
+# The wheel must work where nothing of this folder is: a clean environment, elsewhere.
+wheel: $(STAMPS)/dev
+	sh tests/wheel.sh $(BIN)/python
+
+bench: $(STAMPS)/dev
+	$(BIN)/python -m bench
+
+faults: $(STAMPS)/dev
+	QOS_FAULTS=full $(BIN)/python -m pytest tests/faults -s
+
+# Needs pip-tools; the hashes are of the files themselves, no address is written.
+LOCK := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe
+lock:
+	$(LOCK) -o requirements/agent.txt pyproject.toml
+	$(LOCK) -c requirements/agent.txt -o requirements/dev.txt requirements/dev.in pyproject.toml --all-extras
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
