@@ -185,8 +185,6 @@ class Lab:
         self._spaces["client"].write_resolvers(addresses)
 
     def _build(self) -> None:
-        folder = tempfile.TemporaryDirectory(prefix="qos-lab-")
-        self._cleanup.enter_context(folder)
         for space in self._spaces.values():
             self._cleanup.callback(space.remove)
             space.create()
@@ -195,7 +193,7 @@ class Lab:
         self._link("server", SERVER, SERVER_IPV6)
         self._route()
         self._gate = Gate(self._spaces["router"])
-        self._shape(Path(folder.name))
+        self._shape()
         self.set_resolvers(SERVER)
         self.started_mono = time.monotonic()
         self._plan_outage()
@@ -240,11 +238,14 @@ class Lab:
         if self.shape.ipv6:
             router.ip(f"route add default via {SERVER_IPV6}", family="-6")
 
-    def _shape(self, folder: Path) -> None:
+    def _shape(self) -> None:
         self._gate.set_loss("forward", self.shape.loss)
         self._gate.set_loss("back", self.shape.loss_back)
         if self.shape.needs_delay:
-            delay.install(self._spaces["router"], self.shape, folder, self._start_relay)
+            # The relays have read their trace when `install` comes back.
+            with tempfile.TemporaryDirectory(prefix="qos-lab-") as folder:
+                router = self._spaces["router"]
+                delay.install(router, self.shape, Path(folder), self._start_relay)
         self._set_rate("forward", self.shape.rate_mbps)
         if self.shape.trace is None:
             self._set_rate("back", self.shape.rate_mbps)
