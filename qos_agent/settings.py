@@ -21,7 +21,6 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qos_agent.election import province_zones
-from qos_agent.journal.types import JournalLimits
 from qos_agent.model import Identity, Layer, Link, Target
 from qos_agent.network import GATEWAY, RESOLVER
 from qos_agent.profiles import ScheduleSection
@@ -354,17 +353,6 @@ class Settings(BaseSettings):
         Points are owed before there is a url, so that one set later gets them all.
         """
         return ("collector", "fallback") if self.fallback.url else ("collector",)
-
-    def journal_limits(self) -> JournalLimits:
-        """What bounds the journal."""
-        section = self.journal
-        return JournalLimits(
-            size_bytes=section.size_limit,
-            disk_reserve_bytes=section.disk_reserve,
-            keep_s=section.keep,
-            age_s=section.age_limit,
-            hold_s=section.clock_hold,
-        )
 
     def runtime_folder(self) -> Path:
         """Where status and control files are."""
