@@ -25,6 +25,12 @@ from qos_agent.settings import Settings
 
 DEFAULT_PATH = Path("/etc/qos-agent/agent.toml")
 _PREFIX = "QOS_AGENT_"
+# With no file at all: `make run`, which should show something within seconds.
+_EMBEDDED: dict[str, Any] = {
+    "schedule": {"idle": {"latency": "10s", "host": "30s", "throughput": "30m"}},
+    "latency": {"count": 10},
+    "journal": {"commit_every": "1s"},
+}
 # Where a section's name is read from the environment but is no setting.
 _NOT_SETTINGS = {"QOS_AGENT_CONFIG"}
 
@@ -85,7 +91,7 @@ def load(sources: Sources) -> Loaded:
 
 def _from_file(path: Path | None) -> dict[str, Any]:
     if path is None:
-        return {}
+        return _EMBEDDED
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -47,6 +47,22 @@ def skipped(
     )
 
 
+def killed(probe: Probe, task: Task, reserved_bytes: int) -> Reading:
+    """The reading of a task that the agent did not live to finish.
+
+    How much it moved is unknown: its whole reservation counts as spent.
+    """
+    samples = [Sample(tags) for tags in _tags(probe, task)]
+    samples[0] = Sample(samples[0].tags, {"data_bytes": reserved_bytes})
+    return Reading(
+        probe.measurement,
+        Outcome.FAILED,
+        task.due_boot_ns,
+        tuple(samples),
+        cause="killed",
+    )
+
+
 def _tags(probe: Probe, task: Task) -> list[Mapping[str, str]]:
     """The tags of each of the task's points, with its link and operator."""
     link = task.link

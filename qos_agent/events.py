@@ -1,4 +1,4 @@
-"""Readings about the agent itself: things that happened, and the heartbeat."""
+"""Readings about the agent itself, and a reading in one line of the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from qos_agent.vocabulary import EVENT_KINDS
 def event(kind: str, boot_ns: int, detail: str = "", **fields: Value) -> Reading:
     """Something that happened. `kind` is of the closed list; KeyError otherwise."""
     EVENT_KINDS[kind]
-    sample = Sample({"kind": kind}, {"count": 1, "detail": detail, **fields})
+    said: dict[str, Value] = {"detail": detail} if detail else {}
+    sample = Sample({"kind": kind}, {"count": 1, **said, **fields})
     return Reading("event", Outcome.OK, boot_ns, (sample,))
 
 
@@ -52,3 +53,27 @@ def heartbeat(boot_ns: int, pulse: Pulse, tally: Tally) -> Reading:
     fields |= {outcome.value: tally.count(outcome) for outcome in Outcome}
     fields |= {"beats": 1, "due": tally.due, "stored": tally.stored}
     return Reading("agent", Outcome.OK, boot_ns, (Sample({}, fields),))
+
+
+_SAID = ("target", "direction", "technology", "kind")
+_SAID_FIELDS = ("rtt_p50_ms", "lost", "sent", "rate_bps", "total_ms", "upload_ms",
+                "rsrp_dbm", "cpu_share", "detail")  # fmt: skip
+
+
+def one_line(reading: Reading) -> str:
+    """The canonical log line of a reading: what, where, outcome, the main figures."""
+    parts = [reading.measurement]
+    for sample in reading.samples:
+        parts += [sample.tags[tag] for tag in ("link", *_SAID) if tag in sample.tags]
+        parts += [
+            f"{name}={_short(sample.fields[name])}"
+            for name in _SAID_FIELDS
+            if name in sample.fields
+        ]
+    parts.append(reading.outcome.value)
+    parts += [word for word in (reading.cause, reading.reason, reading.detail) if word]
+    return " ".join(parts)
+
+
+def _short(value: Value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

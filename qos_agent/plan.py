@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from qos_agent.model import Layer, Link, Phase, Target
-from qos_agent.schedule import Job
 from qos_agent.settings import Settings
+from qos_agent.slots import Job
 
 
-def jobs(settings: Settings, phase: Phase) -> tuple[Job, ...]:
-    """The jobs of a phase: those whose interval is not off."""
+def jobs(
+    settings: Settings, phase: Phase, without: Collection[str] = ()
+) -> tuple[Job, ...]:
+    """The jobs of a phase: those whose interval is not off, less those left out."""
     profile = settings.schedule.profile(phase)
     return tuple(
         Job(probe, link, target, interval_s)
         for probe in profile.probes()
+        if probe not in without
         for link, target in _places(probe, settings)
         if (interval_s := profile.interval_s(probe, link.name if link else None))
     )
@@ -33,8 +36,19 @@ def _places(
                 yield from ((link, target) for target in settings.target_list())
             case "web":
                 yield from ((link, page) for page in _pages(settings))
-            case _:
+            case _ if _applies(probe, link, settings):
                 yield link, None
+
+
+def _applies(probe: str, link: Link, settings: Settings) -> bool:
+    """Whether there is anything for a probe of the whole link to do."""
+    match probe:
+        case "form":
+            return settings.form.url is not None
+        case "signal":
+            return any(modem.link == link.name for modem in settings.signal.modems)
+        case _:
+            return True
 
 
 def _pages(settings: Settings) -> Iterator[Target]:

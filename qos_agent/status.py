@@ -86,7 +86,7 @@ class LinkStatus:
     interface: str | None
     verdict: str | None
     verdict_kpi: str | None
-    moved_bytes: int
+    moved_bytes: int | None
     month_left_bytes: int | None
     day_left_bytes: int | None
 

@@ -38,7 +38,7 @@ def run() -> int:
         return _say(str(error), 1)
     except typer.Abort:
         return 130
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the boundary: status 3, not a crash
         return _unexpected(error)
     return result if isinstance(result, int) else 0
 

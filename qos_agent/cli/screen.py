@@ -75,7 +75,7 @@ def _links(links: Sequence[LinkStatus], words: Words) -> Table:
             link.operator,
             link.interface or "-",
             _styled(link.verdict or "unknown", words, link.verdict_kpi),
-            size_text(link.moved_bytes),
+            "-" if link.moved_bytes is None else size_text(link.moved_bytes),
             words("unlimited") if left is None else size_text(left),
         )
     return table

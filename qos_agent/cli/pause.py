@@ -1,0 +1,70 @@
+"""`qos-agent pause` and `qos-agent resume`: hold measurements for a time."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qos_agent.cli.options import ConfigOption, load_configuration
+from qos_agent.errors import ConfigError
+
+WhatArgument = Annotated[
+    str, typer.Argument(help="all, latency, throughput, web, form, signal or host.")
+]
+ForOption = Annotated[
+    str, typer.Option("--for", help="How long, such as 90s, 30m, 2h; then it ends.")
+]
+
+
+def pause(
+    what: WhatArgument, length: ForOption = "1h", config: ConfigOption = None
+) -> None:
+    """Skip tasks for a time; each skipped one is recorded as paused."""
+    from qos_agent import control
+    from qos_agent.clock import SystemClock
+    from qos_agent.units import duration_text
+
+    _known(what)
+    length_s = _length_s(length)
+    made = control.pause(_folder(config), what, length_s, SystemClock(0))
+    print(
+        f"{what}: paused for {duration_text(length_s)}, until {made.until()}; "
+        f"end it: qos-agent resume {what}"
+    )
+
+
+def resume(what: WhatArgument = "all", config: ConfigOption = None) -> None:
+    """End a pause before its time; without a name, all of them."""
+    from qos_agent import control
+
+    _known(what)
+    ended = control.resume(_folder(config), what)
+    print(f"resumed: {', '.join(ended)}" if ended else f"{what}: was not paused")
+
+
+def _folder(config: Path | None) -> Path:
+    return load_configuration(config).settings.runtime_folder()
+
+
+def _known(what: str) -> None:
+    from qos_agent.control import PAUSABLE
+
+    if what not in PAUSABLE:
+        near = difflib.get_close_matches(what, PAUSABLE, n=1)
+        mend = f"did you mean {near[0]}?" if near else "name one of them"
+        raise ConfigError("pause", repr(what), ", ".join(PAUSABLE), mend)
+
+
+def _length_s(text: str) -> float:
+    from qos_agent.units import seconds
+
+    try:
+        length_s = seconds(text)
+    except ValueError as error:
+        raise ConfigError("--for", repr(text), str(error), "--for 2h") from error
+    if length_s <= 0:
+        raise ConfigError("--for", repr(text), "more than nothing", "--for 2h")
+    return length_s

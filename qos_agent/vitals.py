@@ -1,0 +1,172 @@
+"""What the agent knows of itself: the pulse for heartbeats, the status for people.
+
+Reads every part and changes none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from qos_agent import __version__
+from qos_agent.configuration import Loaded
+from qos_agent.events import Pulse
+from qos_agent.journal import Journal
+from qos_agent.ledger import Ledger
+from qos_agent.model import Clock, Identity, Link
+from qos_agent.network import interface_of
+from qos_agent.runner import link_bytes
+from qos_agent.schedule import Schedule
+from qos_agent.status import Latests, LinkStatus, Status, Upcoming
+from qos_agent.uplink import Uplink
+
+# What a heartbeat gives as the difference to the one before: these may be summed.
+_DELTAS = (
+    "acked_le_2m", "acked_le_1h", "acked_le_1d", "acked_older", "evicted",
+    "uplink_bytes", "uplink_failures",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that vitals are read from."""
+
+    loaded: Loaded
+    identity: Identity
+    clock: Clock
+    journal: Journal
+    uplink: Uplink
+    schedule: Schedule
+    ledger: Ledger
+    latests: Latests
+    calendar_hash: str | None
+
+
+class Vitals:
+    """Reads the parts; remembers only what deltas are taken against."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._start_ns = parts.clock.boot_ns()
+        self._links = parts.loaded.settings.link_list()
+        self._moved = {link.name: link_bytes(link) for link in self._links}
+        self._before = self._totals()
+
+    def pulse(self) -> Pulse:
+        """The heartbeat's own figures; counts are since the pulse before."""
+        totals = self._totals()
+        before, self._before = self._before, totals
+        since = {
+            name: getattr(totals, name) - getattr(before, name) for name in _DELTAS
+        }
+        return replace(totals, **since)
+
+    def _totals(self) -> Pulse:
+        parts = self._parts
+        now_ns = parts.clock.boot_ns()
+        counts = parts.journal.counts()
+        uplink = parts.uplink.status()
+        acknowledged = uplink.acknowledged
+        return Pulse(
+            version=__version__,
+            config_hash=parts.loaded.hash,
+            calendar_hash=parts.calendar_hash,
+            uptime_s=(now_ns - self._start_ns) / 1e9,
+            boot_s=now_ns / 1e9,
+            backlog_points=self._backlog(counts.undelivered),
+            oldest_unsent_s=self._age_s(counts.oldest_unsent_ns),
+            pending_points=counts.pending,
+            quarantined_points=counts.quarantined,
+            journal_bytes=counts.file_bytes,
+            in_memory=int(parts.journal.in_memory),
+            disk_free_bytes=self._disk_free_bytes(),
+            allowance_left_bytes=None,
+            allowance_left_share=None,
+            allowance_day_left_bytes=None,
+            clock_offset_ms=uplink.offset_ms,
+            acked_le_2m=acknowledged.le_2m,
+            acked_le_1h=acknowledged.le_1h,
+            acked_le_1d=acknowledged.le_1d,
+            acked_older=acknowledged.older,
+            evicted=counts.evicted,
+            uplink_bytes=uplink.sent_bytes + uplink.received_bytes,
+            uplink_failures=uplink.failures,
+        )
+
+    def _backlog(self, undelivered: Mapping[str, int]) -> int:
+        """Points owed to the first collector; all of them where there is none."""
+        first = next(iter(self._parts.loaded.settings.collector_names()), None)
+        return undelivered.get(first, 0) if first else 0
+
+    def _age_s(self, moment_ns: int | None) -> float | None:
+        if moment_ns is None:
+            return None
+        return max(0.0, (self._parts.clock.wall_ns() - moment_ns) / 1e9)
+
+    def _disk_free_bytes(self) -> float | None:
+        try:
+            folder = self._parts.loaded.settings.journal.folder
+            return float(shutil.disk_usage(folder).free)
+        except OSError:
+            return None
+
+    def status(self, phase: str, paused: Sequence[str]) -> Status:
+        """What `status` and the live screen show."""
+        parts = self._parts
+        now_ns = parts.clock.boot_ns()
+        totals = self._totals()
+        state = parts.clock.state()
+        uplink = parts.uplink.status()
+        tally = parts.ledger.tally()
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            station=parts.identity.station,
+            device=parts.identity.device,
+            phase=phase,
+            written_ns=parts.clock.wall_ns(),
+            boot_ns=now_ns,
+            uptime_s=totals.uptime_s,
+            journal=parts.journal.id,
+            in_memory=parts.journal.in_memory,
+            clock_synced=state.synced,
+            clock_trusted=state.trusted,
+            clock_error_ms=state.error_ms,
+            collector=uplink.collector,
+            collector_state=uplink.state,
+            backlog_points=totals.backlog_points,
+            oldest_unsent_s=totals.oldest_unsent_s,
+            pending_points=totals.pending_points,
+            quarantined_points=totals.quarantined_points,
+            sent_points=uplink.acknowledged.all,
+            stored_points=tally.stored,
+            outcomes=dict(tally.outcomes),
+            causes=dict(tally.causes),
+            reasons=dict(tally.reasons),
+            links=[self._link(link) for link in self._links],
+            latest=parts.latests.all(),
+            upcoming=self._upcoming(now_ns),
+            paused=list(paused),
+        )
+
+    def _link(self, link: Link) -> LinkStatus:
+        before, now = self._moved[link.name], link_bytes(link)
+        known = before is not None and now is not None and now >= before
+        return LinkStatus(
+            name=link.name,
+            operator=link.operator,
+            interface=interface_of(link),
+            verdict=None,
+            verdict_kpi=None,
+            moved_bytes=now - before if known else None,  # type: ignore[operator]
+            month_left_bytes=None,
+            day_left_bytes=None,
+        )
+
+    def _upcoming(self, now_ns: int) -> list[Upcoming]:
+        return [
+            Upcoming(job.key, (due_ns - now_ns) / 1e9)
+            for job, due_ns in self._parts.schedule.upcoming()[:5]
+        ]
