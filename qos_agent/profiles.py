@@ -26,7 +26,7 @@ class ProfileSection(Section):
     throughput: Interval = 21600.0
     web: Interval = 0.0
     form: Interval = 0.0
-    signal: Interval = 0.0
+    signal: Interval = 300.0
     host: Interval = 300.0
     links: tuple[ProfileLink, ...] = ()
 
@@ -46,9 +46,9 @@ class ProfileSection(Section):
 # While votes are cast: everything, often. While they are counted: uploads above all.
 _PROFILES: dict[str, dict[str, object]] = {
     "voting": {"latency": "1m", "throughput": "1h", "web": "15m", "form": "15m",
-               "host": "1m"},
+               "signal": "1m", "host": "1m"},
     "counting": {"latency": "1m", "throughput": "2h", "web": "30m", "form": "10m",
-                 "host": "1m"},
+                 "signal": "1m", "host": "1m"},
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 FileArgument = Annotated[
     str,
-    typer.Argument(metavar="FILE", help="A calendar file, or a shipped one's name."),
+    typer.Argument(metavar="FILE", help="A calendar, or a shipped one's name."),
 ]
 ProvinceOption = Annotated[
     str | None, typer.Option(help="Show one province, by its two digits.")

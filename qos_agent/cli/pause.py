@@ -39,10 +39,14 @@ def pause(
 def resume(what: WhatArgument = "all", config: ConfigOption = None) -> None:
     """End a pause before its time; without a name, all of them."""
     from qos_agent import control
+    from qos_agent.clock import SystemClock
 
     _known(what)
-    ended = control.resume(_folder(config), what)
+    folder = _folder(config)
+    ended = control.resume(folder, what)
     print(f"resumed: {', '.join(ended)}" if ended else f"{what}: was not paused")
+    if control.Pauses(folder, SystemClock(0)).holds(what):
+        print(f"{what} is still held, for all are: qos-agent resume")
 
 
 def _folder(config: Path | None) -> Path:
