@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qos_agent.election import province_zones
+from qos_agent.errors import ConfigError
 from qos_agent.model import Identity, Layer, Link, Target
 from qos_agent.network import GATEWAY, RESOLVER
 from qos_agent.profiles import ScheduleSection
@@ -35,6 +36,7 @@ from qos_agent.setting_types import (
     Url,
     allowed,
 )
+from qos_agent.stamp import read_key
 
 ZONES = ("Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura")
 
@@ -89,7 +91,9 @@ class TargetSection(Section):
     host: Host
     layer: Layer
     method: Literal["icmp", "stamp"] = "icmp"
-    port: int | None = Field(None, ge=1, le=65535)
+    port: int | None = Field(
+        None, ge=1, le=65535, description="of the reflector; 862 by default (stamp)"
+    )
 
 
 class ElectionSection(Section):
@@ -105,6 +109,18 @@ class LatencySection(Section):
 
     count: int = Field(20, ge=1, le=1000, description="probes in a train")
     spacing: Duration = Field(0.2, description="between two probes")
+    stamp_key_file: Path | None = Field(
+        None, description="key shared with the reflectors; none: unauthenticated"
+    )
+
+    @model_validator(mode="after")
+    def _readable_key(self) -> Self:
+        if self.stamp_key_file is not None:
+            try:
+                read_key(self.stamp_key_file)
+            except ConfigError as error:
+                raise ValueError(f"stamp_key_file|{error.found}") from error
+        return self
 
 
 BackendName = Literal["http", "iperf3", "speedtest"]

@@ -1,0 +1,98 @@
+"""The probe of latency and loss: one train to one target over one link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from qos_agent import stamp
+from qos_agent.errors import ProbeError
+from qos_agent.model import Deadline, Finding, Sample, Target, Task, Value
+from qos_agent.network import AddressBook, Resolved
+from qos_agent.probes.latency import summary
+from qos_agent.probes.latency.icmp import IcmpTransport, open_icmp
+from qos_agent.probes.latency.stamp import StampTransport, open_stamp
+from qos_agent.probes.latency.train import Plan, Record, Train
+from qos_agent.settings import Settings
+
+_RESOLVE_S = 5.0
+# Wake, phase of up to one spacing, scheduling on a busy device.
+_SLACK_S = 2.0
+# IPv6, UDP and Ethernet around the largest probe there is, the authenticated one.
+_LARGEST_BYTES = 40 + 8 + 14 + stamp.AUTHENTICATED_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Trains as `plan` says; `key_file` holds STAMP's key where it authenticates."""
+
+    plan: Plan
+    key_file: Path | None = None
+    book: AddressBook = field(default_factory=AddressBook)
+    name: str = "latency"
+    measurement: str = "latency"
+    loads_link: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The probe for these settings."""
+        section = settings.latency
+        return cls(Plan(section.count, section.spacing), section.stamp_key_file)
+
+    @property
+    def deadline_s(self) -> float:
+        """Resolving, the wake, every probe, and the wait for the last."""
+        sending_s = (self.plan.count + 1) * self.plan.spacing_s
+        return _RESOLVE_S + sending_s + 2 * self.plan.wait_s + _SLACK_S
+
+    def worst_case_bytes(self) -> int:
+        """Every probe and the wake, answered."""
+        return 2 * (self.plan.count + 1) * _LARGEST_BYTES
+
+    def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
+        """One point: the target's name and layer."""
+        target = _target(task)
+        return ({"target": target.name, "layer": str(target.layer)},)
+
+    def measure(self, task: Task, deadline: Deadline) -> Finding:
+        """One train. Without an answer: failed, with the counts and a cause."""
+        target = _target(task)
+        resolved = self.book.resolve(target.host, task.link, deadline, _RESOLVE_S)
+        with self._open(target, task, resolved.address) as transport:
+            record = Train(self.plan, transport, deadline).run()
+        return _finding(record, target, resolved)
+
+    def _open(
+        self, target: Target, task: Task, address: str
+    ) -> IcmpTransport | StampTransport:
+        if target.method == "icmp":
+            return open_icmp(address, task.link)
+        key = None if self.key_file is None else stamp.read_key(self.key_file)
+        return open_stamp(address, target.port or stamp.PORT, task.link, key)
+
+
+def _target(task: Task) -> Target:
+    if task.target is None:
+        raise ProbeError("internal", "latency needs a target")
+    return task.target
+
+
+def _finding(record: Record, target: Target, resolved: Resolved) -> Finding:
+    found = summary.fields(record)
+    received = int(found["received"])
+    cause, detail = summary.cause(record, received)
+    about: dict[str, Value] = {"method": target.method, **_resolution(resolved)}
+    return Finding((Sample({}, found | about),), cause, detail)
+
+
+def _resolution(resolved: Resolved) -> dict[str, Value]:
+    found: dict[str, Value] = {
+        "address": resolved.address,
+        "ip_version": 6 if ":" in resolved.address else 4,
+    }
+    if resolved.resolve_ms is not None:
+        found["resolve_ms"] = resolved.resolve_ms
+        found["resolve_failed"] = int(resolved.failed)
+    return found
