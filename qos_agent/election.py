@@ -41,7 +41,7 @@ PERIODS = {
 }
 _FROZEN = (Phase.VOTING, Phase.COUNTING)
 _SCOPES = ("zones", "provinces", "stations")
-_PERIOD_KEYS = ("kind", "start", "end", "province", "source", *_SCOPES)
+_PERIOD_KEYS = ("kind", "start", "end", "province", *_SCOPES)
 _ELECTION_KEYS = ("name", "period")
 _LOCAL = "a local date and time without offset, such as 2024-02-14T07:00:00"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
