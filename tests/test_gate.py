@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from qos_agent.gate import LinkGate
 
 
@@ -59,10 +61,7 @@ def test_an_error_inside_leaves_the_link_free() -> None:
     """Whoever fails while measuring does not lock the link for ever."""
     gate = LinkGate()
     for use in (gate.measuring, gate.loading):
-        try:
-            with use("main", 0):
-                raise OSError
-        except OSError:
-            pass
+        with pytest.raises(OSError, match="fell"), use("main", 0):
+            raise OSError("fell")
         with gate.loading("main", 0) as free:
             assert free

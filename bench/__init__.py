@@ -1,0 +1,1 @@
+"""What is measured about the agent itself, each a command that prints a table."""

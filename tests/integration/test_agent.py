@@ -1,0 +1,159 @@
+"""The whole agent: real packets, a real journal, a real InfluxDB, as `run` does it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qos_agent.line_protocol import decode
+from qos_agent.model import Record
+from tests.lab.fixtures import MakeLab
+from tests.lab.network import Lab
+from tests.lab.shape import Shape
+from tests.servers.influxdb import InfluxDB
+
+ANCHOR = "1.1.1.1"
+
+
+def _settings(folder: Path, server: InfluxDB | None, **extra: str) -> dict[str, str]:
+    """A short round against one target, by the environment alone."""
+    target = [{"name": "anchor", "host": ANCHOR, "layer": "anchor"}]
+    settings = {
+        "PATH": os.environ["PATH"],
+        "QOS_AGENT_TARGETS": json.dumps(target),
+        "QOS_AGENT_LATENCY__COUNT": "50",
+        "QOS_AGENT_LATENCY__SPACING": "10ms",
+        "QOS_AGENT_SCHEDULE__IDLE__LATENCY": "1s",
+        "QOS_AGENT_SCHEDULE__IDLE__HOST": "2s",
+        "QOS_AGENT_SCHEDULE__IDLE__THROUGHPUT": "off",
+        "QOS_AGENT_JOURNAL__FOLDER": str(folder / "journal"),
+        "QOS_AGENT_JOURNAL__COMMIT_EVERY": "1s",
+        "QOS_AGENT_UPLINK__BACKOFF": "1s",
+        "QOS_AGENT_UPLINK__PAUSE": "off",
+    }
+    if server is not None:
+        settings["QOS_AGENT_COLLECTOR__URL"] = server.url
+        settings["QOS_AGENT_COLLECTOR__BUCKET"] = server.bucket
+        settings["QOS_AGENT_COLLECTOR__TOKEN"] = server.token
+    return settings | extra
+
+
+def _start(net: Lab, settings: dict[str, str], for_s: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "qos_agent", "run", "--for", f"{for_s}s"]
+    return net.popen(command, "client", env=settings, stdout=subprocess.PIPE)
+
+
+def _records(folder: Path, settings: dict[str, str]) -> list[Record]:
+    """What the journal holds, by the export a regulator would make."""
+    out = folder / "export"
+    command = [sys.executable, "-m", "qos_agent", "export", "--out", str(out)]
+    subprocess.run(command, env=settings, check=True, capture_output=True)
+    return [decode(line) for line in (out / "points.lp").read_bytes().splitlines()]
+
+
+def _sum(records: list[Record], measurement: str, field: str) -> int:
+    return sum(
+        int(record.fields.get(field, 0))
+        for record in records
+        if record.measurement == measurement
+    )
+
+
+def test_loss_in_the_journal_is_the_loss_on_the_wire_and_in_influxdb(
+    lab: MakeLab, make_influxdb: Callable[..., InfluxDB], tmp_path: Path
+) -> None:
+    """With 2 % random loss: sent and lost equal nft's counters, here and there."""
+    net = lab(Shape(loss=0.02))
+    server = make_influxdb(namespace=net.name("server"), address="10.77.1.2")
+    settings = _settings(tmp_path, server)
+    agent = _start(net, settings, 12)
+    assert agent.wait(40) == 0
+    records = _records(tmp_path, settings)
+    sent, lost = _sum(records, "latency", "sent"), _sum(records, "latency", "lost")
+    trains = [r for r in records if r.measurement == "latency" and "sent" in r.fields]
+    unwoken = sum("wake_ms" not in train.fields for train in trains)
+    dropped = net.dropped("forward", "echo_requests")
+    assert sent >= 300
+    # Each train is preceded by one request that wakes the radio, counted apart.
+    assert sent + len(trains) == net.passed("forward", "echo_requests") + dropped
+    assert lost + unwoken == dropped
+    (row,) = server.query("SELECT SUM(sent) AS sent, SUM(lost) AS lost FROM latency")
+    assert (row["sent"], row["lost"]) == (sent, lost)
+
+
+def test_a_collector_that_dies_and_returns_loses_and_doubles_nothing(
+    lab: MakeLab, make_influxdb: Callable[..., InfluxDB], tmp_path: Path
+) -> None:
+    """Killed in the middle and started again: it holds each point of the journal once."""
+    net = lab(Shape())
+    server = make_influxdb(namespace=net.name("server"), address="10.77.1.2")
+    settings = _settings(tmp_path, server)
+    agent = _start(net, settings, 18)
+    time.sleep(5)
+    server.kill()
+    time.sleep(6)
+    server.start()
+    assert agent.wait(40) == 0
+    records = _records(tmp_path, settings)
+    for measurement in ("latency", "host", "event"):
+        wanted = sorted(_seqs(records, measurement))
+        held = sorted(row["seq"] for row in server.rows(measurement))
+        assert held == wanted
+
+
+def _seqs(records: list[Record], measurement: str) -> list[int]:
+    return [
+        int(record.fields["seq"])
+        for record in records
+        if record.measurement == measurement
+    ]
+
+
+def test_offline_is_a_normal_day(lab: MakeLab, tmp_path: Path) -> None:
+    """With the network cut every train is a failed reading with a cause; status 0."""
+    net = lab(Shape())
+    net.cut()
+    settings = _settings(tmp_path, None)
+    agent = _start(net, settings, 10)
+    assert agent.wait(40) == 0
+    records = [r for r in _records(tmp_path, settings) if r.measurement == "latency"]
+    assert len(records) >= 2
+    for record in records:
+        outcome = {name: record.fields[name] for name in ("ok", "failed", "skipped")}
+        assert outcome["ok"] == 0
+        assert "cause" in record.fields or record.fields["reason"] == "stopping"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_within_five_seconds(
+    lab: MakeLab, tmp_path: Path, number: signal.Signals
+) -> None:
+    """It settles what is in flight, prints the summary and leaves with status 0."""
+    net = lab(Shape(delay_ms=40))
+    settings = _settings(tmp_path, None)
+    agent = _start(net, settings, 120)
+    assert agent.stdout is not None
+    for line in agent.stdout:
+        if b" latency " in line:
+            break
+    sent_at = time.monotonic()
+    agent.send_signal(number)
+    rest = agent.stdout.read().decode()
+    assert agent.wait(10) == 0
+    assert time.monotonic() - sent_at < 5
+    summary = dict(
+        row.strip().split(" ", 1) for row in rest.splitlines() if row.startswith("  ")
+    )
+    due = int(summary["due"])
+    parts = (int(summary[name].split()[0]) for name in ("ok", "failed", "skipped"))
+    assert due == sum(parts)
+    records = _records(tmp_path, settings)
+    assert due == sum(int(record.fields.get("slots", 0)) for record in records)
