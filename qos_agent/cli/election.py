@@ -131,7 +131,10 @@ def _rows(calendar: Calendar, who: Identity) -> list[dict[str, str]]:
 
 
 def _print(rows: list[dict[str, str]]) -> None:
+    if not rows:
+        print("no period holds there: idle for ever")
+        return
     form = "{zone:5} {from_local:17} {from_utc:18} {phase:9} {period:15} {election}"
-    head = {name: name.replace("_", " ") for name in rows[0]} if rows else {}
+    head = {name: name.replace("_", " ") for name in rows[0]}
     for row in [head, *rows]:
         print(form.format(**row).rstrip())
