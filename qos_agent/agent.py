@@ -17,6 +17,7 @@ from qos_agent import election, status
 from qos_agent.absence import absences
 from qos_agent.clock import SystemClock
 from qos_agent.configuration import Loaded
+from qos_agent.control import Pauses
 from qos_agent.envelope import Envelope, killed, skipped
 from qos_agent.events import event, heartbeat, one_line
 from qos_agent.gate import LinkGate
@@ -90,6 +91,7 @@ class Agent:
         self._beaten = Tally()
         self._calendar = election.named(settings.election.calendar)
         self._identity = settings.identity()
+        self._pauses = Pauses(settings.runtime_folder(), clock)
         self._timeline = self._calendar.timeline(self._identity)
         self._phase = self._timeline.phase_at(clock.wall_ns())
         self._watched = (clock.boot_ns(), clock.state())
@@ -114,7 +116,7 @@ class Agent:
             Envelope(clock, self._stop),
             gate,
             _Open(),
-            lambda _: False,
+            self._pauses.holds,
             link_bytes,
         )
         seed = f"{self._identity.station}/{self._identity.device}"
@@ -256,7 +258,8 @@ class Agent:
         self._recorder.add(reading)
 
     def _status(self) -> Status:
-        return self._vitals.status(self._phase.value, ())
+        paused = [f"{each.what} until {each.until()}" for each in self._pauses.active()]
+        return self._vitals.status(self._phase.value, paused)
 
     def _write_status(self) -> None:
         try:
@@ -265,7 +268,9 @@ class Agent:
             _log.debug("no status file: %s", error)
 
     def _watch(self) -> None:
-        """See the clock step and the phase change; runs before slots are counted."""
+        """See pauses, the clock step, the phase change; before slots are counted."""
+        for kind, detail in self._pauses.changes():
+            self._recorder.add(event(kind, self._clock.boot_ns(), detail))
         before_ns, before = self._watched
         now_ns, state = self._clock.boot_ns(), self._clock.state()
         self._watched = now_ns, state

@@ -9,7 +9,15 @@ import sys
 
 import typer
 
-from qos_agent.cli import config, doctor, export, run_agent, status
+from qos_agent.cli import (
+    config,
+    doctor,
+    election,
+    export,
+    pause,
+    run_agent,
+    status,
+)
 from qos_agent.errors import OperatorError, QosAgentError
 
 app = typer.Typer(
@@ -24,7 +32,10 @@ app.command("run")(run_agent.run)
 app.command("once")(run_agent.once)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
+app.command("pause")(pause.pause)
+app.command("resume")(pause.resume)
 app.command("export")(export.export)
+app.add_typer(election.app, name="election")
 app.add_typer(config.app, name="config")
 
 
