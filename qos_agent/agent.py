@@ -17,7 +17,7 @@ from qos_agent import election, status
 from qos_agent.absence import absences
 from qos_agent.clock import SystemClock
 from qos_agent.configuration import Loaded
-from qos_agent.control import Pauses
+from qos_agent.control import Pauses, take_reload
 from qos_agent.envelope import Envelope, killed, skipped
 from qos_agent.events import event, heartbeat, one_line
 from qos_agent.gate import LinkGate
@@ -44,6 +44,7 @@ _STATUS_S = 2.0
 _STOP_S = 2.0
 # The clocks drift apart by slewing, at most 500 ppm; more is a step.
 _STEP_NS = 500_000_000
+_CONFIGURATION = "configuration"
 
 
 def system_clock() -> SystemClock:
@@ -75,16 +76,21 @@ class _Open:
 
 
 class Agent:
-    """One running agent. `without` names probes that are left out."""
+    """One running agent. `without` names probes that are left out.
+
+    `reload` is true after `run` where a new configuration was asked for.
+    """
 
     def __init__(
         self, loaded: Loaded, clock: Clock, without: Collection[str] = ()
     ) -> None:
         settings = loaded.settings
         self._settings = settings
+        self._config_hash = loaded.hash
         self._clock = clock
         self._without = without
         self._stop = threading.Event()
+        self.reload = False
         self._notifier = Notifier()
         self._ledger = Ledger()
         self._latests = Latests()
@@ -173,6 +179,7 @@ class Agent:
         self._recorder.add(event("start", now_ns, f"in phase {self._phase.value}"))
         for reading in self._aftermath(now_ns):
             self._recorder.add(reading)
+        self._tell_configuration(self._config_hash)
         self._take_journal_events()
         self._recorder.commit()
         self._schedule.lay(self._jobs(self._phase))
@@ -271,6 +278,7 @@ class Agent:
         """See pauses, the clock step, the phase change; before slots are counted."""
         for kind, detail in self._pauses.changes():
             self._recorder.add(event(kind, self._clock.boot_ns(), detail))
+        self._watch_reload()
         before_ns, before = self._watched
         now_ns, state = self._clock.boot_ns(), self._clock.state()
         self._watched = now_ns, state
@@ -283,6 +291,29 @@ class Agent:
         elapsed_ns = now_ns - before_ns
         for change in self._timeline.changes(self._phase, elapsed_ns, wall_ns):
             self._enter(change.phase, change.at_wall_ns - state.offset_ns)
+
+    def _watch_reload(self) -> None:
+        """End the run where a reload was asked for and the phase allows it."""
+        now = take_reload(self._settings.runtime_folder())
+        if now is None:
+            return
+        if election.may_reload(self._phase, now):
+            self.reload = True
+            self.stop()
+            return
+        words = f"not reloaded in phase {self._phase.value}; to force it: --now"
+        self._recorder.add(event("configuration", self._clock.boot_ns(), words))
+        _log.warning("configuration: %s", words)
+
+    def _tell_configuration(self, config_hash: str) -> None:
+        """An event where another configuration is in force than at the last start."""
+        before = self._journal.state(_CONFIGURATION)
+        if before == config_hash:
+            return
+        self._journal.set_state(_CONFIGURATION, config_hash)
+        if before is not None:
+            words = {"before": before, "after": config_hash}
+            self._recorder.add(event("configuration", self._clock.boot_ns(), **words))
 
     def _enter(self, phase: Phase, since_boot_ns: int) -> None:
         """Go over to another phase: its event, its tasks."""

@@ -1,4 +1,4 @@
-"""Files by which commands reach a running agent: one for each thing that is paused.
+"""Files by which commands reach a running agent: a pause for each probe, a reload.
 
 The command writes the file whole and renames it into place; the agent reads it before
 each task. Nothing needs to be running on either side, and what cannot be read holds
@@ -20,6 +20,8 @@ from qos_agent.model import Clock
 
 EVERYTHING = "all"
 PAUSABLE = (EVERYTHING, "latency", "throughput", "web", "form", "signal", "host")
+
+_RELOAD = "reload"
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,32 @@ def resume(folder: Path, what: str) -> list[str]:
             raise StorageError("cannot remove", str(path), hint) from error
         ended.append(name)
     return ended
+
+
+def ask_reload(folder: Path, now: bool) -> None:
+    """Ask the agent to read its configuration again; `now` even while votes are cast.
+
+    Raises StorageError where the file cannot be written.
+    """
+    path = folder / _RELOAD
+    half = path.with_suffix(f".{os.getpid()}")
+    try:
+        half.write_text("now" if now else "")
+        half.replace(path)
+    except OSError as error:
+        hint = f"{error.strerror}; run this as the user the agent runs as"
+        raise StorageError("cannot write", str(path), hint) from error
+
+
+def take_reload(folder: Path) -> bool | None:
+    """Whether a reload was asked for, and if so, whether now; asked once each."""
+    path = folder / _RELOAD
+    try:
+        now = path.read_text() == "now"
+        path.unlink()
+    except OSError:
+        return None
+    return now
 
 
 class Pauses:

@@ -57,3 +57,18 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return
     for key, value in leaves(in_force):
         print(f"{key} = {json.dumps(value)}  # {loaded.origins.get(key, 'default')}")
+
+
+@app.command("reload")
+def reload(
+    config: ConfigOption = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Even while votes are cast or counted.")
+    ] = False,
+) -> None:
+    """Have the running agent read its configuration again, once it checks well."""
+    from qos_agent.control import ask_reload
+
+    loaded = load_configuration(config)
+    ask_reload(loaded.settings.runtime_folder(), now)
+    print(f"configuration {loaded.hash}: asked for; see it: qos-agent status")

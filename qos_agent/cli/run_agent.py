@@ -14,6 +14,7 @@ from qos_agent.cli.options import ConfigOption, load_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from qos_agent.agent import Agent
     from qos_agent.configuration import Loaded
@@ -44,11 +45,30 @@ def run(
     _log_to_stdout(quiet=on_terminal)
     _announce(loaded, left_out, words)
     started_s = time.monotonic()
-    agent = Agent(loaded, system_clock(), left_out)
+    while True:
+        agent = Agent(loaded, system_clock(), left_out)
+        _stop_on_signals(agent)
+        status = _shown(agent, for_s, words) if on_terminal else agent.run(for_s)
+        _summarise(status, time.monotonic() - started_s, words)
+        if not agent.reload:
+            return
+        loaded = _reloaded(config, loaded)
+
+
+def _stop_on_signals(agent: Agent) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    status = _shown(agent, for_s, words) if on_terminal else _plain(agent, for_s)
-    _summarise(status, time.monotonic() - started_s, words)
+
+
+def _reloaded(config: Path | None, before: Loaded) -> Loaded:
+    """The configuration read again; the one in force where it has become bad."""
+    from qos_agent.errors import InvalidConfigError
+
+    try:
+        return load_configuration(config)
+    except InvalidConfigError as error:
+        print(f"not reloaded: {error}", file=sys.stderr, flush=True)
+        return before
 
 
 def _duration(text: str | None) -> float | None:
@@ -93,10 +113,6 @@ def _announce(loaded: Loaded, without: tuple[str, ...], words: Words) -> None:
         "THROUGHPUT=off"
     )
     print(words(text, data=size_text(data), interval=interval), flush=True)
-
-
-def _plain(agent: Agent, for_s: float | None) -> Status:
-    return agent.run(for_s)
 
 
 def _shown(agent: Agent, for_s: float | None, words: Words) -> Status:
@@ -147,6 +163,5 @@ def once(
     _log_to_stdout(quiet=False)
     without = () if probe is None else set(PROBES) - {probe}
     agent = Agent(loaded, system_clock(), tuple(without))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: agent.stop())
+    _stop_on_signals(agent)
     return 0 if agent.run_once() else 1
