@@ -47,7 +47,12 @@ _UNDELIVERED = """
     ORDER BY seq LIMIT ?
 """
 _FAR_NS = 2**62
-_SLICE_POINTS = 2000
+_SLICE_POINTS = 500
+# A slice reaches no further: its surroundings are written anew with it.
+_SPAN_POINTS = 5000
+# What the leaves of evicted points may take of the bound; the oldest go first.
+_BLANK_BYTES = 64
+_BLANK_SHARE = 8
 
 Row = tuple[int, int, bytes]
 
@@ -114,8 +119,7 @@ def remove_for_room(
     To be called until `used_bytes` is under the limit: one slice a transaction
     keeps the log short, which matters most where the disk is full.
     """
-    if used_bytes(db) <= limit_bytes:
-        return []
+    _delete_blanks(db, limit_bytes // _BLANK_SHARE // _BLANK_BYTES)
     rows = db.execute(_DELIVERED, (_FAR_NS, _SLICE_POINTS)).fetchall()
     if rows:
         _delete(db, rows)
@@ -128,11 +132,22 @@ def remove_for_room(
 
 def _remove_undelivered(db: sqlite3.Connection, now_ns: int) -> list[Removal]:
     for rank in RANKS:
-        rows = db.execute(_UNDELIVERED, (_FAR_NS, rank, _SLICE_POINTS // 4)).fetchall()
-        if rows:
-            _blank(db, rows)
-            return list(_account(rows, now_ns, "undelivered, no room"))
+        rows = db.execute(_UNDELIVERED, (_FAR_NS, rank, _SLICE_POINTS)).fetchall()
+        near = [row for row in rows if row[0] < rows[0][0] + _SPAN_POINTS]
+        if near:
+            _blank(db, near)
+            _repack(db, near[0][0], near[-1][0])
+            return list(_account(near, now_ns, "undelivered, no room"))
     return []
+
+
+def _delete_blanks(db: sqlite3.Connection, most: int) -> None:
+    """Leaves without a line, but for the newest ones."""
+    db.execute(
+        "DELETE FROM point WHERE line IS NULL AND seq <= (SELECT seq FROM point"
+        " WHERE line IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+        (most,),
+    )
 
 
 def _delete(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
@@ -145,6 +160,14 @@ def _blank(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
     db.executemany("UPDATE point SET line = NULL WHERE seq = ?", seqs)
     for table in ("delivery", "quarantine", "temp.claim"):
         db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)  # noqa: S608
+
+
+def _repack(db: sqlite3.Connection, first: int, last: int) -> None:
+    """Write the rows of a span anew: a page that lost one of its rows is not free."""
+    span = (first, last)
+    rows = db.execute("SELECT * FROM point WHERE seq BETWEEN ? AND ?", span).fetchall()
+    db.execute("DELETE FROM point WHERE seq BETWEEN ? AND ?", span)
+    db.executemany("INSERT INTO point VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def _measurement(row: Row) -> str:

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -26,6 +26,7 @@ from qos_agent.journal.delivery import collector_id
 GENERATION = 2**40
 # Row by row is slow, and the damage of one bad block is far smaller than this.
 _LOOKUPS_MAX = 100_000
+_COPIED_MAX_BYTES = 64_000_000
 
 _POINT = "SELECT seq, time_ns, rank, leaf, line FROM point"
 _STORE = (
@@ -63,23 +64,36 @@ def recover(path: Path, into: sqlite3.Connection, collectors: Iterable[str]) -> 
 def read_newest(
     path: Path, into: sqlite3.Connection, collectors: Iterable[str], limit_bytes: int
 ) -> int:
-    """Bring over the newest points alone, without a copy; for a journal in memory."""
-    ids = [collector_id(into, name) for name in collectors]
-    address = f"{path.absolute().as_uri()}?mode=ro"
+    """Bring over the newest points alone; for a journal in memory."""
+    if not path.exists():
+        return 0
     size_bytes = count = 0
     try:
-        with closing(sqlite3.connect(address, uri=True)) as source:
+        with ExitStack() as opened:
+            source = opened.enter_context(closing(_read_only(path, opened)))
             for row in _ours(_descending(source)):
                 size_bytes += len(row[4] or b"")
                 if size_bytes > limit_bytes:
                     break
                 into.execute(_STORE, row)
-                owed = [(each, row[0]) for each in ids]
-                into.executemany("INSERT OR IGNORE INTO delivery VALUES (?, ?)", owed)
                 count += 1
-    except sqlite3.Error:
-        return count
+    except (OSError, sqlite3.Error):
+        pass  # what came before it counts; the rest stays where it is
+    _owe_all(into, collectors)
     return count
+
+
+def _read_only(path: Path, opened: ExitStack) -> sqlite3.Connection:
+    """SQLite cannot lay a log over a file where it may not write: a small one is
+    copied, of a large one only the file is read, which is all but the newest points.
+    """
+    log = path.with_name(path.name + "-wal")
+    in_log = log.exists() and log.stat().st_size > 0
+    if in_log and path.stat().st_size < _COPIED_MAX_BYTES:
+        folder = opened.enter_context(tempfile.TemporaryDirectory())
+        return sqlite3.connect(_copied(path, Path(folder)))
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    return sqlite3.connect(address, uri=True)
 
 
 def _copied(path: Path, folder: Path) -> Path:

@@ -18,6 +18,7 @@ _TIDY_EVERY_NS = 3600 * 10**9
 _LEAST_BYTES = 4_000_000
 # On a short disk so many bytes of the file are freed ahead, to be used again.
 _HEADROOM_BYTES = 262_144
+_GOAL_PERCENT = 95
 
 
 class Tidier:
@@ -31,9 +32,14 @@ class Tidier:
         """Before a put: within the limits again. Raises StorageError."""
         self._remove_aged(now)
         limit_bytes = self._limit_bytes()
+        if self._used_bytes() <= limit_bytes:
+            return
+        # Some room ahead: looking for the least valuable reads the whole journal.
+        goal_bytes = limit_bytes * _GOAL_PERCENT // 100
         now_ns = now.boot_ns + now.clock.offset_ns
-        while removed := self._remove_for_room(limit_bytes, now_ns):
-            self._tell(removed)
+        while self._used_bytes() > goal_bytes:
+            if not self._remove_for_room(goal_bytes, now_ns):
+                return
 
     def _remove_aged(self, now: Now) -> None:
         """Once an hour, and only on a clock that is to be believed."""
@@ -51,14 +57,16 @@ class Tidier:
             self._session.write("tidy", lambda db: eviction.remove_aged(db, ages))
         )
 
-    def _remove_for_room(self, limit_bytes: int, now_ns: int) -> list[Removal]:
-        used = self._session.read("read", eviction.used_bytes)
-        if used <= limit_bytes:
-            return []
-        return self._session.write(
+    def _used_bytes(self) -> int:
+        return self._session.read("read", eviction.used_bytes)
+
+    def _remove_for_room(self, goal_bytes: int, now_ns: int) -> bool:
+        removed = self._session.write(
             "make room in",
-            lambda db: eviction.remove_for_room(db, limit_bytes, now_ns),
+            lambda db: eviction.remove_for_room(db, goal_bytes, now_ns),
         )
+        self._tell(removed)
+        return bool(removed)
 
     def _limit_bytes(self) -> int:
         limits, path = self._session.plan.limits, self._session.file.path

@@ -100,6 +100,7 @@ class Journal:
             seqs = self._session.write(
                 "store in", lambda db: self._put(db, points, now)
             )
+            self._spent.clear()
             self._note_fresh(newest_boot_ns, seqs)
         return seqs
 
@@ -187,6 +188,10 @@ class Journal:
                 for use in self.usage(link, day)
                 if (use.day, use.probe) == (day, probe)
             )
+
+    def day(self, boot_id: str, boot_ns: int) -> str:
+        """The day, YYYY-MM-DD, that bytes spent at that moment are counted on."""
+        return self._session.read("read", lambda db: self._day(db, boot_id, boot_ns))
 
     def settle_reservation(self, reservation_id: int, spent_bytes: int) -> None:
         """Enter what the task moved in place of what it had reserved."""

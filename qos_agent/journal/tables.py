@@ -35,6 +35,7 @@ MIGRATIONS = (
         line BLOB
     ) STRICT;
     CREATE INDEX point_time ON point (time_ns);
+    CREATE INDEX point_blank ON point (seq) WHERE line IS NULL;
 
     CREATE TABLE pending (
         seq INTEGER PRIMARY KEY,

@@ -1,0 +1,202 @@
+"""The journal stays within its bounds, in the right order, and accounts for it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from qos_agent.journal import JournalLimits, Lane, eviction
+from qos_agent.journal.tables import FILE_NAME
+from qos_agent.line_protocol import decode
+from qos_agent.model import Point
+from tests.clocks import FakeClock
+from tests.journal.support import (
+    bodies,
+    deliver,
+    look,
+    open_journal,
+    point,
+    put,
+    seqs,
+)  # fmt: skip
+
+SMALL = JournalLimits(size_bytes=600_000, disk_reserve_bytes=0)
+DAY_S = 86400.0
+
+
+def _mixed(clock: FakeClock) -> list[Point]:
+    """One point of each value."""
+    clock.advance(1)
+    now = clock.boot_ns()
+    return [
+        point(now, "host"),
+        point(now, "signal"),
+        point(now, target="first", layer="anchor"),
+        point(now, target="second", layer="anchor"),
+        point(now, "event"),
+    ]
+
+
+def _removals(folder: Path) -> list[tuple[str, str]]:
+    rows = look(folder, "SELECT DISTINCT reason, measurement FROM removal ORDER BY id")
+    return [(reason, measurement) for reason, measurement in rows]
+
+
+def test_file_stays_within_its_bytes(tmp_path: Path, clock: FakeClock) -> None:
+    """Ten times what fits goes in, and the file is no larger than its bound."""
+    journal = open_journal(tmp_path, SMALL)
+    for _ in range(100):
+        put(journal, clock, 100)
+    journal.close()
+    slack_bytes = 300_000  # one put, between two looks at the size
+    assert (tmp_path / FILE_NAME).stat().st_size < SMALL.size_bytes + slack_bytes
+    assert max(seqs(open_journal(tmp_path, SMALL))) == 10_000
+
+
+def test_delivered_points_go_first(tmp_path: Path, clock: FakeClock) -> None:
+    """While there are delivered points no undelivered one is removed."""
+    journal = open_journal(tmp_path, SMALL)
+    for _ in range(40):
+        put(journal, clock, 100)
+        deliver(journal)
+    put(journal, clock, 100)
+    assert _removals(tmp_path) == [("delivered, no room", "latency")]
+    assert journal.counts().undelivered == {"collector": 100}
+    assert journal.counts().evicted == 0
+
+
+def test_undelivered_go_by_their_value(tmp_path: Path, clock: FakeClock) -> None:
+    """Host, then signal, then a layer's further targets, and events last."""
+    journal = open_journal(tmp_path, SMALL)
+    for _ in range(200):
+        for _ in range(4):
+            journal.put(_mixed(clock), clock.state(), clock.boot_id)
+    order = [measurement for _, measurement in _removals(tmp_path)]
+    assert order[:2] == ["host", "signal"]
+    assert "event" not in order
+    left = [decode(line) for line in bodies(journal)]
+    firsts = sum(r.tags.get("target") == "first" for r in left)
+    seconds = sum(r.tags.get("target") == "second" for r in left)
+    assert firsts > seconds
+
+
+def test_every_removal_is_counted_and_told(tmp_path: Path, clock: FakeClock) -> None:
+    """What is gone is in the account, with kind and span; nothing else is gone."""
+    journal = open_journal(tmp_path, SMALL)
+    for _ in range(60):
+        put(journal, clock, 100)
+    (removed, first_ns, last_ns), *_ = look(
+        tmp_path, "SELECT SUM(points), MIN(first_ns), MAX(last_ns) FROM removal"
+    )
+    assert removed + len(seqs(journal)) == 6000
+    assert journal.counts().evicted == removed
+    assert first_ns < last_ns < clock.wall_ns()
+    told = [event for event in journal.take_events() if event.kind == "eviction"]
+    assert sum(event.amount or 0 for event in told) == removed
+    assert "latency: undelivered, no room; a span of" in told[0].detail
+
+
+def test_evicted_undelivered_point_leaves_its_leaf(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """The evidence tree has no hole where a line had to go."""
+    journal = open_journal(tmp_path, SMALL)
+    for _ in range(20):
+        put(journal, clock, 100)
+    rows = look(tmp_path, "SELECT COUNT(*), COUNT(line), COUNT(leaf) FROM point")
+    points, lines, leaves = rows[0]
+    assert leaves == points > lines
+    assert points > 1500
+
+
+def test_newest_number_is_never_used_again(tmp_path: Path, clock: FakeClock) -> None:
+    """All delivered and out of time: the next number still follows the last."""
+    journal = open_journal(tmp_path, JournalLimits(keep_s=60, disk_reserve_bytes=0))
+    put(journal, clock, 5)
+    deliver(journal)
+    journal.flush()
+    clock.advance(2 * 3600)
+    put(journal, clock)
+    assert seqs(journal) == [5, 6]
+
+
+def test_delivered_points_are_kept_their_time(tmp_path: Path, clock: FakeClock) -> None:
+    """Local evidence stays as long as was set, and goes after."""
+    limits = JournalLimits(keep_s=2 * DAY_S, disk_reserve_bytes=0)
+    journal = open_journal(tmp_path, limits)
+    put(journal, clock, 3)
+    deliver(journal)
+    clock.advance(DAY_S)
+    put(journal, clock)
+    assert seqs(journal) == [1, 2, 3, 4]
+    clock.advance(1.5 * DAY_S)
+    put(journal, clock)
+    assert seqs(journal) == [4, 5]
+    assert _removals(tmp_path) == [("kept its time", "latency")]
+
+
+def test_undelivered_points_have_an_age_too(tmp_path: Path, clock: FakeClock) -> None:
+    """An agent that never reaches its collector does not keep for ever."""
+    journal = open_journal(tmp_path, JournalLimits(age_s=DAY_S, disk_reserve_bytes=0))
+    put(journal, clock, 3)
+    clock.advance(2 * DAY_S)
+    put(journal, clock)
+    assert seqs(journal) == [3, 4]
+    assert _removals(tmp_path) == [("undelivered, too old", "latency")]
+    assert [event.kind for event in journal.take_events()] == ["eviction"]
+
+
+def test_refused_points_are_not_taken_for_delivered(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Quarantine outlives the time that delivered points are kept."""
+    limits = JournalLimits(keep_s=60, disk_reserve_bytes=0)
+    journal = open_journal(tmp_path, limits)
+    put(journal, clock, 3)
+    batch = journal.claim("collector", 1, Lane.FRESH)
+    journal.quarantine(batch, "refused")
+    deliver(journal)
+    journal.flush()
+    clock.advance(2 * 3600)
+    put(journal, clock)
+    assert seqs(journal) == [1, 3, 4]
+
+
+def test_untrusted_clock_removes_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    """A clock ten years ahead must not make all points too old at once."""
+    journal = open_journal(tmp_path, JournalLimits(keep_s=60, disk_reserve_bytes=0))
+    put(journal, clock, 3)
+    deliver(journal)
+    clock.step(10 * 365 * DAY_S)
+    clock.trusted = False
+    clock.advance(2 * 3600)
+    put(journal, clock)
+    assert seqs(journal) == [1, 2, 3]
+
+
+def test_reserve_of_the_disk_is_not_taken(tmp_path: Path, clock: FakeClock) -> None:
+    """On a disk short of room the journal lives in what it has already."""
+    everything = os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
+    limits = JournalLimits(disk_reserve_bytes=everything)
+    journal = open_journal(tmp_path, limits)
+    for _ in range(100):
+        put(journal, clock, 100)
+    journal.close()
+    assert (tmp_path / FILE_NAME).stat().st_size < 4_600_000
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        assert eviction.evicted_points(db) > 0
+    db.close()
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_rank_of_a_target_is_that_of_the_first_seen(count: int) -> None:
+    """The first target of each layer on each link is dearer than the others."""
+    ranking = eviction.Ranking()
+    anchors = [point(1, target=f"a{n}", layer="anchor") for n in range(count)]
+    ranks = [ranking.rank(p) for p in anchors]
+    assert ranks == [3] + [2] * (count - 1)
+    other = point(1, target="a1", layer="anchor", link="second")
+    assert ranking.rank(other) == 3

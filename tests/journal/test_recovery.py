@@ -1,0 +1,282 @@
+"""Whatever is found in the folder, the agent starts and keeps what can be kept."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from qos_agent.errors import StorageError
+from qos_agent.journal import Lane
+from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
+from qos_agent.line_protocol import decode
+from tests.clocks import FakeClock
+from tests.journal.support import (
+    bodies,
+    change,
+    deliver,
+    look,
+    open_journal,
+    put,
+    seqs,
+)  # fmt: skip
+from tests.requirement import require
+
+POINTS = 400
+
+
+def _filled(folder: Path) -> list[bytes]:
+    """A journal of many points, half of them delivered; its lines."""
+    journal = open_journal(folder)
+    clock = FakeClock()
+    put(journal, clock, POINTS // 2)
+    deliver(journal)
+    put(journal, clock, POINTS // 2)
+    journal.set_state("baseline", "7")
+    journal.reserve("main", "throughput", 1000, clock.boot_id, 0)
+    lines = bodies(journal)
+    journal.close()
+    return lines
+
+
+def _cut_half(data: bytearray) -> bytearray:
+    return data[: len(data) // 2]
+
+
+def _wipe_header(data: bytearray) -> bytearray:
+    return bytearray(PAGE_BYTES) + data[PAGE_BYTES:]
+
+
+def _wipe_middle(data: bytearray) -> bytearray:
+    middle = len(data) // 2 // PAGE_BYTES * PAGE_BYTES
+    data[middle : middle + 4096] = bytes(4096)
+    return data
+
+
+def _empty(_data: bytearray) -> bytearray:
+    return bytearray()
+
+
+def _noise(_data: bytearray) -> bytearray:
+    return bytearray(random.Random(1).randbytes(50_000))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "least_share"),
+    [
+        (_cut_half, 0.4),
+        (_wipe_header, 1.0),
+        (_wipe_middle, 0.9),
+        (_empty, 0),
+        (_noise, 0),
+    ],
+)
+def test_damaged_journal_is_moved_aside_and_recovered(
+    tmp_path: Path, spoil: Callable[[bytearray], bytearray], least_share: float
+) -> None:
+    """The file stays as it was found, what can be read comes over byte for byte."""
+    lines = _filled(tmp_path)
+    path = tmp_path / FILE_NAME
+    spoilt = bytes(spoil(bytearray(path.read_bytes())))
+    path.write_bytes(spoilt)
+    journal = open_journal(tmp_path)
+    found = bodies(journal)
+    assert set(found) <= set(lines)
+    assert len(found) >= least_share * POINTS
+    (event,) = journal.take_events()
+    assert (event.kind, event.amount) == ("damage", len(found))
+    (aside,) = tmp_path.glob("damaged-*")
+    assert (aside / FILE_NAME).read_bytes() == spoilt
+    assert put(journal, FakeClock()) == range(1, 2)
+
+
+def test_undelivered_points_of_a_damaged_journal_are_delivered(tmp_path: Path) -> None:
+    """With its header gone all is owed again: sent twice is better than not at all."""
+    lines = _filled(tmp_path)
+    path = tmp_path / FILE_NAME
+    path.write_bytes(_wipe_header(bytearray(path.read_bytes())))
+    journal = open_journal(tmp_path)
+    sent: list[bytes] = []
+    while batch := journal.claim("collector", 100, Lane.BACKLOG):
+        sent += batch.lines
+        journal.settle(batch)
+    assert sent == lines
+
+
+def test_new_journal_has_a_name_of_its_own(tmp_path: Path, clock: FakeClock) -> None:
+    """Numbers start again, so the name must differ; the old one stays in old lines."""
+    _filled(tmp_path)
+    path = tmp_path / FILE_NAME
+    path.write_bytes(_wipe_middle(bytearray(path.read_bytes())))
+    journal = open_journal(tmp_path)
+    put(journal, clock)
+    records = [decode(line) for line in bodies(journal)]
+    pairs = {(r.fields["journal"], r.fields["seq"]) for r in records}
+    assert len(pairs) == len(records)
+    assert records[-1].fields["journal"] == journal.id
+    assert records[0].fields["journal"] != journal.id
+
+
+def test_points_survive_two_damages(tmp_path: Path, clock: FakeClock) -> None:
+    """Recovered points are recovered again, before the points of the second journal."""
+    _filled(tmp_path)
+    path = tmp_path / FILE_NAME
+    for _ in range(2):
+        path.write_bytes(_wipe_header(bytearray(path.read_bytes())))
+        journal = open_journal(tmp_path)
+        put(journal, clock, 10)
+        journal.close()
+    journal = open_journal(tmp_path)
+    assert len(seqs(journal)) == POINTS + 20
+    times = [decode(line).fields["journal"] for line in bodies(journal)]
+    assert len(dict.fromkeys(times)) == 3
+
+
+def test_later_version_is_moved_aside(tmp_path: Path) -> None:
+    """After a downgrade the agent starts, and takes over what it understands."""
+    lines = _filled(tmp_path)
+    change(tmp_path, ["PRAGMA user_version = 99"])
+    journal = open_journal(tmp_path)
+    assert bodies(journal) == lines
+    (event,) = journal.take_events()
+    assert "version 99, and this agent knows" in event.detail
+    assert journal.state("baseline") == "7"
+    assert [k.size_bytes for k in journal.killed] == [1000]
+    assert len(deliver(journal)) == POINTS // 2
+
+
+def test_damage_while_running_is_mended_while_running(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """A card that fails at noon: the put that finds it succeeds in a new journal."""
+    journal = open_journal(tmp_path)
+    put(journal, clock, POINTS)
+    change(tmp_path, [])  # brings the log into the file
+    path = tmp_path / FILE_NAME
+    with path.open("r+b") as file:
+        file.seek(PAGE_BYTES)
+        file.write(b"\xff" * (path.stat().st_size - PAGE_BYTES))
+    for _ in range(3):
+        put(journal, clock, 50)
+    assert {e.kind for e in journal.take_events()} == {"damage"}
+    assert len([s for s in seqs(journal) if s > 0]) >= 50
+    journal.close()
+    open_journal(tmp_path).close()
+
+
+@pytest.mark.parametrize("times", [40])
+def test_flipped_bits_never_bring_in_what_was_not_stored(
+    tmp_path_factory: pytest.TempPathFactory, times: int
+) -> None:
+    """A bit anywhere: the agent starts, and every line it holds is one it stored."""
+    original = tmp_path_factory.mktemp("original")
+    lines = set(_filled(original))
+    data = (original / FILE_NAME).read_bytes()
+    chance = random.Random(3)
+    for number in range(times):
+        folder = tmp_path_factory.mktemp(f"flip{number}")
+        spoilt = bytearray(data)
+        spoilt[chance.randrange(len(spoilt))] ^= 1 << chance.randrange(8)
+        (folder / FILE_NAME).write_bytes(spoilt)
+        journal = open_journal(folder)
+        sent: list[bytes] = []
+        while batch := journal.claim("collector", 500, Lane.BACKLOG):
+            sent += batch.lines
+            journal.settle(batch)
+        assert set(sent) <= lines
+        assert len(sent) >= POINTS // 2 - 5
+        journal.close()
+
+
+@contextmanager
+def _mounted(folder: Path, *what: str) -> Iterator[Path]:
+    made = subprocess.run(
+        ["mount", *what, str(folder)], check=False, capture_output=True, text=True
+    )
+    require(made.returncode == 0, f"a mount ({made.stderr})", "run the tests as root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_read_only_folder_means_memory_and_loudly(
+    tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Readings go on, what was undelivered is read, and everybody is told."""
+    with _mounted(tmp_path, "-t", "tmpfs", "-o", "size=8m", "tmpfs") as folder:
+        lines = _filled(folder)
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        journal = open_journal(folder)
+        assert journal.in_memory
+        (event,) = journal.take_events()
+        assert event.kind == "in_memory"
+        assert "lost at a stop" in caplog.text
+        assert bodies(journal) == lines
+        assert put(journal, clock) == range(1, 2)
+        journal.close()
+
+
+def test_file_system_turning_read_only_means_memory(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """A worn card that the kernel makes read-only: nothing committed is lost."""
+    card, folder = tmp_path / "card", tmp_path / "folder"
+    folder.mkdir()
+    with card.open("wb") as file:
+        file.truncate(16_000_000)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(card)], check=True)
+    with _mounted(folder, "-o", "loop,errors=remount-ro", str(card)):
+        device = Path(
+            subprocess.check_output(
+                ["findmnt", "-n", "-o", "SOURCE", str(folder)], text=True
+            ).strip()
+        ).name
+        journal = open_journal(folder)
+        put(journal, clock, 10)
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("worn out")
+        put(journal, clock, 10)
+        assert journal.in_memory
+        assert {e.kind for e in journal.take_events()} == {"in_memory"}
+        assert len(seqs(journal)) == 20
+        assert len(deliver(journal)) == 20
+        journal.close()
+
+
+def test_folder_that_cannot_be_made_means_memory(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """A file where the folder should be, for one."""
+    (tmp_path / "taken").write_text("")
+    journal = open_journal(tmp_path / "taken" / "journal")
+    assert journal.in_memory
+    put(journal, clock, 3)
+    assert deliver(journal) == [1, 2, 3]
+
+
+def test_file_held_by_another_process_is_waited_for_and_told(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Somebody in the file with the sqlite3 shell: an error, and nothing numbered."""
+    journal = open_journal(tmp_path)
+    put(journal, clock)
+    other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="another process holds it"):
+        put(journal, clock)
+    other.execute("ROLLBACK")
+    other.close()
+    assert put(journal, clock) == range(2, 3)
+
+
+def test_migrations_run_in_order_once(tmp_path: Path) -> None:
+    """The version on file is that of the last migration."""
+    open_journal(tmp_path).close()
+    open_journal(tmp_path).close()
+    assert look(tmp_path, "PRAGMA user_version") == [(1,)]
+    assert look(tmp_path, "PRAGMA journal_mode") == [("wal",)]
