@@ -96,16 +96,24 @@ class Runner:
         )
         before = self._meter(task.link)
         reading = self._envelope.run(probe, limited)
-        after = self._meter(task.link)
-        self._purse.settle(granted, _moved(before, after, worst_case_bytes))
+        counted = _between(before, self._meter(task.link))
+        spent = counted if probe.loads_link else _told(reading)
+        self._purse.settle(granted, worst_case_bytes if spent is None else spent)
         return reading
 
 
-def _moved(before: int | None, after: int | None, worst_case_bytes: int) -> int:
-    """Bytes between two counts; the worst case where the counter was lost or reset."""
+def _between(before: int | None, after: int | None) -> int | None:
+    """Bytes between two counts; None where the counter was lost or reset."""
     if before is None or after is None or after < before:
-        return worst_case_bytes
+        return None
     return after - before
+
+
+def _told(reading: Reading) -> int | None:
+    """What the probe says it moved: beside others, the interface counts them all."""
+    told = [sample.fields.get("data_bytes") for sample in reading.samples]
+    counted = [int(value) for value in told if value is not None]
+    return sum(counted) if counted else None
 
 
 def link_bytes(link: Link) -> int | None:

@@ -108,7 +108,7 @@ def test_the_allowance_is_asked_first_and_settled_by_the_interface(
     bench: Bench,
 ) -> None:
     """The worst case is asked; what the interface counted is what was spent."""
-    bench.probe.bytes_at_most = 11_000_000
+    bench.probe = ScriptedProbe(loads_link=True, bytes_at_most=11_000_000)
     bench.runner().run("latency", LINK, None, 0)
     assert bench.purse.asked == [11_000_000]
     assert bench.probe.ran[0].byte_limit == 11_000_000
@@ -120,10 +120,21 @@ def test_a_lost_counter_costs_the_worst_case(
     bench: Bench, counter: list[int | None]
 ) -> None:
     """An interface that vanished or was reset gives no licence to spend."""
-    bench.probe.bytes_at_most = 11_000_000
+    bench.probe = ScriptedProbe(loads_link=True, bytes_at_most=11_000_000)
     bench.counter = counter
     bench.runner().run("latency", LINK, None, 0)
     assert bench.purse.settled == [(1, 11_000_000)]
+
+
+@pytest.mark.parametrize(("told", "settled"), [({"data_bytes": 840}, 840), ({}, 2000)])
+def test_who_shares_the_link_pays_what_it_says_it_moved(
+    bench: Bench, told: dict[str, int], settled: int
+) -> None:
+    """Trains run together: the interface would charge each of them for all."""
+    found = Finding((Sample({}, told),))
+    bench.probe = ScriptedProbe(lambda *_: found, bytes_at_most=2000)
+    bench.runner().run("latency", LINK, None, 0)
+    assert bench.purse.settled == [(1, settled)]
 
 
 @pytest.mark.parametrize("reason", ["allowance", "reserve", "roaming"])
