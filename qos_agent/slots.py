@@ -32,6 +32,11 @@ _FIRST_S = {
 }
 _FIRST_OF_OTHERS_S = (1.0, 10.0)
 
+# When power returns to a district, its devices boot together: what fills a link then
+# waits for its random moment, or a cell would have them all at once.
+_FRESH_BOOT_NS = 180 * 10**9
+_LOADS = ("web", "throughput", "form")
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -147,10 +152,11 @@ class Plan:
 
     def start(self, jobs: Sequence[Job], now_ns: int) -> None:
         """Begin with a first round, soon and staggered."""
-        self._cursors = {
-            job.key: self._begin(job, now_ns, first_delay_ns(job, self._seed))
-            for job in jobs
-        }
+        self._cursors = {}
+        for job in jobs:
+            waits = now_ns < _FRESH_BOOT_NS and job.probe in _LOADS
+            first_ns = None if waits else first_delay_ns(job, self._seed)
+            self._cursors[job.key] = self._begin(job, now_ns, first_ns)
 
     def lay(self, jobs: Sequence[Job], since_ns: int, now_ns: int) -> list[Passed]:
         """Replace the jobs as of `since_ns`; answers for the slots due until then.

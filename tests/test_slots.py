@@ -13,6 +13,7 @@ from qos_agent.model import Layer, Link, Target
 from qos_agent.slots import LATE_S, Job, Passed, Plan, Slots, first_delay_ns, fraction
 
 SECOND_NS = 10**9
+HOUR_NS = 3600 * SECOND_NS
 MAIN = Link("main", "telkomsel")
 GATEWAY = Target("gateway", "@gateway", Layer.GATEWAY)
 
@@ -116,9 +117,8 @@ def test_a_plan_laid_for_the_past_counts_by_what_held_then() -> None:
     """A phase that began during a sleep is counted by its own profile from there on."""
     plan = Plan("s")
     plan.start([Job("host", None, None, 300.0)], 0)
-    hour_ns = 3600 * SECOND_NS
-    before = plan.lay([Job("host", None, None, 60.0)], hour_ns, 3 * hour_ns)
-    after = plan.take(3 * hour_ns)
+    before = plan.lay([Job("host", None, None, 60.0)], HOUR_NS, 3 * HOUR_NS)
+    after = plan.take(3 * HOUR_NS)
     assert _answered(before)["host"] == 12
     assert _answered(after)["host"] == 120
 
@@ -144,8 +144,8 @@ def test_the_first_round_is_soon_and_small_things_come_first() -> None:
     ]
     for device in range(50):
         plan = Plan(f"device-{device}")
-        plan.start(jobs, 0)
-        due_s = {job.probe: due_ns / 1e9 for job, due_ns in plan.upcoming()}
+        plan.start(jobs, HOUR_NS)
+        due_s = {job.probe: (ns - HOUR_NS) / 1e9 for job, ns in plan.upcoming()}
         assert due_s["host"] == 0
         assert 0.1 <= due_s["latency"] <= 2
         assert 12 <= due_s["throughput"] <= 18
@@ -155,8 +155,22 @@ def test_the_first_round_is_soon_and_small_things_come_first() -> None:
 def test_the_first_round_stays_in_its_interval() -> None:
     """A probe asked for every second has its second slot after its first."""
     plan = Plan("s")
-    plan.start([Job("throughput", MAIN, None, 1.0)], 0)
-    assert plan.upcoming()[0][1] < SECOND_NS
+    plan.start([Job("throughput", MAIN, None, 1.0)], HOUR_NS)
+    assert plan.upcoming()[0][1] < HOUR_NS + SECOND_NS
+
+
+def test_devices_that_boot_together_do_not_load_their_cell_together() -> None:
+    """After a power cut throughput waits for its random moment; trains do not."""
+    jobs = [Job("latency", MAIN, None, 300.0), Job("throughput", MAIN, None, 3600.0)]
+    first_s = []
+    for device in range(200):
+        plan = Plan(f"device-{device}")
+        plan.start(jobs, 30 * SECOND_NS)
+        due_s = {job.probe: ns / 1e9 - 30 for job, ns in plan.upcoming()}
+        assert due_s["latency"] <= 2
+        first_s.append(due_s["throughput"])
+    assert sum(at < 60 for at in first_s) < 12
+    assert max(first_s) > 3000
 
 
 def test_two_devices_share_no_moments() -> None:

@@ -1,0 +1,1 @@
+"""Stations and fleets over days, at compressed time."""

@@ -1,0 +1,96 @@
+"""One station over days in a moment: calendar, profiles and slots, without threads.
+
+The parts are the agent's own: what moves time here is a loop that jumps from one
+event to the next, and what measures is the counting of an outcome.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from qos_agent.election import Calendar
+from qos_agent.model import Identity, Phase
+from qos_agent.plan import jobs
+from qos_agent.settings import Settings
+from qos_agent.slots import Job, Passed, Plan
+from tests.clocks import FakeClock
+
+# A stretch of boot time in which the device sleeps: from, to.
+Nap = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An outcome of so many slots of a job, due from a moment on."""
+
+    job: Job
+    due_wall_ns: int
+    slots: int
+    outcome: str
+
+
+@dataclass
+class Station:
+    """A device that lives through a stretch of wall time."""
+
+    identity: Identity
+    calendar: Calendar
+    settings: Settings
+    clock: FakeClock
+    measure: Callable[[Job, int], str] = lambda _job, _due_ns: "ok"
+    entries: list[Entry] = field(default_factory=list)
+    changes: list[tuple[int, Phase]] = field(default_factory=list)
+
+    def live(self, end_wall_ns: int, naps: Sequence[Nap] = ()) -> None:
+        """Run from the clock's now to the end, asleep during the naps (wall time)."""
+        self.timeline = self.calendar.timeline(self.identity)
+        self.phase = self.timeline.phase_at(self.clock.wall_ns())
+        self.plan = Plan(f"{self.identity.station}/{self.identity.device}")
+        self.plan.start(jobs(self.settings, self.phase), self.clock.boot_ns())
+        self._wake(0)
+        while (wall_ns := self.clock.wall_ns()) < end_wall_ns:
+            next_ns = min(self._next_wall_ns(), end_wall_ns)
+            for start_ns, until_ns in naps:
+                if start_ns <= next_ns < until_ns:
+                    next_ns = until_ns
+            self.clock.now_boot_ns += next_ns - wall_ns
+            self._wake(next_ns - wall_ns)
+
+    def _next_wall_ns(self) -> int:
+        due_ns = self.plan.upcoming()[0][1] + self.clock.offset_ns
+        change = self.timeline.next_change(self.clock.wall_ns())
+        return min(due_ns, change[0]) if change else due_ns
+
+    def _wake(self, elapsed_ns: int) -> None:
+        """What the agent does on waking: the phase first, then the slots."""
+        now_ns, wall_ns = self.clock.boot_ns(), self.clock.wall_ns()
+        for change in self.timeline.changes(self.phase, elapsed_ns, wall_ns):
+            since_ns = change.at_wall_ns - self.clock.offset_ns
+            plan = jobs(self.settings, change.phase)
+            self._answer(self.plan.lay(plan, since_ns, now_ns))
+            self.phase = change.phase
+            self.changes.append((change.at_wall_ns, change.phase))
+        self._answer(self.plan.take(now_ns))
+
+    def _answer(self, passed: Sequence[Passed]) -> None:
+        for each in passed:
+            if (missed := each.missed) is not None:
+                self._enter(each.job, missed.first_due_boot_ns, missed.slots, "missed")
+            if each.due_boot_ns is not None:
+                outcome = self.measure(each.job, each.due_boot_ns)
+                self._enter(each.job, each.due_boot_ns, 1, outcome)
+
+    def _enter(self, job: Job, due_boot_ns: int, slots: int, outcome: str) -> None:
+        wall_ns = due_boot_ns + self.clock.offset_ns
+        self.entries.append(Entry(job, wall_ns, slots, outcome))
+
+    def table(self, outcome: str | None = None) -> dict[str, dict[str, int]]:
+        """Slots by phase and probe, of one outcome or of all."""
+        counts: dict[str, Counter[str]] = {}
+        for entry in self.entries:
+            if outcome in (None, entry.outcome):
+                phase = self.timeline.phase_at(entry.due_wall_ns).value
+                counts.setdefault(phase, Counter())[entry.job.probe] += entry.slots
+        return {phase: dict(sorted(row.items())) for phase, row in counts.items()}
