@@ -27,6 +27,11 @@ from qos_agent.probes.latency.transport import (
 
 # Below a microsecond no clock of ours knows anything: 12 of NTP's 32 bits.
 _RANDOM_BITS = 12
+# RFC 5357, 4.1.2: test packets start with the greatest hop limit.
+_HOP_LIMIT = {
+    socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TTL),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS),
+}
 
 
 class StampTransport:
@@ -104,6 +109,7 @@ def open_stamp(
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         network.bind(sock, link, address)
+        sock.setsockopt(*_HOP_LIMIT[family], 255)
         kernel.enable(sock)
         # Connected: the kernel drops what comes from anywhere else.
         sock.connect(network.socket_address(address, port))
