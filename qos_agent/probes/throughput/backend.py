@@ -38,6 +38,8 @@ class Order:
     tolerance: float = 0.05
     connections: int = 4
     ca_file: Path | None = None
+    download_path: str = "garbage.php?ckSize=100"
+    upload_path: str = "empty.php"
 
     @property
     def byte_limit(self) -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from qos_agent.errors import ProbeError
+from qos_agent.model import Deadline
 from qos_agent.network import interface_bytes
 
 _ETHERNET, _LOOPBACK = "1", "772"  # ARPHRD_*, <linux/if_arp.h>
@@ -58,3 +63,27 @@ class InterfaceMeter:
             return int(os.pread(self._handles[which], 32, 0))
         except OSError as error:
             raise ProbeError("link_down", "the interface went away") from error
+
+
+def interface_of_socket(sock: socket.socket) -> str:
+    """The interface that has a connected socket's own address."""
+    own = sock.getsockname()[0]
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(address.address.partition("%")[0] == own for address in addresses):
+            return name
+    raise ProbeError("binding", f"no interface has the address {own}")
+
+
+def guard(
+    meter: InterfaceMeter | None, byte_limit: int, deadline: Deadline
+) -> Callable[[], str | None]:
+    """The word that ends the child: the limit passed, or the agent is stopping."""
+
+    def look() -> str | None:
+        if deadline.stopping():
+            return "killed"
+        if meter is not None and meter.moved() >= byte_limit:
+            return "allowance"
+        return None
+
+    return look

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
@@ -17,7 +17,7 @@ from qos_agent.child import run_child
 from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline
 from qos_agent.probes.throughput.backend import Order, Rate, Results
-from qos_agent.probes.throughput.meter import InterfaceMeter
+from qos_agent.probes.throughput.meter import InterfaceMeter, guard
 from qos_agent.vocabulary import CAUSES
 
 # The files every speedtest server has: random<width>x<width>.jpg, and their bytes.
@@ -98,27 +98,12 @@ class Speedtest:
                 timeout_s=min(order.time_limit_s, deadline.remaining_s()),
                 output_limit_bytes=_OUTPUT_LIMIT_BYTES,
                 stdin=json.dumps(asdict(plan)).encode(),
-                watch=_guard(meter, order.byte_limit, deadline),
+                watch=guard(meter, order.byte_limit, deadline),
                 env=self.environment,
             )
         if (failure := result.failure()) is not None:
             raise failure
         return _results(result.stdout, order)
-
-
-def _guard(
-    meter: InterfaceMeter | None, byte_limit: int, deadline: Deadline
-) -> Callable[[], str | None]:
-    """The word that ends the child: the limit passed, or the agent is stopping."""
-
-    def look() -> str | None:
-        if deadline.stopping():
-            return "killed"
-        if meter is not None and meter.moved() >= byte_limit:
-            return "allowance"
-        return None
-
-    return look
 
 
 def _plan(order: Order, secure: bool) -> Plan:

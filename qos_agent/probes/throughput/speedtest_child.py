@@ -108,6 +108,11 @@ def _measure(plan: Mapping[str, Any]) -> Answer:
     }
 
 
+def own_server() -> Any:
+    """speedtest-cli for a server of one's own; it has none yet."""
+    return _OwnServer(timeout=_TIMEOUT_S)
+
+
 def _tester(plan: Mapping[str, Any]) -> Any:
     """speedtest-cli with its server chosen and its transfers bounded."""
     if plan["server"] is None:
@@ -115,7 +120,7 @@ def _tester(plan: Mapping[str, Any]) -> Any:
         tester.get_servers()
         tester.get_best_server()
     else:
-        tester = _OwnServer(timeout=_TIMEOUT_S)
+        tester = own_server()
         _ask(plan["server"])
         tester.get_best_server(tester.set_mini_server(plan["server"]))
     if tester.best["latency"] >= _NO_ANSWER_MS:

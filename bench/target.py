@@ -1,0 +1,98 @@
+"""The measurement server of deploy/target, with iperf3, inside a laboratory."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab.network import SERVER, Lab, Where
+
+TARGET = Path(__file__).parent.parent / "deploy" / "target"
+ENDS: tuple[Where, ...] = ("server", "client")
+_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+_ALLOWED = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+_MAIN = """
+daemon off;
+master_process off;
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{}}
+http {{ {temporary}
+include {folder}/target.conf; }}
+"""
+# What speedtest-cli asks a Speedtest Mini server for; the sizes are the real ones.
+_MINI = """
+    location = /speedtest/latency.txt {{ return 200 "test=test"; }}
+    location = /speedtest/upload.php {{
+        client_max_body_size 0; return 200 "size=500"; }}
+    location /speedtest/ {{ alias {folder}/mini/; }}
+    location = / {{ return 200 'upload_extension: "php"'; }}
+"""
+_MINI_SIZES = {
+    350: 245_388, 500: 505_544, 750: 1_118_012, 1000: 1_986_284, 1500: 4_468_241,
+    2000: 7_907_740, 2500: 12_407_926, 3000: 17_816_816, 3500: 24_262_167,
+    4000: 31_625_365,
+}  # fmt: skip
+_KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+@contextmanager
+def target(lab: Lab, congestion_control: str | None = None) -> Iterator[str]:
+    """Serve in the laboratory's server; gives the URL. iperf3 listens too."""
+    if congestion_control is not None:
+        _govern(lab, congestion_control)
+    with tempfile.TemporaryDirectory(prefix="qos-target-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        subprocess.run(
+            [TARGET / "make-body", folder], check=True, stdout=subprocess.DEVNULL
+        )
+        servers = [
+            lab.popen(["nginx", "-c", str(_configure(folder))], "server"),
+            lab.popen(["iperf3", "-s"], "server", stdout=subprocess.DEVNULL),
+        ]
+        _wait(lab)
+        yield f"http://{SERVER}"
+        for server in servers:
+            server.terminate()
+            server.wait(5)
+
+
+def _govern(lab: Lab, congestion_control: str) -> None:
+    """Choose the algorithm of both ends; a namespace may only use what is allowed."""
+    allowed = _ALLOWED.read_text().split()
+    if congestion_control not in allowed:
+        _ALLOWED.write_text(" ".join([*allowed, congestion_control]))
+    for where in ENDS:
+        with lab.enter(where):
+            _CONTROL.write_text(congestion_control)
+
+
+def _configure(folder: Path) -> Path:
+    """The shipped configuration with its one path changed, in a main one of ours."""
+    shipped = (TARGET / "nginx.conf").read_text()
+    ours = shipped.replace("/var/lib/qos-target", str(folder))
+    head, _, tail = ours.rpartition("    location / {")
+    mini = _MINI.format(folder=folder)
+    (folder / "target.conf").write_text(f"{head}{mini}    location / {{{tail}")
+    (folder / "mini").mkdir()
+    for width, size in _MINI_SIZES.items():
+        with (folder / "mini" / f"random{width}x{width}.jpg").open("wb") as file:
+            file.truncate(size)
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in _KINDS)
+    main = folder / "main.conf"
+    main.write_text(_MAIN.format(folder=folder, temporary=temporary))
+    return main
+
+
+def _wait(lab: Lab) -> None:
+    end = time.monotonic() + 10
+    for port in ("80", "5201"):
+        while time.monotonic() < end:
+            found = lab.run(["ss", "-Hltn", f"sport = :{port}"], "server").stdout
+            if found.strip():
+                break

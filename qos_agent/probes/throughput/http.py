@@ -1,0 +1,238 @@
+"""Backend `http`: our own frugal test against a plain nginx or LibreSpeed server.
+
+Downloads are counted where they arrive, on the interface; uploads by what the other
+end has acknowledged (TCP_INFO), never by what `send` took: a send buffer at 1 Mbit/s
+holds seconds. The test stops when it is sure enough, before bytes or time run out.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
+from qos_agent.errors import ProbeError
+from qos_agent.model import Deadline
+from qos_agent.probes.throughput.backend import (
+    Direction,
+    Order,
+    Rate,
+    Results,
+    Stop,
+)
+from qos_agent.probes.throughput.echo import EchoTrain
+from qos_agent.probes.throughput.flows import Downloads, Flows, Uploads
+from qos_agent.probes.throughput.meter import InterfaceMeter, interface_of_socket
+from qos_agent.probes.throughput.stream import Connection, Endpoint
+from qos_agent.rates import BIN_S, RateSeries
+from qos_agent.tcp_info import congestion_control, tcp_info
+
+_TIME_LIMIT_S = 10.0
+_STALL_S = 4.0
+# One flow fills a slow link; a fast or lossy one takes several.
+_MORE_ABOVE_BPS = 20e6
+# Less is no rate: a server that drips, or a link that is as good as dead.
+_LEAST_PAYLOAD_BYTES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """The frugal test."""
+
+    name = "http"
+    licence = "this agent's own, Apache-2.0; the server is one's own"
+    data_use = "about a tenth of a ten-second test; never above the limits"
+    byte_bound = (
+        "the interface counter is looked at before every read and write; what may"
+        " pass the limit is what one round trip has in flight"
+    )
+    cannot_see = (
+        "who else shares the link beyond this device; a limit in the server; on an"
+        " interface that merges packets before it counts them, rates read up to 5 %"
+        " low"
+    )
+
+    def run(self, order: Order, deadline: Deadline) -> Results:
+        """Down, then up; an error of one does not keep the other from running."""
+        if order.server is None:
+            raise ProbeError("name_not_resolved", "no server is configured")
+        endpoint = Endpoint.of(order.server, order.link, order.ca_file, deadline)
+        results: dict[Direction, Rate | ProbeError] = {}
+        for direction in order.limits:
+            try:
+                results[direction] = _measure(direction, order, endpoint, deadline)
+            except ProbeError as error:
+                results[direction] = error
+        return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What one direction is measured with: all connected, nothing sent."""
+
+    connections: Sequence[Connection]
+    meter: InterfaceMeter
+    echo: EchoTrain
+    flows: Flows
+
+    def cross_bytes(self) -> int:
+        """What the interface has moved beyond our own packets, both ways."""
+        header_bytes = self.meter.header_bytes
+        infos = [tcp_info(c.sock) for c in self.connections]
+        own = sum(i.packet_bytes() + i.segments * header_bytes for i in infos)
+        own += self.echo.sent_bytes(header_bytes)
+        own += self.echo.answered_bytes(header_bytes)
+        return max(0, self.meter.moved() - own)
+
+
+@contextmanager
+def _bench(
+    direction: Direction, order: Order, endpoint: Endpoint, deadline: Deadline
+) -> Iterator[_Bench]:
+    """Connect all flows before the clock starts: handshakes are no part of a ramp."""
+    with ExitStack() as stack:
+
+        def connect() -> Connection:
+            opened = Connection.open(endpoint, order.link, deadline)
+            return stack.enter_context(closing(opened))
+
+        first = connect()
+        interface = order.interface or interface_of_socket(first.sock)
+        meter = stack.enter_context(InterfaceMeter(interface))
+        connections = [first, *(connect() for _ in range(order.connections - 1))]
+        echo = stack.enter_context(closing(EchoTrain(endpoint.address, order.link)))
+        flows: Flows
+        if direction == "down":
+            path = order.download_path
+            flows = Downloads(endpoint, path, connections, meter, echo)
+        else:
+            limit = order.limits["up"]
+            flows = Uploads(endpoint, order.upload_path, connections, limit)
+        yield _Bench(connections, meter, echo, flows)
+
+
+def _measure(
+    direction: Direction, order: Order, endpoint: Endpoint, deadline: Deadline
+) -> Rate:
+    cpu_s, started_s = time.thread_time(), time.monotonic()
+    with _bench(direction, order, endpoint, deadline) as bench:
+        test = _Test(bench, order, direction)
+        stop = test.run(deadline)
+        moved_bytes, span_s = test.series.measured()
+        if moved_bytes < _LEAST_PAYLOAD_BYTES:
+            cause = "bad_answer" if stop == "complete" else "stalled"
+            raise ProbeError(cause, f"{moved_bytes:.0f} bytes in {span_s:.1f} s")
+        interval = test.series.interval_bps()
+        sender = bench.connections[0].sock if direction == "up" else None
+        return Rate(
+            rate_bps=moved_bytes * 8 / span_s,
+            layer="tcp_payload",
+            stop=stop,
+            measured_bytes=round(moved_bytes),
+            measured_us=round(span_s * 1e6),
+            connections=bench.flows.started,
+            server=endpoint.authority,
+            interval_bps=None if interval is None else interval.ends(),
+            ramp_ms=test.ramp_ms(),
+            congestion_control=None if sender is None else congestion_control(sender),
+            loaded=bench.echo.result(),
+            cpu_share=(time.thread_time() - cpu_s) / (time.monotonic() - started_s),
+            cross_bytes=bench.cross_bytes(),
+            data_bytes=bench.meter.moved(),
+        )
+
+
+class _Test:
+    """One direction under way."""
+
+    def __init__(self, bench: _Bench, order: Order, direction: Direction) -> None:
+        self._bench = bench
+        self._direction = direction
+        self._most = order.connections
+        self._limit_bytes = order.limits[direction]
+        self._tolerance = order.tolerance
+        self._time_limit_s = min(_TIME_LIMIT_S, order.time_limit_s / len(order.limits))
+        self._rtt_s = min(c.rtt_s for c in bench.connections)
+        self.series = RateSeries(self._rtt_s)
+        self._grew_at_s = 0.0
+
+    def run(self, deadline: Deadline) -> Stop:
+        """Move data until enough is known, or until no more may be moved."""
+        bench = self._bench
+        with selectors.DefaultSelector() as selector:
+            if bench.echo.sock is not None:
+                selector.register(bench.echo.sock, selectors.EVENT_READ)
+            started_s = time.monotonic()
+            self._grew_at_s = started_s
+            self.series.add(started_s, 0.0)
+            bench.echo.begin(started_s)
+            bench.flows.start_more(selector, 1)
+            while (stop := self._reason(deadline)) is None:
+                self._turn(selector)
+        return stop
+
+    def _turn(self, selector: selectors.BaseSelector) -> None:
+        """Wait for the next thing to do, and do it."""
+        next_s = self.series.times_s[-1] + BIN_S
+        for key, _ in selector.select(max(0.0, next_s - time.monotonic())):
+            if key.data is None:
+                self._bench.echo.receive()
+            elif not self._spent():
+                self._bench.flows.serve(key.data)
+        now_s = time.monotonic()
+        self._bench.echo.send_due(now_s)
+        if now_s >= next_s:
+            self._note(now_s)
+            self._grow(selector)
+
+    def _note(self, now_s: float) -> None:
+        total_bytes = self._bench.flows.total_bytes()
+        if total_bytes > self.series.totals_bytes[-1]:
+            self._grew_at_s = now_s
+        self.series.add(now_s, total_bytes)
+
+    def _grow(self, selector: selectors.BaseSelector) -> None:
+        """Start the other flows where one cannot be known to fill the link."""
+        flows = self._bench.flows
+        if flows.started >= self._most:
+            return
+        full = self.series.ramp_bin is not None
+        if self.series.latest_bps() > _MORE_ABOVE_BPS or (full and not self._queued()):
+            flows.start_more(selector, self._most - flows.started)
+            self.series.join()
+
+    def _queued(self) -> bool:
+        """Whether a queue stands on the way: then one flow has filled the link."""
+        loaded_s = self._bench.echo.latest_s()
+        return loaded_s is not None and loaded_s > 1.25 * self._rtt_s + 0.005
+
+    def _spent(self) -> bool:
+        """Whether what has moved, and what is under way to us, reaches the limit."""
+        moved = self._bench.meter.moved()
+        if self._direction == "down":
+            rtt_s = self._bench.echo.latest_s() or self._rtt_s
+            moved += int(self.series.latest_bps() / 8 * rtt_s)
+        return moved >= self._limit_bytes
+
+    def _reason(self, deadline: Deadline) -> Stop | None:
+        """Why to stop now; bytes come before time."""
+        if deadline.stopping():
+            raise ProbeError("killed", "the agent is stopping")
+        now_s = time.monotonic()
+        if self._spent():
+            return "bytes"
+        if self._bench.flows.finished():
+            return "complete"
+        if self.series.precise(self._tolerance):
+            return "precision"
+        if now_s - self._grew_at_s >= _STALL_S:
+            return "stall"
+        late = now_s - self.series.times_s[0] >= self._time_limit_s
+        return "time" if late or deadline.remaining_s() < BIN_S else None
+
+    def ramp_ms(self) -> float | None:
+        """The start-up left out; None where it had no end within the test."""
+        found = self.series.ramp_bin is not None
+        return self.series.ramp_s() * 1e3 if found else None

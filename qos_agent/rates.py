@@ -1,0 +1,186 @@
+"""A rate from counts in time: where the ramp ends, how sure the mean is. Pure.
+
+Slow start is detected, not cut at a constant: BBR's test for a full pipe, three
+rounds without a quarter more (draft-ietf-ccwg-bbr, 5.3.1.2). The interval is by batch
+means, widened for the correlation left between batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+BIN_S = 0.05
+_GROWTH = 1.25
+_FULL_ROUNDS = 3
+_LEAST_BATCHES = 5
+_LEAST_MEASURED_S = 0.5
+_MOST_CORRELATION = 0.9
+# Fewer packets in a batch make its mean a matter of where a packet falls.
+_PACKETS_IN_BATCH = 40
+_PACKET_BYTES = 1448
+# Student's t, 97.5 %, by degrees of freedom; the next lower entry is used.
+_T_975 = {
+    1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31,
+    9: 2.26, 10: 2.23, 12: 2.18, 15: 2.13, 20: 2.09, 30: 2.04, 60: 2.00,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean and the half width of its 95 % interval, in the unit of the values."""
+
+    mean: float
+    half: float
+
+    @property
+    def relative(self) -> float:
+        """Half width by mean; infinite for a mean of 0."""
+        return self.half / self.mean if self.mean > 0 else math.inf
+
+    def ends(self) -> tuple[float, float]:
+        """Low and high; a rate is never negative."""
+        return max(0.0, self.mean - self.half), self.mean + self.half
+
+
+def t_quantile(degrees: float) -> float:
+    """Student's t at 97.5 %, rounded to the safe side."""
+    return _T_975[max(known for known in _T_975 if known <= max(1, degrees))]
+
+
+def ramp_end(rates: Sequence[float], round_bins: int) -> int | None:
+    """The bin from which on the rate no longer grows; None while it still does."""
+    best, full = 0.0, 0
+    for end in range(round_bins, len(rates) + 1, round_bins):
+        in_round = sum(rates[end - round_bins : end])
+        if in_round > best * _GROWTH:
+            best, full = in_round, 0
+        else:
+            full += 1
+        # Nothing has arrived yet: that is no full pipe.
+        if full >= _FULL_ROUNDS and best > 0:
+            return end
+    return None
+
+
+def batch_interval(values: Sequence[float], batch: int) -> Interval | None:
+    """Mean of `values` with its interval; None with fewer than five batches.
+
+    The effective number of batches is n(1-r)/(1+r), r their lag-1 correlation, as for
+    a first-order autoregressive series.
+    """
+    count = len(values) // batch
+    if count < _LEAST_BATCHES:
+        return None
+    used = values[len(values) - count * batch :]
+    means = [sum(used[i * batch : (i + 1) * batch]) / batch for i in range(count)]
+    mean = sum(means) / count
+    off = [value - mean for value in means]
+    squares = sum(value * value for value in off)
+    products = sum(a * b for a, b in pairwise(off))
+    lag1 = products / squares if squares > 0 else 0.0
+    lag1 = min(max(lag1, 0.0), _MOST_CORRELATION)
+    effective = max(2.0, count * (1 - lag1) / (1 + lag1))
+    error = math.sqrt(squares / (count - 1) / effective)
+    return Interval(mean, t_quantile(effective - 1) * error)
+
+
+@dataclass(slots=True)
+class RateSeries:
+    """A count that grows in time, read every BIN_S or so.
+
+    `rtt_s` is the unloaded round trip: a round of the ramp, half of a batch.
+    """
+
+    rtt_s: float
+    times_s: list[float] = field(default_factory=list)
+    totals_bytes: list[float] = field(default_factory=list)
+    ramp_bin: int | None = None
+    _ramp_from: int = 0
+    _joined_bin: int | None = None
+
+    def add(self, at_s: float, total_bytes: float) -> None:
+        """The count at a moment; the first is the start."""
+        self.times_s.append(at_s)
+        self.totals_bytes.append(total_bytes)
+        if self.ramp_bin is None:
+            found = ramp_end(self._rates(self._ramp_from), self._round_bins())
+            self.ramp_bin = None if found is None else self._ramp_from + found
+        elif not self._settled():
+            self._watch_newcomers()
+
+    def join(self) -> None:
+        """More senders have joined: the next rounds show whether there was room."""
+        self._joined_bin = self.bins
+
+    def _watch_newcomers(self) -> None:
+        """If the newcomers raised the rate, the link was not full: it ramps again."""
+        if self._joined_bin is None or self.ramp_bin is None:
+            return
+        before = self._rates(0)[: self._joined_bin][-self._round_bins() :]
+        best = sum(before) / len(before) * _GROWTH
+        if self.latest_bps() > best:
+            self._ramp_from = self._joined_bin
+            self.ramp_bin = self._joined_bin = None
+
+    def _settled(self) -> bool:
+        """Whether newcomers have had their rounds to raise the rate."""
+        if self._joined_bin is None:
+            return True
+        rounds = _FULL_ROUNDS + 1
+        return self.bins >= self._joined_bin + rounds * self._round_bins()
+
+    @property
+    def bins(self) -> int:
+        """How many bins there are."""
+        return max(0, len(self.times_s) - 1)
+
+    def latest_bps(self) -> float:
+        """The rate of the last round."""
+        first = max(0, self.bins - self._round_bins())
+        span_s = self.times_s[-1] - self.times_s[first]
+        moved = self.totals_bytes[-1] - self.totals_bytes[first]
+        return moved * 8 / span_s if span_s > 0 else 0.0
+
+    def measured(self) -> tuple[float, float]:
+        """Bytes and seconds after the ramp; of the whole where it has not ended."""
+        first = self._first()
+        moved = self.totals_bytes[-1] - self.totals_bytes[first]
+        return moved, self.times_s[-1] - self.times_s[first]
+
+    def interval_bps(self) -> Interval | None:
+        """The rate after the ramp with its interval; None where it is too short."""
+        moved, span_s = self.measured()
+        if span_s <= 0 or moved <= 0:
+            return None
+        packets_bins = _PACKETS_IN_BATCH * _PACKET_BYTES / (moved / span_s) / BIN_S
+        batch = max(2, math.ceil(2 * self.rtt_s / BIN_S), math.ceil(packets_bins))
+        found = batch_interval(self._rates(self._first()), batch)
+        return found and Interval(moved * 8 / span_s, found.half)
+
+    def precise(self, tolerance: float) -> bool:
+        """Whether the ramp is over and the interval within `tolerance` of the rate."""
+        if self.ramp_bin is None or not self._settled():
+            return False
+        if self.measured()[1] < _LEAST_MEASURED_S:
+            return False
+        interval = self.interval_bps()
+        return interval is not None and interval.relative <= tolerance
+
+    def ramp_s(self) -> float:
+        """Time left out of the rate."""
+        return self.times_s[self._first()] - self.times_s[0]
+
+    def _first(self) -> int:
+        return self.ramp_bin or 0
+
+    def _round_bins(self) -> int:
+        return max(2, math.ceil(self.rtt_s / BIN_S))
+
+    def _rates(self, first: int) -> list[float]:
+        marks = zip(self.times_s[first:], self.totals_bytes[first:], strict=True)
+        return [
+            (b1 - b0) * 8 / max(t1 - t0, 1e-6) for (t0, b0), (t1, b1) in pairwise(marks)
+        ]

@@ -1,0 +1,77 @@
+"""What the kernel knows of a TCP connection: tcp(7), TCP_INFO, struct tcp_info.
+
+The struct has only ever grown at its end. Linux 4.19 or later fills all that is read.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+
+# <linux/tcp.h>: 8 bytes of flags, 24 words, then the fields at these offsets.
+_OPTIONS = 5
+_SEND_MSS = 16
+_SACKED = 28
+_RTT = 68
+_ACKED_AND_RECEIVED = 120
+_SEGMENTS = 136
+_MIN_RTT = 148
+_SENT = 200
+_SIZE = 232
+_TIME_STAMPS = 1  # TCPI_OPT_TIMESTAMPS
+_IP_HEADER_BYTES = {socket.AF_INET: 20, socket.AF_INET6: 40}
+_TCP_HEADER_BYTES, _TIME_STAMP_BYTES = 20, 12
+
+
+@dataclass(frozen=True, slots=True)
+class TcpInfo:
+    """Payload and segments of a connection so far.
+
+    `acked_bytes` is what the other end has acknowledged in a row, `sacked_bytes` what
+    it has beyond a gap (RFC 2018), `sent_bytes` includes retransmissions,
+    `header_bytes` are IP and TCP headers of a full segment.
+    """
+
+    acked_bytes: int
+    sacked_bytes: int
+    received_bytes: int
+    sent_bytes: int
+    segments: int
+    mss_bytes: int
+    header_bytes: int
+    rtt_us: int
+    min_rtt_us: int
+
+    def packet_bytes(self) -> int:
+        """All it moved, both ways, as IP packets."""
+        payload = self.sent_bytes + self.received_bytes
+        return payload + self.segments * self.header_bytes
+
+
+def tcp_info(sock: socket.socket) -> TcpInfo:
+    """The counters of a connection now."""
+    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    acked, received = struct.unpack_from("=QQ", raw, _ACKED_AND_RECEIVED)
+    segments_out, segments_in = struct.unpack_from("=II", raw, _SEGMENTS)
+    (mss_bytes,) = struct.unpack_from("=I", raw, _SEND_MSS)
+    (sacked,) = struct.unpack_from("=I", raw, _SACKED)
+    stamped = raw[_OPTIONS] & _TIME_STAMPS
+    options = _TIME_STAMP_BYTES if stamped else 0
+    return TcpInfo(
+        acked_bytes=acked,
+        sacked_bytes=sacked * mss_bytes,
+        received_bytes=received,
+        sent_bytes=struct.unpack_from("=Q", raw, _SENT)[0],
+        segments=segments_out + segments_in,
+        mss_bytes=mss_bytes,
+        header_bytes=_IP_HEADER_BYTES[sock.family] + _TCP_HEADER_BYTES + options,
+        rtt_us=struct.unpack_from("=I", raw, _RTT)[0],
+        min_rtt_us=struct.unpack_from("=I", raw, _MIN_RTT)[0],
+    )
+
+
+def congestion_control(sock: socket.socket) -> str:
+    """The algorithm that governs what this end sends."""
+    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    return raw.rstrip(b"\0").decode()
