@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from qos_agent import election, status
 from qos_agent.absence import absences
-from qos_agent.clock import SystemClock
 from qos_agent.configuration import Loaded
 from qos_agent.control import Pauses, take_reload
 from qos_agent.envelope import Envelope, killed, skipped
@@ -37,19 +36,12 @@ from qos_agent.vitals import Parts, Vitals
 
 _log = logging.getLogger(__name__)
 
-# No reading can be older than this software (September 2026).
-_NOT_BEFORE_NS = 1_790_000_000 * 10**9
 _HEARTBEAT_S = 60.0
 _STATUS_S = 2.0
 _STOP_S = 2.0
 # The clocks drift apart by slewing, at most 500 ppm; more is a step.
 _STEP_NS = 500_000_000
 _CONFIGURATION = "configuration"
-
-
-def system_clock() -> SystemClock:
-    """The kernel's clocks, distrusted before this software was made."""
-    return SystemClock(_NOT_BEFORE_NS)
 
 
 @dataclass(slots=True)

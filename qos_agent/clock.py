@@ -71,6 +71,15 @@ class SystemClock:
         return synced, timex.maxerror / 1000 if synced else None
 
 
+# No reading can be older than this software (September 2026).
+_NOT_BEFORE_NS = 1_790_000_000 * 10**9
+
+
+def system_clock() -> SystemClock:
+    """The kernel's clocks, distrusted before this software was made."""
+    return SystemClock(_NOT_BEFORE_NS)
+
+
 @dataclass(frozen=True, slots=True)
 class TaskDeadline:
     """The end of a task on boot time, cut short when the agent stops."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     """Check everything that measuring needs; exit status 1 where something is bad."""
-    from qos_agent.agent import system_clock
+    from qos_agent.clock import system_clock
     from qos_agent.diagnosis import Health, diagnose
     from qos_agent.language import of_environment
 

@@ -34,7 +34,8 @@ def run(
     without: WithoutOption = None,
 ) -> None:
     """Run the agent in the foreground; systemd runs the same."""
-    from qos_agent.agent import Agent, system_clock
+    from qos_agent.agent import Agent
+    from qos_agent.clock import system_clock
     from qos_agent.language import of_environment
 
     words = of_environment()
@@ -152,7 +153,8 @@ def once(
     ] = None,
 ) -> int:
     """Run one round now and print it; status 0 when every outcome was recorded."""
-    from qos_agent.agent import Agent, system_clock
+    from qos_agent.agent import Agent
+    from qos_agent.clock import system_clock
     from qos_agent.errors import ConfigError
     from qos_agent.probes.table import PROBES
 
