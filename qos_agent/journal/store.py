@@ -153,6 +153,21 @@ class Journal:
             self._quarantine(numbers, batch.seqs, words)
             self._tell("quarantine", words, batch.seqs)
 
+    def requeue(self, first: int | None = None, last: int | None = None) -> int:
+        """Owe again what was refused, or with a span every point of it; how many."""
+        number = next(iter(self._session.file.collectors.values()))
+
+        def action(db: sqlite3.Connection) -> int:
+            self._write_waiting(db)
+            if first is None:
+                return delivery.requeue_refused(db)
+            return delivery.requeue_span(db, number, first, last or first)
+
+        with self._session.lock:
+            count = self._session.write("requeue in", action)
+            self._spent.clear()
+        return count
+
     def flush(self) -> None:
         """Commit what was settled and spent."""
         with self._session.lock:

@@ -1,0 +1,1 @@
+"""Faults, as tests: what was committed is delivered once, whatever fails."""

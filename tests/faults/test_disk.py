@@ -1,0 +1,187 @@
+"""A full disk, and power cuts at every point of the recorded writes."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qos_agent.errors import StorageError
+from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
+from tests.clocks import FakeClock
+from tests.faults.conftest import FULL, Account
+from tests.journal.support import change, deliver, open_journal, put, seqs
+from tests.requirement import require
+
+_FRAME_BYTES = 24 + PAGE_BYTES
+_HEADER_BYTES = 32
+
+
+@contextmanager
+def _small_disk(folder: Path, size_kb: int) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(folder)]
+    made = subprocess.run(command, check=False, capture_output=True)
+    require(made.returncode == 0, "the right to mount", "run the tests as root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_disk_full_at_every_write(tmp_path: Path, account: Account) -> None:
+    """Wherever the room ends: refused whole and told, or stored whole."""
+    tries = range(0, 400, 4) if FULL else range(0, 400, 40)
+    readings = lost = doubled = 0
+    for spare_kb in tries:
+        with _small_disk(tmp_path / str(spare_kb), 2048) as folder:
+            kept, found = _fill_and_go_on(folder, spare_kb)
+        readings += len(kept)
+        lost += len(set(kept) - set(found))
+        doubled += len(found) - len(set(found)) + len(set(found) - set(kept))
+    account("disk full at every write", len(tries), readings, lost, doubled)
+
+
+def _fill_and_go_on(folder: Path, spare_kb: int) -> tuple[list[int], list[int]]:
+    """Put until the disk is full, free it, put again; numbers given, and found."""
+    clock, journal = FakeClock(), open_journal(folder)
+    kept = list(put(journal, clock, 10))
+    filler = folder / "filler"
+    free_bytes = shutil.disk_usage(folder).free
+    filler.write_bytes(bytes(max(0, free_bytes - spare_kb * 1024)))
+    refused = 0
+    while refused < 3:
+        try:
+            kept += put(journal, clock, 7)
+        except StorageError as error:
+            refused += "no room on the disk" in str(error)
+        deliver(journal)
+    filler.unlink()
+    kept += put(journal, clock, 7)
+    assert not journal.in_memory
+    journal.close()
+    journal = open_journal(folder)
+    found = seqs(journal)
+    journal.close()
+    assert found == list(range(1, len(found) + 1))
+    return kept, found
+
+
+def _recorded(folder: Path) -> list[tuple[int, int]]:
+    """A journal with a log of many commits: the log's length and points after each."""
+    journal, clock = open_journal(folder), FakeClock()
+    put(journal, clock, 30)
+    journal.close()
+    journal = open_journal(folder)
+    log = folder / f"{FILE_NAME}-wal"
+    commits, total = [(0, 30)], 30
+    for count in (1, 3, 12, 1, 5, 8, 1, 1, 20, 2):
+        total += len(put(journal, clock, count))
+        if count == 12:
+            deliver(journal)
+        commits.append((log.stat().st_size, total))
+    for suffix in ("", "-wal"):
+        shutil.copy(folder / f"{FILE_NAME}{suffix}", folder / f"cut{suffix}")
+    journal.close()
+    return commits
+
+
+def _reopened(folder: Path, file: bytes, log: bytes) -> list[int]:
+    folder.mkdir()
+    (folder / FILE_NAME).write_bytes(file)
+    (folder / f"{FILE_NAME}-wal").write_bytes(log)
+    journal = open_journal(folder)
+    assert journal.take_events() == ()
+    found = seqs(journal)
+    journal.close()
+    shutil.rmtree(folder)
+    return found
+
+
+def test_power_cut_at_every_point_of_the_log(tmp_path: Path, account: Account) -> None:
+    """Every prefix of the log opens undamaged and holds what was committed by it."""
+    commits = _recorded(tmp_path)
+    file, log = (tmp_path / "cut").read_bytes(), (tmp_path / "cut-wal").read_bytes()
+    frames = range(_HEADER_BYTES, len(log) + 1, _FRAME_BYTES)
+    cuts = {0, *frames, *(frame + 512 for frame in frames), len(log)}
+    cuts |= set(range(0, len(log), 97 if FULL else 4001))
+    lost = doubled = 0
+    for cut in sorted(cuts):
+        promised = max(total for length, total in commits if length <= cut)
+        found = _reopened(tmp_path / "again", file, log[:cut])
+        lost += len(set(range(1, promised + 1)) - set(found))
+        doubled += len(found) - len(set(found))
+        assert found == list(range(1, len(found) + 1))
+    account("power cut: log cut anywhere", len(cuts), commits[-1][1], lost, doubled)
+
+
+def test_power_cut_that_tears_the_tail_of_the_log(
+    tmp_path: Path, account: Account
+) -> None:
+    """The unsynced tail arrives in any order: pages of it missing, zeroed or noise."""
+    commits = _recorded(tmp_path)
+    file, log = (tmp_path / "cut").read_bytes(), (tmp_path / "cut-wal").read_bytes()
+    chance, tries, lost = random.Random(7), 600 if FULL else 60, 0
+    for _ in range(tries):
+        index = chance.randrange(len(commits) - 1)
+        synced, promised = commits[index]
+        tail = bytearray(log[synced : commits[index + 1][0]])
+        for start in range(0, len(tail), 512):
+            if chance.random() < 0.4:
+                size = len(tail[start : start + 512])
+                torn = chance.choice((bytes(size), chance.randbytes(size)))
+                tail[start : start + 512] = torn
+        found = _reopened(tmp_path / "again", file, log[:synced] + bytes(tail))
+        lost += len(set(range(1, promised + 1)) - set(found))
+    account("power cut: log's tail torn", tries, commits[-1][1], lost, 0)
+
+
+def test_power_cut_during_a_checkpoint(tmp_path: Path, account: Account) -> None:
+    """Any subset of the pages had reached the file: the log still has them all."""
+    commits = _recorded(tmp_path)
+    before, log = (tmp_path / "cut").read_bytes(), (tmp_path / "cut-wal").read_bytes()
+    change(tmp_path, [])
+    after = (tmp_path / FILE_NAME).read_bytes()
+    chance, tries, lost = random.Random(11), 400 if FULL else 40, 0
+    for _ in range(tries):
+        mixed = bytearray(before.ljust(len(after), b"\0"))
+        for start in range(0, len(after), 512):
+            if chance.random() < 0.5:
+                mixed[start : start + 512] = after[start : start + 512]
+        found = _reopened(tmp_path / "again", bytes(mixed), log)
+        lost += commits[-1][1] - len(found)
+    account("power cut: checkpoint torn", tries, commits[-1][1], lost, 0)
+
+
+def test_sync_comes_before_the_return(tmp_path: Path) -> None:
+    """A put returns only after the log was synced: seen from outside by strace."""
+    require(shutil.which("strace") is not None, "strace", "apt-get install strace")
+    program = (
+        "import os, pathlib, sys\n"
+        "from tests.journal.support import open_journal, put\n"
+        "from tests.clocks import FakeClock\n"
+        "journal, clock = open_journal(pathlib.Path(sys.argv[1])), FakeClock()\n"
+        "for _ in range(3):\n"
+        "    put(journal, clock)\n"
+        "    os.write(1, b'committed')\n"
+    )
+    trace = tmp_path / "trace"
+    watch = ["strace", "-f", "-o", str(trace), "-e", "trace=fdatasync,fsync,write"]
+    subprocess.run(
+        [*watch, sys.executable, "-c", program, str(tmp_path / "journal")],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    calls = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines()]
+    order = "".join(
+        "S" if call.startswith(("fdatasync", "fsync")) else "C"
+        for call in calls
+        if call.startswith(("fdatasync", "fsync")) or "committed" in call
+    )
+    assert order.count("C") == 3
+    assert "CC" not in order
+    assert order[0] == "S"

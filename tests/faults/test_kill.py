@@ -1,0 +1,59 @@
+"""kill -9 at random moments, against a real server: exactly once, all of it."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.faults.conftest import FULL, Account
+from tests.journal.support import open_journal
+from tests.servers.database import Database
+
+KILLS = 300 if FULL else 10
+WORKER = [sys.executable, "-m", "tests.faults.worker"]
+
+
+def _run_until_killed(arguments: list[str], life_s: float) -> list[tuple[str, int]]:
+    """Let a worker live from its first commit on; what it said it committed."""
+    with subprocess.Popen([*WORKER, *arguments], stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        first = worker.stdout.readline()
+        time.sleep(life_s)
+        worker.kill()
+        said = first + worker.stdout.read()
+    # The last line may be cut: it was committed, and nobody was told.
+    lines = said.decode().split("\n")[:-1]
+    return [
+        (name, int(seq)) for name, _, seq in (line.partition(" ") for line in lines)
+    ]
+
+
+def test_kill_at_any_moment(
+    tmp_path: Path, influxdb: Database, account: Account
+) -> None:
+    """While storing, claiming, sending, settling: what was committed is held once."""
+    arguments = [str(tmp_path / "journal"), influxdb.url, influxdb.database]
+    chance = random.Random()
+    committed: set[tuple[str, int]] = set()
+    for _ in range(KILLS):
+        committed |= set(_run_until_killed(arguments, chance.uniform(0.0, 0.4)))
+    ended = subprocess.run([*WORKER, *arguments, "120"], check=False)
+    assert ended.returncode == 0
+    journal = open_journal(tmp_path / "journal")
+    stored = {(journal.id, seq) for seq, _ in journal.lines()}
+    journal.close()
+    rows = influxdb.rows("latency")
+    held = Counter((str(row["journal"]), int(row["seq"])) for row in rows)
+    assert committed <= stored
+    assert sorted(seq for _, seq in stored) == list(range(1, len(stored) + 1))
+    account(
+        "kill -9 while storing and sending",
+        KILLS,
+        len(stored),
+        len(stored - held.keys()),
+        sum(held.values()) - len(held) + len(held.keys() - stored),
+    )

@@ -1,0 +1,185 @@
+"""Outages and a soak in which everything fails at random."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from qos_agent.gate import LinkGate
+from qos_agent.journal import Journal
+from qos_agent.settings import Settings
+from qos_agent.uplink import Uplink
+from tests.clocks import FakeClock
+from tests.faults.conftest import FULL, Account
+from tests.journal.support import open_journal, point
+from tests.servers.answers import (
+    Answer,
+    CutRequest,
+    Delay,
+    Hang,
+    Pass,
+    Request,
+    Reset,
+    Unheard,
+    portal_page,
+    portal_redirect,
+    refused,
+    throttled,
+)  # fmt: skip
+from tests.servers.database import Database
+from tests.servers.fixtures import MakeFront
+from tests.uplink.support import make_settings, system_clock, towards
+
+SOAK_S = 600.0 if FULL else 12.0
+OUTAGE_MINUTES = 72 * 60 if FULL else 6 * 60
+
+
+def _chaos(chance: random.Random) -> Callable[[Request], Answer]:
+    faults: tuple[Answer, ...] = (
+        CutRequest(), Reset(), Unheard(), Hang(0.3), Delay(0.1), refused(500),
+        refused(503), refused(404), refused(401), refused(413), portal_page(),
+        portal_redirect(), throttled("0"), Delay(0.7, Pass()),
+    )  # fmt: skip
+    return lambda _: chance.choice(faults) if chance.random() < 0.5 else Pass()
+
+
+def _compare(journal: Journal, database: Database) -> tuple[int, int, int]:
+    """Points stored, and of them lost and doubled at the server."""
+    stored = {(journal.id, seq) for seq, _ in journal.lines()}
+    rows = [row for name in ("latency", "host") for row in database.rows(name)]
+    held = Counter((str(row["journal"]), int(row["seq"])) for row in rows)
+    doubled = sum(held.values()) - len(held) + len(held.keys() - stored)
+    return len(stored), len(stored - held.keys()), doubled
+
+
+def _memory_bytes() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+class _Agent:
+    """Journal and uplink that are stopped and opened again at random moments."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._folder, self._settings = folder, settings
+        self.clock = FakeClock(now_boot_ns=system_clock().boot_ns())
+        self.restart()
+
+    def restart(self) -> None:
+        """As after a stop."""
+        self.journal = open_journal(self._folder)
+        self.stop = threading.Event()
+        self.uplink = Uplink(
+            self.journal, self._settings, system_clock(), self.stop, LinkGate()
+        )
+        self._thread = threading.Thread(target=self.uplink.run)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop in order."""
+        self.stop.set()
+        self.uplink.wake()
+        self._thread.join()
+        self.uplink.close()
+        self.journal.close()
+
+    def put(self, count: int) -> None:
+        """Store points a little apart."""
+        points = []
+        for _ in range(count):
+            self.clock.advance(0.001)
+            points.append(point(self.clock.boot_ns()))
+        self.journal.put(points, self.clock.state(), self.clock.boot_id)
+        self.uplink.wake()
+
+
+def test_soak_in_which_everything_fails(
+    tmp_path: Path, influxdb: Database, front: MakeFront, account: Account
+) -> None:
+    """Bad answers, clock steps, lost trust, restarts: nothing lost, nothing doubled."""
+    chance = random.Random()
+    through = front()
+    through.always(_chaos(chance))
+    section = towards(influxdb, through.url) | {"timeout": "500ms"}
+    agent = _Agent(tmp_path, make_settings(section, batch=40, backoff="100ms"))
+    end, rounds = time.monotonic() + SOAK_S, 0
+    early_bytes = 0
+    while time.monotonic() < end:
+        _one_round(agent, chance)
+        rounds += 1
+        if rounds == 200:
+            early_bytes = _memory_bytes()
+        time.sleep(0.003)
+    grown_bytes = _memory_bytes() - early_bytes
+    agent.clock.trusted = True
+    agent.put(1)
+    agent.end()
+    through.always(Pass())
+    agent.restart()
+    # A single point refused as too large was set aside: a person brings it back.
+    agent.journal.requeue()
+    assert agent.uplink.drain(60)
+    stored, lost, doubled = _compare(agent.journal, influxdb)
+    agent.end()
+    assert grown_bytes < 24_000_000
+    account("soak, everything fails at random", rounds, stored, lost, doubled)
+
+
+def _one_round(agent: _Agent, chance: random.Random) -> None:
+    agent.put(chance.randint(1, 6))
+    match chance.randrange(120):
+        case 0:
+            agent.end()
+            agent.restart()
+        case 1:
+            agent.clock.step(chance.choice((3600, -3600, 0.5, -0.5, 1e-6)))
+        case 2 | 3:
+            agent.clock.trusted = not agent.clock.trusted
+        case 4:
+            agent.clock.advance(chance.choice((1, 300, 6 * 3600)))
+
+
+def test_outage_of_days_in_compressed_time(
+    tmp_path: Path, influxdb: Database, front: MakeFront, account: Account
+) -> None:
+    """Days without a network, then the backlog, and live points ahead of it."""
+    through = front()
+    through.stop()
+    settings = make_settings(towards(influxdb, through.url), backoff="300ms")
+    agent = _Agent(tmp_path, settings)
+    for _ in range(OUTAGE_MINUTES):
+        agent.clock.advance(60)
+        agent.put(10)
+    backlog = OUTAGE_MINUTES * 10
+    assert agent.journal.counts().undelivered["collector"] == backlog
+    through.start()
+    began, delays_s = time.monotonic(), []
+    while agent.journal.counts().undelivered["collector"] > 5:
+        agent.clock.advance(1)
+        agent.put(1)
+        put_at = time.monotonic()
+        newest = agent.journal.counts().points
+        _await_ack(influxdb, newest)
+        delays_s.append(time.monotonic() - put_at)
+    took_s = time.monotonic() - began
+    agent.uplink.drain(10)
+    stored, lost, doubled = _compare(agent.journal, influxdb)
+    agent.end()
+    print(
+        f"\n{backlog / took_s:.0f} points/s; live delay at most {max(delays_s):.2f} s"
+    )
+    assert max(delays_s) < 10
+    account("72 h without network, compressed", 1, stored, lost, doubled)
+
+
+def _await_ack(database: Database, seq: int, limit_s: float = 15.0) -> None:
+    end = time.monotonic() + limit_s
+    query = f"SELECT COUNT(seq) FROM latency WHERE seq = {seq}"
+    while not database.query(query):
+        assert time.monotonic() < end, "the live point did not come"
+        time.sleep(0.02)

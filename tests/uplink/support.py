@@ -1,0 +1,90 @@
+"""An uplink for tests: a journal, a collector, and one turn at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from qos_agent.clock import SystemClock
+from qos_agent.gate import LinkGate
+from qos_agent.journal import Journal
+from qos_agent.settings import Settings
+from qos_agent.uplink import Uplink
+from tests.journal.support import open_journal, point
+from tests.servers.database import Database
+
+
+def system_clock() -> SystemClock:
+    """The kernel's clocks, believed."""
+    return SystemClock(0)
+
+
+def make_settings(
+    collector: Mapping[str, object],
+    fallback: Mapping[str, object] | None = None,
+    **uplink: object,
+) -> Settings:
+    """Settings that deliver without pauses unless told otherwise."""
+    return Settings.model_validate(
+        {
+            "station": {"id": "S1", "province": "31"},
+            "collector": {"timeout": "2s", **collector},
+            "fallback": fallback or {},
+            "uplink": {"pause": "off", "backoff": "1s", **uplink},
+        }
+    )
+
+
+def towards(database: Database, url: str | None = None) -> dict[str, object]:
+    """The collector section for a database, perhaps through a front."""
+    token = database.token or "unused"
+    return {"url": url or database.url, "bucket": database.bucket, "token": token}
+
+
+class Bench:
+    """A journal and an uplink that share a clock and a gate."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.clock = system_clock()
+        self.stop = threading.Event()
+        self.gate = LinkGate()
+        self.settings = settings
+        self.journal: Journal = open_journal(
+            folder, collectors=settings.collector_names()
+        )
+        self.uplink = Uplink(self.journal, settings, self.clock, self.stop, self.gate)
+        self._thread: threading.Thread | None = None
+
+    def put(self, count: int = 1) -> range:
+        """Store points of now."""
+        points = [point(self.clock.boot_ns() + n) for n in range(count)]
+        seqs = self.journal.put(points, self.clock.state(), self.clock.boot_id)
+        self.uplink.wake()
+        return seqs
+
+    def put_old(self, count: int) -> range:
+        """Store points of ten minutes ago: a backlog, once something newer comes."""
+        then_ns = self.clock.boot_ns() - 600 * 10**9
+        points = [point(then_ns + n) for n in range(count)]
+        seqs = self.journal.put(points, self.clock.state(), self.clock.boot_id)
+        self.journal.put([], self.clock.state(), self.clock.boot_id)
+        return seqs
+
+    def start(self) -> None:
+        """Run the uplink's loop in a thread."""
+        self._thread = threading.Thread(target=self.uplink.run)
+        self._thread.start()
+
+    def owed(self) -> int:
+        """How many points the collector is owed."""
+        return self.journal.counts().undelivered["collector"]
+
+    def end(self) -> None:
+        """Stop the loop and close."""
+        self.stop.set()
+        self.uplink.wake()
+        if self._thread is not None:
+            self._thread.join(20)
+        self.uplink.close()
+        self.journal.close()

@@ -1,0 +1,102 @@
+"""The decision table: one test a row, and what real servers say."""
+
+from __future__ import annotations
+
+import pytest
+
+from qos_agent.uplink.decision import Action, Answer, Failure, decide, retry_after_s
+
+JSON = {"content-type": "application/json"}
+HTML = {"content-type": "text/html"}
+NOW = "Wed, 14 Feb 2024 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("answer", "action", "part_of_words"),
+    [
+        (Answer(204), Action.DELIVERED, ""),
+        (Answer(200, HTML, "<title>Hotspot</title>"), Action.KEEP, 'titled "Hotspot"'),
+        (Answer(202), Action.KEEP, "in the collector's place"),
+        (Answer(201, JSON, '{"message":"1 point refused"}'), Action.BISECT, "1 point"),
+        (Answer(302, {"location": "/login"}), Action.KEEP, "to /login"),
+        (Answer(307), Action.KEEP, "elsewhere"),
+        (Answer(400, HTML, "<h1>Bad request</h1>"), Action.KEEP, "in the collector's"),
+        (Answer(401, JSON, '{"message":"unauthorized access"}'), Action.RENEW_TOKEN,
+         "set collector.token"),
+        (Answer(403, JSON), Action.RENEW_TOKEN, "write permission for the bucket"),
+        (Answer(404, JSON, '{"error":"database not found: \\"qos\\""}'), Action.KEEP,
+         "create the bucket"),
+        (Answer(407), Action.KEEP, "proxy"),
+        (Answer(413), Action.HALVE, "fewer points"),
+        (Answer(422, JSON, '{"message":"too old"}'), Action.BISECT, "too old"),
+        (Answer(429), Action.KEEP, "wait"),
+        (Answer(500, JSON, '{"error":"cache full"}'), Action.KEEP, "cache full"),
+        (Answer(502), Action.KEEP, "fault"),
+        (Answer(503), Action.KEEP, "wait"),
+        (Answer(504), Action.KEEP, "fault"),
+        (Answer(511), Action.KEEP, "login"),
+        (Answer(418), Action.KEEP, "not known"),
+        (Answer(999), Action.KEEP, "not known"),
+    ],
+    ids=lambda value: str(value.status) if isinstance(value, Answer) else "",
+)  # fmt: skip
+def test_row(answer: Answer, action: Action, part_of_words: str) -> None:
+    """Each kind of answer has its action, and words a person can act on."""
+    decision = decide(answer)
+    assert decision.action is action
+    assert part_of_words in decision.words
+
+
+PARTIAL_1 = """{"error":"partial write: field type conflict: \\"x\\" dropped=1"}"""
+PARTIAL_2 = """{"code":"invalid","message":"unable to parse: bad timestamp"}"""
+PARTIAL_3 = """{"error":"partial write of line protocol occurred","data":[
+ {"error_message":"invalid column type","line_number":2,"original_line":"a b=1"}]}"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (PARTIAL_1, "field type conflict"),
+        (PARTIAL_2, "bad timestamp"),
+        (PARTIAL_3, "partial write of line protocol occurred invalid column type"),
+    ],
+    ids=["1.x", "2.x", "3.x"],
+)
+def test_partial_write_is_looked_into(body: str, said: str) -> None:
+    """As 1.x, 2.x and 3.x report it: the refused points are to be found."""
+    decision = decide(Answer(400, JSON, body))
+    assert decision.action is Action.BISECT
+    assert said in decision.words
+
+
+@pytest.mark.parametrize("cause", ["timeout", "tls_expired", "name_not_resolved"])
+def test_no_answer_keeps_the_points(cause: str) -> None:
+    """A failure of any kind is no decision about the points."""
+    decision = decide(Failure(cause, "as the system says"))
+    assert (decision.action, decision.words) == (
+        Action.KEEP, f"{cause}: as the system says",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "999999"}, 3600.0),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Wed, 14 Feb 2024 00:01:30 GMT", "date": NOW}, 90.0),
+        ({"retry-after": "Tue, 13 Feb 2024 00:00:00 GMT", "date": NOW}, 0.0),
+        ({"retry-after": "Wed, 14 Feb 2024 00:01:30 GMT"}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], wait_s: float | None) -> None:
+    """Seconds, or a date held against the answer's own date; an hour at most."""
+    assert retry_after_s(headers) == wait_s
+
+
+def test_words_are_one_line() -> None:
+    """A server cannot write into our log what it likes."""
+    decision = decide(Answer(500, JSON, '{"message":"a\\nERROR forged"}'))
+    assert "\n" not in decision.words
