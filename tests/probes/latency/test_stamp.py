@@ -1,0 +1,192 @@
+"""Trains over STAMP: loss that says which way, and answers that are not genuine."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qos_agent import stamp
+from qos_agent.model import Value
+from tests.lab.fixtures import MakeLab
+from tests.lab.network import SERVER, SERVER_IPV6, Lab
+from tests.lab.shape import Shape
+from tests.probes.latency.bench_of_trains import (
+    counts,
+    fields,
+    measure,
+    short,
+    start_reflector,
+)
+
+KEY = b"a key that both sides share"
+
+
+@pytest.mark.parametrize("address", [SERVER, SERVER_IPV6], ids=["v4", "v6"])
+def test_loss_has_a_direction(lab: MakeLab, address: str) -> None:
+    """What the router dropped each way is what the reading says of each way."""
+    net = lab(Shape(loss=0.1, loss_back=0.2))
+    start_reflector(net)
+    probe = short(count=200, spacing_s=0.002)
+    finding = measure(net, probe, address, "stamp")
+    found = fields(finding)
+    forward = net.udp("forward", stamp.PORT, "dropped")
+    backward = net.udp("back", stamp.PORT, "dropped")
+    lost_wake = int("wake_ms" not in found)
+    assert found["lost"] == forward + backward - lost_wake
+    split = int(found["lost_forward"]) + int(found["lost_backward"])
+    # Before the first answer and after the last, loss has no direction.
+    assert 0 <= int(found["lost"]) - split <= 10
+    assert 0 <= forward - int(found["lost_forward"]) <= 10
+    assert 0 <= backward - int(found["lost_backward"]) <= 10
+    assert (found["stamps"], found["method"]) == ("kernel", "stamp")
+
+
+def test_authenticated_trains_need_the_same_key(lab: MakeLab, tmp_path: Path) -> None:
+    """With the reflector's key all is answered; with another or none, nothing."""
+    net, path, other = lab(Shape()), tmp_path / "key", tmp_path / "other"
+    path.write_bytes(KEY)
+    other.write_bytes(b"a key that nobody shares")
+    start_reflector(net, ["--key-file", str(path)])
+    causes: list[tuple[str | None, Value]] = []
+    for key in (path, other, None):
+        probe = replace(short(count=5), key_file=key)
+        finding = measure(net, probe, SERVER, "stamp")
+        causes.append((finding.cause, fields(finding)["received"]))
+    assert causes == [(None, 5), ("timeout", 0), ("timeout", 0)]
+
+
+def test_no_reflector_is_refused(lab: MakeLab) -> None:
+    """A server that runs none says so at once, and that is the cause."""
+    net = lab(Shape())
+    net.run(["sysctl", "-qw", "net.ipv4.icmp_ratelimit=0"], "server")
+    finding = measure(net, short(count=5, wait_s=30), SERVER, "stamp")
+    assert (finding.cause, fields(finding)["icmp_errors"]) == ("refused", 5)
+
+
+Answer = Callable[[bytes], list[bytes]]
+
+
+@contextmanager
+def answering(lab: Lab, answer: Answer) -> Iterator[None]:
+    """A reflector of the test's own making."""
+    sock = lab.call("server", lambda: socket.socket(type=socket.SOCK_DGRAM))
+    lab.call("server", lambda: sock.bind((SERVER, stamp.PORT)))
+    sock.settimeout(0.1)
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            try:
+                data, source = sock.recvfrom(2048)
+            except TimeoutError:
+                continue
+            for reply in answer(data):
+                sock.sendto(reply, source)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        sock.close()
+
+
+def stateless(data: bytes) -> bytes:
+    """What RFC 8762's stateless reflector answers: the sender's own number."""
+    asked = stamp.parse_request(data)
+    return stamp.reply(asked, stamp.Reflection(asked.number, 0, 0, 64), 44, None)
+
+
+def wrong_stamp(data: bytes) -> bytes:
+    """An answer by somebody who knows the number and not the stamp."""
+    asked = replace(stamp.parse_request(data), stamp=1)
+    return stamp.reply(asked, stamp.Reflection(0, 0, 0, 64), 44, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (lambda data: [stateless(data)[:43]], "bad_answer"),
+        (lambda data: [b""], "bad_answer"),
+        (lambda data: [wrong_stamp(data)], "forged"),
+        (lambda data: [], "timeout"),
+    ],
+    ids=["short", "empty", "forged", "silent"],
+)
+def test_bad_answers_are_failed_readings(
+    lab: MakeLab, answer: Answer, cause: str
+) -> None:
+    """What is no answer is not counted as one, and the reading says why."""
+    net = lab(Shape())
+    with answering(net, answer):
+        finding = measure(net, short(count=5), SERVER, "stamp")
+    assert (finding.cause, counts(finding)) == (cause, (5, 0, 5))
+
+
+def test_replayed_answers_are_duplicates(lab: MakeLab) -> None:
+    """A copy of an answer changes no round trip and no loss."""
+    net = lab(Shape())
+    with answering(net, lambda data: [stateless(data)] * 2):
+        finding = measure(net, short(count=5), SERVER, "stamp")
+    assert counts(finding) == (5, 5, 0)
+    assert int(fields(finding)["duplicates"]) >= 4
+
+
+def test_answers_of_an_earlier_train_are_forged(lab: MakeLab) -> None:
+    """Replaying what another train was answered gets nobody an answer."""
+    net = lab(Shape())
+    kept: list[bytes] = []
+
+    def keep(data: bytes) -> list[bytes]:
+        kept.append(stateless(data))
+        return [kept[-1]]
+
+    with answering(net, keep):
+        assert measure(net, short(count=5), SERVER, "stamp").cause is None
+    numbers = {stamp.parse_reply(old).number: old for old in kept}
+    with answering(net, lambda data: [numbers[stamp.parse_request(data).number]]):
+        finding = measure(net, short(count=5), SERVER, "stamp")
+    assert (finding.cause, counts(finding)) == ("forged", (5, 0, 5))
+
+
+def test_answers_from_elsewhere_are_not_answers(lab: MakeLab) -> None:
+    """A good answer from another port of the same server is not taken."""
+    net = lab(Shape())
+    elsewhere = net.call("server", lambda: socket.socket(type=socket.SOCK_DGRAM))
+    here = net.call("server", lambda: socket.socket(type=socket.SOCK_DGRAM))
+    net.call("server", lambda: here.bind((SERVER, stamp.PORT)))
+    here.settimeout(0.1)
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            try:
+                data, source = here.recvfrom(2048)
+            except TimeoutError:
+                continue
+            elsewhere.sendto(stateless(data), source)
+
+    with elsewhere, here:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        finding = measure(net, short(count=5), SERVER, "stamp")
+        over.set()
+        thread.join()
+    assert (finding.cause, counts(finding)) == ("timeout", (5, 0, 5))
+
+
+def test_a_stateless_reflector_gives_no_direction(lab: MakeLab) -> None:
+    """Loss behind a reflector that does not count is left without a direction."""
+    net = lab(Shape(loss=0.2))
+    with answering(net, lambda data: [stateless(data)]):
+        found = fields(measure(net, short(count=50), SERVER, "stamp"))
+    assert int(found["lost"]) > 0
+    assert "lost_forward" not in found
