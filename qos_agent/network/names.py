@@ -50,8 +50,12 @@ class Resolved:
 
 @dataclass(slots=True)
 class AddressBook:
-    """Resolves anew each time and remembers, per link, the last good address."""
+    """Resolves anew each time and remembers, per link, the last good address.
 
+    `servers` None: the device's own, as they are at each time.
+    """
+
+    servers: tuple[str, ...] | None = None
     _last: dict[tuple[str | None, str], str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -71,7 +75,10 @@ class AddressBook:
         key = (link.name if link else None, host)
         start_s = time.monotonic()
         try:
-            address, failed = resolve(host, link, deadline, within_s), False
+            address, failed = (
+                resolve(host, link, deadline, within_s, self.servers),
+                False,
+            )
         except ProbeError:
             with self._lock:
                 known = self._last.get(key)

@@ -1,0 +1,196 @@
+"""The train itself and its fields, with a transport whose answers the test writes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from qos_agent.errors import ProbeError
+from qos_agent.probes.latency import summary
+from qos_agent.probes.latency.train import FIRST_NUMBER, Plan, Record, Train, Trip
+from qos_agent.probes.latency.transport import Answered, Departed, Event, Refused
+from tests.probes.time_left import TimeLeft
+
+MS = 1_000_000
+
+
+@dataclass
+class Scripted:
+    """Answers each probe at once, but for those the test keeps silent or refuses."""
+
+    silent: frozenset[int] = frozenset()
+    refuse_with: dict[int, int] = field(default_factory=dict)
+    sent_s: dict[int, float] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._ready, self._bell = os.pipe2(os.O_NONBLOCK)
+
+    def fileno(self) -> int:
+        return self._ready
+
+    def send(self, number: int) -> None:
+        if number in self.refuse_with:
+            code = self.refuse_with[number]
+            raise OSError(code, os.strerror(code))
+        self.sent_s[number] = time.monotonic()
+        self.events.append(Departed(number, 1))
+        if number not in self.silent:
+            self.events.append(Answered(number, time.monotonic_ns(), 1 + 2 * MS))
+        os.write(self._bell, b"x")
+
+    def receive(self) -> Iterator[Event]:
+        with suppress(BlockingIOError):
+            os.read(self._ready, 4096)
+        while self.events:
+            yield self.events.pop(0)
+
+
+@pytest.fixture
+def transport() -> Iterator[Scripted]:
+    """A transport that answers everything, closed after the test."""
+    made = Scripted()
+    yield made
+    os.close(made._ready)
+    os.close(made._bell)
+
+
+def run(transport: Scripted, plan: Plan, left_s: float = 10) -> Record:
+    """One train."""
+    return Train(plan, transport, TimeLeft(left_s)).run()
+
+
+def test_sending_does_not_wait_for_answers(transport: Scripted) -> None:
+    """Twenty probes without an answer leave as evenly as with one."""
+    transport.silent = frozenset(range(2, 100))
+    run(transport, Plan(20, 0.02, 0.1))
+    times = [transport.sent_s[FIRST_NUMBER + i] for i in range(20)]
+    assert times[-1] - times[0] == pytest.approx(19 * 0.02, abs=0.05)
+
+
+def test_the_phase_is_random(transport: Scripted) -> None:
+    """The first probe leaves anywhere within one spacing of the wake."""
+    phases = []
+    for _ in range(12):
+        run(transport, Plan(1, 0.05, 0.1))
+        phases.append(transport.sent_s[FIRST_NUMBER] - transport.sent_s[0])
+    assert max(phases) - min(phases) > 0.01
+    assert max(phases) < 0.08
+
+
+def test_a_train_costs_little(transport: Scripted) -> None:
+    """Waiting is sleeping: a second of train uses under 5 % of a second."""
+    before = time.thread_time()
+    run(transport, Plan(20, 0.05, 0.1))
+    assert time.thread_time() - before < 0.05
+
+
+def test_the_stop_ends_a_train(transport: Scripted) -> None:
+    """A train under way ends within half a second of the agent's stop."""
+    deadline = TimeLeft(60)
+    threading.Timer(0.1, deadline.stop).start()
+    start = time.monotonic()
+    with pytest.raises(ProbeError, match="deadline"):
+        Train(Plan(10, 5, 3), transport, deadline).run()
+    assert time.monotonic() - start < 0.6
+
+
+def test_the_deadline_ends_a_train(transport: Scripted) -> None:
+    """A train that would pass the end of its task is no reading of loss."""
+    transport.silent = frozenset(range(100))
+    with pytest.raises(ProbeError, match="deadline"):
+        run(transport, Plan(10, 5, 3), left_s=0.2)
+
+
+def test_a_full_queue_is_loss_and_a_closed_door_is_not(transport: Scripted) -> None:
+    """What this device's queue dropped was sent and lost; what it refused was not."""
+    transport.refuse_with = {2: errno.ENOBUFS, 3: errno.ENETUNREACH}
+    record = run(transport, Plan(4, 0.01, 0.1))
+    found = summary.fields(record)
+    assert (found["sent"], found["received"], found["lost"]) == (3, 2, 1)
+    assert summary.cause(record, 2)[0] == "no_route"
+
+
+def test_one_clock_for_a_train() -> None:
+    """One answer without the kernel's stamp puts the whole train on our clock."""
+    record = Record(3.0, {2: trip(10 * MS, 9 * MS), 3: trip(12 * MS, 11 * MS)})
+    assert record.kernel_stamped()
+    assert record.round_trips_ns() == [9 * MS, 11 * MS]
+    record.trips[4] = trip(14 * MS, None)
+    assert not record.kernel_stamped()
+    assert record.round_trips_ns() == [10 * MS, 12 * MS, 14 * MS]
+    assert summary.fields(record)["stamps"] == "user"
+
+
+@pytest.mark.parametrize("doubt", ["clock_stepped", "unsent"])
+def test_a_step_or_a_failed_send_puts_kernel_stamps_in_doubt(doubt: str) -> None:
+    """After either, round trips are read on the clock that never steps."""
+    record = Record(3.0, {2: trip(10 * MS, 9 * MS)})
+    setattr(record, doubt, True if doubt == "clock_stepped" else ["no_route"])
+    assert record.round_trips_ns() == [10 * MS]
+
+
+def test_after_tmax_is_late_and_lost() -> None:
+    """An answer after Tmax is counted as late, is lost, and gives no round trip."""
+    record = Record(3.0, {2: trip(20 * MS, 20 * MS), 3: trip(3001 * MS, 3001 * MS)})
+    found = summary.fields(record)
+    assert (found["sent"], found["received"], found["lost"]) == (2, 1, 1)
+    assert (found["late"], found["rtt_max_ms"]) == (1, 20.0)
+
+
+def test_histograms_are_cumulative_and_hold_all() -> None:
+    """Each bound counts all at or under it; PDV counts from the least."""
+    trips = {n: trip(ms * MS, ms * MS) for n, ms in enumerate([5, 6, 20, 400], start=2)}
+    found = summary.fields(Record(3.0, trips))
+    assert [found[f"rtt_le_{b}"] for b in (5, 10, 20, 300, 500)] == [1, 2, 3, 3, 4]
+    assert [found[f"pdv_le_{b}"] for b in (1, 10, 20, 200, 500)] == [2, 2, 3, 3, 4]
+    assert found["rtt_sum_us"] == 431_000
+    assert found["pdv_p95_ms"] == 395.0
+
+
+def test_the_cause_is_the_most_frequent_word() -> None:
+    """Of several ICMP errors the most frequent names the failure."""
+    trips = {n: Trip(0, refused=Refused(n, "unreachable", "h")) for n in (2, 3)}
+    trips[4] = Trip(0, refused=Refused(4, "prohibited", "p"))
+    record = Record(3.0, trips)
+    assert summary.cause(record, 0) == ("unreachable", "h")
+    assert summary.cause(record, 1) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("numbers_and_counts", "expected"),
+    [
+        ([(2, 1), (3, 2), None, (5, 3)], {"lost_forward": 1, "lost_backward": 0}),
+        ([(2, 1), (3, 2), None, (5, 4)], {"lost_forward": 0, "lost_backward": 1}),
+        ([(2, 1), None, None, (5, 3)], {"lost_forward": 1, "lost_backward": 1}),
+        ([(2, 1), (3, 2), None, None], {"lost_forward": 0, "lost_backward": 0}),
+        ([(2, 2), (3, 3), None, (5, 5)], {}),
+        ([None, None, None, None], {}),
+    ],
+    ids=["out", "back", "both", "tail", "stateless", "none"],
+)
+def test_loss_is_split_by_the_reflectors_count(
+    numbers_and_counts: list[tuple[int, int] | None], expected: dict[str, int]
+) -> None:
+    """The reflector's own numbers say which way each probe was lost, or nothing."""
+    record = Record(3.0, wake=Trip(0, answer=Answered(0, 0, 0, 0)))
+    for number, found in enumerate(numbers_and_counts, start=2):
+        record.trips[number] = Trip(0)
+        if found is not None:
+            record.trips[number].answer = Answered(found[0], 0, 0, found[1])
+            record.reflected.add(found[1])
+    lost = [found is None for found in numbers_and_counts]
+    assert summary.loss_split(record, lost) == expected
+
+
+def trip(user_ns: int, kernel_ns: int | None) -> Trip:
+    """A probe whose round trip is known by both clocks, or by ours alone."""
+    stamp = None if kernel_ns is None else 1 + kernel_ns
+    return Trip(0, departed_ns=1, answer=Answered(0, user_ns, stamp))
