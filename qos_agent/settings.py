@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qos_agent.election import province_zones
 from qos_agent.errors import ConfigError
+from qos_agent.limits import AllowanceSection, VerdictSection
 from qos_agent.model import Identity, Layer, Link, Target
 from qos_agent.network import GATEWAY, RESOLVER
 from qos_agent.profiles import ScheduleSection
@@ -139,6 +140,11 @@ class ThroughputServers(Section):
     speedtest_server: Url | None = Field(
         None, description="a Speedtest Mini server; none: speedtest.net's"
     )
+
+    download_path: str = Field(
+        "garbage.php?ckSize=100", description="beneath the server; a file will do"
+    )
+    upload_path: str = Field("empty.php", description="takes POST, and discards")
 
     def server_of(self, backend: str) -> str | None:
         """The server a backend measures against, where one is configured."""
@@ -344,6 +350,8 @@ class Settings(BaseSettings):
     web: WebSection = WebSection()
     form: FormSection = FormSection()
     signal: SignalSection = SignalSection()
+    allowance: AllowanceSection = AllowanceSection()
+    verdict: VerdictSection = VerdictSection()
     collector: CollectorSection = CollectorSection()
     fallback: CollectorSection = CollectorSection()
     uplink: UplinkSection = UplinkSection()

@@ -77,6 +77,11 @@ class _Bench:
     echo: EchoTrain
     flows: Flows
 
+    def payload_bytes(self) -> int:
+        """What our own connections carried, whatever else the interface moved."""
+        infos = [tcp_info(c.sock) for c in self.connections]
+        return sum(max(i.received_bytes, i.acked_bytes) for i in infos)
+
     def cross_bytes(self) -> int:
         """What the interface has moved beyond our own packets, both ways."""
         header_bytes = self.meter.header_bytes
@@ -121,9 +126,10 @@ def _measure(
         test = _Test(bench, order, direction)
         stop = test.run(deadline)
         moved_bytes, span_s = test.series.measured()
-        if moved_bytes < _LEAST_PAYLOAD_BYTES:
+        own_bytes = min(moved_bytes, bench.payload_bytes())
+        if own_bytes < _LEAST_PAYLOAD_BYTES:
             cause = "bad_answer" if stop == "complete" else "stalled"
-            raise ProbeError(cause, f"{moved_bytes:.0f} bytes in {span_s:.1f} s")
+            raise ProbeError(cause, f"{own_bytes:.0f} bytes in {span_s:.1f} s")
         interval = test.series.interval_bps()
         sender = bench.connections[0].sock if direction == "up" else None
         return Rate(
@@ -171,6 +177,9 @@ class _Test:
             bench.flows.start_more(selector, 1)
             while (stop := self._reason(deadline)) is None:
                 self._turn(selector)
+        if stop == "complete":
+            # A short body may have ended within its first bin.
+            self._note(time.monotonic())
         return stop
 
     def _turn(self, selector: selectors.BaseSelector) -> None:

@@ -86,7 +86,8 @@ class Iperf3:
         self, direction: Direction, order: Order, address: str, port: int
     ) -> list[str]:
         payload_bytes = int(order.limits[direction] / _WIRE_PER_PAYLOAD)
-        cut_s = min(_TIME_LIMIT_S, order.time_limit_s / len(order.limits) - _GRACE_S)
+        share_s = order.time_limit_s / len(order.limits)
+        cut_s = min(_TIME_LIMIT_S, max(share_s / 2, share_s - _GRACE_S))
         command = ["timeout", "--signal=INT", "--preserve-status", f"{cut_s:.1f}"]
         command += [self.program, "--json", "--client", address, "--port", str(port)]
         command += ["--parallel", str(order.connections), "--connect-timeout", "4000"]

@@ -147,6 +147,8 @@ class _Run:
             tolerance=self._settings.tolerance,
             connections=self._settings.connections,
             ca_file=self._settings.ca_file,
+            download_path=self._servers.download_path,
+            upload_path=self._servers.upload_path,
         )
         before = self._moved()
         results = _results(backend, order, deadline)

@@ -44,6 +44,11 @@ _ERRORS = (
     ValueError,
     NameError,  # a fault of speedtest-cli, where a page stands in for its XML
 )
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (urllib.error.HTTPError, "http_status"),
+    (socket.gaierror, "name_not_resolved"),
+    (http.client.RemoteDisconnected, "closed_early"),
+)
 
 Answer = dict[str, Any]
 
@@ -200,19 +205,14 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _cause(error: BaseException) -> str:
-    match error:
-        case ProbeError():
-            return error.cause
-        case urllib.error.HTTPError():
-            return "http_status"
-        case socket.gaierror():
-            return "name_not_resolved"
-        case ssl.SSLError():
-            return cause_of_tls(error)
-        case OSError():
-            return cause_of(error)
-        case _:
-            return "bad_answer"
+    if isinstance(error, ProbeError):
+        return error.cause
+    for kind, cause in _KINDS:
+        if isinstance(error, kind):
+            return cause
+    if isinstance(error, ssl.SSLError):
+        return cause_of_tls(error)
+    return cause_of(error) if isinstance(error, OSError) else "bad_answer"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""A server on this machine that misbehaves in one way, for as long as it is wanted."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+LONG = HEAD + b"Content-Length: 1000000000\r\n\r\n"
+BLOCK = b"\x5a" * 100_000
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+Talk = Callable[[socket.socket, threading.Event], None]
+
+
+def says(answer: bytes) -> Talk:
+    """Answers one thing to every request, then closes in good order."""
+
+    def talk(sock: socket.socket, stop: threading.Event) -> None:
+        sock.recv(65536)
+        sock.sendall(answer)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(65536):
+            pass
+
+    return talk
+
+
+def resets(sock: socket.socket, stop: threading.Event) -> None:
+    """Breaks the connection in the middle of the body."""
+    sock.recv(65536)
+    sock.sendall(LONG + BLOCK)
+    stop.wait(0.1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+
+
+def drips(sock: socket.socket, stop: threading.Event) -> None:
+    """Sends a byte now and then, for ever."""
+    sock.recv(1000)
+    sock.sendall(LONG)
+    while not stop.wait(0.05):
+        sock.sendall(b"x")
+
+
+def silent(sock: socket.socket, stop: threading.Event) -> None:
+    """Takes the connection and says nothing."""
+    stop.wait()
+
+
+@contextmanager
+def bad_server(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve on a free port; gives the port. Every connection has its thread."""
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(sock: socket.socket) -> None:
+        with suppress(OSError), sock:
+            sock.settimeout(20)
+            wrapped = sock if tls is None else tls.wrap_socket(sock, server_side=True)
+            with wrapped:
+                talk(wrapped, stop)
+
+    def accept() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            threads.append(threading.Thread(target=serve, args=(sock,), daemon=True))
+            threads[-1].start()
+
+    accepting = threading.Thread(target=accept, daemon=True)
+    accepting.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        stop.set()
+        # Closing does not wake accept(2); shutting down does.
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        accepting.join()
+        for thread in threads:
+            thread.join(5)

@@ -1,0 +1,306 @@
+"""Every backend against every bad server: one cause each, in time, nothing left."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from qos_agent.errors import ProbeError
+from qos_agent.probes.throughput import BACKENDS
+from qos_agent.probes.throughput.backend import Backend, Order, Rate
+from qos_agent.probes.throughput.http import Http
+from qos_agent.probes.throughput.iperf3 import Iperf3
+from qos_agent.probes.throughput.speedtest import Speedtest
+from qos_agent.vocabulary import CAUSES
+from tests.probes.throughput.bad_server import (
+    BLOCK,
+    HEAD,
+    LONG,
+    Talk,
+    bad_server,
+    drips,
+    resets,
+    says,
+    silent,
+)
+from tests.probes.time_left import TimeLeft
+from tests.requirement import require
+from tests.servers.certificates import Authority, Fault
+from tests.servers.namespace import free_port
+
+TIME_LIMIT_S = 6.0
+PORTAL = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 19\r\n\r\n"
+TALKS: dict[str, Talk] = {
+    "resets": resets,
+    "drips": drips,
+    "silent": silent,
+    "closes early": says(LONG + BLOCK),
+    "says less than it sends": says(HEAD + b"Content-Length: 10\r\n\r\n" + BLOCK),
+    "no number of bytes": says(HEAD + b"Content-Length: many\r\n\r\n" + BLOCK),
+    "redirects": says(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\n\r\n"),
+    "a portal's page": says(PORTAL + b"<html>Log in</html>"),
+    "a portal's word": says(b"HTTP/1.1 511 Network Authentication Required\r\n\r\n"),
+    "not found": says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+    "another protocol": says(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "nothing": says(b""),
+    "a small body": says(HEAD + b"Content-Length: 9\r\n\r\nnot a lot"),
+}
+# What `http` says of the download; an upload may see less, but never nothing.
+HTTP_CAUSES = {
+    "resets": "reset",
+    "drips": "stalled",
+    "silent": "stalled",
+    "closes early": "closed_early",
+    "says less than it sends": "bad_answer",
+    "no number of bytes": "bad_answer",
+    "redirects": "redirected",
+    "a portal's page": "captive_portal",
+    "a portal's word": "captive_portal",
+    "not found": "http_status",
+    "another protocol": "bad_answer",
+    "nothing": "closed_early",
+    "a small body": "bad_answer",
+}
+
+
+def order(server: str, **changes: object) -> Order:
+    """Little data, little time, over the loopback."""
+    plain = {
+        "link": None,
+        "interface": "lo",
+        "server": server,
+        "limits": {"down": 4_000_000, "up": 2_000_000},
+        "time_limit_s": TIME_LIMIT_S,
+        "connections": 2,
+    }
+    return Order(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def place(name: str, port: int) -> str:
+    """A server as each backend wants it named."""
+    return f"127.0.0.1:{port}" if name == "iperf3" else f"http://127.0.0.1:{port}"
+
+
+def backend(name: str) -> Backend:
+    """The backend, free of this machine's proxies."""
+    if name == "iperf3":
+        require(shutil.which("iperf3") is not None, "iperf3", "apt-get install iperf3")
+    return Speedtest(environment={}) if name == "speedtest" else BACKENDS[name]
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Time, children, files and threads: as before, and in time."""
+    started_s = time.monotonic()
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    threads = threading.active_count()
+    yield
+    assert time.monotonic() - started_s < TIME_LIMIT_S + 2
+    assert not psutil.Process().children(recursive=True)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= files
+    assert threading.active_count() <= threads
+
+
+def causes(tested: Backend, given: Order) -> dict[str, str]:
+    """The cause of each direction; a rate is none."""
+    try:
+        results = tested.run(given, TimeLeft(TIME_LIMIT_S))
+    except ProbeError as error:
+        return dict.fromkeys(given.limits, error.cause)
+    return {d: r.cause for d, r in results.items() if isinstance(r, ProbeError)}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_it_says_what_it_is(name: str) -> None:
+    """Licence, data use, bound and blind spots are stated, under its own name."""
+    tested = BACKENDS[name]
+    assert tested.name == name
+    for said in (tested.licence, tested.data_use, tested.byte_bound, tested.cannot_see):
+        assert len(said) > 20
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_server_that_is_gone(name: str) -> None:
+    """Nobody listens: refused, in both directions."""
+    given = order(place(name, free_port("127.0.0.1")))
+    with nothing_left():
+        assert causes(backend(name), given) == {"down": "refused", "up": "refused"}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_name_that_does_not_exist(name: str) -> None:
+    """A name nobody knows is told as such; no resolver is asked beyond this machine."""
+    given = order(place(name, 9).replace("127.0.0.1", "no-such-host.invalid"))
+    with nothing_left():
+        assert causes(backend(name), given)["down"] == "name_not_resolved"
+
+
+@pytest.mark.parametrize("talk", TALKS)
+def test_http_names_what_is_wrong(talk: str) -> None:
+    """The download fails, each by its own cause."""
+    with bad_server(TALKS[talk]) as port:
+        given = order(place("http", port), limits={"down": 4_000_000})
+        found = causes(Http(), given)
+    assert found == {"down": HTTP_CAUSES[talk]}
+
+
+@pytest.mark.parametrize("talk", ["resets", "silent", "redirects", "a portal's page",
+                                  "not found", "another protocol"])  # fmt: skip
+def test_http_uploads_name_it_too(talk: str) -> None:
+    """A refused upload is no rate, although the kernel took its bytes."""
+    with bad_server(TALKS[talk]) as port:
+        given = order(place("http", port), limits={"up": 50_000_000})
+        assert set(causes(Http(), given)) == {"up"}
+
+
+@pytest.mark.parametrize("name", ["iperf3", "speedtest"])
+@pytest.mark.parametrize(
+    "talk", ["resets", "silent", "a portal's page", "another protocol", "nothing"]
+)
+def test_others_fail_with_a_known_cause(name: str, talk: str) -> None:
+    """Whatever speaks there, it is a cause of the list, in time, with nothing left."""
+    with bad_server(TALKS[talk]) as port:
+        found = causes(backend(name), order(place(name, port)))
+    assert set(found) == {"down", "up"}
+    assert set(found.values()) <= set(CAUSES) - {"internal"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "want"),
+    [
+        ("expired", "tls_expired"),
+        ("not_yet_valid", "tls_expired"),
+        ("wrong_name", "tls_name"),
+        ("self_signed", "tls_untrusted"),
+    ],
+)
+def test_a_bad_certificate(fault: Fault, want: str, tmp_path: Path) -> None:
+    """Each way for a certificate to be wrong has its own cause."""
+    authority = Authority(tmp_path)
+    with bad_server(silent, authority.server_context(fault)) as port:
+        given = order(f"https://127.0.0.1:{port}", ca_file=authority.file)
+        assert set(causes(Http(), given).values()) == {want}
+
+
+def test_tls_where_none_is_spoken() -> None:
+    """A server without TLS behind an https address is `tls`."""
+    with bad_server(TALKS["another protocol"]) as port:
+        assert causes(Http(), order(f"https://127.0.0.1:{port}"))["down"] == "tls"
+
+
+def test_downloads_work_over_tls(tmp_path: Path) -> None:
+    """A good certificate and a body that ends where it should give a rate."""
+    authority = Authority(tmp_path)
+    body = HEAD + b"Content-Length: 3000000\r\n\r\n" + BLOCK * 30
+    with bad_server(says(body), authority.server_context()) as port:
+        given = order(
+            f"https://127.0.0.1:{port}",
+            ca_file=authority.file,
+            limits={"down": 400_000_000},
+        )
+        rate = Http().run(given, TimeLeft(TIME_LIMIT_S))["down"]
+    assert isinstance(rate, Rate)
+    assert rate.stop in ("complete", "precision")
+
+
+def test_a_chunked_body_is_complete_with_its_last_chunk() -> None:
+    """LibreSpeed's PHP sends chunks: the last one is an end, its lack is not."""
+    chunks = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"186a0\r\n" + BLOCK) * 3
+    for end, want in ((b"0\r\n\r\n", {}), (b"", {"down": "closed_early"})):
+        with bad_server(says(chunks + end)) as port:
+            given = order(place("http", port), limits={"down": 50_000_000})
+            assert causes(Http(), given) == want
+
+
+def test_a_busy_iperf3_server(tmp_path: Path) -> None:
+    """iperf3 serves one client at a time; the second is told `busy`."""
+    backend("iperf3")
+    port = free_port("127.0.0.1")
+    with running(["iperf3", "-s", "-p", str(port)]):
+        wait_for(port)
+        client = ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-t", "30", "-b", "1M"]
+        with running(client) as first:
+            wait_until_established(first.pid)
+            found = causes(Iperf3(), order(place("iperf3", port)))
+    assert found == {"down": "busy", "up": "busy"}
+
+
+def test_iperf3_measures_both_directions() -> None:
+    """A real server gives a rate each way, for no more bytes than asked."""
+    backend("iperf3")
+    port = free_port("127.0.0.1")
+    with running(["iperf3", "-s", "-p", str(port)]):
+        wait_for(port)
+        given = order(place("iperf3", port), interface=None)
+        with nothing_left_but(1):
+            results = Iperf3().run(given, TimeLeft(TIME_LIMIT_S))
+    for direction, limit in given.limits.items():
+        rate = results[direction]
+        assert isinstance(rate, Rate)
+        assert 0 < rate.measured_bytes <= limit
+
+
+def test_a_missing_iperf3_is_named() -> None:
+    """Without the program the cause says so."""
+    found = causes(Iperf3("no-such-iperf3"), order("127.0.0.1"))
+    assert set(found.values()) == {"missing_tool"}
+
+
+@contextmanager
+def nothing_left_but(children: int) -> Iterator[None]:
+    """No child beyond those of the test itself."""
+    yield
+    assert len(psutil.Process().children(recursive=True)) == children
+
+
+@contextmanager
+def running(argv: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A program for the time of a block."""
+    with subprocess.Popen(
+        argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(port: int) -> None:
+    """Until someone listens, without connecting: iperf3 would take it for a client."""
+    listening = f":{port:04X} 00000000:0000 0A"
+    condition(
+        lambda: (
+            listening in Path("/proc/net/tcp").read_text()
+            or f":{port:04X} {'0' * 32}:0000 0A" in Path("/proc/net/tcp6").read_text()
+        )
+    )
+
+
+def wait_until_established(pid: int) -> None:
+    """Until a client has both its connections, of control and of data."""
+    process = psutil.Process(pid)
+    condition(
+        lambda: (
+            sum(
+                c.status == psutil.CONN_ESTABLISHED
+                for c in process.net_connections(kind="tcp")
+            )
+            >= 2
+        )
+    )
+
+
+def condition(met: object) -> None:
+    """Until it is met, five seconds at most."""
+    end_s = time.monotonic() + 5
+    while not met():  # type: ignore[operator]
+        assert time.monotonic() < end_s, "waited in vain"
+        threading.Event().wait(0.01)
