@@ -1,0 +1,187 @@
+"""ModemManager's view of a modem, by `mmcli -J`: 1.12 and later.
+
+What mmcli prints holds the IMEI; nothing of it is kept but the fields named here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from qos_agent.child import run_child
+from qos_agent.errors import ProbeError
+from qos_agent.model import Deadline
+from qos_agent.probes.modems import radio
+from qos_agent.probes.modems.radio import Radio, identifier, within, word
+
+# A healthy ModemManager answers in milliseconds; one whose modem has crashed, never.
+_COMMAND_S = 5.0
+_OUTPUT_MAX_BYTES = 200_000
+_REFRESH_S = 10
+_REFRESH_WAIT_S = 0.5
+_REFRESH_TRIES = 4
+
+_TECHNOLOGIES = {
+    "lte": "lte", "lte-cat-m": "lte", "lte-nb-iot": "lte",
+    "umts": "umts", "hsdpa": "umts", "hsupa": "umts", "hspa": "umts",
+    "hspa-plus": "umts", "gsm": "gsm", "gsm-compact": "gsm", "gprs": "gsm",
+    "edge": "gsm",
+}  # fmt: skip
+_REGISTRATIONS = {
+    "idle": "none", "home": "home", "searching": "searching", "denied": "denied",
+    "roaming": "roaming", "home-sms-only": "home", "roaming-sms-only": "roaming",
+    "emergency-only": "denied", "home-csfb-not-preferred": "home",
+    "roaming-csfb-not-preferred": "roaming", "attached-rlos": "denied",
+}  # fmt: skip
+# Which block of --signal-get belongs to a technology. In NSA the LTE anchor carries
+# the connection: when it is lost, so is 5G.
+_BLOCKS = {
+    "lte": "lte",
+    "nr5g_nsa": "lte",
+    "nr5g_sa": "5g",
+    "umts": "umts",
+    "gsm": "gsm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which modem is meant: by name, or by the interface its data leaves by."""
+
+    device: str | None
+    interface: str | None
+
+
+def read(wanted: Wanted, deadline: Deadline) -> Radio:
+    """One look at the modem. Raises ProbeError `missing_tool`, `modem`, `deadline`,
+    `child_exit`, `child_output`.
+    """
+    path, modem = _find(wanted, deadline)
+    state = word(_at(modem, "generic", "state"))
+    if state in ("failed", "locked", "disabled"):
+        why = word(_at(modem, "generic", "state-failed-reason")) or "no reason given"
+        raise ProbeError("modem", f"{state}: {why}")
+    signal = _signal(path, deadline)
+    location = _optional(["-m", path, "--location-get"], deadline)
+    return parse(modem, signal, _at(location, "location", "3gpp"))
+
+
+def parse(modem: object, signal: object, location: object) -> Radio:
+    """The radio in mmcli's answers. Pure; takes whatever shape they have."""
+    technology = _technology(_at(modem, "generic", "access-technologies"))
+    block = _at(signal, _BLOCKS.get(technology, "lte"))
+    area = identifier(_at(location, "tac")) or identifier(_at(location, "lac"))
+    own = word(_at(modem, "3gpp", "registration-state"))
+    return Radio(
+        reader="mmcli",
+        technology=technology,
+        rsrp_dbm=within(_at(block, "rsrp"), radio.RSRP_DBM),
+        rsrq_db=within(_at(block, "rsrq"), radio.RSRQ_DB),
+        sinr_db=within(_at(block, "snr"), radio.SINR_DB),
+        rssi_dbm=within(_at(block, "rssi"), radio.RSSI_DBM),
+        cell=identifier(_at(location, "cid")),
+        tracking_area=area,
+        plmn=radio.plmn(_at(modem, "3gpp", "operator-code")),
+        registration=_REGISTRATIONS.get(own or ""),
+    )
+
+
+def _technology(names: object) -> str:
+    """LTE and 5G together are 5G on an LTE anchor; 5G alone stands alone."""
+    listed = [str(name) for name in names] if isinstance(names, list) else []
+    older = [_TECHNOLOGIES[name] for name in listed if name in _TECHNOLOGIES]
+    if "5gnr" in listed:
+        return "nr5g_nsa" if "lte" in older else "nr5g_sa"
+    return older[0] if older else "unknown"
+
+
+def _find(wanted: Wanted, deadline: Deadline) -> tuple[str, object]:
+    """The modem meant, and what mmcli says of it; never another link's."""
+    paths = _at(_ask(["-L"], deadline), "modem-list")
+    if not isinstance(paths, list) or not paths:
+        raise ProbeError("modem", "ModemManager knows no modem")
+    for path in map(str, paths):
+        modem = _at(_ask(["-m", path], deadline), "modem")
+        if _is_wanted(modem, wanted, alone=len(paths) == 1):
+            return path, modem
+    meant = wanted.device or wanted.interface or "the link's"
+    detail = f"none of {len(paths)} is {meant}: set device in signal.modems"
+    raise ProbeError("modem", detail)
+
+
+def _is_wanted(modem: object, wanted: Wanted, *, alone: bool) -> bool:
+    """By name; else by its network port; one alone without such a port will do."""
+    if wanted.device is not None:
+        names = (_at(modem, "generic", "device"), _at(modem, "generic", "primary-port"))
+        return wanted.device in names
+    ports = _at(modem, "generic", "ports")
+    listed = " ".join(map(str, ports)) if isinstance(ports, list) else ""
+    own = re.findall(r"(\S+) \(net\)", listed)
+    if own and wanted.interface is not None:
+        return wanted.interface in own
+    return alone
+
+
+def _signal(path: str, deadline: Deadline) -> object:
+    """The extended signal; ModemManager reads it only once it is told how often."""
+    found = _optional(["-m", path, "--signal-get"], deadline)
+    if word(_at(found, "signal", "refresh", "rate")) != "0":
+        return _at(found, "signal")
+    _optional(["-m", path, f"--signal-setup={_REFRESH_S}"], deadline)
+    for _ in range(_REFRESH_TRIES):
+        found = _at(_optional(["-m", path, "--signal-get"], deadline), "signal")
+        if _has_values(found) or deadline.wait(_REFRESH_WAIT_S):
+            break
+    return found
+
+
+def _has_values(signal: object) -> bool:
+    names = ("rsrp", "rssi")
+    blocks = set(_BLOCKS.values())
+    return any(word(_at(signal, block, name)) for block in blocks for name in names)
+
+
+def _optional(arguments: list[str], deadline: Deadline) -> object:
+    """What not every modem can do: an error status is no answer, a hang is a fault."""
+    try:
+        return _at(_ask(arguments, deadline), "modem")
+    except ProbeError as error:
+        if error.cause != "child_exit":
+            raise
+        return None
+
+
+def _ask(arguments: list[str], deadline: Deadline) -> object:
+    timeout_s = min(_COMMAND_S, deadline.remaining_s())
+    result = run_child(
+        ["mmcli", "-J", *arguments],
+        timeout_s=timeout_s,
+        output_limit_bytes=_OUTPUT_MAX_BYTES,
+        watch=lambda: "deadline" if deadline.stopping() else None,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    if failure := result.failure():
+        detail = f"mmcli {arguments[-1]}: {radio.without_numbers(failure.detail)}"
+        raise ProbeError(failure.cause, detail)
+    return _parsed(result.stdout)
+
+
+def _parsed(output: bytes) -> object:
+    """--signal-setup prints no JSON when it succeeds; half a document is a fault."""
+    text = output.decode(errors="replace").strip()
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ProbeError("child_output", f"mmcli: {error}") from None
+
+
+def _at(data: object, *path: str) -> Any:
+    """What lies at `path`; None where the shape is another."""
+    for name in path:
+        data = data.get(name) if isinstance(data, dict) else None
+    return data
