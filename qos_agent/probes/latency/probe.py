@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from qos_agent import stamp
-from qos_agent.errors import ProbeError
+from qos_agent.errors import ConfigError, ProbeError
 from qos_agent.model import Deadline, Finding, Sample, Target, Task, Value
 from qos_agent.network import AddressBook, Resolved
 from qos_agent.probes.latency import summary
@@ -69,8 +69,17 @@ class Latency:
     ) -> IcmpTransport | StampTransport:
         if target.method == "icmp":
             return open_icmp(address, task.link)
-        key = None if self.key_file is None else stamp.read_key(self.key_file)
-        return open_stamp(address, target.port or stamp.PORT, task.link, key)
+        port = target.port or stamp.PORT
+        return open_stamp(address, port, task.link, self._key())
+
+    def _key(self) -> bytes | None:
+        """STAMP's key, read anew each time, so that a new one takes effect."""
+        if self.key_file is None:
+            return None
+        try:
+            return stamp.read_key(self.key_file)
+        except ConfigError as error:
+            raise ProbeError("permission", str(error)) from error
 
 
 def _target(task: Task) -> Target:

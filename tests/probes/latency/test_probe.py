@@ -1,0 +1,97 @@
+"""The probe as the agent knows it: its bounds, its tags, its targets, its names."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from qos_agent.errors import ProbeError
+from qos_agent.model import Layer, Probe, Target, Task
+from qos_agent.network import AddressBook
+from qos_agent.probes.latency.probe import Latency
+from qos_agent.probes.latency.train import Plan
+from qos_agent.settings import LatencySection, Settings
+from tests.lab.dns import Behaviour
+from tests.lab.fixtures import MakeLab
+from tests.lab.network import GATEWAY, SERVER
+from tests.lab.shape import Shape
+from tests.probes.latency.bench_of_trains import LINK, fields, measure, short
+from tests.probes.time_left import TimeLeft
+
+
+def test_it_is_a_probe_of_its_settings() -> None:
+    """It satisfies the seam, and its bounds follow from the count and the spacing."""
+    probe: Probe = Latency.of(Settings(latency=LatencySection(count=50, spacing="1s")))
+    assert (probe.measurement, probe.loads_link) == ("latency", False)
+    assert 60 < probe.deadline_s < 70
+    assert 50 * 2 * 84 < probe.worst_case_bytes() < 30_000
+
+
+def test_its_tags_are_the_targets() -> None:
+    """One point, by the target's name and layer, never its address."""
+    task = Task("latency", 0, LINK, Target("dns", "@resolver", Layer.RESOLVER))
+    assert short().tags(task) == ({"target": "dns", "layer": "resolver"},)
+
+
+def test_a_key_that_cannot_be_read_is_a_fault_of_the_configuration(
+    tmp_path: Path,
+) -> None:
+    """The operator learns it from `config check`, not from failed readings."""
+    with pytest.raises(ValidationError, match="No such file"):
+        LatencySection(stamp_key_file=tmp_path / "none")
+
+
+def test_a_key_that_goes_away_fails_the_reading(lab: MakeLab, tmp_path: Path) -> None:
+    """Later the missing key is the reading's cause, and nothing goes out unsigned."""
+    net = lab(Shape())
+    probe = replace(short(count=2), key_file=tmp_path / "gone")
+    with pytest.raises(ProbeError) as caught:
+        measure(net, probe, SERVER, "stamp")
+    assert caught.value.cause == "permission"
+    assert net.udp("forward", 862) == 0
+
+
+def test_the_gateway_is_found_by_itself(lab: MakeLab) -> None:
+    """@gateway measures the link's own router, and says which that was."""
+    found = fields(measure(lab(Shape()), short(count=2), "@gateway"))
+    assert (found["address"], found["received"]) == (GATEWAY, 2)
+
+
+def test_both_facts_of_a_name_are_recorded(lab: MakeLab) -> None:
+    """While DNS fails the last good address is measured, and the point says so."""
+    net = lab(Shape())
+    server = net.dns({"anchor.test": SERVER})
+    probe = Latency(Plan(2, 0.01, 0.5), book=AddressBook(servers=(SERVER,)))
+    good = fields(measure(net, probe, "anchor.test"))
+    server.behaviour = Behaviour.SERVFAIL
+    kept = fields(measure(net, probe, "anchor.test"))
+    assert (good["resolve_failed"], kept["resolve_failed"]) == (0, 1)
+    assert good["address"] == kept["address"] == SERVER
+    assert float(good["resolve_ms"]) > 0
+    assert kept["received"] == 2
+
+
+def test_a_name_that_never_resolved_is_the_cause(lab: MakeLab) -> None:
+    """Without any address there is no train, and the name is to blame."""
+    net = lab(Shape())
+    net.dns({})
+    probe = Latency(Plan(2, 0.01, 0.5), book=AddressBook(servers=(SERVER,)))
+    with pytest.raises(ProbeError, match="NXDOMAIN") as caught:
+        measure(net, probe, "nowhere.test")
+    assert caught.value.cause == "name_not_resolved"
+
+
+def test_a_dead_target_ends_within_the_deadline(lab: MakeLab) -> None:
+    """The longest train there is, wake, sending and waiting, fits its deadline."""
+    net = lab(Shape())
+    net.cut()
+    probe = Latency(Plan(3, 0.1, 1.0))
+    task = Task("latency", 0, LINK, Target("there", SERVER, Layer.ANCHOR))
+    start = time.monotonic()
+    deadline = TimeLeft(probe.deadline_s)
+    assert net.call("client", lambda: probe.measure(task, deadline)).cause == "timeout"
+    assert time.monotonic() - start < probe.deadline_s - 4
