@@ -20,6 +20,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
+from qos_agent import consistency
 from qos_agent.errors import ConfigError, InvalidConfigError
 from qos_agent.settings import Settings
 
@@ -86,6 +87,8 @@ def load(sources: Sources) -> Loaded:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise InvalidConfigError(tuple(_explain(error, origins, sources))) from error
+    if found := tuple(consistency.faults(settings)):
+        raise InvalidConfigError(found)
     return Loaded(settings, origins)
 
 
