@@ -8,7 +8,7 @@ import sys
 
 import bench
 
-_NOT_BENCHES = {"__main__", "table"}
+_NOT_BENCHES = {"__main__", "probers", "table"}
 
 
 def main() -> None:
