@@ -33,18 +33,73 @@ class _Timex(ctypes.Structure):
     )
 
 
-class SystemClock:
-    """The kernel's clocks.
+# A clock nobody has set is given so long after boot to be set: NTP over a mobile
+# link needs a minute or two, and the modem as long before it.
+_SETTLE_NS = 300 * 10**9
+_AGREES_MS = 5_000.0
+_CONTRADICTS_MS = 60_000.0
+_RTC_FOLDER = Path("/sys/class/rtc")
 
-    Trusted means: not before `not_before_ns`. A device without a battery-backed
-    clock boots in the past, and the past is known: nothing can be measured before
-    this software was made.
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What speaks for or against the wall clock.
+
+    `collector_offset_ms` is our clock less the collector's Date header;
+    `newest_record_ns` the newest time stamp in the journal.
     """
+
+    wall_ns: int
+    boot_ns: int
+    synced: bool
+    has_rtc: bool
+    not_before_ns: int
+    newest_record_ns: int | None = None
+    collector_offset_ms: float | None = None
+
+
+def is_trusted(signs: Signs) -> bool:
+    """Whether readings may be stamped by the wall clock now.
+
+    A device without a battery-backed clock boots in the past, often at the hour it
+    last saved. The kernel's word decides; without it the collector's; without both
+    the clock must not be behind the newest record, and either be battery-backed or
+    have had time to be set.
+    """
+    if signs.wall_ns < signs.not_before_ns:
+        return False
+    if signs.synced:
+        return True
+    offset_ms = signs.collector_offset_ms
+    if offset_ms is not None and abs(offset_ms) < _AGREES_MS:
+        return True
+    if offset_ms is not None and abs(offset_ms) > _CONTRADICTS_MS:
+        return False
+    if signs.wall_ns < (signs.newest_record_ns or 0):
+        return False
+    return signs.has_rtc or signs.boot_ns > _SETTLE_NS
+
+
+class SystemClock:
+    """The kernel's clocks; `is_trusted` says when they are believed."""
 
     def __init__(self, not_before_ns: int) -> None:
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self._not_before_ns = not_before_ns
+        self._has_rtc = _RTC_FOLDER.is_dir() and any(_RTC_FOLDER.iterdir())
+        self._newest_record_ns: int | None = None
+        self._collector_offset: tuple[float, int] | None = None
         self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def not_behind(self, newest_record_ns: int | None) -> None:
+        """Tell of the newest record: a clock before it has not been set yet."""
+        self._newest_record_ns = newest_record_ns
+
+    def compared(self, collector_offset_ms: float | None) -> None:
+        """Tell how far the clock is from a collector's; holds until it is stepped."""
+        if collector_offset_ms is not None:
+            then_ns = self.wall_ns() - self.boot_ns()
+            self._collector_offset = (collector_offset_ms, then_ns)
 
     def boot_ns(self) -> int:
         """CLOCK_BOOTTIME in nanoseconds."""
@@ -60,7 +115,23 @@ class SystemClock:
         wall = self.wall_ns()
         between = (before + self.boot_ns()) // 2
         synced, error_ms = self._kernel_word()
-        return ClockState(wall - between, wall >= self._not_before_ns, synced, error_ms)
+        signs = Signs(
+            wall,
+            between,
+            synced,
+            self._has_rtc,
+            self._not_before_ns,
+            self._newest_record_ns,
+            self._collector_offset_now_ms(wall - between),
+        )
+        return ClockState(wall - between, is_trusted(signs), synced, error_ms)
+
+    def _collector_offset_now_ms(self, offset_ns: int) -> float | None:
+        """The difference as it was found, moved by what the clock was set since."""
+        if self._collector_offset is None:
+            return None
+        found_ms, then_ns = self._collector_offset
+        return found_ms + (offset_ns - then_ns) / 1e6
 
     def _kernel_word(self) -> tuple[bool, float | None]:
         timex = _Timex()
@@ -78,6 +149,25 @@ _NOT_BEFORE_NS = 1_790_000_000 * 10**9
 def system_clock() -> SystemClock:
     """The kernel's clocks, distrusted before this software was made."""
     return SystemClock(_NOT_BEFORE_NS)
+
+
+class StepWatch:
+    """Notices that the wall clock was set, and not merely slewed.
+
+    Slewing moves a clock by at most 500 ppm (adjtimex(2)): 30 ms in a minute.
+    """
+
+    def __init__(self, least_ms: float = 500.0) -> None:
+        self._least_ms = least_ms
+        self._offset_ns: int | None = None
+
+    def step_ms(self, state: ClockState) -> float | None:
+        """How far the clock was set since the last look; None where it was not."""
+        before, self._offset_ns = self._offset_ns, state.offset_ns
+        if before is None:
+            return None
+        moved_ms = (state.offset_ns - before) / 1e6
+        return moved_ms if abs(moved_ms) >= self._least_ms else None
 
 
 @dataclass(frozen=True, slots=True)

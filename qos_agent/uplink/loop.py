@@ -33,6 +33,8 @@ _NAP_S = 1.0
 _GATE_WAIT_S = 6.0
 # After an outage the first batch waits up to so many pauses.
 _SPREAD_PAUSES = 6.0
+# A drain may pass its deadline by so much: less is no fair try.
+_LEAST_TIMEOUT_S = 1.0
 _PROBE_NAMES = {Lane.FRESH: "uplink", Lane.BACKLOG: "backlog"}
 
 
@@ -166,7 +168,7 @@ class Uplink:
     def _send_all(
         self, sender: Sender, goes_on: threading.Event, left_s: float
     ) -> None:
-        timeout_s = min(self._settings.collector.timeout, max(0.1, left_s))
+        timeout_s = min(self._settings.collector.timeout, max(_LEAST_TIMEOUT_S, left_s))
         for lane in (Lane.FRESH, Lane.BACKLOG):
             if sender.may_try():
                 sender.send(lane, goes_on, timeout_s)

@@ -103,7 +103,8 @@ class InfluxTransport:
             sent = 0
         if isinstance(heard, Answer):
             received = _ANSWER_HEAD_BYTES + len(heard.body)
-            offset_ms = _offset_ms(heard, now_ns)
+            # A captive portal has a clock too: only an acknowledgement's counts.
+            offset_ms = _offset_ms(heard, now_ns) if heard.status == 204 else None
         secure = str(self._section.url).startswith("https")
         cost = wire_bytes(sent, received, opened, secure=secure)
         return Exchange(heard, *cost, offset_ms)
