@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import statistics
 import struct
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +34,7 @@ from tests.probes.latency.bench_of_trains import (
     short,
 )
 from tests.probes.time_left import TimeLeft
+from tests.requirement import require
 
 
 @pytest.fixture
@@ -241,3 +245,48 @@ def test_identifiers_are_random(plain: Lab) -> None:
     steps = {b - a for a, b in pairwise(identifiers)}
     assert len(identifiers) >= 19
     assert len(steps) > 10
+
+
+_UNPRIVILEGED = """
+from qos_agent.errors import ProbeError
+from qos_agent.model import Link
+from qos_agent.probes.latency.icmp import open_icmp
+from qos_agent.probes.latency.train import Plan, Train
+from tests.probes.time_left import TimeLeft
+try:
+    with open_icmp("10.77.1.2", Link("main", "x", "eth0")) as transport:
+        record = Train(Plan(3, 0.01, 1), transport, TimeLeft(9)).run()
+    print(transport.kind, record.kernel_stamped(), len(record.round_trips_ns()))
+except ProbeError as error:
+    print(error.cause)
+"""
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"), [(PING_FOR_ALL, "ping True 3"), (RAW_ONLY, "permission")]
+)
+def test_no_privilege_is_needed_for_a_ping_socket(
+    plain: Lab, groups: str, said: str
+) -> None:
+    """Without any capability a ping socket is bound and stamped; raw is refused."""
+    found = any(Path(p, "setpriv").exists() for p in os.get_exec_path())
+    require(found, "setpriv", "apt-get install util-linux")
+    allow_ping_sockets(plain, groups)
+    nothing = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    done = plain.run([*nothing, sys.executable, "-c", _UNPRIVILEGED])
+    assert done.stdout.strip() == said
+
+
+def test_a_link_local_gateway_is_reached(plain: Lab) -> None:
+    """The gateway of an IPv6-only link has an address of that link alone."""
+    shown = plain.run(
+        ["ip", "-6", "-o", "addr", "show", "dev", "client", "scope", "link"], "router"
+    )
+    address = shown.stdout.split()[3].partition("/")[0]
+    plain.run(["ip", "route", "del", "default"])
+    plain.run(
+        ["ip", "-6", "route", "replace", "default", "via", address, "dev", "eth0"]
+    )
+    found = fields(measure(plain, short(count=3), "@gateway"))
+    assert (found["address"], found["received"]) == (f"{address}%eth0", 3)
+    assert found["ip_version"] == 6
