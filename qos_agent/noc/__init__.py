@@ -1,0 +1,1 @@
+"""The operations centre: who should report, who does, national sums, a simulator."""

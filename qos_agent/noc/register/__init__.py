@@ -1,0 +1,1 @@
+"""Which stations there are: read and checked, compared, applied, kept with history."""

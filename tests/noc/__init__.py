@@ -1,0 +1,1 @@
+"""The operations centre, against the simulated nation and a real InfluxDB."""
