@@ -105,7 +105,7 @@ def _body(response: HTTPResponse, connection: Connection, limits: Limits) -> byt
 
 def within(connection: Connection, wire_bytes: int) -> None:
     """Raises ProbeError `allowance` where more than that has been moved."""
-    moved = connection.info().wire_bytes
+    moved = connection.wire_bytes()
     if moved > wire_bytes:
         raise ProbeError("allowance", f"{moved} bytes moved of {wire_bytes} allowed")
 
