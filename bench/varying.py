@@ -1,0 +1,123 @@
+"""Links that vary: many short tests against one long test of as many bytes.
+
+`python -m bench.varying`: a simulation on made-up capacity, not a live link. Capacity
+is log-normal with a slow part (a minute) and a fast one (a second), as radio links
+are; a test sees the capacity of its moments, and our own estimator decides when it
+is enough. The truth is the mean of the quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from dataclasses import dataclass
+
+from qos_agent.rates import BIN_S, RateSeries, t_quantile
+
+_PERIOD_S = 900.0
+_LINKS = 100
+_TESTS = (3, 6, 10)
+_MOST_S = 6.0
+_RTT_S = 0.05
+_SLOW_S, _FAST_S = 60.0, 1.0
+_SPREADS = ((0.2, 0.2), (0.5, 0.3), (0.9, 0.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One period: errors relative to its mean, and whether the interval has it."""
+
+    many_error: float
+    one_error: float
+    covered: bool
+    one_covered: bool
+    seconds: float
+
+
+def main() -> int:
+    """Simulate and print."""
+    print("spread    k   many: median |e| %   one long: median |e| %   seconds"
+          "   interval covers   one's own covers   n")  # fmt: skip
+    for slow, fast in _SPREADS:
+        for k in _TESTS:
+            found = [
+                _period(random.Random(seed), slow, fast, k) for seed in range(_LINKS)
+            ]
+            _print(slow, fast, k, found)
+    return 0
+
+
+def _period(source: random.Random, slow: float, fast: float, k: int) -> Outcome:
+    capacity = _capacity(source, slow, fast)
+    truth = statistics.fmean(capacity)
+    short = [_test(capacity, at, 0.05, _MOST_S) for at in _moments(source, k)]
+    seconds = sum(s.times_s[-1] for s in short)
+    rates = [_mean(s) for s in short]
+    mean = statistics.fmean(rates)
+    half = t_quantile(k - 1) * statistics.stdev(rates) / math.sqrt(k)
+    at = source.uniform(0, _PERIOD_S - seconds - 1)
+    one = _test(capacity, at, 0.0, seconds)
+    within = one.interval_bps()
+    return Outcome(
+        many_error=abs(mean / truth - 1),
+        one_error=abs(_mean(one) / truth - 1),
+        covered=abs(mean - truth) <= half,
+        one_covered=within is not None and abs(within.mean - truth) <= within.half,
+        seconds=seconds,
+    )
+
+
+def _capacity(source: random.Random, slow: float, fast: float) -> list[float]:
+    """Bits a second in each bin of the period, about 10 Mbit/s."""
+    state = {tau: source.gauss(0, 1) for tau in (_SLOW_S, _FAST_S)}
+    found = []
+    for _ in range(int(_PERIOD_S / BIN_S)):
+        for tau, before in state.items():
+            keep = math.exp(-BIN_S / tau)
+            state[tau] = keep * before + math.sqrt(1 - keep**2) * source.gauss(0, 1)
+        found.append(1e7 * math.exp(slow * state[_SLOW_S] + fast * state[_FAST_S]))
+    return found
+
+
+def _moments(source: random.Random, k: int) -> list[float]:
+    """One moment in each k-th of the period."""
+    part_s = (_PERIOD_S - _MOST_S - 1) / k
+    return [(i + source.random()) * part_s for i in range(k)]
+
+
+def _test(
+    capacity: list[float], at_s: float, tolerance: float, most_s: float
+) -> RateSeries:
+    series = RateSeries(_RTT_S)
+    total_bytes = 0.0
+    series.add(0.0, 0.0)
+    first = int(at_s / BIN_S)
+    for number, rate_bps in enumerate(capacity[first:], 1):
+        total_bytes += rate_bps * BIN_S / 8
+        series.add(number * BIN_S, total_bytes)
+        if number * BIN_S >= most_s or (tolerance and series.precise(tolerance)):
+            break
+    return series
+
+
+def _mean(series: RateSeries) -> float:
+    moved_bytes, span_s = series.measured()
+    return moved_bytes * 8 / span_s
+
+
+def _print(slow: float, fast: float, k: int, found: list[Outcome]) -> None:
+    many = statistics.median(o.many_error for o in found) * 100
+    one = statistics.median(o.one_error for o in found) * 100
+    seconds = statistics.median(o.seconds for o in found)
+    covered = statistics.fmean(o.covered for o in found) * 100
+    own = statistics.fmean(o.one_covered for o in found) * 100
+    print(
+        f"{slow}/{fast} {k:4} {many:20.1f} {one:24.1f} {seconds:9.1f}"
+        f" {covered:15.1f} % {own:16.1f} % {len(found):4}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
