@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -58,6 +59,7 @@ def wall_ns(local: str, zone: str) -> int:
     return int(moment.timestamp()) * 10**9
 
 
+@cache
 def fortnight(name: str, zone: str, naps: tuple[Nap, ...] = ()) -> Station:
     """A station that has lived through it."""
     who = WHO[zone]
