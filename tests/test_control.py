@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.control import Pauses, pause, resume
+from qos_agent.control import Pauses, ask_reload, pause, resume, take_reload
 from qos_agent.errors import StorageError
 from tests.clocks import FakeClock
 
@@ -117,3 +117,18 @@ def test_a_folder_that_cannot_be_written_is_said_with_its_mend(
     (tmp_path / "pause-web.json").mkdir()
     with pytest.raises(StorageError, match=r"cannot remove .*pause-web"):
         resume(tmp_path, "web")
+
+
+@pytest.mark.parametrize("now", [True, False])
+def test_a_reload_is_asked_for_once(tmp_path: Path, now: bool) -> None:
+    """The agent learns of it, with or without --now, and not a second time."""
+    assert take_reload(tmp_path) is None
+    ask_reload(tmp_path, now)
+    assert take_reload(tmp_path) is now
+    assert take_reload(tmp_path) is None
+
+
+def test_a_reload_that_cannot_be_asked_for_is_said(tmp_path: Path) -> None:
+    """Like a pause: which file, why, and the mend."""
+    with pytest.raises(StorageError, match=r"cannot write .*reload"):
+        ask_reload(tmp_path / "nowhere", True)
