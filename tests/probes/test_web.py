@@ -242,6 +242,14 @@ def test_over_https_a_wrong_page_is_the_servers_own(authority: Authority) -> Non
         assert load(web, task(server.url)).cause == "bad_answer"
 
 
+def test_over_https_being_sent_away_is_the_servers_own(authority: Authority) -> None:
+    """A redirection to a stranger is no portal's where the server is authenticated."""
+    play = redirect("http://login.hotspot.example/")
+    with Scripted(play, authority.server_context()) as server:
+        web = probe(server.url, context=authority.client_context())
+        assert load(web, task(server.url)).cause == "redirected"
+
+
 @pytest.mark.parametrize(
     ("fault", "cause"),
     [
