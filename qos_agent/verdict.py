@@ -15,7 +15,8 @@ from typing import Literal
 from qos_agent.baseline import BaselineStore
 from qos_agent.hysteresis import LEVELS, Hysteresis
 from qos_agent.model import Layer, Link, Outcome, Phase, Reading, Sample, Value
-from qos_agent.thresholds import Threshold, Thresholds
+from qos_agent.settings import Settings
+from qos_agent.thresholds import Threshold, Thresholds, load
 from qos_agent.windows import Figure, Windows, keep_s
 
 Class = Literal["good", "degraded", "bad", "unknown"]
@@ -40,6 +41,20 @@ class Rules:
     baseline_samples: int = 200
     train_probes: int = 20
     form: str = "forms"
+
+
+def rules(settings: Settings) -> Rules:
+    """The rules as configured. Raises InvalidConfigError for a bad thresholds file."""
+    section = settings.verdict
+    return Rules(
+        load(section.thresholds),
+        section.worsen_after,
+        section.recover_after,
+        section.unavailable_loss,
+        section.baseline_samples,
+        settings.latency.count,
+        settings.form.name,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from qos_agent.baseline import BaselineStore
 from qos_agent.line_protocol import encode, points
 from qos_agent.model import Layer, Outcome, Phase, Reading, Record, Sample, Value
 from qos_agent.schema import RTT_BOUNDS_MS
+from qos_agent.settings import Settings
 from qos_agent.thresholds import load
-from qos_agent.verdict import Judge, Judgement, Rules
+from qos_agent.verdict import Judge, Judgement, Rules, rules
 from tests.clocks import FakeClock
 from tests.ledgers import MAIN, MemoryLedger
 from tests.readings import IDENTITY
@@ -222,6 +223,22 @@ def test_availability_is_y1540s() -> None:
     assert [each.available for each in got] == [True, False, True]
     fields = got[1].reading().samples[0].fields
     assert (fields["available"], fields["unavailable"]) == (0, 60)
+
+
+def test_a_gateway_is_no_service() -> None:
+    """A gateway that answers, with nothing beyond it, is unavailable."""
+    rounds = [{Layer.GATEWAY: 20, Layer.ANCHOR: 0}] * 2
+    assert [each.available for each in minutes(judge(), rounds)] == [False, False]
+
+
+def test_rules_follow_the_settings() -> None:
+    """What is configured is what is judged by."""
+    settings = Settings.model_validate(
+        {"verdict": {"worsen_after": "3m"}, "latency": {"count": 10}}
+    )
+    got = rules(settings)
+    assert (got.worsen_s, got.train_probes, got.form) == (180.0, 10, "forms")
+    assert got.thresholds == RULES.thresholds
 
 
 def test_a_judgement_is_a_point_of_the_schema() -> None:
