@@ -7,12 +7,12 @@ target (the better of two): one anchor that fails is the anchor's trouble.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qos_agent.model import Layer, Outcome, Reading, Sample
 from qos_agent.schema import RTT_BOUNDS_MS
-from qos_agent.thresholds import Threshold, Thresholds
+from qos_agent.thresholds import KPIS, Threshold, Thresholds
 
 # Faults of the instrument: they say nothing about the link.
 OWN_FAULTS = frozenset(
@@ -44,7 +44,7 @@ class Windows:
     link: str
     form: str
     train_probes: int
-    keep_s: float
+    keep_s: Mapping[str, float]
     seen: dict[Key, deque[tuple[int, Counts]]] = field(
         default_factory=lambda: defaultdict(deque)
     )
@@ -84,8 +84,9 @@ class Windows:
 
     def forget(self, now_ns: int) -> None:
         """Drop what no window reaches back to."""
-        before_ns = now_ns - int(self.keep_s * 1e9)
-        for entries in self.seen.values():
+        for key, entries in self.seen.items():
+            kept_s = self.keep_s[_kpi_of(key)]
+            before_ns = now_ns - int(kept_s * 1e9)
             while entries and entries[0][0] < before_ns:
                 entries.popleft()
 
@@ -119,9 +120,16 @@ class Windows:
         return Figure(threshold.kpi, sums["sum"] / sums["tests"], layer)
 
 
-def keep_s(thresholds: Thresholds) -> float:
-    """The longest window."""
-    return max(threshold.window_s for threshold in thresholds.values())
+def keep_s(thresholds: Thresholds) -> dict[str, float]:
+    """How long the observations behind each figure are asked for, in seconds."""
+    kept = dict.fromkeys(KPIS, 0.0)
+    kept |= {kpi: threshold.window_s for kpi, threshold in thresholds.items()}
+    return kept | {"loss": max(kept["loss"], kept["delay"])}
+
+
+def _kpi_of(key: Key) -> str:
+    """The figure an observation is for; trains, of a layer and a target, are loss."""
+    return key[0] if len(key) == 1 else "loss"
 
 
 def _of_train(name: str) -> bool:
