@@ -174,6 +174,7 @@ class Uploads:
         self._block = memoryview(os.urandom(_BLOCK_BYTES))
         self._buffer = bytearray(4096)
         self._before = 0
+        self._taken_bytes = 0
         self.started = 0
 
     def start_more(self, selector: selectors.BaseSelector, count: int) -> None:
@@ -196,7 +197,9 @@ class Uploads:
         if count is not None and not head.done:
             head.feed(bytes(self._buffer[:count]))
         if left > 0:
-            self._left[id(connection)] -= connection.send(self._block[:left])
+            taken = connection.send(self._block[:left])
+            self._left[id(connection)] -= taken
+            self._taken_bytes += taken
 
     def total_bytes(self) -> float:
         """Bytes acknowledged since the first request."""
@@ -207,6 +210,8 @@ class Uploads:
         return sum(info.acked_bytes + info.sacked_bytes for info in infos)
 
     def finished(self) -> bool:
-        """Whether all was sent and the server has said that it has it."""
+        """Whether all has arrived; a server may well answer before it has."""
+        if self.total_bytes() < self._taken_bytes:
+            return False
         started = self._connections[: self.started]
         return all(self._left[id(c)] == 0 and self._heads[id(c)].done for c in started)

@@ -26,7 +26,9 @@ _TIME_LIMIT_S = 10.0
 # The end of a test takes some exchanges; then a child that hangs is killed.
 _GRACE_S = 4.0
 _OUTPUT_LIMIT_BYTES = 2_000_000
+# Headers and acknowledgements, and what is under way when iperf3 has counted enough.
 _WIRE_PER_PAYLOAD = 1.1
+_IN_FLIGHT_BYTES = 100_000
 # iperf3's own words, in its source file iperf_error.c, and what they mean.
 _CAUSES = (
     ("busy", "busy"),
@@ -85,7 +87,8 @@ class Iperf3:
     def _argv(
         self, direction: Direction, order: Order, address: str, port: int
     ) -> list[str]:
-        payload_bytes = int(order.limits[direction] / _WIRE_PER_PAYLOAD)
+        room_bytes = max(order.limits[direction] - _IN_FLIGHT_BYTES, _IN_FLIGHT_BYTES)
+        payload_bytes = int(room_bytes / _WIRE_PER_PAYLOAD)
         share_s = order.time_limit_s / len(order.limits)
         cut_s = min(_TIME_LIMIT_S, max(share_s / 2, share_s - _GRACE_S))
         command = ["timeout", "--signal=INT", "--preserve-status", f"{cut_s:.1f}"]

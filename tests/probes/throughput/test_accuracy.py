@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from statistics import median
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from tests.lab.network import Lab
 from tests.lab.shape import TCP_PAYLOAD_SHARE, Shape
 from tests.requirement import require
 
-# One run on a shared machine, so wider than the medians that the bench holds.
-TOLERANCE = 0.06
+# Below the 4.6 % that forgetting the headers would be; medians of few runs on a
+# shared machine, so wider than what the bench holds.
+TOLERANCE = 0.03
+RUNS = 3
 
 
 @pytest.fixture
@@ -45,15 +48,18 @@ def test_a_constant_link_is_measured_with_little_data(shaped: MakeLab) -> None:
     shape = Shape(rate_mbps=10, delay_ms=40, ipv6=False)
     lab = shaped(shape)
     with target(lab) as url:
-        found = measured(lab, server=url)
+        runs = [measured(lab, server=url) for _ in range(RUNS)]
     truth_bps = 10e6 * TCP_PAYLOAD_SHARE
-    for fields in found.values():
-        assert abs(fields["rate_bps"] / truth_bps - 1) < TOLERANCE
+    for direction in ("down", "up"):
+        rate_bps = median(run[direction]["rate_bps"] for run in runs)
+        assert abs(rate_bps / truth_bps - 1) < TOLERANCE
+        data_bytes = median(run[direction]["data_bytes"] for run in runs)
+        assert data_bytes < 0.25 * 12_500_000
+    for fields in runs[0].values():
         assert fields["stop"] == "precision"
-        assert fields["data_bytes"] < 0.3 * 12_500_000
         assert fields["loaded_received"] > 0
         assert fields["loaded_rtt_p50_ms"] >= 40
-    assert found["up"]["congestion_control"]
+    assert runs[0]["up"]["congestion_control"]
 
 
 def test_the_byte_cap_comes_first_and_holds(shaped: MakeLab) -> None:
@@ -85,3 +91,13 @@ def test_other_traffic_is_seen(shaped: MakeLab) -> None:
         found = measured(lab, server=url, limits={"down": 3_000_000})
         other.terminate()
     assert found["down"]["cross_bytes"] > 0.05 * found["down"]["measured_bytes"]
+
+
+def test_an_upload_is_complete_when_it_has_arrived(shaped: MakeLab) -> None:
+    """The kernel's buffer is no destination: at 1 Mbit/s the rate is the link's."""
+    lab = shaped(Shape(rate_mbps=1, delay_ms=20, ipv6=False))
+    with target(lab) as url:
+        found = measured(lab, server=url, limits={"up": 300_000}, tolerance=1e-6)
+    rate_bps = found["up"]["rate_bps"]
+    assert found["up"]["stop"] in ("bytes", "complete")
+    assert abs(rate_bps / (1e6 * TCP_PAYLOAD_SHARE) - 1) < 0.1
