@@ -1,26 +1,26 @@
-"""Slots that passed while the agent was not running, written at its next start.
+"""What a stop or a kill left behind, written at the next start.
 
-One skipped reading for each job and phase, with how many slots and which span, so
-that an operator cannot say the device was looking away on purpose. Pure.
+One skipped reading for each job and phase that passed meanwhile, with how many slots
+and which span, so that nobody can say the device was looking away on purpose; and a
+failed one for each task that the agent did not live to finish.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from qos_agent.envelope import skipped
-from qos_agent.model import Phase, Probe, Reading, Task
+from qos_agent.allowance import stretches
+from qos_agent.election import Timeline
+from qos_agent.envelope import killed, skipped
+from qos_agent.journal import Reservation
+from qos_agent.model import Link, Phase, Probe, Reading, Task
 from qos_agent.slots import Job
-
-# Phases change on whole minutes; a stop of years is walked in larger steps.
-_STEP_NS = 60 * 10**9
-_STEPS_MAX = 100_000
 
 
 def absences(
     gap_ns: tuple[int, int],
     offset_ns: int,
-    phase_at: Callable[[int], Phase],
+    timeline: Timeline,
     jobs_of: Callable[[Phase], Sequence[Job]],
     probes: Mapping[str, Probe],
 ) -> Iterator[Reading]:
@@ -28,28 +28,31 @@ def absences(
 
     `offset_ns` is wall less boot time now, so that the readings carry boot times.
     """
-    for from_ns, to_ns, phase in _spans(gap_ns, phase_at):
-        for job in jobs_of(phase):
-            slots = (to_ns - from_ns) // int(job.interval_s * 1e9)
+    for stretch in stretches(timeline, *gap_ns):
+        length_ns = stretch.until_ns - stretch.from_ns
+        for job in jobs_of(stretch.phase):
+            slots = length_ns // int(job.interval_s * 1e9)
             if slots:
-                task = Task(job.probe, from_ns - offset_ns, job.link, job.target)
-                span_s = (to_ns - from_ns) / 1e9
-                yield skipped(probes[job.probe], task, "not_running", slots, span_s)
+                due_ns = stretch.from_ns - offset_ns
+                task = Task(job.probe, due_ns, job.link, job.target)
+                probe = probes[job.probe]
+                yield skipped(probe, task, "not_running", slots, length_ns / 1e9)
 
 
-def _spans(
-    gap_ns: tuple[int, int], phase_at: Callable[[int], Phase]
-) -> Iterator[tuple[int, int, Phase]]:
-    """The gap cut where the phase changes, to the minute."""
-    start, end = gap_ns
-    step = max(_STEP_NS, (end - start) // _STEPS_MAX)
-    phase = phase_at(start)
-    # Steps on whole minutes of the clock, for that is where phases change.
-    moment = start - start % step + step
-    while moment < end:
-        if phase_at(moment) != phase:
-            yield start, moment, phase
-            start, phase = moment, phase_at(moment)
-        moment += step
-    if start < end:
-        yield start, end, phase
+def cut_off(
+    left: Sequence[Reservation],
+    now_boot_ns: int,
+    links: Sequence[Link],
+    probes: Mapping[str, Probe],
+) -> Iterator[Reading]:
+    """Readings for tasks that were killed; what they reserved counts as moved.
+
+    An advance that many small tasks drew on is no task and leaves no reading.
+    """
+    by_name = {link.name: link for link in links}
+    for reservation in left:
+        probe = probes.get(reservation.probe)
+        if probe is not None:
+            link = by_name.get(reservation.link)
+            task = Task(reservation.probe, now_boot_ns, link)
+            yield killed(probe, task, reservation.size_bytes)

@@ -1,43 +1,40 @@
-"""The composition root: wires the parts, runs them, stops them in good order.
+"""The agent: its loop, its schedule's answers, its orderly beginning and end.
 
-Only this module knows all the parts. Its loop does the small things that have a
-time of their own (commit, heartbeat, status); tasks run in the schedule's threads,
-delivery in the uplink's.
+The loop does the small things that have a time of their own (commit, verdicts,
+heartbeat, status); tasks run in the schedule's threads, delivery in the uplink's.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from qos_agent import election, status
-from qos_agent.absence import absences
+from qos_agent.absence import absences, cut_off
 from qos_agent.configuration import Loaded
-from qos_agent.control import Pauses, take_reload
-from qos_agent.envelope import Envelope, killed, skipped
-from qos_agent.events import event, heartbeat, one_line
-from qos_agent.gate import LinkGate
-from qos_agent.journal import Journal, JournalEvent, JournalLimits
-from qos_agent.ledger import Ledger, Tally
+from qos_agent.control import take_reload
+from qos_agent.envelope import skipped
+from qos_agent.events import event, heartbeat
+from qos_agent.incident import Moment
+from qos_agent.journal import JournalEvent
+from qos_agent.ledger import Tally
 from qos_agent.model import Clock, Phase, Reading, Task, Value
 from qos_agent.notify import Notifier
+from qos_agent.parts import build
 from qos_agent.plan import jobs
-from qos_agent.probes.table import make_probes
-from qos_agent.recorder import Recorder
-from qos_agent.runner import Runner, link_bytes
 from qos_agent.schedule import Job, Missed, Schedule
-from qos_agent.settings import JournalSection
-from qos_agent.status import Latests, Status
-from qos_agent.uplink import Uplink
-from qos_agent.vitals import Parts, Vitals
+from qos_agent.status import Status
+from qos_agent.vitals import Vitals
 
 _log = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 60.0
+_VERDICT_S = 60.0
 _STATUS_S = 2.0
+_SHOW_S = 0.5
 _STOP_S = 2.0
 # The clocks drift apart by slewing, at most 500 ppm; more is a step.
 _STEP_NS = 500_000_000
@@ -59,14 +56,6 @@ class _Chore:
             self.do()
 
 
-class _Open:
-    def ask(self, link: object, probe: str, worst_case_bytes: int, due: int) -> int:
-        return 1
-
-    def settle(self, grant: int, spent_bytes: int) -> None:
-        pass
-
-
 class Agent:
     """One running agent. `without` names probes that are left out.
 
@@ -76,65 +65,24 @@ class Agent:
     def __init__(
         self, loaded: Loaded, clock: Clock, without: Collection[str] = ()
     ) -> None:
-        settings = loaded.settings
-        self._settings = settings
-        self._config_hash = loaded.hash
-        self._clock = clock
         self._without = without
+        self._clock = clock
+        self._settings = loaded.settings
         self._stop = threading.Event()
         self.reload = False
         self._notifier = Notifier()
-        self._ledger = Ledger()
-        self._latests = Latests()
-        self._beaten = Tally()
-        self._calendar = election.named(settings.election.calendar)
-        self._identity = settings.identity()
-        self._pauses = Pauses(settings.runtime_folder(), clock)
-        self._timeline = self._calendar.timeline(self._identity)
-        self._phase = self._timeline.phase_at(clock.wall_ns())
+        self._parts = build(loaded, clock, self._stop)
+        self._timeline = self._parts.station.timeline
+        self._last_record_ns = self._parts.journal.last_time_ns()
+        self._phase = self._timeline.phase_at(self._believed_wall_ns())
         self._watched = (clock.boot_ns(), clock.state())
-        self._journal = Journal.open(
-            settings.journal.folder,
-            self._identity,
-            settings.collector_names(),
-            self._timeline.phase_at,
-            _limits(settings.journal),
-        )
-        self._wire(loaded)
-
-    def _wire(self, loaded: Loaded) -> None:
-        clock, settings = self._clock, self._settings
-        gate = LinkGate()
-        self._recorder = Recorder(
-            self._journal, self._identity, clock, self._ledger, self._committed
-        )
-        self._probes = make_probes(settings)
-        self._runner = Runner(
-            self._probes,
-            Envelope(clock, self._stop),
-            gate,
-            _Open(),
-            self._pauses.holds,
-            link_bytes,
-        )
-        seed = f"{self._identity.station}/{self._identity.device}"
+        identity = self._parts.identity
+        seed = f"{identity.station}/{identity.device}"
         self._schedule = Schedule(
             clock, seed, self._due, self._missed, tick=self._watch
         )
-        self._uplink = Uplink(self._journal, settings, clock, self._stop, gate)
-        self._vitals = Vitals(
-            Parts(
-                loaded,
-                self._identity,
-                clock,
-                self._journal,
-                self._uplink,
-                self._schedule,
-                self._ledger,
-                self._latests,
-                self._calendar.hash,
-            )
-        )
+        self._vitals = Vitals(self._parts, self._schedule)
+        self._beaten = Tally()
 
     def run(
         self,
@@ -142,14 +90,15 @@ class Agent:
         show: Callable[[Status], None] | None = None,
     ) -> Status:
         """Measure until told to stop, or for a time; how things stood at the end."""
-        uplink = threading.Thread(target=self._uplink.run, name="uplink", daemon=True)
+        run_uplink = self._parts.uplink.run
+        uplink = threading.Thread(target=run_uplink, name="uplink", daemon=True)
         self._begin()
         uplink.start()
         try:
             self._loop(for_s, show)
         finally:
-            self._end(uplink)
-        return self._last
+            last = self._end(uplink)
+        return last
 
     def run_once(self) -> bool:
         """One round of every task now; True when each left a reading on disk."""
@@ -158,9 +107,10 @@ class Agent:
         with ThreadPoolExecutor(len(jobs_now) or 1) as pool:
             list(pool.map(lambda job: self._due(job, now_ns), jobs_now))
         self._commit()
-        self._uplink.drain(_STOP_S)
-        self._journal.close()
-        return self._ledger.tally().due >= len(jobs_now)
+        self._parts.uplink.drain(_STOP_S)
+        self._parts.budget.close()
+        self._parts.journal.close()
+        return self._parts.ledger.tally().due >= len(jobs_now)
 
     def stop(self) -> None:
         """End `run` soon; safe in a signal handler."""
@@ -168,12 +118,10 @@ class Agent:
 
     def _begin(self) -> None:
         now_ns = self._clock.boot_ns()
-        self._recorder.add(event("start", now_ns, f"in phase {self._phase.value}"))
-        for reading in self._aftermath(now_ns):
-            self._recorder.add(reading)
-        self._tell_configuration(self._config_hash)
-        self._take_journal_events()
-        self._recorder.commit()
+        self._record(event("start", now_ns, f"in phase {self._phase.value}"))
+        self._write_aftermath(now_ns)
+        self._tell_configuration()
+        self._commit()
         self._schedule.lay(self._jobs(self._phase))
         self._schedule.start()
         self._notifier.tell("READY=1")
@@ -192,73 +140,80 @@ class Agent:
     def _chores(
         self, now_ns: int, show: Callable[[Status], None] | None
     ) -> list[_Chore]:
-        chores = [
-            _Chore(self._settings.journal.commit_every, self._commit, now_ns),
-            _Chore(_HEARTBEAT_S, self._beat, now_ns + int(_HEARTBEAT_S * 1e9)),
-            _Chore(_STATUS_S, self._write_status, now_ns),
+        every = [
+            (self._settings.journal.commit_every, self._commit),
+            (_STATUS_S, self._write_status),
+            (_VERDICT_S, self._judge),
+            (_HEARTBEAT_S, self._beat),
         ]
         if show is not None:
-            chores.append(_Chore(0.5, lambda: show(self._status()), now_ns))
+            every.append((_SHOW_S, lambda: show(self._status())))
         if self._notifier.watchdog_s is not None:
-            pat = lambda: self._notifier.tell("WATCHDOG=1")  # noqa: E731
-            chores.append(_Chore(self._notifier.watchdog_s, pat, now_ns))
-        return chores
+            every.append((self._notifier.watchdog_s, self._pat_watchdog))
+        return [_Chore(s, do, now_ns + int(s * 1e9)) for s, do in every]
 
-    def _end(self, uplink: threading.Thread) -> None:
+    def _end(self, uplink: threading.Thread) -> Status:
         """Settle what is in flight, commit, deliver what can be, all within 5 s."""
+        parts = self._parts
         self._notifier.tell("STOPPING=1")
         self._stop.set()
         self._schedule.stop()
         self._schedule.settle(_STOP_S)
-        self._recorder.add(event("stop", self._clock.boot_ns()))
+        self._record(event("stop", self._clock.boot_ns()))
+        parts.assessment.close()
+        parts.budget.close()
         self._commit()
         uplink.join(_STOP_S)
-        self._uplink.drain(_STOP_S)
-        self._last = self._status()
+        parts.uplink.drain(_STOP_S)
+        last = self._status()
         self._write_status()
-        self._journal.close()
+        parts.journal.close()
+        return last
 
     def _jobs(self, phase: Phase) -> Sequence[Job]:
         return jobs(self._settings, phase, self._without)
 
     def _due(self, job: Job, due_boot_ns: int) -> None:
-        reading = self._runner.run(job.probe, job.link, job.target, due_boot_ns)
-        self._take(reading)
+        run = self._parts.runner.run
+        self._record(run(job.probe, job.link, job.target, due_boot_ns))
 
     def _missed(self, job: Job, missed: Missed, reason: str) -> None:
         task = Task(job.probe, missed.first_due_boot_ns, job.link, job.target)
-        probe = self._probes[job.probe]
-        self._take(skipped(probe, task, reason, missed.slots, missed.span_s))
+        probe = self._parts.probes[job.probe]
+        self._record(skipped(probe, task, reason, missed.slots, missed.span_s))
 
-    def _take(self, reading: Reading) -> None:
-        self._latests.see(reading)
-        self._recorder.add(reading)
+    def _record(self, reading: Reading) -> None:
+        self._parts.latests.see(reading)
+        self._parts.assessment.observe(reading)
+        self._parts.recorder.add(reading)
 
     def _commit(self) -> None:
-        self._recorder.commit()
-        self._take_journal_events()
+        """What happened to the journal itself is data too."""
+        for happened in self._parts.journal.take_events():
+            self._record(_of_journal(happened, self._clock.boot_ns()))
+        self._parts.recorder.commit()
 
-    def _committed(self, readings: Sequence[Reading]) -> None:
-        for reading in readings:
-            _log.info("%s", one_line(reading))
-        self._uplink.wake()
-
-    def _take_journal_events(self) -> None:
-        """What happened to the journal is data too."""
-        for happened in self._journal.take_events():
-            self._recorder.add(_of_journal(happened, self._clock.boot_ns()))
+    def _judge(self) -> None:
+        """The verdict of each link, and the incidents."""
+        boot_ns, state = self._clock.boot_ns(), self._clock.state()
+        now = Moment(boot_ns, boot_ns + state.offset_ns if state.trusted else None)
+        failing = self._parts.uplink.status().state == "failing"
+        for reading in self._parts.assessment.cycle(now, self._phase, failing):
+            self._parts.recorder.add(reading)
 
     def _beat(self) -> None:
         """The heartbeat, with the ledger since the one before."""
-        tally = self._ledger.tally()
+        tally = self._parts.ledger.tally()
         pulse = self._vitals.pulse()
-        reading = heartbeat(self._clock.boot_ns(), pulse, tally.since(self._beaten))
+        if pulse.uplink_bytes:
+            link = self._settings.uplink_link()
+            self._parts.budget.spend(link, "uplink", pulse.uplink_bytes)
+        now_ns = self._clock.boot_ns()
+        self._record(heartbeat(now_ns, pulse, tally.since(self._beaten)))
         self._beaten = tally
-        self._recorder.add(reading)
 
     def _status(self) -> Status:
-        paused = [f"{each.what} until {each.until()}" for each in self._pauses.active()]
-        return self._vitals.status(self._phase.value, paused)
+        return self._vitals.status(self._phase.value)
 
     def _write_status(self) -> None:
         try:
@@ -266,23 +221,35 @@ class Agent:
         except OSError as error:
             _log.debug("no status file: %s", error)
 
+    def _pat_watchdog(self) -> None:
+        self._notifier.tell("WATCHDOG=1")
+
     def _watch(self) -> None:
         """See pauses, the clock step, the phase change; before slots are counted."""
-        for kind, detail in self._pauses.changes():
-            self._recorder.add(event(kind, self._clock.boot_ns(), detail))
+        for kind, detail in self._parts.pauses.changes():
+            self._record(event(kind, self._clock.boot_ns(), detail))
         self._watch_reload()
         before_ns, before = self._watched
         now_ns, state = self._clock.boot_ns(), self._clock.state()
         self._watched = now_ns, state
         step_ns = state.offset_ns - before.offset_ns
         if abs(step_ns) > _STEP_NS + (now_ns - before_ns) // 1000:
-            self._recorder.add(event("clock_step", now_ns, amount=step_ns / 1e6))
-        if not state.trusted:
-            return
-        wall_ns = now_ns + state.offset_ns
-        elapsed_ns = now_ns - before_ns
+            self._record(event("clock_step", now_ns, amount=step_ns / 1e6))
+        wall_ns, elapsed_ns = self._believed_wall_ns(), now_ns - before_ns
         for change in self._timeline.changes(self._phase, elapsed_ns, wall_ns):
-            self._enter(change.phase, change.at_wall_ns - state.offset_ns)
+            self._enter(change.phase, change.at_wall_ns - (wall_ns - now_ns))
+
+    def _believed_wall_ns(self) -> int:
+        """The wall clock; while it is not trusted, reckoned from the last on record.
+
+        A device without a clock and without a network changes phase all the same. As
+        in the journal, the boot is taken to have followed the last record at once, so
+        that the reckoning is never later than the truth.
+        """
+        boot_ns, state = self._clock.boot_ns(), self._clock.state()
+        if state.trusted or self._last_record_ns is None:
+            return boot_ns + state.offset_ns
+        return boot_ns + self._last_record_ns
 
     def _watch_reload(self) -> None:
         """End the run where a reload was asked for and the phase allows it."""
@@ -294,53 +261,41 @@ class Agent:
             self.stop()
             return
         words = f"not reloaded in phase {self._phase.value}; to force it: --now"
-        self._recorder.add(event("configuration", self._clock.boot_ns(), words))
+        self._record(event("configuration", self._clock.boot_ns(), words))
         _log.warning("configuration: %s", words)
 
-    def _tell_configuration(self, config_hash: str) -> None:
+    def _tell_configuration(self) -> None:
         """An event where another configuration is in force than at the last start."""
-        before = self._journal.state(_CONFIGURATION)
-        if before == config_hash:
+        journal, now = self._parts.journal, self._parts.loaded.hash
+        before = journal.state(_CONFIGURATION)
+        if before == now:
             return
-        self._journal.set_state(_CONFIGURATION, config_hash)
+        journal.set_state(_CONFIGURATION, now)
         if before is not None:
-            words = {"before": before, "after": config_hash}
-            self._recorder.add(event("configuration", self._clock.boot_ns(), **words))
+            words = {"before": before, "after": now}
+            self._record(event("configuration", self._clock.boot_ns(), **words))
 
     def _enter(self, phase: Phase, since_boot_ns: int) -> None:
         """Go over to another phase: its event, its tasks."""
         words = {"before": self._phase.value, "after": phase.value}
-        self._recorder.add(event("phase", since_boot_ns, **words))
+        self._record(event("phase", since_boot_ns, **words))
         _log.info("phase %s, was %s", phase.value, self._phase.value)
         self._phase = phase
         self._schedule.lay(self._jobs(phase), since_boot_ns)
 
-    def _aftermath(self, now_ns: int) -> Iterator[Reading]:
+    def _write_aftermath(self, now_ns: int) -> None:
         """What a stop or a kill left behind: tasks cut off, slots passed by."""
-        links = {link.name: link for link in self._settings.link_list()}
-        for left in self._journal.killed:
-            probe = self._probes.get(left.probe)
-            if probe is not None:
-                task = Task(left.probe, now_ns, links.get(left.link))
-                yield killed(probe, task, left.size_bytes)
-        last_ns = self._journal.last_time_ns()
-        state = self._clock.state()
-        if last_ns is not None and state.trusted:
-            gap = (last_ns, now_ns + state.offset_ns)
-            phase_at = self._timeline.phase_at
-            yield from absences(
-                gap, state.offset_ns, phase_at, self._jobs, self._probes
-            )
-
-
-def _limits(section: JournalSection) -> JournalLimits:
-    return JournalLimits(
-        size_bytes=section.size_limit,
-        disk_reserve_bytes=section.disk_reserve,
-        keep_s=section.keep,
-        age_s=section.age_limit,
-        hold_s=section.clock_hold,
-    )
+        parts = self._parts
+        links = self._settings.link_list()
+        for reading in cut_off(parts.journal.killed, now_ns, links, parts.probes):
+            self._record(reading)
+        last_ns, state = self._last_record_ns, self._clock.state()
+        if last_ns is None or not state.trusted:
+            return
+        gap = (last_ns, now_ns + state.offset_ns)
+        found = absences(gap, state.offset_ns, self._timeline, self._jobs, parts.probes)
+        for reading in found:
+            self._record(reading)
 
 
 def _of_journal(happened: JournalEvent, boot_ns: int) -> Reading:

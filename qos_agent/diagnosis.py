@@ -91,7 +91,9 @@ def _gateway(link: Link) -> Check:
     route = network.default_route(network.interface_of(link))
     if route is None:
         return Check(name, Health.BAD, "no default route", "ip route")
-    return Check(name, Health.OK, f"{route.gateway} by {route.interface}")
+    return Check(
+        name, Health.OK, f"{route.gateway or 'point to point'} by {route.interface}"
+    )
 
 
 def _names(link: Link, clock: Clock) -> Check:

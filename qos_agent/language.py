@@ -20,6 +20,7 @@ _INDONESIAN: dict[str, str] = {
     "verdict": "penilaian",
     "moved": "terpakai",
     "left this month": "sisa bulan ini",
+    "needed until reset": "dibutuhkan",
     "unlimited": "tak terbatas",
     "Measurements": "Pengukuran",
     "what": "apa",

@@ -378,6 +378,10 @@ class Settings(BaseSettings):
         """
         return ("collector", "fallback") if self.fallback.url else ("collector",)
 
+    def uplink_link(self) -> str:
+        """The link that deliveries leave by; the first one where none is named."""
+        return self.uplink.link or self.links[0].name
+
     def runtime_folder(self) -> Path:
         """Where status and control files are."""
         return self.runtime.folder or self.journal.folder

@@ -89,6 +89,7 @@ class LinkStatus:
     moved_bytes: int | None
     month_left_bytes: int | None
     day_left_bytes: int | None
+    month_need_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)

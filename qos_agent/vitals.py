@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 from qos_agent import __version__
-from qos_agent.configuration import Loaded
+from qos_agent.allowance import Left
+from qos_agent.budget import allowances
 from qos_agent.events import Pulse
-from qos_agent.journal import Journal
-from qos_agent.ledger import Ledger
-from qos_agent.model import Clock, Identity, Link
+from qos_agent.forecast import until_reset
+from qos_agent.model import Link
 from qos_agent.network import interface_of
+from qos_agent.parts import Parts
 from qos_agent.runner import link_bytes
 from qos_agent.schedule import Schedule
-from qos_agent.status import Latests, LinkStatus, Status, Upcoming
-from qos_agent.uplink import Uplink
+from qos_agent.status import LinkStatus, Status, Upcoming
+
+_Number = TypeVar("_Number", int, float)
 
 # What a heartbeat gives as the difference to the one before: these may be summed.
 _DELTAS = (
@@ -29,28 +32,14 @@ _DELTAS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts that vitals are read from."""
-
-    loaded: Loaded
-    identity: Identity
-    clock: Clock
-    journal: Journal
-    uplink: Uplink
-    schedule: Schedule
-    ledger: Ledger
-    latests: Latests
-    calendar_hash: str | None
-
-
 class Vitals:
     """Reads the parts; remembers only what deltas are taken against."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, schedule: Schedule) -> None:
         self._parts = parts
+        self._schedule = schedule
         self._start_ns = parts.clock.boot_ns()
-        self._links = parts.loaded.settings.link_list()
+        self._links = parts.settings.link_list()
         self._moved = {link.name: link_bytes(link) for link in self._links}
         self._before = self._totals()
 
@@ -69,6 +58,7 @@ class Vitals:
         counts = parts.journal.counts()
         uplink = parts.uplink.status()
         acknowledged = uplink.acknowledged
+        lefts = [parts.budget.left(link.name) for link in self._links]
         return Pulse(
             version=__version__,
             config_hash=parts.loaded.hash,
@@ -82,9 +72,9 @@ class Vitals:
             journal_bytes=counts.file_bytes,
             in_memory=int(parts.journal.in_memory),
             disk_free_bytes=self._disk_free_bytes(),
-            allowance_left_bytes=None,
-            allowance_left_share=None,
-            allowance_day_left_bytes=None,
+            allowance_left_bytes=_least(left.month_bytes for left in lefts),
+            allowance_left_share=_least(_share(left) for left in lefts),
+            allowance_day_left_bytes=_least(left.day_bytes for left in lefts),
             clock_offset_ms=uplink.offset_ms,
             acked_le_2m=acknowledged.le_2m,
             acked_le_1h=acknowledged.le_1h,
@@ -97,7 +87,7 @@ class Vitals:
 
     def _backlog(self, undelivered: Mapping[str, int]) -> int:
         """Points owed to the first collector; all of them where there is none."""
-        first = next(iter(self._parts.loaded.settings.collector_names()), None)
+        first = next(iter(self._parts.settings.collector_names()), None)
         return undelivered.get(first, 0) if first else 0
 
     def _age_s(self, moment_ns: int | None) -> float | None:
@@ -107,12 +97,12 @@ class Vitals:
 
     def _disk_free_bytes(self) -> float | None:
         try:
-            folder = self._parts.loaded.settings.journal.folder
+            folder = self._parts.settings.journal.folder
             return float(shutil.disk_usage(folder).free)
         except OSError:
             return None
 
-    def status(self, phase: str, paused: Sequence[str]) -> Status:
+    def status(self, phase: str) -> Status:
         """What `status` and the live screen show."""
         parts = self._parts
         now_ns = parts.clock.boot_ns()
@@ -148,25 +138,46 @@ class Vitals:
             links=[self._link(link) for link in self._links],
             latest=parts.latests.all(),
             upcoming=self._upcoming(now_ns),
-            paused=list(paused),
+            paused=[f"{p.what} until {p.until()}" for p in parts.pauses.active()],
         )
 
     def _link(self, link: Link) -> LinkStatus:
         before, now = self._moved[link.name], link_bytes(link)
-        known = before is not None and now is not None and now >= before
+        judged = self._parts.assessment.judgement(link.name)
+        left = self._parts.budget.left(link.name)
         return LinkStatus(
             name=link.name,
             operator=link.operator,
             interface=interface_of(link),
-            verdict=None,
-            verdict_kpi=None,
-            moved_bytes=now - before if known else None,  # type: ignore[operator]
-            month_left_bytes=None,
-            day_left_bytes=None,
+            verdict=judged.name if judged else None,
+            verdict_kpi=judged.figure.kpi if judged and judged.figure else None,
+            moved_bytes=None if before is None or now is None else now - before,
+            month_left_bytes=left.month_bytes,
+            day_left_bytes=left.day_bytes,
+            month_need_bytes=self._need_bytes(link, left),
         )
+
+    def _need_bytes(self, link: Link, left: Left) -> int | None:
+        """What the schedule will need until the reset, where there is a limit."""
+        if left.month_bytes is None:
+            return None
+        allowance = allowances(self._parts.settings)[link.name]
+        station, now_ns = self._parts.station, self._parts.clock.wall_ns()
+        demand = self._parts.demand()
+        return until_reset(demand, link.name, station, allowance, now_ns).total_bytes
 
     def _upcoming(self, now_ns: int) -> list[Upcoming]:
         return [
             Upcoming(job.key, (due_ns - now_ns) / 1e9)
-            for job, due_ns in self._parts.schedule.upcoming()[:5]
+            for job, due_ns in self._schedule.upcoming()[:5]
         ]
+
+
+def _share(left: Left) -> float | None:
+    if left.month_bytes is None or not left.month_whole_bytes:
+        return None
+    return left.month_bytes / left.month_whole_bytes
+
+
+def _least(values: Iterable[_Number | None]) -> _Number | None:
+    return min((value for value in values if value is not None), default=None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from qos_agent.absence import absences
-from qos_agent.model import Link, Phase
+from qos_agent.absence import absences, cut_off
+from qos_agent.election import Change, Timeline
+from qos_agent.journal import Reservation
+from qos_agent.model import Link, Outcome, Phase
 from qos_agent.slots import Job
 from tests.clocks import ELECTION_MORNING_NS
 from tests.probes_for_tests import ScriptedProbe
@@ -12,8 +14,7 @@ HOUR_NS = 3600 * 10**9
 EVERY = {Phase.PRE: 300.0, Phase.VOTING: 60.0}
 
 
-def _phase_at(wall_ns: int) -> Phase:
-    return Phase.PRE if wall_ns < ELECTION_MORNING_NS else Phase.VOTING
+TIMELINE = Timeline((Change(0, Phase.PRE), Change(ELECTION_MORNING_NS, Phase.VOTING)))
 
 
 def _jobs(phase: Phase) -> list[Job]:
@@ -24,7 +25,7 @@ def test_a_gap_over_a_phase_change_is_two_readings() -> None:
     """An hour before the polls open and an hour after: 12 slots and 60."""
     gap = (ELECTION_MORNING_NS - HOUR_NS, ELECTION_MORNING_NS + HOUR_NS)
     probes = {"latency": ScriptedProbe()}
-    readings = list(absences(gap, 0, _phase_at, _jobs, probes))
+    readings = list(absences(gap, 0, TIMELINE, _jobs, probes))
     assert [(r.slots, r.reason) for r in readings] == [
         (12, "not_running"),
         (60, "not_running"),
@@ -37,4 +38,17 @@ def test_a_gap_shorter_than_an_interval_leaves_nothing() -> None:
     """A restart of some seconds misses no slot."""
     gap = (ELECTION_MORNING_NS, ELECTION_MORNING_NS + 10**9)
     probes = {"latency": ScriptedProbe()}
-    assert list(absences(gap, 0, _phase_at, _jobs, probes)) == []
+    assert list(absences(gap, 0, TIMELINE, _jobs, probes)) == []
+
+
+def test_a_killed_task_counts_its_reservation() -> None:
+    """What was under way at the kill is failed, and its worst case is its data."""
+    left = (
+        Reservation(1, "main", "latency", 11_000_000, "boot-0", 5),
+        Reservation(2, "main", "advance", 1_000_000, "boot-0", 5),
+    )
+    probes = {"latency": ScriptedProbe()}
+    (reading,) = cut_off(left, 7, [Link("main", "xl")], probes)
+    assert (reading.outcome, reading.cause) == (Outcome.FAILED, "killed")
+    assert reading.samples[0].fields == {"data_bytes": 11_000_000}
+    assert reading.samples[0].tags["operator"] == "xl"

@@ -43,6 +43,8 @@ LAYERS = (
         "incident",
     ),
     ("runner", "plan", "diagnosis", "uplink", "reflector"),
+    ("absence", "assessment", "parts"),
+    ("vitals",),
     ("agent", "noc", "report"),
     ("cli",),
     ("__main__",),

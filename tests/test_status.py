@@ -42,7 +42,11 @@ def example(**changes: object) -> Status:
         "outcomes": {"ok": 41, "failed": 1, "skipped": 1},
         "causes": {"timeout": 1},
         "reasons": {"link_busy": 1},
-        "links": [LinkStatus("main", "xl", "wwan0", "good", None, 5000, 10**9, None)],
+        "links": [
+            LinkStatus(
+                "main", "xl", "wwan0", "good", None, 5000, 10**9, None, 2 * 10**9
+            )
+        ],
         "latest": latests.all(),
         "upcoming": [Upcoming("latency/main/gateway", 4.5)],
         "paused": [],

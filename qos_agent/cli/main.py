@@ -15,6 +15,7 @@ from qos_agent.cli import (
     election,
     export,
     pause,
+    reflector,
     run_agent,
     status,
 )
@@ -36,6 +37,7 @@ app.command("pause")(pause.pause)
 app.command("resume")(pause.resume)
 app.command("export")(export.export)
 app.add_typer(election.app, name="election")
+app.command("reflector")(reflector.reflector)
 app.add_typer(config.app, name="config")
 
 

@@ -66,7 +66,8 @@ def _collector(status: Status, words: Words) -> str:
 def _links(links: Sequence[LinkStatus], words: Words) -> Table:
     table = _table(
         words, "Links",
-        ("link", "operator", "interface", "verdict", "moved", "left this month"),
+        ("link", "operator", "interface", "verdict", "moved", "left this month",
+         "needed until reset"),
     )  # fmt: skip
     for link in links:
         left = link.month_left_bytes
@@ -77,6 +78,7 @@ def _links(links: Sequence[LinkStatus], words: Words) -> Table:
             _styled(link.verdict or "unknown", words, link.verdict_kpi),
             "-" if link.moved_bytes is None else size_text(link.moved_bytes),
             words("unlimited") if left is None else size_text(left),
+            "-" if (need := link.month_need_bytes) is None else size_text(need),
         )
     return table
 

@@ -1,0 +1,128 @@
+"""The parts of an agent, made from its configuration and wired to each other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from qos_agent import budget, election
+from qos_agent.assessment import Assessment
+from qos_agent.budget import Budget
+from qos_agent.configuration import Loaded
+from qos_agent.control import Pauses
+from qos_agent.envelope import Envelope
+from qos_agent.events import one_line
+from qos_agent.forecast import Demand, Station
+from qos_agent.gate import LinkGate
+from qos_agent.journal import Journal, JournalLimits
+from qos_agent.ledger import Ledger
+from qos_agent.model import Clock, Identity, Phase, Probe, Reading
+from qos_agent.plan import jobs
+from qos_agent.probes.table import make_probes
+from qos_agent.recorder import Recorder
+from qos_agent.runner import Runner, link_bytes
+from qos_agent.settings import JournalSection, Settings
+from qos_agent.status import Latests
+from qos_agent.uplink import Uplink
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything an agent is made of, but for its schedule and its loop."""
+
+    loaded: Loaded
+    clock: Clock
+    identity: Identity
+    calendar_hash: str | None
+    station: Station
+    probes: Mapping[str, Probe]
+    journal: Journal
+    ledger: Ledger
+    latests: Latests
+    assessment: Assessment
+    budget: Budget
+    pauses: Pauses
+    runner: Runner
+    recorder: Recorder
+    uplink: Uplink
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in force."""
+        return self.loaded.settings
+
+    def demand(self) -> Demand:
+        """What the schedule moves at the worst."""
+        worst = {name: probe.worst_case_bytes() for name, probe in self.probes.items()}
+        return Demand(lambda phase: jobs(self.settings, phase), worst)
+
+
+def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Parts:
+    """Make the parts. Raises OperatorError where another agent has the journal."""
+    settings = loaded.settings
+    identity = settings.identity()
+    calendar = election.named(settings.election.calendar)
+    station = Station(calendar.timeline(identity), ZoneInfo(identity.time_zone))
+    journal = _journal(settings, identity, station)
+    ledger, gate = Ledger(), LinkGate()
+    assessment = Assessment(settings, journal, clock.boot_id)
+    purse = Budget(
+        journal,
+        budget.allowances(settings),
+        clock,
+        identity.time_zone,
+        station.timeline,
+        assessment.roaming,
+    )
+    uplink = Uplink(journal, settings, clock, stop, gate)
+    probes = make_probes(settings)
+    pauses = Pauses(settings.runtime_folder(), clock)
+    envelope = Envelope(clock, stop)
+
+    def committed(readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            _log.info("%s", one_line(reading))
+        uplink.wake()
+
+    return Parts(
+        loaded,
+        clock,
+        identity,
+        calendar.hash,
+        station,
+        probes,
+        journal,
+        ledger,
+        Latests(),
+        assessment,
+        purse,
+        pauses,
+        Runner(probes, envelope, gate, purse, pauses.holds, link_bytes),
+        Recorder(journal, identity, clock, ledger, committed),
+        uplink,
+    )
+
+
+def _journal(settings: Settings, identity: Identity, station: Station) -> Journal:
+    section = settings.journal
+    names = settings.collector_names()
+
+    def phase_at(wall_ns: int) -> Phase:
+        return station.timeline.phase_at(wall_ns)
+
+    return Journal.open(section.folder, identity, names, phase_at, _limits(section))
+
+
+def _limits(section: JournalSection) -> JournalLimits:
+    return JournalLimits(
+        size_bytes=section.size_limit,
+        disk_reserve_bytes=section.disk_reserve,
+        keep_s=section.keep,
+        age_s=section.age_limit,
+        hold_s=section.clock_hold,
+    )
