@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from qos_agent.election import ZONES
 from qos_agent.errors import OperatorError
@@ -186,7 +187,7 @@ def _disagreements(number: int, row: dict[str, str]) -> Iterator[Fault]:
         value, within = row.get(narrow), row.get(wide)
         if value and within and not value.startswith(within):
             yield Fault(number, narrow, value, f"does not lie in {wide} {within}")
-    names = [name for name, *_ in _links(row)]
+    names = [name for name, *_ in _links(row)] if row.get("operator_2") else []
     if len(names) != len(set(names)):
         why = "link names are unique within a station"
         yield Fault(number, "link", ", ".join(names), why)
@@ -210,9 +211,15 @@ def _links(row: dict[str, str]) -> Iterator[tuple[str, str, str]]:
             yield name, row[operator], row.get(ticket, "")
 
 
+@lru_cache(4096)
+def _links_text(links: tuple[tuple[str, str, str], ...]) -> str:
+    """Few ways to be linked recur over a nation: each is written once."""
+    return json.dumps(links, ensure_ascii=False)
+
+
 def _station(row: dict[str, str]) -> Station:
     zone = row.get("time_zone", "")
-    links = json.dumps([list(link) for link in _links(row)], ensure_ascii=False)
+    links = _links_text(tuple(_links(row)))
     return (
         row["station"], row["name"], row["province"], row["regency"],
         row.get("district") or None, row.get("village") or None,

@@ -1,0 +1,160 @@
+"""InfluxQL over HTTP, as InfluxDB 1.8, 2.x and 3.x answer it alike.
+
+SELECT with aggregates, subqueries and GROUP BY only; one statement a request; no
+SELECT INTO, no SHOW SERIES, no fill: what has no value is dropped here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from qos_agent.errors import QosAgentError
+from qos_agent.line_protocol import words
+from qos_agent.settings import CollectorSection
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+_MENDS = {
+    401: "the token is not known; set token_file",
+    403: "the token may not read here; give it read permission",
+    404: "no such database; create the bucket",
+}
+
+
+@dataclass(eq=False)
+class QueryError(QosAgentError):
+    """A server that did not answer a query: which one, and what mends it."""
+
+    server: str
+    why: str
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        return f"{self.server}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of an answer: its series' tags, and values by column, none of them null.
+
+    `time` is in nanoseconds.
+    """
+
+    tags: Mapping[str, str]
+    values: Mapping[str, Any]
+
+
+class Server:
+    """One database to query. The token's file is read again when it is refused."""
+
+    def __init__(self, section: CollectorSection, timeout_s: float = 60.0) -> None:
+        self._section = section
+        self._timeout_s = timeout_s
+        self._pool: PoolManager | None = None
+
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+        return f"{self._section.url}/{self._section.bucket}"
+
+    def select(self, query: str) -> Iterator[Row]:
+        """The rows of one SELECT. Raises QueryError."""
+        for series in self._series(query):
+            tags = {k: v for k, v in series.get("tags", {}).items() if v}
+            columns = series["columns"]
+            for values in series.get("values", ()):
+                pairs = zip(columns, values, strict=True)
+                yield Row(tags, {k: v for k, v in pairs if v is not None})
+
+    def retention_s(self) -> float | None:
+        """How long points are kept; None for ever, or where the server does not say."""
+        try:
+            name = self._section.bucket.replace('"', '\\"')
+            rows = list(self.select(f'SHOW RETENTION POLICIES ON "{name}"'))
+        except QueryError:
+            return None
+        kept = [row.values for row in rows if row.values.get("default", True)]
+        return _go_duration_s(str(kept[0].get("duration", ""))) if kept else None
+
+    def close(self) -> None:
+        """Close connections."""
+        if self._pool is not None:
+            self._pool.clear()
+            self._pool = None
+
+    def _series(self, query: str) -> list[dict[str, Any]]:
+        answer = self._ask(query)
+        try:
+            said = json.loads(answer.data)
+        except ValueError:
+            said = {}
+        results = said.get("results", []) if isinstance(said, dict) else []
+        error = next(
+            (part["error"] for part in (said, *results) if "error" in part), ""
+        )
+        if answer.status != 200 or error or not results:
+            mend = _MENDS.get(answer.status, "")
+            if "database not found" in error:
+                mend = _MENDS[404]
+            error = error or "something answers in InfluxDB's place"
+            why = words(f"{answer.status}: {error}")
+            raise QueryError(self.name, f"{why}; {mend}" if mend else why)
+        return [series for result in results for series in result.get("series", ())]
+
+    def _ask(self, query: str) -> BaseHTTPResponse:
+        import urllib3
+
+        try:
+            token = self._section.current_token()
+            headers = {"Authorization": f"Token {token}"} if token else {}
+            return self._connections().request(
+                "POST",
+                f"{str(self._section.url).rstrip('/')}/query",
+                body=urlencode({"db": self._section.bucket, "epoch": "ns", "q": query}),
+                headers={
+                    **headers,
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    "Accept-Encoding": "gzip",
+                },
+                redirect=False,
+                retries=False,
+                timeout=self._timeout_s,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise QueryError(self.name, words(str(error))) from error
+
+    def _connections(self) -> PoolManager:
+        import urllib3
+
+        if self._pool is None:
+            context = None
+            if str(self._section.url).startswith("https"):
+                context = ssl.create_default_context()
+                if self._section.ca_file is not None:
+                    context.load_verify_locations(self._section.ca_file)
+            self._pool = urllib3.PoolManager(ssl_context=context)
+        return self._pool
+
+
+def _go_duration_s(text: str) -> float | None:
+    """Go's duration, "720h0m0s"; None for 0 (for ever) and what cannot be read."""
+    parts = re.findall(r"(\d+)([hms])", text)
+    scale = {"h": 3600, "m": 60, "s": 1}
+    return float(sum(int(n) * scale[unit] for n, unit in parts)) or None
+
+
+def between(from_ns: int, to_ns: int) -> str:
+    """The clause for from_ns <= time < to_ns."""
+    return f"time >= {from_ns} AND time < {to_ns}"
+
+
+def word(value: str) -> str:
+    """A tag's value as a literal; values hold nothing but letters, digits, - and _."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

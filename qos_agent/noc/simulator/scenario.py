@@ -1,0 +1,109 @@
+"""A scenario: how many stations, from when, for how long, and what goes wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from qos_agent.errors import ConfigError, InvalidConfigError
+from qos_agent.setting_types import Name, Section, allowed
+
+Kind = Literal[
+    "overload",
+    "core_failure",
+    "power_cut",
+    "cut_off",
+    "backlog",
+    "wrong_clock",
+    "never",
+    "slow_uplink",
+]
+_Province = Annotated[str, allowed("2 digits", r"\d{2}")]
+_Regency = Annotated[str, allowed("4 digits", r"\d{4}")]
+
+
+class Trouble(Section):
+    """Something that goes wrong, from one minute to another, and for whom.
+
+    `amount` is seconds for wrong_clock, minutes for slow_uplink, and how many times
+    the usual load for overload.
+    """
+
+    kind: Kind
+    first: int = Field(0, ge=0, alias="from", description="minute of the scenario")
+    end: int = Field(10**6, ge=1, alias="to", description="first minute after it")
+    province: _Province | None = None
+    regency: _Regency | None = None
+    operator: Name | None = None
+    share: float = Field(1.0, gt=0, le=1, description="of the stations it may hit")
+    amount: float = 4.0
+
+    def holds_at(self, minute: int) -> bool:
+        """Whether it goes on in a minute of the scenario."""
+        return self.first <= minute < self.end
+
+
+class Scenario(Section):
+    """A simulated stretch of time."""
+
+    name: Name
+    seed: int = 1
+    stations: int = Field(1000, ge=1, le=823_220)
+    start: AwareDatetime | None = Field(None, description="with offset; else now")
+    minutes: int = Field(60, ge=1)
+    calendar: str | None = Field(None, description="a shipped calendar or a file")
+    provinces: tuple[_Province, ...] = Field((), description="only these; none is all")
+    targets: tuple[Literal["gateway", "resolver", "anchor"], ...] = (
+        "gateway",
+        "resolver",
+        "anchor",
+    )
+    two_links: float = Field(0.25, ge=0, le=1, description="share with a second link")
+    duplicates: float = Field(0.0, ge=0, le=1, description="share of points sent twice")
+    trouble: tuple[Trouble, ...] = ()
+
+    def begins(self, now: datetime) -> datetime:
+        """The first minute, whole."""
+        return (self.start or now).replace(second=0, microsecond=0)
+
+
+def shipped() -> dict[str, Path]:
+    """The scenarios that come with the package, by name."""
+    folder = Path(str(files("qos_agent") / "noc" / "scenarios"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name: str) -> Scenario:
+    """A shipped scenario by name, or one in a file.
+
+    Raises InvalidConfigError, a line for each fault.
+    """
+    path = shipped().get(name) or Path(name)
+    try:
+        return Scenario.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        known = f"a readable file, or one of {', '.join(shipped())}"
+        fault = ConfigError(str(path), str(error.strerror), known, "check the path")
+        raise InvalidConfigError((fault,)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        fault = ConfigError(str(path), str(error), "TOML", f"edit {path}")
+        raise InvalidConfigError((fault,)) from error
+    except ValidationError as error:
+        raise InvalidConfigError(tuple(_faults(path, error))) from error
+
+
+def _faults(path: Path, error: ValidationError) -> list[ConfigError]:
+    return [
+        ConfigError(
+            ".".join(str(part) for part in fault["loc"]) or str(path),
+            repr(fault["input"]),
+            str(fault["msg"]),
+            f"edit {path}",
+        )
+        for fault in error.errors()
+    ]

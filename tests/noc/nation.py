@@ -1,0 +1,68 @@
+"""A small simulated nation in a real InfluxDB, for the tests of this folder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from qos_agent.noc.register.importing import stage
+from qos_agent.noc.register.store import Register
+from qos_agent.noc.settings import NocSettings
+from qos_agent.noc.simulator.population import nation, write_register
+from qos_agent.noc.simulator.run import Nation
+from qos_agent.noc.simulator.scenario import Scenario
+from tests.servers.database import Database
+
+START = datetime(2024, 2, 14, 4, 0, tzinfo=UTC)
+START_NS = int(START.timestamp()) * 10**9
+MINUTE_NS = 60 * 10**9
+
+
+def scenario(**given: Any) -> Scenario:
+    """A scenario on voting day, 11:00 in WIB."""
+    base = {
+        "name": "test",
+        "stations": 60,
+        "minutes": 10,
+        "start": START,
+        "calendar": "2024-02-14",
+        "provinces": ["31", "94"],
+    }
+    return Scenario.model_validate(base | given)
+
+
+def begin(made: Scenario) -> Nation:
+    """The nation of a scenario."""
+    return Nation(made, START)
+
+
+def deliver(database: Database, lines: list[bytes]) -> None:
+    """Write what arrived, as it stands."""
+    for start in range(0, len(lines), 5000):
+        answer = database.write(b"\n".join(lines[start : start + 5000]))
+        assert answer.status == 204, answer.body
+
+
+def settings(raw: Database, rollup: Database, folder: Path, **more: Any) -> NocSettings:
+    """Settings that read one database and write the other."""
+    return NocSettings.model_validate(
+        {
+            "folder": folder,
+            "collectors": [{"url": raw.url, "bucket": raw.database}],
+            "rollup": {"url": rollup.url, "bucket": rollup.database},
+            "election": {"calendar": "2024-02-14"},
+        }
+        | more
+    )
+
+
+def registered(made: Scenario, folder: Path) -> Register:
+    """A register of all stations of a scenario, from the day before on."""
+    path = folder / "stations.csv"
+    write_register(path, nation(made))
+    register = Register(folder / "register.sqlite3")
+    found = stage(register, path, lambda _: None)
+    assert found.faults == []
+    register.apply(START_NS // 10**9 - 86400, close_missing=False)
+    return register
