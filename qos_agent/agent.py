@@ -38,6 +38,7 @@ _SHOW_S = 0.5
 _STOP_S = 2.0
 # The clocks drift apart by slewing, at most 500 ppm; more is a step.
 _STEP_NS = 500_000_000
+_RESTED_NS = 3600 * 10**9
 _CONFIGURATION = "configuration"
 
 
@@ -123,7 +124,7 @@ class Agent:
         self._tell_configuration()
         self._commit()
         self._schedule.lay(self._jobs(self._phase))
-        self._schedule.start()
+        self._schedule.start(loads_at_once=self._rested())
         self._notifier.tell("READY=1")
 
     def _loop(self, for_s: float | None, show: Callable[[Status], None] | None) -> None:
@@ -205,9 +206,6 @@ class Agent:
         """The heartbeat, with the ledger since the one before."""
         tally = self._parts.ledger.tally()
         pulse = self._vitals.pulse()
-        if pulse.uplink_bytes:
-            link = self._settings.uplink_link()
-            self._parts.budget.spend(link, "uplink", pulse.uplink_bytes)
         now_ns = self._clock.boot_ns()
         self._record(heartbeat(now_ns, pulse, tally.since(self._beaten)))
         self._beaten = tally
@@ -238,6 +236,12 @@ class Agent:
         wall_ns, elapsed_ns = self._believed_wall_ns(), now_ns - before_ns
         for change in self._timeline.changes(self._phase, elapsed_ns, wall_ns):
             self._enter(change.phase, change.at_wall_ns - (wall_ns - now_ns))
+
+    def _rested(self) -> bool:
+        """Whether no agent ran here of late: only then the first round loads links."""
+        if self._last_record_ns is None:
+            return True
+        return self._believed_wall_ns() - self._last_record_ns > _RESTED_NS
 
     def _believed_wall_ns(self) -> int:
         """The wall clock; while it is not trusted, reckoned from the last on record.

@@ -58,8 +58,13 @@ class Parts:
 
     def demand(self) -> Demand:
         """What the schedule moves at the worst."""
-        worst = {name: probe.worst_case_bytes() for name, probe in self.probes.items()}
-        return Demand(lambda phase: jobs(self.settings, phase), worst)
+        return demand(self.settings, self.probes)
+
+
+def demand(settings: Settings, probes: Mapping[str, Probe]) -> Demand:
+    """What the schedule of a configuration moves at the worst."""
+    worst = {name: probe.worst_case_bytes() for name, probe in probes.items()}
+    return Demand(lambda phase: jobs(settings, phase), worst)
 
 
 def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Parts:

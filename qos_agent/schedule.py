@@ -89,12 +89,15 @@ class Schedule:
         self._alarm.set([job.key for job in jobs])
         self._handle(passed)
 
-    def start(self) -> None:
-        """Begin: a first round at once, staggered, and then by the plan."""
+    def start(self, *, loads_at_once: bool = True) -> None:
+        """Begin: a first round at once, staggered, and then by the plan.
+
+        Without `loads_at_once` the first round leaves out what fills a link.
+        """
         with self._lock:
             self._state = "running"
             self._counted_ns = self._clock.boot_ns()
-            self._plan.start(self._jobs, self._counted_ns)
+            self._plan.start(self._jobs, self._counted_ns, loads_at_once=loads_at_once)
         self._alarm.set([job.key for job in self._jobs])
         self._alarm.start()
 

@@ -150,11 +150,18 @@ class Plan:
         self._seed = seed
         self._cursors: dict[str, Cursor] = {}
 
-    def start(self, jobs: Sequence[Job], now_ns: int) -> None:
-        """Begin with a first round, soon and staggered."""
+    def start(
+        self, jobs: Sequence[Job], now_ns: int, *, loads_at_once: bool = True
+    ) -> None:
+        """Begin with a first round, soon and staggered.
+
+        Without `loads_at_once` what fills a link waits for its random moment: an
+        agent that is restarted again and again must not test again and again.
+        """
+        loads_at_once &= now_ns >= _FRESH_BOOT_NS
         self._cursors = {}
         for job in jobs:
-            waits = now_ns < _FRESH_BOOT_NS and job.probe in _LOADS
+            waits = job.probe in _LOADS and not loads_at_once
             first_ns = None if waits else first_delay_ns(job, self._seed)
             self._cursors[job.key] = self._begin(job, now_ns, first_ns)
 

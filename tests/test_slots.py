@@ -212,3 +212,19 @@ def test_a_fraction_is_less_than_the_whole(name: str, whole: int) -> None:
 def test_a_job_has_a_name(job: Job, key: str) -> None:
     """The key names probe, link and target."""
     assert job.key == key
+
+
+def test_a_restarted_agent_does_not_load_its_link_at_once() -> None:
+    """Restarted again and again, it would test again and again; latency still comes."""
+    now_ns = 3600 * 10**9
+    jobs = [Job("latency", None, None, 300.0), Job("throughput", None, None, 21_600.0)]
+
+    def first_s(*, loads_at_once: bool) -> dict[str, float]:
+        plan = Plan("3171010001001/pi-1")
+        plan.start(jobs, now_ns, loads_at_once=loads_at_once)
+        return {job.probe: (due - now_ns) / 1e9 for job, due in plan.upcoming()}
+
+    assert first_s(loads_at_once=True)["throughput"] < 20
+    restarted = first_s(loads_at_once=False)
+    assert restarted["latency"] < 5
+    assert restarted["throughput"] > 20

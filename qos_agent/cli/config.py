@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
 from qos_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qos_agent.settings import Settings
 
 app = typer.Typer(
     help="Write, check and show the configuration.",
@@ -35,14 +39,44 @@ def init(
 
 
 @app.command("check")
-def check(config: ConfigOption = None) -> None:
-    """Check the configuration; one line for each fault, exit status 2."""
+def check(config: ConfigOption = None) -> int:
+    """Check the configuration; one line for each fault, exit status 2.
+
+    Status 1 where it is well, but the schedule does not fit the data allowance.
+    """
     loaded = load_configuration(config)
     settings = loaded.settings
+    short = list(_shortfalls(settings))
+    for line in short:
+        print(line)
     print(
         f"well: station {settings.station.id}, {len(settings.links)} link(s), "
         f"{len(settings.targets)} target(s), configuration {loaded.hash}"
     )
+    return 1 if short else 0
+
+
+def _shortfalls(settings: Settings) -> Iterator[str]:
+    """A line for each way in which the schedule does not fit a link's SIM."""
+    from zoneinfo import ZoneInfo
+
+    from qos_agent import election
+    from qos_agent.assessment import rules
+    from qos_agent.budget import allowances
+    from qos_agent.clock import system_clock
+    from qos_agent.forecast import Station, shortfalls
+    from qos_agent.parts import demand
+    from qos_agent.probes.table import make_probes
+
+    rules(settings)  # a bad file of thresholds is a fault of the configuration too
+    identity = settings.identity()
+    timeline = election.named(settings.election.calendar).timeline(identity)
+    station = Station(timeline, ZoneInfo(identity.time_zone))
+    wanted = demand(settings, make_probes(settings))
+    now_ns = system_clock().wall_ns()
+    for link, allowance in allowances(settings).items():
+        for line in shortfalls(wanted, link, station, allowance, now_ns):
+            yield line
 
 
 @app.command("show")

@@ -14,6 +14,7 @@ from qos_agent.cli import (
     doctor,
     election,
     export,
+    journal,
     pause,
     reflector,
     run_agent,
@@ -38,6 +39,7 @@ app.command("resume")(pause.resume)
 app.command("export")(export.export)
 app.add_typer(election.app, name="election")
 app.command("reflector")(reflector.reflector)
+app.add_typer(journal.app, name="journal")
 app.add_typer(config.app, name="config")
 
 
