@@ -15,6 +15,7 @@ from qos_agent.cli import (
     election,
     export,
     journal,
+    noc,
     pause,
     reflector,
     run_agent,
@@ -40,6 +41,7 @@ app.command("export")(export.export)
 app.add_typer(election.app, name="election")
 app.command("reflector")(reflector.reflector)
 app.add_typer(journal.app, name="journal")
+app.add_typer(noc.app, name="noc")
 app.add_typer(config.app, name="config")
 
 
