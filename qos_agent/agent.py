@@ -39,6 +39,7 @@ _STOP_S = 2.0
 # The clocks drift apart by slewing, at most 500 ppm; more is a step.
 _STEP_NS = 500_000_000
 _RESTED_NS = 3600 * 10**9
+_ABOUT_ITSELF = ("agent", "event")
 _CONFIGURATION = "configuration"
 
 
@@ -184,7 +185,8 @@ class Agent:
         self._record(skipped(probe, task, reason, missed.slots, missed.span_s))
 
     def _record(self, reading: Reading) -> None:
-        self._parts.latests.see(reading)
+        if reading.measurement not in _ABOUT_ITSELF:
+            self._parts.latests.see(reading)
         self._parts.assessment.observe(reading)
         self._parts.recorder.add(reading)
 

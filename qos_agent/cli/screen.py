@@ -110,7 +110,9 @@ def _table(words: Words, title: str, columns: Sequence[str]) -> Table:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f} ms"
+    if value is None:
+        return ""
+    return f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"
 
 
 def _loss(entry: Latest) -> str:
