@@ -57,14 +57,12 @@ def altered(rows: Iterable[ClaimedRow]) -> list[int]:
     return [seq for seq, line, leaf in rows if line is None or leaf_hash(line) != leaf]
 
 
-def settle(db: sqlite3.Connection, collectors: Iterable[int], batch: Batch) -> int:
-    """Note as delivered to each; how many wait for the next commit to carry them."""
+def settle(db: sqlite3.Connection, collectors: Iterable[int], batch: Batch) -> None:
+    """Note as delivered to each; the next commit to disk carries it."""
     db.executemany(
         "INSERT INTO temp.claim VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET settled = 1",
         [(collector, seq) for collector in collectors for seq in batch.seqs],
     )
-    found = db.execute("SELECT COUNT(*) FROM temp.claim WHERE settled = 1")
-    return int(found.fetchone()[0])
 
 
 def release(db: sqlite3.Connection, collectors: Iterable[int], batch: Batch) -> None:

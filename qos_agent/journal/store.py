@@ -32,7 +32,7 @@ from qos_agent.journal.types import (
 from qos_agent.model import ClockState, Identity, Phase, Point
 
 # Settled points wait for the next commit of readings, but no more than these.
-_SETTLED_MAX = 20_000
+_SETTLED_MAX = 4_000
 _LINES_AT_ONCE = 500
 
 
@@ -45,6 +45,7 @@ class Journal:
         self._zone = ZoneInfo(plan.identity.time_zone)
         self._ranking = Ranking()
         self._fresh: deque[tuple[int, int]] = deque()
+        self._settled = 0
         self._spent: Counter[allowance.Key] = Counter()
         self._tidier = room.Tidier(self._session)
         self.killed = self._session.write(
@@ -100,7 +101,7 @@ class Journal:
             seqs = self._session.write(
                 "store in", lambda db: self._put(db, points, now)
             )
-            self._spent.clear()
+            self._nothing_waits()
             self._note_fresh(newest_boot_ns, seqs)
         return seqs
 
@@ -132,10 +133,11 @@ class Journal:
         """
         with self._session.lock:
             numbers = self._numbers(batch)
-            waiting = self._session.read(
+            self._session.read(
                 "settle in", lambda db: delivery.settle(db, numbers, batch)
             )
-            if waiting > _SETTLED_MAX:
+            self._settled += len(batch)
+            if self._settled > _SETTLED_MAX:
                 self.flush()
 
     def release(self, batch: Batch) -> None:
@@ -165,14 +167,14 @@ class Journal:
 
         with self._session.lock:
             count = self._session.write("requeue in", action)
-            self._spent.clear()
+            self._nothing_waits()
         return count
 
     def flush(self) -> None:
         """Commit what was settled and spent."""
         with self._session.lock:
             self._session.write("settle in", self._write_waiting)
-            self._spent.clear()
+            self._nothing_waits()
 
     def reserve(
         self, link: str, probe: str, size_bytes: int, boot_id: str, due_boot_ns: int
@@ -261,6 +263,11 @@ class Journal:
 
     def _now(self, clock: ClockState, boot_id: str, boot_ns: int) -> Now:
         return Now(clock, boot_id, boot_ns, int(self._limits.hold_s * 1e9))
+
+    def _nothing_waits(self) -> None:
+        """After a commit."""
+        self._spent.clear()
+        self._settled = 0
 
     def _write_waiting(self, db: sqlite3.Connection) -> None:
         delivery.write_settled(db)

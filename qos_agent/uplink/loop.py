@@ -94,12 +94,12 @@ class Uplink:
         goes_on = threading.Event()
         with self._turn:
             while (left_s := (end_ns - self._clock.boot_ns()) / 1e9) > 0:
-                if not self._senders or self._is_empty():
+                if not self._senders:
                     break
-                if self._senders[0].may_try():
-                    self._send_all(self._senders[0], goes_on, left_s)
-                else:
+                if not self._senders[0].may_try():
                     goes_on.wait(min(0.05, left_s))
+                elif not self._send_all(left_s, goes_on) and self._is_empty():
+                    break
         self._journal.flush()
         return not self._senders or self._is_empty()
 
@@ -165,13 +165,13 @@ class Uplink:
             else:
                 self._backlog_boot_ns = self._clock.boot_ns()
 
-    def _send_all(
-        self, sender: Sender, goes_on: threading.Event, left_s: float
-    ) -> None:
-        timeout_s = min(self._settings.collector.timeout, max(_LEAST_TIMEOUT_S, left_s))
-        for lane in (Lane.FRESH, Lane.BACKLOG):
-            if sender.may_try():
-                sender.send(lane, goes_on, timeout_s)
+    def _send_all(self, left_s: float, goes_on: threading.Event) -> int:
+        """A batch of each lane; how many points were acknowledged."""
+        sender, limit_s = self._senders[0], self._settings.collector.timeout
+        timeout_s = min(limit_s, max(_LEAST_TIMEOUT_S, left_s))
+        return sum(
+            sender.send(lane, goes_on, timeout_s) for lane in Lane if sender.may_try()
+        )
 
     def _after_pauses(self, pauses: float) -> int:
         """The moment a random time of half to one and a half pauses from now."""

@@ -31,7 +31,7 @@ from tests.servers.certificates import Authority, Fault
 from tests.servers.database import Database, HttpAnswer
 from tests.servers.fixtures import MakeFront
 from tests.uplink.conftest import MakeBench
-from tests.uplink.support import make_settings, towards
+from tests.uplink.support import Bench, make_settings, towards
 
 
 def eventually(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
@@ -324,18 +324,23 @@ def test_data_limit_holds_the_backlog_and_not_the_fresh(
 def test_bytes_on_the_wire_are_estimated_from_above(
     make_bench: MakeBench, influxdb: Database
 ) -> None:
-    """Held against the loopback's own count: not less, and at most double."""
+    """Held against the loopback's own count, the quietest of several tries."""
     bench = make_bench(make_settings(towards(influxdb)))
-    bench.put(400)
-    before = interface_bytes("lo")[1]
-    assert bench.uplink.drain(10)
-    counted = interface_bytes("lo")[1] - before
-    status = bench.uplink.status()
-    estimate = status.sent_bytes + status.received_bytes
+    shares = []
+    for _ in range(8):
+        bench.put(400)
+        started, before = _moved(bench), interface_bytes("lo")[1]
+        assert bench.uplink.drain(10)
+        shares.append((_moved(bench) - started) / (interface_bytes("lo")[1] - before))
     spent = sum(use.spent_bytes for use in bench.journal.usage("default", "2000-01-01"))
-    assert spent == estimate
-    # Loopback frames carry 14 bytes that a modem's do not, and others may use it.
-    assert estimate > 0.8 * counted
+    assert spent == _moved(bench)
+    # A frame of the loopback has 14 bytes that a modem's has not; others use it too.
+    assert max(shares) > 0.9
+
+
+def _moved(bench: Bench) -> int:
+    status = bench.uplink.status()
+    return status.sent_bytes + status.received_bytes
 
 
 def test_offset_of_the_clock_comes_from_the_date_header(

@@ -1,0 +1,177 @@
+"""What the journal writes to the card in a day: `python -m bench.journal`.
+
+A day of commits is run in minutes on an ext4 of its own on a loop device. Columns:
+what the process handed to the kernel (/proc/self/io), what reached the device, and
+what reaches it when the file system is made to write its own records after each
+commit, as its timers would in real time: the upper bound, and the honest figure.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qos_agent.clock import SystemClock
+from qos_agent.journal import Journal, JournalLimits, Lane
+from qos_agent.journal.tables import FILE_NAME
+from qos_agent.model import Identity, Phase, Point, Value
+
+IDENTITY = Identity("3171010001001", "31", "3171", "Asia/Jakarta", "pi-1")
+PLACE = {"station": IDENTITY.station, "province": "31", "regency": "3171"}
+LINK = {"link": "main", "operator": "telkomsel"}
+DAY_MINUTES = 1440
+MB = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often there are latency cycles, and what is committed together."""
+
+    name: str
+    cycle_minutes: int
+    commits_a_cycle: int
+
+
+RHYTHMS = (
+    Rhythm("pre, one commit a minute", 5, 1),
+    Rhythm("pre, one commit a train", 5, 6),
+    Rhythm("voting, one commit a minute", 1, 1),
+    Rhythm("voting, one commit a train", 1, 6),
+)
+
+
+def heartbeat(boot_ns: int) -> Point:
+    """As long as a real one."""
+    names = (
+        "beats due ok failed skipped stored acked_le_2m acked_le_1h acked_le_1d"
+        " acked_older evicted uplink_bytes uplink_failures backlog_points"
+        " pending_points journal_bytes quarantined_points in_memory"
+    )
+    fields: dict[str, Value] = dict.fromkeys(names.split(), 123)
+    fields |= {"version": "0.1.0", "config_hash": "0123456789ab", "uptime_s": 86399.123,
+               "boot_s": 90000.456, "clock_offset_ms": 12.345678}  # fmt: skip
+    return Point("agent", PLACE, fields, boot_ns)
+
+
+def train(boot_ns: int, number: int) -> Point:
+    """One latency point with its histograms."""
+    fields: dict[str, Value] = {f"rtt_le_{b}": 20 for b in (20, 30, 50, 75, 100, 150)}
+    fields |= {f"pdv_le_{b}": 20 for b in (1, 2, 5, 10, 20, 30, 50, 100, 200, 500)}
+    fields |= {"sent": 20, "received": 20, "lost": 0, "rtt_sum_us": 412345, "slots": 1,
+               "ok": 1, "failed": 0, "skipped": 0, "rtt_min_ms": 18.123456,
+               "rtt_p50_ms": 20.123456, "rtt_p95_ms": 25.123456, "method": "icmp",
+               "late_ms": 1.234567, "duration_ms": 4012.345, "stamps": "kernel",
+               "address": "203.0.113.7", "data_bytes": 3360}  # fmt: skip
+    tags = {**PLACE, **LINK, "target": f"anchor{number}", "layer": "anchor"}
+    return Point("latency", tags, fields, boot_ns)
+
+
+def commits(rhythm: Rhythm, minute: int, boot_ns: int) -> Iterator[list[Point]]:
+    """What is put in one minute, commit by commit."""
+    points = [heartbeat(boot_ns)]
+    if minute % rhythm.cycle_minutes == 0:
+        points += [train(boot_ns + n, n) for n in range(5)]
+        points.append(Point("host", PLACE, {"cpu_share": 0.12}, boot_ns))
+        points.append(Point("verdict", {**PLACE, **LINK}, {"good": 1}, boot_ns))
+    size = len(points) if rhythm.commits_a_cycle == 1 else 1
+    for start in range(0, len(points), size):
+        yield points[start : start + size]
+
+
+@contextmanager
+def disk() -> Iterator[tuple[Path, Path]]:
+    """An ext4 on a loop device: where it is mounted, and the device's counters."""
+    with tempfile.TemporaryDirectory() as folder:
+        image, mount = Path(folder) / "image", Path(folder) / "mount"
+        mount.mkdir()
+        with image.open("wb") as file:
+            file.truncate(200 * MB)
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+        subprocess.run(
+            ["mount", "-o", "loop,noatime", str(image), str(mount)], check=True
+        )
+        try:
+            source = subprocess.check_output(
+                ["findmnt", "-n", "-o", "SOURCE", str(mount)], text=True
+            )
+            yield mount, Path("/sys/block") / Path(source.strip()).name / "stat"
+        finally:
+            subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+def prepare(folder: Path, page_bytes: int) -> None:
+    """A file of that page size, which the journal then keeps."""
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        db.execute(f"PRAGMA page_size = {page_bytes:d}")
+        db.execute("PRAGMA application_id = 1")
+
+
+def device_bytes(counters: Path) -> int:
+    """Bytes written to the device since it was made."""
+    return int(counters.read_text().split()[6]) * 512
+
+
+def process_bytes() -> int:
+    """Bytes this process has caused to be written."""
+    text = Path("/proc/self/io").read_text()
+    return int(text.split("\nwrite_bytes: ")[1].split()[0])
+
+
+def day(
+    rhythm: Rhythm, page_bytes: int, minutes: int, *, settle_disk: bool
+) -> tuple[float, float, float]:
+    """MB a day of process and device, and the median commit in milliseconds."""
+    clock, took_ms = SystemClock(0), []
+    with disk() as (mount, counters):
+        prepare(mount / "journal", page_bytes)
+        journal = Journal.open(
+            mount / "journal", IDENTITY, ("collector",), lambda _: Phase.PRE,
+            JournalLimits(disk_reserve_bytes=0),
+        )  # fmt: skip
+        os.sync()
+        before = process_bytes(), device_bytes(counters)
+        for minute in range(minutes):
+            for points in commits(rhythm, minute, minute * 60 * 10**9):
+                began = time.perf_counter()
+                journal.put(points, clock.state(), clock.boot_id)
+                took_ms.append((time.perf_counter() - began) * 1000)
+                journal.settle(journal.claim("collector", 100, Lane.FRESH))
+                if settle_disk:
+                    subprocess.run(["sync", "-f", str(mount)], check=True)
+        journal.close()
+        os.sync()
+        after = process_bytes(), device_bytes(counters)
+    scale = DAY_MINUTES / minutes / MB
+    handed, reached = ((a - b) * scale for a, b in zip(after, before, strict=True))
+    return handed, reached, statistics.median(took_ms)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table; a number of minutes makes a shorter day."""
+    minutes = int(arguments[0]) if arguments else DAY_MINUTES
+    form = "{:<30} {:>6} {:>9} {:>9} {:>9} {:>9}"
+    print(form.format("MB a day", "page", "process", "device", "+ sync", "ms/commit"))
+    for rhythm in RHYTHMS:
+        for page_bytes in (1024, 2048, 4096):
+            handed, reached, took_ms = day(
+                rhythm, page_bytes, minutes, settle_disk=False
+            )
+            _, bound, _ = day(rhythm, page_bytes, minutes, settle_disk=True)
+            figures = [f"{x:.1f}" for x in (handed, reached, bound)]
+            print(form.format(rhythm.name, page_bytes, *figures, f"{took_ms:.2f}"),
+                  flush=True)  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
