@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from qos_agent.errors import ProbeError
@@ -20,6 +19,7 @@ from qos_agent.probes.throughput.http import Http
 from qos_agent.probes.throughput.iperf3 import Iperf3
 from qos_agent.probes.throughput.speedtest import Speedtest
 from qos_agent.vocabulary import CAUSES
+from tests.children import no_child_left
 from tests.probes.throughput.bad_server import (
     BLOCK,
     HEAD,
@@ -102,9 +102,9 @@ def nothing_left() -> Iterator[None]:
     started_s = time.monotonic()
     files = len(list(Path("/proc/self/fd").iterdir()))
     threads = threading.active_count()
-    yield
+    with no_child_left():
+        yield
     assert time.monotonic() - started_s < TIME_LIMIT_S + 2
-    assert not psutil.Process().children(recursive=True)
     assert len(list(Path("/proc/self/fd").iterdir())) <= files
     assert threading.active_count() <= threads
 
@@ -240,7 +240,7 @@ def test_iperf3_measures_both_directions() -> None:
     with running(["iperf3", "-s", "-p", str(port)]):
         wait_for(port)
         given = order(place("iperf3", port), interface=None)
-        with nothing_left_but(1):
+        with no_child_left():
             results = Iperf3().run(given, TimeLeft(TIME_LIMIT_S))
     for direction, limit in given.limits.items():
         rate = results[direction]
@@ -252,13 +252,6 @@ def test_a_missing_iperf3_is_named() -> None:
     """Without the program the cause says so."""
     found = causes(Iperf3("no-such-iperf3"), order("127.0.0.1"))
     assert set(found.values()) == {"missing_tool"}
-
-
-@contextmanager
-def nothing_left_but(children: int) -> Iterator[None]:
-    """No child beyond those of the test itself."""
-    yield
-    assert len(psutil.Process().children(recursive=True)) == children
 
 
 @contextmanager

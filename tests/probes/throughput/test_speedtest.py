@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from qos_agent.errors import ProbeError
 from qos_agent.probes.throughput.backend import Order, Rate
 from qos_agent.probes.throughput.speedtest import Speedtest
+from tests.children import no_child_left
 from tests.probes.throughput.fake_speedtest import FakeSpeedtest, fake_speedtest
 from tests.probes.time_left import TimeLeft
 
@@ -45,9 +45,8 @@ def child(code: str) -> Speedtest:
 
 def cause(backend: Speedtest, given: Order | None = None) -> str:
     """Why the backend's child failed; nothing of it may be left."""
-    with pytest.raises(ProbeError) as caught:
+    with no_child_left(), pytest.raises(ProbeError) as caught:
         backend.run(given or order(), TimeLeft(30))
-    assert not psutil.Process().children(recursive=True)
     return caught.value.cause
 
 
