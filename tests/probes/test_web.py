@@ -104,7 +104,7 @@ def test_parts_are_told_apart() -> None:
         found = fields(load(probe(server.url), task(server.url)))
     first_ms, total_ms = float(found["first_byte_ms"]), float(found["total_ms"])
     assert 150 <= first_ms < 240
-    assert 250 <= total_ms - first_ms < 340
+    assert 240 <= total_ms - first_ms < 340  # the first byte may be seen late
     assert (found["page_le_250"], found["page_le_500"]) == (0, 1)
 
 
