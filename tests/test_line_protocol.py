@@ -25,8 +25,8 @@ def test_the_bytes_do_not_depend_on_the_order_of_keys(record: Record) -> None:
     """Two dictionaries with the same content give the same canonical bytes."""
     turned = dataclasses.replace(
         record,
-        tags=dict(reversed(record.tags.items())),
-        fields=dict(reversed(record.fields.items())),
+        tags=dict(reversed(list(record.tags.items()))),
+        fields=dict(reversed(list(record.fields.items()))),
     )
     assert encode(turned) == encode(record)
 

@@ -19,5 +19,6 @@ cd "$work"
 env/bin/qos-agent --help >/dev/null
 env/bin/qos-agent config init agent.toml
 env/bin/qos-agent config check -c agent.toml
+env/bin/qos-agent election check 2024-02-14 >/dev/null
 env/bin/python -c 'import qos_agent, sys; sys.exit("/site-packages/" not in qos_agent.__file__)'
 echo "wheel: $(basename "$work"/dist/*.whl) installs and starts in a clean environment"

@@ -75,8 +75,7 @@ def _shortfalls(settings: Settings) -> Iterator[str]:
     wanted = demand(settings, make_probes(settings))
     now_ns = system_clock().wall_ns()
     for link, allowance in allowances(settings).items():
-        for line in shortfalls(wanted, link, station, allowance, now_ns):
-            yield line
+        yield from shortfalls(wanted, link, station, allowance, now_ns)
 
 
 @app.command("show")

@@ -93,7 +93,7 @@ def test_loss_in_the_journal_is_the_loss_on_the_wire_and_in_influxdb(
 def test_a_collector_that_dies_and_returns_loses_and_doubles_nothing(
     lab: MakeLab, make_influxdb: Callable[..., InfluxDB], tmp_path: Path
 ) -> None:
-    """Killed in the middle and started again: it holds each point of the journal once."""
+    """Killed and started again, it holds each point of the journal exactly once."""
     net = lab(Shape())
     server = make_influxdb(namespace=net.name("server"), address="10.77.1.2")
     settings = _settings(tmp_path, server)
