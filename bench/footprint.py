@@ -1,0 +1,134 @@
+"""How small the agent is with everything on, and how little it takes.
+
+`python -m bench.footprint`: the voting profile's intervals with latency, pages, form
+uploads, throughput and delivery to a real InfluxDB, in a laboratory, for five minutes.
+Peak resident memory, processor time, bytes written to disk.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.table import show
+from bench.target import target
+from tests.lab.network import SERVER, Lab
+from tests.lab.shape import Shape
+from tests.servers import influxd
+from tests.servers.influxdb import InfluxDB
+from tests.servers.influxdb import Settings as Server
+
+_LENGTH_S = 300
+_CONFIG = """
+[station]
+id = "3171010001001"
+province = "31"
+regency = "3171"
+[[links]]
+name = "main"
+operator = "operator"
+interface = "eth0"
+[schedule.idle]
+latency = "1m"
+throughput = "4m"
+web = "2m"
+form = "2m"
+host = "1m"
+[throughput]
+server = "{url}"
+[web]
+pages = [{{name = "page", url = "{url}/", status = 404}}]
+[form]
+url = "{url}/empty.php"
+method = "POST"
+[collector]
+url = "{collector.url}"
+org = "{collector.org}"
+bucket = "{collector.bucket}"
+token = "{collector.token}"
+[journal]
+folder = "{folder}/journal"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What the process has used so far."""
+
+    peak_kib: int
+    resident_kib: int
+    cpu_s: float
+    written_bytes: int
+
+
+def use(pid: int) -> Use:
+    """What the kernel says of a process, its threads included, its children not."""
+    place = Path(f"/proc/{pid}")
+    status = (place / "status").read_text()
+    ticks = (place / "stat").read_text().rsplit(")", 1)[1].split()
+    written = (place / "io").read_text().split("\nwrite_bytes:")[1].split()[0]
+    return Use(
+        int(status.split("VmHWM:")[1].split()[0]),
+        int(status.split("VmRSS:")[1].split()[0]),
+        (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK"),
+        int(written),
+    )
+
+
+def measured(lab: Lab, folder: Path, collector: InfluxDB) -> tuple[Use, Use]:
+    """Use a minute after the start, and at the end."""
+    with target(lab) as url:
+        config = folder / "agent.toml"
+        config.write_text(_CONFIG.format(url=url, collector=collector, folder=folder))
+        command = [sys.executable, "-m", "qos_agent", "run", "-c", str(config)]
+        agent = lab.popen(command, "client", stdout=subprocess.DEVNULL)
+        time.sleep(60)
+        begun = use(agent.pid)
+        time.sleep(_LENGTH_S - 60)
+        ended = use(agent.pid)
+        agent.terminate()
+        agent.wait(20)
+    return begun, ended
+
+
+def main() -> None:
+    """Print the table."""
+    with (
+        Lab(Shape(rate_mbps=20, delay_ms=30)) as lab,
+        tempfile.TemporaryDirectory() as t,
+    ):
+        server = InfluxDB(
+            program, Path(t) / "influxdb", Server(),
+            namespace=lab.name("server"), address=SERVER,
+        )  # fmt: skip
+        server.start()
+        begun, ended = measured(lab, Path(t), server)
+        stored = sum(
+            len(server.rows(name)) for name in ("latency", "web", "throughput")
+        )
+        server.stop()
+    length_s = _LENGTH_S - 60
+    written_mb_day = (
+        (ended.written_bytes - begun.written_bytes) / length_s * 86400 / 1e6
+    )
+    show(
+        f"Everything on, {length_s} s after the first minute (n 1, {stored} points "
+        "of latency, web and throughput in InfluxDB)",
+        ("what", "measured", "goal"),
+        [
+            ("resident, peak", f"{ended.peak_kib / 1024:.1f} MiB", "64 MiB"),
+            ("resident, end", f"{ended.resident_kib / 1024:.1f} MiB", ""),
+            ("processor, of a core",
+             f"{(ended.cpu_s - begun.cpu_s) / length_s:.2%}", "1 %"),
+            ("written to disk", f"{written_mb_day:.0f} MB a day", "stated"),
+        ],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
