@@ -98,6 +98,9 @@ def measured(lab: Lab, folder: Path, collector: InfluxDB) -> tuple[Use, Use]:
 
 def main() -> None:
     """Print the table."""
+    program = influxd.find()
+    if program is None:
+        sys.exit("influxd is missing; get it: apt-get install influxdb")
     with (
         Lab(Shape(rate_mbps=20, delay_ms=30)) as lab,
         tempfile.TemporaryDirectory() as t,
