@@ -6,49 +6,61 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
-from qos_agent.cli import (
-    config,
-    doctor,
-    election,
-    export,
-    journal,
-    noc,
-    pause,
-    reflector,
-    run_agent,
-    status,
-)
 from qos_agent.errors import OperatorError, QosAgentError
 
-app = typer.Typer(
-    name="qos-agent",
-    help="Measures a polling station's network; loses nothing; pushes to InfluxDB.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-app.command("run")(run_agent.run)
-app.command("once")(run_agent.once)
-app.command("status")(status.status)
-app.command("doctor")(doctor.doctor)
-app.command("pause")(pause.pause)
-app.command("resume")(pause.resume)
-app.command("export")(export.export)
-app.add_typer(election.app, name="election")
-app.command("reflector")(reflector.reflector)
-app.add_typer(journal.app, name="journal")
-app.add_typer(noc.app, name="noc")
-app.add_typer(config.app, name="config")
+# Name: module of this folder, function or typer app in it, help. Importing every
+# command to print this list would cost a slow board a second.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "run": ("run_agent", "run", "Run the agent in the foreground."),
+    "once": ("run_agent", "once", "Run one round now and print it."),
+    "status": ("status", "status", "Show what the running agent sees."),
+    "doctor": ("doctor", "doctor", "Check everything that measuring needs."),
+    "config": ("config", "app", "Write, check, show and reload the configuration."),
+    "pause": ("pause", "pause", "Skip tasks for a time; it is recorded."),
+    "resume": ("pause", "resume", "End a pause before its time."),
+    "journal": ("journal", "app", "Look into the local store; check it; send again."),
+    "export": ("export", "export", "Export the journal as CSV with SHA-256 of it all."),
+    "election": ("election", "app", "Show and check the election calendar."),
+    "reflector": ("reflector", "reflector", "Answer STAMP test packets (RFC 8762)."),
+    "noc": ("noc", "app", "For the NOC: register, census, a simulated nation."),
+}
+
+
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The command line, with those commands loaded that the arguments name."""
+    app = typer.Typer(
+        name="qos-agent",
+        help="Measures a polling station's network; loses nothing; pushes to InfluxDB.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for name, (module, member, text) in COMMANDS.items():
+        if name not in arguments:
+            app.command(name, help=text)(_unloaded)
+            continue
+        found = getattr(import_module(f"qos_agent.cli.{module}"), member)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, help=text)
+        else:
+            app.command(name)(found)
+    return app
+
+
+def _unloaded() -> None:
+    """Stands in the list for a command that is not asked for."""
 
 
 def run() -> int:
     """Run one command; the exit status. One of the two broad excepts is here."""
     try:
-        result = app(standalone_mode=False)
+        result = build(sys.argv[1:])(standalone_mode=False)
     except OperatorError as error:
         return _say(str(error), 2)
     except QosAgentError as error:
