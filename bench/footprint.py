@@ -53,6 +53,8 @@ bucket = "{collector.bucket}"
 token = "{collector.token}"
 [journal]
 folder = "{folder}/journal"
+[runtime]
+folder = "{runtime}"
 """
 
 
@@ -81,10 +83,12 @@ def use(pid: int) -> Use:
 
 
 def measured(lab: Lab, folder: Path, collector: InfluxDB) -> tuple[Use, Use]:
-    """Use a minute after the start, and at the end."""
-    with target(lab) as url:
+    """Use a minute after the start, and at the end; status in memory, as systemd's."""
+    with target(lab) as url, tempfile.TemporaryDirectory(dir="/dev/shm") as runtime:
         config = folder / "agent.toml"
-        config.write_text(_CONFIG.format(url=url, collector=collector, folder=folder))
+        config.write_text(
+            _CONFIG.format(url=url, collector=collector, folder=folder, runtime=runtime)
+        )
         command = [sys.executable, "-m", "qos_agent", "run", "-c", str(config)]
         agent = lab.popen(command, "client", stdout=subprocess.DEVNULL)
         time.sleep(60)

@@ -142,11 +142,12 @@ class Agent:
     def _chores(
         self, now_ns: int, show: Callable[[Status], None] | None
     ) -> list[_Chore]:
+        # The commit comes last, so that what is due with it is in it.
         every = [
-            (self._settings.journal.commit_every, self._commit),
             (_STATUS_S, self._write_status),
             (_VERDICT_S, self._judge),
             (_HEARTBEAT_S, self._beat),
+            (self._settings.journal.commit_every, self._commit),
         ]
         if show is not None:
             every.append((_SHOW_S, lambda: show(self._status())))

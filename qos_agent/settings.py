@@ -306,7 +306,7 @@ class JournalSection(Section):
     """The durable local store."""
 
     folder: Path = Field(Path("qos-agent-data"), description="where the journal lives")
-    commit_every: Duration = Field(5.0, description="readings are committed together")
+    commit_every: Duration = Field(60.0, description="readings are committed together")
     size_limit: Size = Field(256_000_000, description="most bytes of the journal")
     disk_reserve: Size = Field(100_000_000, description="room left to others")
     keep: Duration = Field(14 * 86400.0, description="delivered points, as evidence")
