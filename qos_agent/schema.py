@@ -323,6 +323,7 @@ _CENSUS = (
     *(_count(f"links_{name}", f"links judged {name}") for name in _CLASSES),
     _whole("voting", "0/1", "the voting window is open in this zone"),
     _number("age_s", "s", "age of the newest point of the area"),
+    _count("unlisted", "exceptions of the area that are not named as `station` points"),
 )
 _STATION = (
     _whole("silent", "0/1", "not heard within the silent limit"),

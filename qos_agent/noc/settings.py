@@ -61,7 +61,9 @@ class RollupsSection(Section):
     """How often sums are made again, so that what comes late is counted."""
 
     settle: Duration = Field(180.0, description="made each minute, back so far")
-    again: Duration = Field(3600.0, description="made again each time it has passed")
+    again: tuple[Duration, ...] = Field(
+        (600.0, 3600.0), description="made again when they are so old"
+    )
     back: Duration = Field(
         7 * 86400.0, description="made again daily, back so far at the least"
     )

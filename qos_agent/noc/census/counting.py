@@ -1,0 +1,182 @@
+"""From attendance and verdicts to the census of a regency. Pure.
+
+Station counts follow the register: a station is expected where it is registered, and
+counted there once, wherever its points are summed. Link counts follow the tags, less
+the links of stations that are silent. For every regency
+good + degraded + bad + unknown + silent = expected.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from qos_agent.model import Value
+from qos_agent.noc.census.attendance import Attendance
+from qos_agent.noc.census.questions import CLASSES, Judged
+from qos_agent.noc.register.store import Entry, Note
+
+_WORST_FIRST = ("bad", "degraded", "good", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """How a regency's links are judged: by counts, and by name where they were read.
+
+    `bad` are the bad links by name; `links` all of them, None where counts are enough.
+    """
+
+    stations: Mapping[str, int]
+    operators: Mapping[str, Mapping[str, int]]
+    bad: Sequence[Judged]
+    links: Sequence[Judged] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Stations heard in another regency than theirs: last heard, links as judged."""
+
+    last: Mapping[str, int] = field(default_factory=dict)
+    links: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """All that is known of one regency at a moment.
+
+    `entries` are its registered stations, empty where counts are enough.
+    """
+
+    code: str
+    at_ns: int
+    late_ns: int
+    expected: int
+    by_operator: Mapping[str, int]
+    attendance: Attendance
+    verdicts: Verdicts
+    elsewhere: Elsewhere
+    entries: Mapping[str, Entry]
+    notes: Sequence[Note]
+
+    def silent(self) -> dict[str, int | None]:
+        """Registered stations that were heard nowhere: when each was heard last."""
+        absent = self.attendance.call.absent
+        return {s: ns for s, ns in absent.items() if s not in self.elsewhere.last}
+
+    def moved(self) -> set[str]:
+        """Registered stations that were heard, but in another regency."""
+        return set(self.attendance.call.absent) & set(self.elsewhere.last)
+
+
+def by_name(
+    attendance: Attendance, elsewhere: Mapping[str, int], verdicts_from_ns: int
+) -> bool:
+    """Whether counts are not enough: strangers, or verdicts of those now silent."""
+    absent, left_ns = attendance.call.absent, attendance.call.left_ns
+    return (
+        bool(attendance.call.strangers)
+        or (left_ns is not None and left_ns >= verdicts_from_ns)
+        or any(station in elsewhere for station in absent)
+        or any(ns is not None and ns >= verdicts_from_ns for ns in absent.values())
+    )
+
+
+def station_fields(area: Area) -> dict[str, Value]:
+    """The counts of stations, whatever their operator."""
+    silent = area.silent()
+    reporting = _reporting(area)
+    counts = {
+        "expected": area.expected,
+        "reporting": reporting,
+        "late": area.expected - len(silent) - reporting,
+        "silent": len(silent),
+        "never": sum(ns is None for ns in silent.values()),
+        "maintenance": _noted(area, "maintenance"),
+        "acknowledged": _noted(area, "acknowledged"),
+        "mismatched": len(area.moved()),
+    }
+    classes = _station_classes(area, silent)
+    judged = sum(classes.values())
+    classes["unknown"] = area.expected - len(silent) - judged
+    found: dict[str, Value] = {
+        **counts, **{f"stations_{name}": n for name, n in classes.items()}
+    }  # fmt: skip
+    newest_ns = area.attendance.newest_ns
+    if newest_ns is not None:
+        found["age_s"] = (area.at_ns - newest_ns) / 1e9
+    return found
+
+
+def _reporting(area: Area) -> int:
+    last = area.attendance.last
+    if last is None:
+        return area.attendance.fresh
+    strangers = area.attendance.call.strangers
+    here = sum(ns >= area.late_ns for s, ns in last.items()
+               if s not in strangers and s in area.entries)  # fmt: skip
+    there = area.elsewhere.last
+    return here + sum(there[s] >= area.late_ns for s in area.moved())
+
+
+def _noted(area: Area, kind: str) -> int:
+    """Stations under a note, each once; a note on their area is on all of them."""
+    scopes = {note.scope for note in area.notes if note.kind == kind}
+    if any(len(scope) < 13 for scope in scopes):
+        return area.expected
+    return len(scopes)
+
+
+def _station_classes(area: Area, silent: Mapping[str, object]) -> dict[str, int]:
+    if area.verdicts.links is None:
+        return {name: area.verdicts.stations.get(name, 0) for name in CLASSES[:3]}
+    worst: dict[str, str] = {}
+    moved = area.moved()
+    links = [*area.verdicts.links, *(j for s in moved for j in _of(area, s))]
+    for link in links:
+        if link.station in area.entries and link.station not in silent:
+            both = (worst.get(link.station, "unknown"), link.judged)
+            worst[link.station] = min(both, key=_WORST_FIRST.index)
+    counts = Counter(worst.values())
+    return {name: counts[name] for name in CLASSES[:3]}
+
+
+def _of(area: Area, station: str) -> Sequence[Judged]:
+    return area.elsewhere.links.get(station, ())
+
+
+def operator_fields(area: Area) -> dict[str, dict[str, Value]]:
+    """By operator: stations with a link of it, and its links by class.
+
+    A station with two operators is in both: these are never summed over operators.
+    """
+    silent = area.silent()
+    links = _link_classes(area)
+    found: dict[str, dict[str, Value]] = {}
+    for operator in sorted({*area.by_operator, *links}):
+        fields: dict[str, Value] = {
+            f"links_{name}": links.get(operator, {}).get(name, 0) for name in CLASSES
+        }
+        if operator in area.by_operator:
+            mine = [s for s in silent if operator in area.entries[s].operators]
+            fields["expected"] = area.by_operator[operator]
+            fields["silent"] = len(mine)
+            fields["never"] = sum(silent[s] is None for s in mine)
+        found[operator] = fields
+    return found
+
+
+def _link_classes(area: Area) -> Mapping[str, Mapping[str, int]]:
+    if area.verdicts.links is None:
+        return area.verdicts.operators
+    call = area.attendance.call
+    there = area.entries.keys() - call.absent.keys() | call.strangers.keys()
+    return _counted(link for link in area.verdicts.links if link.station in there)
+
+
+def _counted(links: Iterable[Judged]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for link in links:
+        counts = found.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
+        counts[link.judged] += 1
+    return found

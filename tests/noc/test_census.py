@@ -1,0 +1,247 @@
+"""The census on a real InfluxDB equals DuckDB's count of the raw lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qos_agent.line_protocol import decode
+from qos_agent.model import Record
+from qos_agent.noc.places import regencies
+from qos_agent.noc.register.store import Note, Register
+from qos_agent.noc.service import Service
+from tests.noc import nation
+from tests.noc.nation import MINUTE_NS, START_NS
+from tests.servers.database import Database
+
+LATE_S, SILENT_S, VERDICT_S, LOOKBACK_S = 120, 300, 660, 2 * 86400
+COUNTED = ("expected", "reporting", "late", "silent", "never", "mismatched",
+           "stations_good", "stations_degraded", "stations_bad",
+           "stations_unknown")  # fmt: skip
+TROUBLE = [
+    {"kind": "never", "share": 0.1},
+    {"kind": "power_cut", "from": 5, "to": 12, "regency": "3171"},
+    {"kind": "backlog", "from": 4, "to": 14, "share": 0.15},
+    {"kind": "core_failure", "from": 8, "to": 18, "operator": "telkomsel"},
+    {"kind": "slow_uplink", "share": 0.1, "amount": 3.0},
+    {"kind": "wrong_clock", "share": 0.05, "amount": -3600.0},
+]
+
+
+def by_duckdb(
+    arrived: set[bytes], register: Register, at_ns: int
+) -> dict[str, dict[str, int]]:
+    """The same figures by regency, straight from raw points and the register."""
+    import duckdb
+
+    records = [decode(line) for line in arrived]
+    with duckdb.connect() as db:
+        db.execute("CREATE TABLE home (station TEXT, regency TEXT)")
+        db.execute("CREATE TABLE beat (station TEXT, regency TEXT, t BIGINT)")
+        db.execute("CREATE TABLE judged (station TEXT, link TEXT, t BIGINT, c TEXT)")
+        for code in regencies():
+            for station in register.stations(code, at_ns // 10**9):
+                db.execute("INSERT INTO home VALUES (?, ?)", [station, code])
+        for r in records:
+            if r.time_ns >= at_ns:
+                continue
+            if r.measurement == "agent":
+                values = [r.tags["station"], r.tags["regency"], r.time_ns]
+                db.execute("INSERT INTO beat VALUES (?, ?, ?)", values)
+            elif r.measurement == "verdict":
+                row = [r.tags["station"], r.tags["link"], r.time_ns, r.fields["class"]]
+                db.execute("INSERT INTO judged VALUES (?, ?, ?, ?)", row)
+        rows = db.execute(_QUERY.format(
+            late=at_ns - LATE_S * 10**9, silent=at_ns - SILENT_S * 10**9,
+            verdict=at_ns - VERDICT_S * 10**9,
+        )).fetchall()  # fmt: skip
+    return {code: dict(zip(COUNTED, counts, strict=True)) for code, *counts in rows}
+
+
+_QUERY = """
+WITH last AS (SELECT station, max(t) AS t, arg_max(regency, t) AS place
+              FROM beat GROUP BY station),
+links AS (SELECT station, link, arg_max(c, t) AS c FROM judged
+          WHERE t >= {verdict} GROUP BY station, link),
+worst AS (SELECT station, min(CASE c WHEN 'bad' THEN 1 WHEN 'degraded' THEN 2
+          WHEN 'good' THEN 3 ELSE 4 END) AS rank FROM links GROUP BY station),
+each AS (SELECT home.regency, coalesce(t, -1) AS t, coalesce(rank, 4) AS rank,
+         place IS DISTINCT FROM home.regency AS moved
+         FROM home LEFT JOIN last USING (station) LEFT JOIN worst USING (station))
+SELECT regency, count(*), count(*) FILTER (t >= {late}),
+       count(*) FILTER (t >= {silent} AND t < {late}), count(*) FILTER (t < {silent}),
+       count(*) FILTER (t < 0), count(*) FILTER (t >= {silent} AND moved),
+       count(*) FILTER (t >= {silent} AND rank = 3),
+       count(*) FILTER (t >= {silent} AND rank = 2),
+       count(*) FILTER (t >= {silent} AND rank = 1),
+       count(*) FILTER (t >= {silent} AND rank = 4)
+FROM each GROUP BY regency"""
+
+
+def taken(rollup: Database, at_ns: int) -> dict[str, dict[str, Any]]:
+    """The census of a minute by regency, all operators."""
+    query = f"SELECT * FROM census WHERE time = {at_ns} AND \"operator\" = 'all'"
+    return {
+        row["regency"]: {name: row[name] for name in COUNTED}
+        for row in rollup.query(query)
+    }
+
+
+def service_of(
+    influxdb: Database, tmp_path: Path, **more: Any
+) -> tuple[Service, Database]:
+    """A census service over the test's database, with a second one for its figures."""
+    rollup = influxdb.fresh()
+    return Service(nation.settings(influxdb, rollup, tmp_path, **more)), rollup
+
+
+def test_every_minute_equals_duckdbs_count(influxdb: Database, tmp_path: Path) -> None:
+    """Late data, duplicates, two links, silence, returns: each count, each minute."""
+    made = nation.scenario(
+        stations=80, minutes=20, provinces=["31"], duplicates=0.05, trouble=TROUBLE,
+        targets=["anchor"],
+    )  # fmt: skip
+    register = nation.registered(made, tmp_path)
+    service, rollup = service_of(influxdb, tmp_path)
+    arrived: set[bytes] = set()
+    seen: dict[str, int] = dict.fromkeys(COUNTED, 0)
+    for batch in nation.begin(made).run():
+        new = [line for lines in batch.lines.values() for line in lines]
+        nation.deliver(influxdb, new)
+        arrived |= set(new)
+        report = service.minute(batch.ends_ns)
+        assert report.failed == {}
+        expected = by_duckdb(arrived, register, batch.ends_ns)
+        assert taken(rollup, batch.ends_ns) == expected, batch.minute
+        for counts in expected.values():
+            seen = {name: seen[name] + counts[name] for name in COUNTED}
+    met = {name for name, count in seen.items() if count}
+    assert met >= set(COUNTED) - {"mismatched", "stations_unknown"}
+    assert rollup.count("station", "class_level") > 0
+
+
+def _swap(records: list[Record], gone: str, stranger: str) -> list[bytes]:
+    """The same lines, with one station's under the name of another."""
+    from dataclasses import replace
+
+    from qos_agent.line_protocol import encode
+
+    return [
+        encode(replace(r, tags={**r.tags, "station": stranger}))
+        if r.tags["station"] == gone
+        else encode(r)
+        for r in records
+    ]
+
+
+def test_a_stranger_never_stands_in_for_a_silent_station(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """One goes silent as another, unknown one, begins: the count alone looks well."""
+    made = nation.scenario(stations=12, minutes=16, provinces=["31"], targets=[])
+    register = nation.registered(made, tmp_path)
+    service, rollup = service_of(influxdb, tmp_path)
+    stations = sorted(register.stations("3175", START_NS // 10**9))
+    gone, stranger = stations[0], "3175990001999"
+    arrived: set[bytes] = set()
+    for batch in nation.begin(made).run():
+        new = [line for lines in batch.lines.values() for line in lines]
+        if batch.minute >= 6:
+            new = _swap([decode(line) for line in new], gone, stranger)
+        nation.deliver(influxdb, new)
+        arrived |= set(new)
+        assert service.minute(batch.ends_ns).failed == {}
+        expected = by_duckdb(arrived, register, batch.ends_ns)
+        assert taken(rollup, batch.ends_ns) == expected, batch.minute
+    assert expected["3175"]["silent"] == 1
+    named = rollup.query("SELECT * FROM station WHERE \"class\" = 'silent'")
+    assert {row["station"] for row in named} == {gone}
+
+
+def test_a_station_that_reports_from_elsewhere_is_expected_at_home(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """The register says where it is counted; the mismatch is counted beside it."""
+    made = nation.scenario(stations=20, minutes=3, provinces=["31"], targets=[])
+    register = nation.registered(made, tmp_path)
+    moved = nation.begin(made)
+    for station in moved.stations:
+        if station.regency.code == "3175":
+            place = {"regency": "3171"}
+            from dataclasses import replace
+
+            station.identity = replace(station.identity, **place)
+    service, rollup = service_of(influxdb, tmp_path)
+    arrived: set[bytes] = set()
+    for batch in moved.run():
+        new = [line for lines in batch.lines.values() for line in lines]
+        nation.deliver(influxdb, new)
+        arrived |= set(new)
+        service.minute(batch.ends_ns)
+    expected = by_duckdb(arrived, register, batch.ends_ns)
+    assert taken(rollup, batch.ends_ns) == expected
+    assert expected["3175"]["mismatched"] == expected["3175"]["expected"] > 0
+    assert expected["3175"]["silent"] == 0
+
+
+def test_a_whole_regency_that_vanishes_stays_expected(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """No series at all, and the denominator stands; maintenance changes nothing."""
+    made = nation.scenario(
+        stations=20, minutes=1, provinces=["31"],
+        trouble=[{"kind": "never", "regency": "3175"}],
+    )  # fmt: skip
+    register = nation.registered(made, tmp_path)
+    start_s = START_NS // 10**9
+    register.note(Note("maintenance", "3175", start_s, start_s + 3600, "PLN"))
+    service, rollup = service_of(influxdb, tmp_path, census={"exceptions": 2})
+    for batch in nation.begin(made).run():
+        nation.deliver(influxdb, [x for lines in batch.lines.values() for x in lines])
+    service.minute(START_NS + MINUTE_NS)
+    query = "SELECT * FROM census WHERE \"regency\" = '3175' AND \"operator\" = 'all'"
+    (row,) = rollup.query(query)
+    count = row["expected"]
+    assert count > 2
+    assert (row["silent"], row["never"], row["maintenance"]) == (count, count, count)
+    assert row["reporting"] == row["stations_good"] == 0
+    assert row["unlisted"] == count - 2
+    assert row["voting"] == 1
+    assert row["zone"] == "WIB"
+    listed = rollup.query("SELECT * FROM station WHERE \"regency\" = '3175'")
+    assert len(listed) == 2
+    assert {row["maintenance"] for row in listed} == {1}
+
+
+@pytest.mark.parametrize("operators", [("telkomsel",)])
+def test_links_are_counted_by_operator_and_class(
+    influxdb: Database, tmp_path: Path, operators: tuple[str, ...]
+) -> None:
+    """A failing core shows as bad links of its operator and of no other."""
+    made = nation.scenario(
+        stations=40, minutes=4, provinces=["31"], targets=["anchor"],
+        trouble=[{"kind": "core_failure", "operator": operators[0]}],
+    )  # fmt: skip
+    nation.registered(made, tmp_path)
+    service, rollup = service_of(influxdb, tmp_path)
+    last: dict[tuple[str, str], str] = {}
+    for batch in nation.begin(made).run():
+        new = [x for lines in batch.lines.values() for x in lines]
+        nation.deliver(influxdb, new)
+        service.minute(batch.ends_ns)
+        for r in map(decode, new):
+            if r.measurement == "verdict":
+                key = (r.tags["operator"], r.tags["station"])
+                last[key] = str(r.fields["class"])
+    query = f"SELECT * FROM census WHERE time = {batch.ends_ns}"
+    rows = [row for row in rollup.query(query) if row["operator"] != "all"]
+    for name in ("good", "degraded", "bad", "unknown"):
+        for operator in {operator for operator, _ in last}:
+            ours = sum(
+                row[f"links_{name}"] for row in rows if row["operator"] == operator
+            )
+            theirs = sum(c == name for (op, _), c in last.items() if op == operator)
+            assert ours == theirs, (operator, name)
+    assert {op for (op, _), c in last.items() if c == "bad"} >= set(operators)
