@@ -143,6 +143,86 @@ def note(
     print(f"{kind} of {scope}: recorded")
 
 
+@app.command("census")
+def census(
+    once: Annotated[bool, typer.Option("--once", help="One minute, then end.")] = False,
+    recompute: Annotated[
+        tuple[str, str] | None, typer.Option(help="Sum again FROM TO, then end.")
+    ] = None,
+    config: NocConfigOption = None,
+) -> int:
+    """Count who reports, and sum what they measured, each minute."""
+    import logging
+    import signal
+    import threading
+
+    from qos_agent.noc.run import run
+    from qos_agent.noc.service import Service
+    from qos_agent.noc.settings import load
+
+    settings = load(config)
+    if not settings.collectors:
+        raise ConfigError("collectors", "nothing", "[[collectors]]", "add one")
+    if settings.rollup.url is None:
+        raise ConfigError("rollup.url", "nothing", "a URL", "set rollup.url")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    service = Service(settings)
+    if recompute is not None:
+        from_ns, to_ns = (moment_s(text) * 10**9 for text in recompute)
+        for stretch in service.recompute(from_ns, to_ns):
+            print(f"province {stretch.province}: to {stretch.to_ns // 10**9}")
+        return 0
+    if once:
+        report = service.minute(time.time_ns())
+        print(report)
+        return 1 if report.failed else 0
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(service, stop)
+    return 0
+
+
+@app.command("simulate")
+def simulate(
+    scenario: Annotated[str, typer.Argument(help="A shipped name, or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="Line protocol to a file.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Planted events (JSON).")] = None,
+    stations: Annotated[
+        Path | None, typer.Option(help="The stations as a CSV for `register import`.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Most points a second.")] = 20_000,
+    speed: Annotated[float, typer.Option(help="1 real time; 0 no waiting.")] = 0,
+    config: NocConfigOption = None,
+) -> None:
+    """Simulate a nation into the collectors of the configuration, or into a file."""
+    from datetime import UTC
+
+    from qos_agent.noc.settings import load as load_settings
+    from qos_agent.noc.simulator.delivery import to_collectors, to_file, write_key
+    from qos_agent.noc.simulator.population import write_register
+    from qos_agent.noc.simulator.run import Nation
+    from qos_agent.noc.simulator.scenario import load
+
+    made = Nation(load(scenario), datetime.now(UTC))
+    if stations is not None:
+        write_register(stations, iter(made.stations))
+    if key is not None:
+        write_key(made, key)
+    settings = load_settings(config)
+    if out is None and not settings.collectors:
+        raise ConfigError(
+            "collectors", "nothing", "[[collectors]]", "add one, or --out"
+        )
+    batches = to_file(made, out) if out else to_collectors(made, settings, rate, speed)
+    total = 0
+    say = _progress("points")
+    for batch in batches:
+        total += batch.count
+        say(total)
+    print(f"{made.scenario.name}: {len(made.stations)} stations, {total} points")
+
+
 class _progress:  # noqa: N801  reads as the verb it is
     """Say how far it is, at most twice a second, where somebody looks."""
 
