@@ -49,7 +49,9 @@ def settings(raw: Database, rollup: Database, folder: Path, **more: Any) -> NocS
     return NocSettings.model_validate(
         {
             "folder": folder,
-            "collectors": [{"url": raw.url, "bucket": raw.database}],
+            "collectors": [
+                {"url": raw.url, "bucket": raw.database, "provinces": ["31", "94"]}
+            ],
             "rollup": {"url": rollup.url, "bucket": rollup.database},
             "election": {"calendar": "2024-02-14"},
         }
