@@ -90,7 +90,8 @@ def measured(lab: Lab, folder: Path, collector: InfluxDB) -> tuple[Use, Use]:
             _CONFIG.format(url=url, collector=collector, folder=folder, runtime=runtime)
         )
         command = [sys.executable, "-m", "qos_agent", "run", "-c", str(config)]
-        agent = lab.popen(command, "client", stdout=subprocess.DEVNULL)
+        environment = os.environ | {"PYTHONOPTIMIZE": "2"}  # as the service is run
+        agent = lab.popen(command, "client", stdout=subprocess.DEVNULL, env=environment)
         time.sleep(60)
         begun = use(agent.pid)
         time.sleep(_LENGTH_S - 60)

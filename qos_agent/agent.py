@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 from qos_agent import election, status
 from qos_agent.absence import absences, cut_off
+from qos_agent.clock import StepWatch
 from qos_agent.configuration import Loaded
 from qos_agent.control import take_reload
 from qos_agent.envelope import skipped
+from qos_agent.errors import StorageError
 from qos_agent.events import event, heartbeat
 from qos_agent.incident import Moment
 from qos_agent.journal import JournalEvent
@@ -36,8 +38,6 @@ _VERDICT_S = 60.0
 _STATUS_S = 2.0
 _SHOW_S = 0.5
 _STOP_S = 2.0
-# The clocks drift apart by slewing, at most 500 ppm; more is a step.
-_STEP_NS = 500_000_000
 _RESTED_NS = 3600 * 10**9
 _ABOUT_ITSELF = ("agent", "event")
 _CONFIGURATION = "configuration"
@@ -76,8 +76,11 @@ class Agent:
         self._parts = build(loaded, clock, self._stop)
         self._timeline = self._parts.station.timeline
         self._last_record_ns = self._parts.journal.last_time_ns()
+        clock.not_behind(self._last_record_ns)
         self._phase = self._timeline.phase_at(self._believed_wall_ns())
-        self._watched = (clock.boot_ns(), clock.state())
+        self._watched_ns = clock.boot_ns()
+        self._steps = StepWatch()
+        self._compared_ms: float | None = None
         identity = self._parts.identity
         seed = f"{identity.station}/{identity.device}"
         self._schedule = Schedule(
@@ -196,6 +199,17 @@ class Agent:
         for happened in self._parts.journal.take_events():
             self._record(_of_journal(happened, self._clock.boot_ns()))
         self._parts.recorder.commit()
+        self._stamp_pending()
+
+    def _stamp_pending(self) -> None:
+        """Date what waited for a clock, as soon as that can be done."""
+        journal, clock = self._parts.journal, self._clock
+        if not journal.counts().pending:
+            return
+        try:
+            journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
+        except StorageError as error:
+            _log.warning("readings wait for their date: %s", error)
 
     def _judge(self) -> None:
         """The verdict of each link, and the incidents."""
@@ -230,15 +244,22 @@ class Agent:
         for kind, detail in self._parts.pauses.changes():
             self._record(event(kind, self._clock.boot_ns(), detail))
         self._watch_reload()
-        before_ns, before = self._watched
-        now_ns, state = self._clock.boot_ns(), self._clock.state()
-        self._watched = now_ns, state
-        step_ns = state.offset_ns - before.offset_ns
-        if abs(step_ns) > _STEP_NS + (now_ns - before_ns) // 1000:
-            self._record(event("clock_step", now_ns, amount=step_ns / 1e6))
+        self._watch_clock()
+        before_ns, now_ns = self._watched_ns, self._clock.boot_ns()
+        self._watched_ns = now_ns
         wall_ns, elapsed_ns = self._believed_wall_ns(), now_ns - before_ns
         for change in self._timeline.changes(self._phase, elapsed_ns, wall_ns):
             self._enter(change.phase, change.at_wall_ns - (wall_ns - now_ns))
+
+    def _watch_clock(self) -> None:
+        """Hold the clock against the collector's; see it step."""
+        offset_ms = self._parts.uplink.status().offset_ms
+        if offset_ms != self._compared_ms:
+            self._compared_ms = offset_ms
+            self._clock.compared(offset_ms)
+        step_ms = self._steps.step_ms(self._clock.state())
+        if step_ms is not None:
+            self._record(event("clock_step", self._clock.boot_ns(), amount=step_ms))
 
     def _rested(self) -> bool:
         """Whether no agent ran here of late: only then the first round loads links."""

@@ -179,6 +179,14 @@ class Clock(Protocol):
         """The relation of the two, and whether the wall clock is trusted."""
         ...
 
+    def not_behind(self, newest_record_ns: int | None) -> None:
+        """Tell of the newest record: a clock before it has not been set yet."""
+        ...
+
+    def compared(self, collector_offset_ms: float | None) -> None:
+        """Tell how far the clock was just found to be from a collector's."""
+        ...
+
 
 class Deadline(Protocol):
     """How long a probe still has; it also ends when the agent stops."""

@@ -50,12 +50,17 @@ def _doc(field: FieldInfo) -> str:
     """What a list holds, from the docstring of its entries."""
     for argument in getattr(field.annotation, "__args__", ()):
         if isinstance(argument, type) and issubclass(argument, BaseModel):
-            return (argument.__doc__ or "").strip().splitlines()[0]
+            return _summary(argument)
     return field.description or ""
 
 
+def _summary(model: type[BaseModel]) -> str:
+    """The first line of a section's docstring; nothing under `python -OO`."""
+    return (model.__doc__ or "").strip().partition("\n")[0]
+
+
 def _section(name: str, section: BaseModel) -> Iterator[str]:
-    yield f"# {(section.__doc__ or '').strip().splitlines()[0]}"
+    yield f"# {_summary(type(section))}"
     yield f"[{name}]"
     tables = []
     for key, field in type(section).model_fields.items():

@@ -33,6 +33,12 @@ class FakeClock:
         """The relation of the two."""
         return ClockState(self.offset_ns, self.trusted, self.synced, self.error_ms)
 
+    def not_behind(self, newest_record_ns: int | None) -> None:
+        """Believed or not as the test says."""
+
+    def compared(self, collector_offset_ms: float | None) -> None:
+        """Believed or not as the test says."""
+
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now_boot_ns += int(seconds * 1e9)

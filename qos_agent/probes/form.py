@@ -54,7 +54,8 @@ class Form:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The probe for these settings. Raises ConfigError for a bad `form.ca_file`."""
-        return cls(settings.form, trust(settings.form.ca_file, "form.ca_file"))
+        form = settings.form
+        return cls(form, trust(form.ca_file, "form.ca_file", [form.url or ""]))
 
     @property
     def deadline_s(self) -> float:

@@ -48,7 +48,9 @@ class Web:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The probe for these settings. Raises ConfigError for a bad `web.ca_file`."""
-        return cls(settings.web, trust(settings.web.ca_file, "web.ca_file"))
+        web = settings.web
+        urls = [page.url for page in web.pages]
+        return cls(web, trust(web.ca_file, "web.ca_file", urls))
 
     @property
     def deadline_s(self) -> float:
