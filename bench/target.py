@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.lab.network import SERVER, Lab, Where
@@ -43,8 +43,13 @@ _KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 @contextmanager
 def target(lab: Lab, congestion_control: str | None = None) -> Iterator[str]:
     """Serve in the laboratory's server; gives the URL. iperf3 listens too."""
-    if congestion_control is not None:
-        _govern(lab, congestion_control)
+    with ExitStack() as stack:
+        if congestion_control is not None:
+            stack.enter_context(_governed(lab, congestion_control))
+        yield from _served(lab)
+
+
+def _served(lab: Lab) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="qos-target-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -62,14 +67,23 @@ def target(lab: Lab, congestion_control: str | None = None) -> Iterator[str]:
             server.wait(5)
 
 
-def _govern(lab: Lab, congestion_control: str) -> None:
-    """Choose the algorithm of both ends; a namespace may only use what is allowed."""
-    allowed = _ALLOWED.read_text().split()
-    if congestion_control not in allowed:
-        _ALLOWED.write_text(" ".join([*allowed, congestion_control]))
-    for where in ENDS:
-        with lab.enter(where):
-            _CONTROL.write_text(congestion_control)
+@contextmanager
+def _governed(lab: Lab, congestion_control: str) -> Iterator[None]:
+    """Choose the algorithm of both ends; a namespace may only use what is allowed.
+
+    What is allowed is the whole machine's, so it is put back as it was.
+    """
+    allowed = _ALLOWED.read_text()
+    if congestion_control not in allowed.split():
+        _ALLOWED.write_text(f"{allowed.strip()} {congestion_control}")
+    try:
+        for where in ENDS:
+            with lab.enter(where):
+                _CONTROL.write_text(congestion_control)
+        yield
+    finally:
+        if _ALLOWED.read_text() != allowed:
+            _ALLOWED.write_text(allowed)
 
 
 def _configure(folder: Path) -> Path:

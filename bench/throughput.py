@@ -1,6 +1,8 @@
 """Throughput on constant links, ours and the peers', beside the truth.
 
-`python -m bench.throughput [RATE,DELAY,CC ...]`: Mbit/s, ms round trip, cubic or bbr.
+`python -m bench.throughput [--ours] [--held-out] [RATE,DELAY,CC ...]`: Mbit/s, ms round
+trip, cubic or bbr. `--held-out` takes links that nothing was tuned on, `--ours` leaves
+the peers out.
 Truth is the shaped Ethernet rate x 1448/1514, TCP payload over IPv4 with time stamps.
 """
 
@@ -20,6 +22,12 @@ from tests.lab.shape import TCP_PAYLOAD_SHARE, Shape
 
 _RUNS = 5
 _TEN_SECONDS_S = 10
+_GRID = [
+    *product((2.0, 10.0, 50.0), (0.0, 40.0, 100.0), ("cubic", "bbr")),
+    (1.0, 40.0, "cubic"),
+    (1.0, 100.0, "cubic"),
+]
+_HELD_OUT = list(product((5.0, 20.0, 30.0), (20.0, 60.0, 80.0), ("cubic",)))
 # The peers take a minute a cell; they are measured beside us with this one.
 _WITH_PEERS = "cubic"
 
@@ -57,14 +65,15 @@ class Sample:
 
 def main() -> int:
     """Measure every cell, print each as it comes and all together at the end."""
-    cells = [_cell(text) for text in sys.argv[1:]] or [
-        Cell(rate, delay, control)
-        for control, rate, delay in product(("cubic", "bbr"), (2, 10, 50), (0, 40, 100))
+    options = {text for text in sys.argv[1:] if text.startswith("--")}
+    cells = [_cell(text) for text in sys.argv[1:] if text not in options]
+    cells = cells or [
+        Cell(*link) for link in (_HELD_OUT if "--held-out" in options else _GRID)
     ]
     samples: list[Sample] = []
     print(f"{'Mbit/s':>6} {'ms':>4} cc     who        dir   error %  data %  runs")
     for cell in cells:
-        found = list(_measured(cell))
+        found = list(_measured(cell, peers="--ours" not in options))
         samples += found
         _print_cell(found)
     _print_all(samples)
@@ -76,13 +85,13 @@ def _cell(text: str) -> Cell:
     return Cell(float(rate), float(delay), control)
 
 
-def _measured(cell: Cell) -> Iterator[Sample]:
+def _measured(cell: Cell, *, peers: bool) -> Iterator[Sample]:
     shape = Shape(rate_mbps=cell.rate_mbps, delay_ms=cell.delay_ms, ipv6=False)
     with Lab(shape) as lab, target(lab, cell.congestion_control) as url:
         _even_out(lab, cell)
         for _ in range(_RUNS):
             yield from _ours(lab, url, cell)
-        if cell.congestion_control != _WITH_PEERS:
+        if not peers or cell.congestion_control != _WITH_PEERS:
             return
         for direction, options in (("down", ["-R"]), ("up", [])):
             yield from _iperf3(lab, cell, direction, options)
@@ -168,7 +177,11 @@ def _print_all(samples: list[Sample]) -> None:
     print(
         "\nall cells: |error| % median, 95th percentile, worst; data % median; samples"
     )
-    for low, high, name in ((0, 40, "up to 40 ms"), (100, 100, "100 ms")):
+    for low, high, name in (
+        (0, 40, "up to 40 ms"),
+        (41, 99, "60, 80 ms"),
+        (100, 100, "100 ms"),
+    ):
         chosen = [s for s in samples if low <= s.cell.delay_ms <= high]
         for who in sorted({s.who for s in chosen}):
             for direction in ("down", "up"):

@@ -156,7 +156,7 @@ class RateSeries:
         if span_s <= 0 or moved <= 0:
             return None
         packets_bins = _PACKETS_IN_BATCH * _PACKET_BYTES / (moved / span_s) / BIN_S
-        batch = max(2, math.ceil(2 * self.rtt_s / BIN_S), math.ceil(packets_bins))
+        batch = max(2, round(2 * self.rtt_s / BIN_S), math.ceil(packets_bins))
         found = batch_interval(self._rates(self._first()), batch)
         return found and Interval(moved * 8 / span_s, found.half)
 
@@ -177,7 +177,9 @@ class RateSeries:
         return self.ramp_bin or 0
 
     def _round_bins(self) -> int:
-        return max(2, math.ceil(self.rtt_s / BIN_S))
+        # To the nearest bin: a round trip is never a whole number of them, and a bin
+        # too many costs three in the ramp and five in the batches.
+        return max(2, round(self.rtt_s / BIN_S))
 
     def _rates(self, first: int) -> list[float]:
         marks = zip(self.times_s[first:], self.totals_bytes[first:], strict=True)

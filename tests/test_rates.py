@@ -159,3 +159,12 @@ def test_nothing_carried_is_no_rate() -> None:
     assert got.interval_bps() is None
     assert not got.precise(0.05)
     assert Interval(0.0, 0.0).relative == float("inf")
+
+
+def test_a_hair_above_a_whole_bin_costs_nothing() -> None:
+    """A round trip of 100.3 ms is two bins, not three: the test is no longer for it."""
+    rates = noisy(10e6, 1e5, 60)
+    ends = [series(rates, rtt_s).ramp_bin for rtt_s in (0.1, 0.1003)]
+    assert ends[0] == ends[1]
+    precise = [series(rates[:30], rtt_s).precise(0.05) for rtt_s in (0.1, 0.1003)]
+    assert precise == [True, True]

@@ -168,8 +168,8 @@ class _Test:
         """Move data until enough is known, or until no more may be moved."""
         bench = self._bench
         with selectors.DefaultSelector() as selector:
-            if bench.echo.sock is not None:
-                selector.register(bench.echo.sock, selectors.EVENT_READ)
+            if bench.echo.transport is not None:
+                selector.register(bench.echo.transport, selectors.EVENT_READ)
             started_s = time.monotonic()
             self._grew_at_s = started_s
             self.series.add(started_s, 0.0)
@@ -214,14 +214,14 @@ class _Test:
 
     def _queued(self) -> bool:
         """Whether a queue stands on the way: then one flow has filled the link."""
-        loaded_s = self._bench.echo.latest_s()
+        loaded_s = self._bench.echo.recent_s()
         return loaded_s is not None and loaded_s > 1.25 * self._rtt_s + 0.005
 
     def _spent(self) -> bool:
         """Whether what has moved, and what is under way to us, reaches the limit."""
         moved = self._bench.meter.moved()
         if self._direction == "down":
-            rtt_s = self._bench.echo.latest_s() or self._rtt_s
+            rtt_s = self._bench.echo.recent_s() or self._rtt_s
             moved += int(self.series.latest_bps() / 8 * rtt_s)
         return moved >= self._limit_bytes
 
