@@ -23,8 +23,9 @@ $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/agent
+$(STAMPS)/dev: requirements/dev.txt requirements/dbusmock.txt $(STAMPS)/agent
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dbusmock.txt
 	mkdir -p $(STAMPS) && touch $@
 
 run: $(STAMPS)/agent
