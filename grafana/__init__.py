@@ -1,0 +1,1 @@
+"""Writes the NOC's boards and their provisioning: `python -m grafana`."""
