@@ -52,11 +52,14 @@ def silent(sock: socket.socket, stop: threading.Event) -> None:
 
 
 @contextmanager
-def bad_server(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+def bad_server(
+    talk: Talk, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[int]:
     """Serve on a free port; gives the port. Every connection has its thread."""
     stop = threading.Event()
     threads: list[threading.Thread] = []
-    listener = socket.create_server(("127.0.0.1", 0))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, 0), family=family)
 
     def serve(sock: socket.socket) -> None:
         with suppress(OSError), sock:

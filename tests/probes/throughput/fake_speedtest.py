@@ -1,14 +1,17 @@
 """A fake of speedtest.net: its configuration, its list of servers and one server.
 
 It is not Ookla's software and no request leaves the machine: it stands in as the
-HTTP proxy of the child process, so that speedtest-cli itself runs unchanged.
+HTTP proxy of the child process, so that speedtest-cli itself runs unchanged. What is
+asked over TLS comes through CONNECT, and is answered with a certificate for
+www.speedtest.net by an authority of the tests' own.
 """
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
@@ -37,6 +40,7 @@ class FakeSpeedtest:
     instead: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     received_bytes: int = 0
+    tunnels: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -45,7 +49,7 @@ class FakeSpeedtest:
     @property
     def environment(self) -> dict[str, str]:
         """What the child sees: this server as its proxy."""
-        return {"http_proxy": self.url}
+        return {"http_proxy": self.url, "https_proxy": self.url}
 
     def answer(self, path: str) -> tuple[int, bytes]:
         name = PurePosixPath(path).name
@@ -68,8 +72,8 @@ class FakeSpeedtest:
 
 
 @contextmanager
-def fake_speedtest() -> Iterator[FakeSpeedtest]:
-    """Serve on a free port of this machine."""
+def fake_speedtest(tls: ssl.SSLContext | None = None) -> Iterator[FakeSpeedtest]:
+    """Serve on a free port of this machine; with `tls` inside tunnels too."""
     fake = FakeSpeedtest()
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,6 +86,24 @@ def fake_speedtest() -> Iterator[FakeSpeedtest]:
             self.send_header("Location", "http://127.0.0.1:9/")
             self.end_headers()
             self.wfile.write(body)
+
+        def do_CONNECT(self) -> None:
+            assert tls is not None
+            fake.tunnels.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.close_connection = True
+            # Whoever does not trust us goes away.
+            with suppress(OSError), tls.wrap_socket(self.connection, True) as inner:
+                self.inside(inner)
+
+        def inside(self, inner: ssl.SSLSocket) -> None:
+            with inner.makefile("rb") as reader, inner.makefile("wb", 0) as writer:
+                self.rfile = reader
+                self.wfile = writer  # type: ignore[assignment]  # as the library does
+                self.close_connection = False
+                while not self.close_connection:
+                    self.handle_one_request()
 
         def do_POST(self) -> None:
             left = int(self.headers["Content-Length"])

@@ -101,3 +101,19 @@ def test_an_upload_is_complete_when_it_has_arrived(shaped: MakeLab) -> None:
     rate_bps = found["up"]["rate_bps"]
     assert found["up"]["stop"] in ("bytes", "complete")
     assert abs(rate_bps / (1e6 * TCP_PAYLOAD_SHARE) - 1) < 0.1
+
+
+def test_speedtest_leaves_by_the_interface_of_its_link(shaped: MakeLab) -> None:
+    """Tied to the interface that leads there it measures; to another it does not."""
+    lab = shaped(Shape(rate_mbps=20, ipv6=False))
+    lab.run(
+        ["ip", "link", "add", "elsewhere", "type", "veth", "peer", "name", "nobody"]
+    )
+    lab.run(["ip", "addr", "add", "10.99.0.1/24", "dev", "elsewhere"])
+    lab.run(["ip", "link", "set", "elsewhere", "up"])
+    given = {"backend": "speedtest", "limits": {"down": 4_000_000}}
+    with target(lab) as url:
+        there = measured(lab, server=url, **given)
+        nowhere = measured(lab, server=url, interface="elsewhere", **given)
+    assert there["down"]["rate_bps"] > 5e6
+    assert "cause" in nowhere["down"]

@@ -212,6 +212,17 @@ def test_downloads_work_over_tls(tmp_path: Path) -> None:
     assert rate.stop in ("complete", "precision")
 
 
+def test_downloads_work_over_ipv6() -> None:
+    """An address in brackets is connected to, and gives a rate."""
+    body = HEAD + b"Content-Length: 3000000\r\n\r\n" + BLOCK * 30
+    with bad_server(says(body), host="::1") as port:
+        given = order(f"http://[::1]:{port}", limits={"down": 400_000_000})
+        rate = Http().run(given, TimeLeft(TIME_LIMIT_S))["down"]
+    assert isinstance(rate, Rate)
+    assert rate.stop in ("complete", "precision")
+    assert rate.server == f"[::1]:{port}"
+
+
 def test_a_chunked_body_is_complete_with_its_last_chunk() -> None:
     """LibreSpeed's PHP sends chunks: the last one is an end, its lack is not."""
     chunks = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"186a0\r\n" + BLOCK) * 3

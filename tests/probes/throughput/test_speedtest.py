@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from qos_agent.probes.throughput.speedtest import Speedtest
 from tests.children import no_child_left
 from tests.probes.throughput.fake_speedtest import FakeSpeedtest, fake_speedtest
 from tests.probes.time_left import TimeLeft
+from tests.servers.certificates import Authority
 
 
 @pytest.fixture
@@ -66,6 +68,21 @@ def test_a_server_of_ones_own_leaves_speedtest_net_alone(fake: FakeSpeedtest) ->
     results = Speedtest(environment={}).run(order(server=fake.url), TimeLeft(30))
     assert all(isinstance(rate, Rate) for rate in results.values())
     assert "speedtest-config.php" not in fake.asked
+
+
+def test_speedtest_net_is_asked_over_tls_by_default(tmp_path: Path) -> None:
+    """Trusted, its configuration comes through TLS; untrusted, that is the cause."""
+    authority = Authority(tmp_path)
+    context = authority.server_context(names=("www.speedtest.net",))
+    with fake_speedtest(context) as fake:
+        trusting = {**fake.environment, "SSL_CERT_FILE": str(authority.file)}
+        good = Speedtest(environment=trusting).run(order(), TimeLeft(30))
+        tunnels = set(fake.tunnels)
+        bad = Speedtest(environment=fake.environment).run(order(), TimeLeft(30))
+    assert isinstance(good["down"], Rate), good
+    assert tunnels == {"www.speedtest.net:443"}
+    assert isinstance(bad["down"], ProbeError)
+    assert bad["down"].cause == "tls_untrusted"
 
 
 @pytest.mark.parametrize(
