@@ -1,6 +1,7 @@
-"""Processor seconds per Gbit, ours and the peers', over an unshaped virtual cable.
+"""Processor seconds per Gbit, ours and the peers'.
 
-`python -m bench.cpu`: rates here are limited by the processor, not by the link.
+`python -m bench.cpu`: over a virtual cable that carries single frames, as the
+laboratory's do, and over one that joins them, as network cards do; then with TLS.
 """
 
 from __future__ import annotations
@@ -10,45 +11,85 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from bench.target import target
-from tests.lab.network import SERVER, Lab
+from tests.lab.network import DEVICES, SERVER, WHERES, Lab
 from tests.lab.shape import Shape
 
 _RUNS = 5
 _RATE_MBPS = 500.0
+_LIMIT_BYTES = 300_000_000
 
 
 def main() -> int:
     """Measure and print the medians."""
-    print("who         dir    CPU s/Gbit   Mbit/s   runs")
+    print("cable     who         dir    CPU s/Gbit   Mbit/s   runs")
     with Lab(Shape(rate_mbps=_RATE_MBPS, ipv6=False)) as lab, target(lab) as url:
-        for who, server in (("http", url), ("iperf3", SERVER)):
-            for direction in ("down", "up"):
-                _row(lab, who, server, direction)
-        _ten(lab, url)
+        _cable(lab, url, "frames")
+    with (
+        tempfile.TemporaryDirectory(prefix="qos-cpu-") as folder,
+        Lab(Shape(ipv6=False)) as lab,
+        target(lab, pem=_pem(Path(folder))) as url,
+    ):
+        for where in WHERES:
+            for device in DEVICES[where]:
+                join = f"ethtool -K {device} tso on gso on gro on"
+                lab.run(join.split(), where)
+        _cable(lab, url, "joined")
+        for direction in ("down", "up"):
+            order = _order("http", url.replace("http:", "https:"), direction)
+            order["ca_file"] = f"{folder}/pem"
+            _row(lab, "joined+TLS", "http", order)
     return 0
 
 
-def _row(lab: Lab, who: str, server: str, direction: str) -> None:
-    order = {
+def _cable(lab: Lab, url: str, cable: str) -> None:
+    for who, server in (("http", url), ("iperf3", SERVER)):
+        for direction in ("down", "up"):
+            _row(lab, cable, who, _order(who, server, direction))
+    _ten(lab, cable, url)
+
+
+def _pem(folder: Path) -> Path:
+    """A certificate for the laboratory's server that is its own authority."""
+    pem = folder / "pem"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    options = f"-days 2 -subj /CN=bench -addext subjectAltName=IP:{SERVER}"
+    certificate = folder / "certificate"
+    files = ["-keyout", str(pem), "-out", str(certificate)]
+    argv = [*make.split(), *options.split(), *files]
+    subprocess.run(argv, check=True, capture_output=True)
+    pem.write_text(pem.read_text() + certificate.read_text())
+    return pem
+
+
+def _order(who: str, server: str, direction: str) -> dict[str, object]:
+    return {
         "backend": who,
         "interface": "eth0",
         "server": server,
-        "limits": {direction: 300_000_000},
+        "limits": {direction: _LIMIT_BYTES},
         "time_limit_s": 14,
         "tolerance": 1e-6,
     }
+
+
+def _row(lab: Lab, cable: str, who: str, order: dict[str, object]) -> None:
     found = []
     for _ in range(_RUNS):
         argv = [sys.executable, "-m", "bench.one", json.dumps(order)]
-        fields = json.loads(lab.run(argv).stdout)[direction]
+        ((direction, fields),) = json.loads(lab.run(argv).stdout).items()
+        if "cause" in fields:
+            print("FAILED", cable, who, direction, fields)
+            return
         cpu_s = fields["cpu_share"] * fields["measured_us"] / 1e6
         found.append((cpu_s / _gbit(fields["measured_bytes"]), fields["rate_bps"]))
-    _print(who, direction, found)
+    _print(cable, who, direction, found)
 
 
-def _ten(lab: Lab, url: str) -> None:
+def _ten(lab: Lab, cable: str, url: str) -> None:
     """urllib, four threads, ten seconds: user and system time of the process."""
     found = []
     for _ in range(2):
@@ -59,18 +100,21 @@ def _ten(lab: Lab, url: str) -> None:
         cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         rate_bps = json.loads(ran.stdout)["down"]
         found.append((cpu_s / (rate_bps * 10 / 1e9), rate_bps))
-    _print("urllib", "down", found)
+    _print(cable, "urllib", "down", found)
 
 
 def _gbit(size_bytes: float) -> float:
     return size_bytes * 8 / 1e9
 
 
-def _print(who: str, direction: str, found: list[tuple[float, float]]) -> None:
+def _print(
+    cable: str, who: str, direction: str, found: list[tuple[float, float]]
+) -> None:
     cost = statistics.median(cost for cost, _ in found)
     rate = statistics.median(rate for _, rate in found) / 1e6
     print(
-        f"{who:10}  {direction:4} {cost:12.3f} {rate:8.0f} {len(found):6}", flush=True
+        f"{cable:10} {who:10}  {direction:4} {cost:12.3f} {rate:8.0f} {len(found):6}",
+        flush=True,
     )
 
 

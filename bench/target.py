@@ -41,15 +41,20 @@ _KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @contextmanager
-def target(lab: Lab, congestion_control: str | None = None) -> Iterator[str]:
-    """Serve in the laboratory's server; gives the URL. iperf3 listens too."""
+def target(
+    lab: Lab, congestion_control: str | None = None, pem: Path | None = None
+) -> Iterator[str]:
+    """Serve in the laboratory's server; gives the URL. iperf3 listens too.
+
+    With `pem`, a certificate and its key, it speaks TLS beside.
+    """
     with ExitStack() as stack:
         if congestion_control is not None:
             stack.enter_context(_governed(lab, congestion_control))
-        yield from _served(lab)
+        yield from _served(lab, pem)
 
 
-def _served(lab: Lab) -> Iterator[str]:
+def _served(lab: Lab, pem: Path | None) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="qos-target-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -57,7 +62,7 @@ def _served(lab: Lab) -> Iterator[str]:
             [TARGET / "make-body", folder], check=True, stdout=subprocess.DEVNULL
         )
         servers = [
-            lab.popen(["nginx", "-c", str(_configure(folder))], "server"),
+            lab.popen(["nginx", "-c", str(_configure(folder, pem))], "server"),
             lab.popen(["iperf3", "-s"], "server", stdout=subprocess.DEVNULL),
         ]
         _wait(lab)
@@ -86,10 +91,13 @@ def _governed(lab: Lab, congestion_control: str) -> Iterator[None]:
             _ALLOWED.write_text(allowed)
 
 
-def _configure(folder: Path) -> Path:
+def _configure(folder: Path, pem: Path | None) -> Path:
     """The shipped configuration with its one path changed, in a main one of ours."""
     shipped = (TARGET / "nginx.conf").read_text()
     ours = shipped.replace("/var/lib/qos-target", str(folder))
+    if pem is not None:
+        secure = f"ssl_certificate {pem}; ssl_certificate_key {pem};"
+        ours = ours.replace("# listen 443 ssl", f"{secure} listen 443 ssl")
     head, _, tail = ours.rpartition("    location / {")
     mini = _MINI.format(folder=folder)
     (folder / "target.conf").write_text(f"{head}{mini}    location / {{{tail}")
