@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -157,3 +159,80 @@ def test_a_signal_stops_it_within_five_seconds(
     assert due == sum(parts)
     records = _records(tmp_path, settings)
     assert due == sum(int(record.fields.get("slots", 0)) for record in records)
+
+
+def _calendar(folder: Path, opens: datetime) -> Path:
+    """Votes are cast from a moment on; the hour before is the pre phase."""
+    path = folder / "calendar.toml"
+    begin, end = opens - timedelta(hours=1), opens + timedelta(hours=1)
+    path.write_text(
+        '[[election]]\nname = "now"\n'
+        f'[[election.period]]\nkind = "pre"\nstart = {begin:%Y-%m-%dT%H:%M:%S}\n'
+        f"end = {opens:%Y-%m-%dT%H:%M:%S}\n"
+        f'[[election.period]]\nkind = "voting"\nstart = {opens:%Y-%m-%dT%H:%M:%S}\n'
+        f"end = {end:%Y-%m-%dT%H:%M:%S}\n"
+    )
+    return path
+
+
+def test_the_phase_changes_by_itself_without_a_network(
+    lab: MakeLab, tmp_path: Path
+) -> None:
+    """At the second the polls open: an event, the voting profile, points tagged so."""
+    net = lab(Shape())
+    net.cut()
+    zone = ZoneInfo("Asia/Jakarta")
+    opens = datetime.now(zone).replace(microsecond=0) + timedelta(seconds=8)
+    settings = _settings(
+        tmp_path,
+        None,
+        QOS_AGENT_ELECTION__CALENDAR=str(_calendar(tmp_path, opens)),
+        QOS_AGENT_SCHEDULE__PRE__LATENCY="off",
+        QOS_AGENT_SCHEDULE__PRE__HOST="off",
+        QOS_AGENT_SCHEDULE__VOTING__LATENCY="off",
+        QOS_AGENT_SCHEDULE__VOTING__HOST="1s",
+        QOS_AGENT_SCHEDULE__PRE__THROUGHPUT="off",
+        QOS_AGENT_SCHEDULE__VOTING__THROUGHPUT="off",
+    )
+    assert _start(net, settings, 14).wait(40) == 0
+    records = _records(tmp_path, settings)
+    (change,) = [r for r in records if r.tags.get("kind") == "phase"]
+    assert (change.fields["before"], change.fields["after"]) == ("pre", "voting")
+    assert abs(change.time_ns / 1e9 - opens.timestamp()) < 0.01
+    hosts = [record for record in records if record.measurement == "host"]
+    assert len(hosts) >= 3
+    assert all(r.time_ns / 1e9 >= opens.timestamp() for r in hosts)
+    assert {record.tags["phase"] for record in hosts} == {"voting"}
+
+
+def test_a_pause_and_a_reload_reach_the_running_agent(
+    lab: MakeLab, tmp_path: Path
+) -> None:
+    """Both by files: tasks are skipped as paused; another configuration takes over."""
+    net = lab(Shape())
+    settings = _settings(
+        tmp_path,
+        None,
+        QOS_AGENT_SCHEDULE__IDLE__HOST="1s",
+        QOS_AGENT_SCHEDULE__IDLE__LATENCY="off",
+    )
+    config = tmp_path / "agent.toml"
+    config.write_text("[latency]\n")
+    settings["QOS_AGENT_CONFIG"] = str(config)
+    agent = _start(net, settings, 6)
+    assert agent.stdout is not None
+    next(line for line in agent.stdout if b" host " in line)
+    for words in (["pause", "host", "--for", "1m"], ["config", "reload"]):
+        if words[0] == "config":
+            next(line for line in agent.stdout if b"skipped paused" in line)
+            config.write_text('[allowance]\nmonthly = "1GB"\n')
+        command = [sys.executable, "-m", "qos_agent", *words]
+        subprocess.run(command, env=settings, check=True, capture_output=True)
+    agent.stdout.read()
+    assert agent.wait(40) == 0
+    records = _records(tmp_path, settings)
+    paused = [r for r in records if r.fields.get("reason") == "paused"]
+    assert paused
+    kinds = [r.tags["kind"] for r in records if r.measurement == "event"]
+    assert kinds.count("start") == 2
+    assert {"pause", "configuration"} <= set(kinds)
