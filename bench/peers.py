@@ -23,9 +23,10 @@ def ten(url: str) -> dict[str, float]:
     end_s = time.monotonic() + _SECONDS
 
     def read(flow: int) -> None:
-        with urllib.request.urlopen(f"{url}/garbage.php") as answer:
-            while time.monotonic() < end_s and (chunk := answer.read1(65536)):
-                counts[flow] += len(chunk)
+        while time.monotonic() < end_s:
+            with urllib.request.urlopen(f"{url}/garbage.php") as answer:
+                while time.monotonic() < end_s and (chunk := answer.read1(65536)):
+                    counts[flow] += len(chunk)
 
     threads = [threading.Thread(target=read, args=(i,)) for i in range(_FLOWS)]
     started_s = time.monotonic()

@@ -174,7 +174,9 @@ class RateSeries:
         return self.times_s[self._first()] - self.times_s[0]
 
     def _first(self) -> int:
-        return self.ramp_bin or 0
+        """The ramp's end, where anything was counted after it; else the start."""
+        ended = self.ramp_bin is not None and self.ramp_bin < self.bins
+        return (self.ramp_bin or 0) if ended else 0
 
     def _round_bins(self) -> int:
         # To the nearest bin: a round trip is never a whole number of them, and a bin

@@ -168,3 +168,12 @@ def test_a_hair_above_a_whole_bin_costs_nothing() -> None:
     assert ends[0] == ends[1]
     precise = [series(rates[:30], rtt_s).precise(0.05) for rtt_s in (0.1, 0.1003)]
     assert precise == [True, True]
+
+
+def test_a_cap_met_as_the_ramp_ends_leaves_the_whole() -> None:
+    """With no bin after the ramp the rate is that of all, not of nothing."""
+    rates = [10e6] * 8
+    got = series(rates)
+    assert got.ramp_bin == got.bins
+    assert got.measured() == pytest.approx((10e6 / 8 * 8 * BIN_S, 8 * BIN_S))
+    assert got.ramp_s() == 0

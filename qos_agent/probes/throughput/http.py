@@ -243,5 +243,4 @@ class _Test:
 
     def ramp_ms(self) -> float | None:
         """The start-up left out; None where it had no end within the test."""
-        found = self.series.ramp_bin is not None
-        return self.series.ramp_s() * 1e3 if found else None
+        return self.series.ramp_s() * 1e3 or None
