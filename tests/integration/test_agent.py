@@ -23,6 +23,7 @@ from tests.lab.shape import Shape
 from tests.servers.influxdb import InfluxDB
 
 ANCHOR = "1.1.1.1"
+OUTAGE_S = 60 if os.environ.get("QOS_FAULTS") == "full" else 6
 
 
 def _settings(folder: Path, server: InfluxDB | None, **extra: str) -> dict[str, str]:
@@ -99,10 +100,10 @@ def test_a_collector_that_dies_and_returns_loses_and_doubles_nothing(
     net = lab(Shape())
     server = make_influxdb(namespace=net.name("server"), address="10.77.1.2")
     settings = _settings(tmp_path, server)
-    agent = _start(net, settings, 18)
+    agent = _start(net, settings, OUTAGE_S + 12)
     time.sleep(5)
     server.kill()
-    time.sleep(6)
+    time.sleep(OUTAGE_S)
     server.start()
     assert agent.wait(40) == 0
     records = _records(tmp_path, settings)
