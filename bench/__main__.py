@@ -8,7 +8,8 @@ import sys
 
 import bench
 
-_NOT_BENCHES = {"__main__", "probers", "table"}
+# Helpers of the benches, and the peers they start as processes of their own.
+_NOT_BENCHES = {"__main__", "table", "probers", "target", "one", "peers"}
 
 
 def main() -> None:
