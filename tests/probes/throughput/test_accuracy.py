@@ -106,9 +106,7 @@ def test_an_upload_is_complete_when_it_has_arrived(shaped: MakeLab) -> None:
 def test_speedtest_leaves_by_the_interface_of_its_link(shaped: MakeLab) -> None:
     """Tied to the interface that leads there it measures; to another it does not."""
     lab = shaped(Shape(rate_mbps=20, ipv6=False))
-    lab.run(
-        ["ip", "link", "add", "elsewhere", "type", "veth", "peer", "name", "none"]
-    )
+    lab.run(["ip", "link", "add", "elsewhere", "type", "veth", "peer", "name", "none"])
     lab.run(["ip", "addr", "add", "10.99.0.1/24", "dev", "elsewhere"])
     lab.run(["ip", "link", "set", "elsewhere", "up"])
     given = {"backend": "speedtest", "limits": {"down": 4_000_000}}
