@@ -30,10 +30,10 @@ class Exported:
     sha256: Mapping[str, str] = field(default_factory=dict)
 
 
-def export_csv(lines: Iterable[tuple[int, bytes]], folder: Path) -> Exported:
+def export_csv(lines: Iterable[bytes], folder: Path) -> Exported:
     """Write a CSV for each measurement, the lines, the dictionary, the manifest.
 
-    `lines` are (sequence number, canonical line). Raises OSError where `folder`
+    `lines` are canonical, in order. Raises OSError where `folder`
     cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,12 +44,12 @@ def export_csv(lines: Iterable[tuple[int, bytes]], folder: Path) -> Exported:
     return Exported(folder, points, sha256)
 
 
-def _write_points(lines: Iterable[tuple[int, bytes]], folder: Path) -> dict[str, int]:
+def _write_points(lines: Iterable[bytes], folder: Path) -> dict[str, int]:
     points: dict[str, int] = {}
     tables: dict[str, csv.DictWriter[str]] = {}
     with ExitStack() as files:
         raw = files.enter_context((folder / "points.lp").open("wb"))
-        for _, line in lines:
+        for line in lines:
             raw.write(line + b"\n")
             record = decode(line)
             name = record.measurement

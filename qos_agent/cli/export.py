@@ -17,10 +17,11 @@ def export(
 ) -> None:
     """Export the journal: a CSV for each measurement, dictionary, SHA-256 of each."""
     from qos_agent.export import export_csv
-    from qos_agent.journal import read_lines
+    from qos_agent.journal.reading import EVERY_SEQ, reading
 
     settings = load_configuration(config).settings
-    exported = export_csv(read_lines(settings.journal.folder), folder)
+    with reading(settings.journal.folder) as journal:
+        exported = export_csv(journal.lines(EVERY_SEQ), folder)
     for name, count in sorted(exported.points.items()):
         print(f"{name}: {count} points")
     print(f"written to {folder}; check with: cd {folder} && sha256sum -c SHA256SUMS")

@@ -1,6 +1,5 @@
 """The durable local store of points."""
 
-from qos_agent.journal.reader import read_lines
 from qos_agent.journal.store import Journal
 from qos_agent.journal.types import (
     Batch,
@@ -25,5 +24,4 @@ __all__ = [
     "Removal",
     "Reservation",
     "Usage",
-    "read_lines",
 ]

@@ -16,6 +16,8 @@ from qos_agent.journal.types import Refusal, Removal
 from qos_agent.line_protocol import decode
 
 _FAULTS_MAX = 20
+# Points recovered from a journal before this one have numbers below 1.
+EVERY_SEQ = -(2**62)
 
 
 @dataclass(frozen=True, slots=True)
