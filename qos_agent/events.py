@@ -37,6 +37,9 @@ class Pulse:
     allowance_left_share: float | None
     allowance_day_left_bytes: int | None
     clock_offset_ms: float | None
+    clock_poor: int
+    allowance_low: int
+    unsent_old: int
     acked_le_2m: int
     acked_le_1h: int
     acked_le_1d: int

@@ -30,6 +30,10 @@ _DELTAS = (
     "acked_le_2m", "acked_le_1h", "acked_le_1d", "acked_older", "evicted",
     "uplink_bytes", "uplink_failures",
 )  # fmt: skip
+# From where a heartbeat counts a station as one that needs somebody's eye.
+_LOW_SHARE = 0.1
+_POOR_CLOCK_MS = 1000.0
+_OLD_S = 3600.0
 
 
 class Vitals:
@@ -59,6 +63,8 @@ class Vitals:
         uplink = parts.uplink.status()
         acknowledged = uplink.acknowledged
         lefts = [parts.budget.left(link.name) for link in self._links]
+        left_share = _least(_share(left) for left in lefts)
+        unsent_s = self._age_s(counts.oldest_unsent_ns)
         return Pulse(
             version=__version__,
             config_hash=parts.loaded.hash,
@@ -66,16 +72,19 @@ class Vitals:
             uptime_s=(now_ns - self._start_ns) / 1e9,
             boot_s=now_ns / 1e9,
             backlog_points=self._backlog(counts.undelivered),
-            oldest_unsent_s=self._age_s(counts.oldest_unsent_ns),
+            oldest_unsent_s=unsent_s,
             pending_points=counts.pending,
             quarantined_points=counts.quarantined,
             journal_bytes=counts.file_bytes,
             in_memory=int(parts.journal.in_memory),
             disk_free_bytes=self._disk_free_bytes(),
             allowance_left_bytes=_least(left.month_bytes for left in lefts),
-            allowance_left_share=_least(_share(left) for left in lefts),
+            allowance_left_share=left_share,
             allowance_day_left_bytes=_least(left.day_bytes for left in lefts),
             clock_offset_ms=uplink.offset_ms,
+            clock_poor=self._clock_poor(),
+            allowance_low=int(left_share is not None and left_share < _LOW_SHARE),
+            unsent_old=int(unsent_s is not None and unsent_s > _OLD_S),
             acked_le_2m=acknowledged.le_2m,
             acked_le_1h=acknowledged.le_1h,
             acked_le_1d=acknowledged.le_1d,
@@ -94,6 +103,13 @@ class Vitals:
         if moment_ns is None:
             return None
         return max(0.0, (self._parts.clock.wall_ns() - moment_ns) / 1e9)
+
+    def _clock_poor(self) -> int:
+        state = self._parts.clock.state()
+        error_ms = state.error_ms
+        return int(
+            not state.trusted or (error_ms is not None and error_ms > _POOR_CLOCK_MS)
+        )
 
     def _disk_free_bytes(self) -> float | None:
         try:
