@@ -42,6 +42,7 @@ _TAGS: Mapping[str, str] = {
     "technology": "radio technology, as the modem names it",
     "kind": "kind of event, of the closed list",
     "zone": "time zone: WIB, WITA or WIT",
+    "collector": "name of the collector, as the NOC configures it",
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.dictionary import markdown
+from qos_agent.dictionary import markdown, rows
 from qos_agent.schema import MEASUREMENTS, Measurement
 from qos_agent.vocabulary import CAUSES, EVENT_KINDS, REASONS
 
@@ -64,3 +64,14 @@ def test_the_committed_dictionary_is_the_generated_one() -> None:
     """docs/data-dictionary.md says what the table says; mend: see its first line."""
     committed = (ROOT / "docs" / "data-dictionary.md").read_text()
     assert committed == markdown()
+
+
+def test_every_tag_and_field_has_a_meaning() -> None:
+    """The dictionary that goes with an export explains all there is, in its order."""
+    named = [(row[0], row[1]) for row in rows() if row[6]]
+    wanted = [
+        (measurement.name, name)
+        for measurement in MEASUREMENTS.values()
+        for name in (*measurement.tags, *(f.name for f in measurement.fields))
+    ]
+    assert named == wanted
