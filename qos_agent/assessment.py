@@ -37,7 +37,6 @@ def rules(settings: Settings) -> Rules:
         recover_s=section.recover_after,
         unavailable_loss=section.unavailable_loss,
         baseline_samples=section.baseline_samples,
-        train_probes=settings.latency.count,
         form=settings.form.name,
     )
 

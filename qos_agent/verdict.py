@@ -39,7 +39,6 @@ class Rules:
     recover_s: float = 300.0
     unavailable_loss: float = 0.20
     baseline_samples: int = 200
-    train_probes: int = 20
     form: str = "forms"
 
 
@@ -52,7 +51,6 @@ def rules(settings: Settings) -> Rules:
         section.recover_after,
         section.unavailable_loss,
         section.baseline_samples,
-        settings.latency.count,
         settings.form.name,
     )
 
@@ -131,7 +129,7 @@ class Judge:
         self._rules = rules
         self._baseline = baseline
         kept_s = keep_s(rules.thresholds)
-        self._windows = Windows(link.name, rules.form, rules.train_probes, kept_s)
+        self._windows = Windows(link.name, rules.form, kept_s)
         self._hysteresis = Hysteresis(rules.worsen_s, rules.recover_s)
         self._memory = _Memory()
 

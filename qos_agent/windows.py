@@ -36,14 +36,10 @@ class Figure:
 
 @dataclass(slots=True)
 class Windows:
-    """The observations of one link, as long as any window asks for them.
-
-    `train_probes` stands for the probes of a train that could not even be sent.
-    """
+    """The observations of one link, as long as any window asks for them."""
 
     link: str
     form: str
-    train_probes: int
     keep_s: Mapping[str, float]
     seen: dict[Key, deque[tuple[int, Counts]]] = field(
         default_factory=lambda: defaultdict(deque)
@@ -63,10 +59,10 @@ class Windows:
         failed = int(reading.outcome is Outcome.FAILED)
         match reading.measurement:
             case "latency" if "layer" in sample.tags:
-                counts = Counter({"sent": self.train_probes} if failed else {})
-                counts.update({k: int(v) for k, v in numbers.items() if _of_train(k)})
-                if "sent" in numbers:
-                    counts["sent"] = int(numbers["sent"])
+                # A train that could not leave has its counts too: see decision 024.
+                counts = Counter(
+                    {k: int(v) for k, v in numbers.items() if _of_train(k)}
+                )
                 yield (sample.tags["layer"], sample.tags.get("target", "")), counts
             case "throughput" if numbers.get("tests"):
                 counts = Counter({"tests": int(numbers["tests"])})

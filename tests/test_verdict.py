@@ -187,8 +187,10 @@ def test_faults_of_the_instrument_are_not_the_links() -> None:
     """A train that could not be sent for want of permission says nothing."""
     judged = judge()
     tags = {"link": "main", "layer": "anchor", "target": "a"}
+    counts = {"sent": 20, "received": 0, "lost": 20, "unsent": 20}
     for cause, name in (("permission", "unknown"), ("no_route", "bad")):
-        reading = Reading("latency", Outcome.FAILED, 1, (Sample(tags),), cause)
+        sample = Sample(tags, counts if cause == "no_route" else {})
+        reading = Reading("latency", Outcome.FAILED, 1, (sample,), cause)
         judged.observe(reading)
         assert judged.cycle(MINUTE_NS, Phase.VOTING).name == name
 
@@ -233,11 +235,9 @@ def test_a_gateway_is_no_service() -> None:
 
 def test_rules_follow_the_settings() -> None:
     """What is configured is what is judged by."""
-    settings = Settings.model_validate(
-        {"verdict": {"worsen_after": "3m"}, "latency": {"count": 10}}
-    )
+    settings = Settings.model_validate({"verdict": {"worsen_after": "3m"}})
     got = rules(settings)
-    assert (got.worsen_s, got.train_probes, got.form) == (180.0, 10, "forms")
+    assert (got.worsen_s, got.form) == (180.0, "forms")
     assert got.thresholds == RULES.thresholds
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from qos_agent import stamp
 from qos_agent.errors import ConfigError, ProbeError
 from qos_agent.model import Deadline, Finding, Sample, Target, Task, Value
-from qos_agent.network import AddressBook, Resolved
+from qos_agent.network import AddressBook, Resolved, cause_of
 from qos_agent.probes.latency import summary
 from qos_agent.probes.latency.icmp import IcmpTransport, open_icmp
 from qos_agent.probes.latency.stamp import StampTransport, open_stamp
-from qos_agent.probes.latency.train import Plan, Record, Train
+from qos_agent.probes.latency.train import (
+    NETWORK_MISSING,
+    Plan,
+    Record,
+    Train,
+    Trip,
+)
 from qos_agent.settings import Settings
 
 _RESOLVE_S = 5.0
@@ -59,10 +65,28 @@ class Latency:
     def measure(self, task: Task, deadline: Deadline) -> Finding:
         """One train. Without an answer: failed, with the counts and a cause."""
         target = _target(task)
-        resolved = self.book.resolve(target.host, task.link, deadline, _RESOLVE_S)
-        with self._open(target, task, resolved.address) as transport:
+        try:
+            resolved = self.book.resolve(target.host, task.link, deadline, _RESOLVE_S)
+            transport = self._open(target, task, resolved.address)
+        except ProbeError as error:
+            return self._not_begun(target, error)
+        except OSError as error:
+            failure = ProbeError(cause_of(error), str(error))
+            return self._not_begun(target, failure)
+        with transport:
             record = Train(self.plan, transport, deadline).run()
-        return _finding(record, target, resolved)
+        return _finding(record, target, _resolution(resolved))
+
+    def _not_begun(self, target: Target, failure: ProbeError) -> Finding:
+        """A train that could not leave: lost, where that is the network's doing.
+
+        Without its counts an outage would be a hole in every ratio of sums.
+        """
+        if failure.cause not in NETWORK_MISSING:
+            raise failure
+        trips = {n: Trip(0, unsent=failure.cause) for n in range(self.plan.count)}
+        finding = _finding(Record(self.plan.wait_s, trips), target, {})
+        return replace(finding, detail=failure.detail)
 
     def _open(
         self, target: Target, task: Task, address: str
@@ -88,11 +112,13 @@ def _target(task: Task) -> Target:
     return task.target
 
 
-def _finding(record: Record, target: Target, resolved: Resolved) -> Finding:
+def _finding(
+    record: Record, target: Target, resolution: Mapping[str, Value]
+) -> Finding:
     found = summary.fields(record)
     received = int(found["received"])
     cause, detail = summary.cause(record, received)
-    about: dict[str, Value] = {"method": target.method, **_resolution(resolved)}
+    about: dict[str, Value] = {"method": target.method, **resolution}
     return Finding((Sample({}, found | about),), cause, detail)
 
 

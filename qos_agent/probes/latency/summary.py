@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import and_
 
 from qos_agent import stats
 from qos_agent.model import Value
@@ -34,8 +35,8 @@ def cause(record: Record, received: int) -> tuple[str | None, str]:
     A train that this device could not send in full has failed even where some of it
     was answered; else one answer is enough.
     """
-    if record.unsent:
-        return Counter(record.unsent).most_common(1)[0][0], "probes could not be sent"
+    if not_sent := record.not_sent():
+        return Counter(not_sent).most_common(1)[0][0], "probes could not be sent"
     if received:
         return None, ""
     refusals = [t.refused for t in record.trips.values() if t.refused is not None]
@@ -68,7 +69,9 @@ def loss_split(record: Record, lost: list[bool]) -> dict[str, Value]:
     if base is None or count < base:
         return {}  # the reflector forgot the session midway
     numbers = list(record.trips)
-    known = sum(lost[numbers.index(first) : numbers.index(last) + 1])
+    between = slice(numbers.index(first), numbers.index(last) + 1)
+    left = [trip.unsent is None for trip in record.trips.values()]
+    known = sum(map(and_, lost[between], left[between]))
     answered = sum(base < seen <= count for seen in record.reflected)
     backward = min(max(0, count - base - answered), known)
     return {"lost_forward": known - backward, "lost_backward": backward}
@@ -80,6 +83,7 @@ def _counts(record: Record, lost: list[bool]) -> dict[str, Value]:
         "sent": len(trips),
         "received": len(trips) - sum(lost),
         "lost": sum(lost),
+        "unsent": sum(trip.unsent is not None for trip in trips),
         "duplicates": sum(trip.duplicates for trip in trips),
         "icmp_errors": sum(trip.refused is not None for trip in trips),
     }

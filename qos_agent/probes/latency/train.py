@@ -28,6 +28,14 @@ from qos_agent.probes.latency.transport import (
 WAIT_S = 3.0
 """Tmax of RFC 7680: an answer after that is late, and its probe lost."""
 
+NETWORK_MISSING = frozenset(
+    {"no_route", "link_down", "unreachable", "name_not_resolved", "timeout"}
+)
+"""Why a probe cannot leave that speaks of the network, and not of this device.
+
+`timeout` is the first hop's, of a link whose gateway has no address of its own.
+"""
+
 _WAKE_NUMBER = 0
 # One number is left out after the wake: see `loss_split`.
 FIRST_NUMBER = 2
@@ -48,9 +56,13 @@ class Plan:
 
 @dataclass(slots=True)
 class Trip:
-    """One probe: when it left and what came back. `sent_ns` is monotonic."""
+    """One probe: when it was due and what came back. `sent_ns` is monotonic.
+
+    `unsent` is why it could not leave this device, where the network was missing.
+    """
 
     sent_ns: int
+    unsent: str | None = None
     departed_ns: int | None = None
     answer: Answered | None = None
     refused: Refused | None = None
@@ -71,12 +83,16 @@ class Trip:
 
 @dataclass(slots=True)
 class Record:
-    """What a train left behind; `trips` by number, in the order of sending."""
+    """What a train left behind; `trips` by number, in the order of sending.
+
+    `withheld` are the causes of probes that this device itself did not let go: they
+    are no trips, for they say nothing of the network.
+    """
 
     wait_s: float
     trips: dict[int, Trip] = field(default_factory=dict)
     reflected: set[int] = field(default_factory=set)
-    unsent: list[str] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     wake: Trip | None = None
     clock_stepped: bool = False
@@ -88,7 +104,7 @@ class Record:
         step of the wall clock, which its stamps are of: the whole train is read on
         our clock. Two clocks in one train would look like delay variation.
         """
-        if self.unsent or self.clock_stepped:
+        if self.not_sent() or self.clock_stepped:
             return False
         trips = [t.kernel_ns() for t in self.trips.values() if t.answer is not None]
         return all(trip is not None and trip >= 0 for trip in trips)
@@ -97,6 +113,11 @@ class Record:
         """Each probe's round trip on one clock, late ones too; None unanswered."""
         kernel = self.kernel_stamped()
         return [t.kernel_ns() if kernel else t.user_ns() for t in self.trips.values()]
+
+    def not_sent(self) -> list[str]:
+        """Why probes did not leave this device, one word for each that did not."""
+        missing = [t.unsent for t in self.trips.values() if t.unsent is not None]
+        return self.withheld + missing
 
     def wake_ns(self) -> int | None:
         """The round trip that woke the radio, by our own clock."""
@@ -154,15 +175,19 @@ class Train:
             self._send(FIRST_NUMBER + index)
 
     def _send(self, number: int) -> None:
-        self._record.trips[number] = Trip(time.monotonic_ns())
+        self._record.trips[number] = trip = Trip(time.monotonic_ns())
         try:
             self._transport.send(number)
         except OSError as error:
             # A full queue in this device lost the probe as a router's would have.
             if error.errno == errno.ENOBUFS:
                 return
-            del self._record.trips[number]
-            self._record.unsent.append(_unsent_cause(error))
+            cause = _unsent_cause(error)
+            if cause in NETWORK_MISSING:
+                trip.unsent = cause
+            else:
+                del self._record.trips[number]
+                self._record.withheld.append(cause)
 
     def _until(self, end_ns: int, done: Callable[[], bool] = lambda: False) -> None:
         """Take what arrives until a moment (monotonic), or until `done`."""
@@ -173,7 +198,9 @@ class Train:
                 self._take()
 
     def _all_settled(self) -> bool:
-        return all(t.answer or t.refused for t in self._record.trips.values())
+        return all(
+            t.answer or t.refused or t.unsent for t in self._record.trips.values()
+        )
 
     def _take(self) -> None:
         for event in self._transport.receive():

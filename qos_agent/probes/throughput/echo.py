@@ -59,7 +59,7 @@ class EchoTrain:
         try:
             self.transport.send(number)
         except OSError as error:
-            self._record.unsent.append(cause_of(error))
+            self._record.withheld.append(cause_of(error))
         else:
             self._record.trips[number] = trip
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from qos_agent import schema
-from qos_agent.errors import ProbeError
 from qos_agent.model import Link
 from qos_agent.probes.latency.icmp import checksum, open_icmp
 from qos_agent.probes.latency.train import FIRST_NUMBER, Plan, Train
@@ -28,6 +27,7 @@ from tests.probes.latency.bench_of_trains import (
     PING_FOR_ALL,
     RAW_ONLY,
     allow_ping_sockets,
+    await_true,
     counts,
     fields,
     measure,
@@ -151,13 +151,36 @@ def test_a_loop_of_routers_is_ttl_exceeded(plain: Lab) -> None:
     assert finding.cause == "ttl_exceeded"
 
 
-def test_no_route_and_no_link_are_causes(plain: Lab) -> None:
-    """Without a route nothing is sent, and that is said; as is a link that is gone."""
+def test_no_route_and_no_link_are_outages_with_counts(plain: Lab) -> None:
+    """Without a route or a link all that was due is lost, as unsent, with the cause."""
     plain.run(["ip", "route", "del", "default"])
-    with pytest.raises(OSError, match="unreachable"):
-        measure(plain, short(count=3), link=Link("main", "x"))
-    with pytest.raises(ProbeError, match="link_down"):
-        measure(plain, short(count=3), link=Link("main", "x", "wwan9"))
+    for link, cause in (
+        (Link("main", "x"), "no_route"),
+        (Link("main", "x", "wwan9"), "link_down"),
+    ):
+        finding = measure(plain, short(count=3), link=link)
+        found = fields(finding)
+        assert (finding.cause, counts(finding)) == (cause, (3, 0, 3))
+        assert (found["unsent"], found["loss_burst_max"]) == (3, 3)
+        assert "address" not in found
+        assert not [name for name in found if name.startswith(("rtt", "pdv"))]
+
+
+def test_a_link_that_falls_midway_is_lost_from_there(plain: Lab) -> None:
+    """What could not leave any more is lost, in its place, beside what was answered."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(measure, plain, short(count=40, spacing_s=0.05))
+        await_true(lambda: plain.passed("back", "echo_replies") > 5)
+        plain.run(["ip", "link", "set", "eth0", "down"])
+        finding = running.result()
+    found = fields(finding)
+    sent, received, lost = counts(finding)
+    assert (sent, finding.cause) == (40, "no_route")
+    assert 3 <= int(received) < 40
+    assert int(received) + int(lost) == 40
+    assert int(lost) - int(found["unsent"]) <= 2
+    assert found["loss_burst_max"] == lost
+    assert found["stamps"] == "user"
 
 
 def test_a_firewall_of_our_own_is_said(plain: Lab) -> None:

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from qos_agent import schema
+from qos_agent.baseline import BaselineStore
 from qos_agent.errors import ProbeError
-from qos_agent.model import Layer, Probe, Target, Task
+from qos_agent.model import (
+    Layer,
+    Outcome,
+    Phase,
+    Probe,
+    Reading,
+    Sample,
+    Target,
+    Task,
+)
 from qos_agent.network import AddressBook
 from qos_agent.probes.latency.probe import Latency
 from qos_agent.probes.latency.train import Plan
 from qos_agent.settings import LatencySection, Settings
+from qos_agent.thresholds import load
+from qos_agent.verdict import Judge, Rules
+from tests.clocks import FakeClock
 from tests.lab.dns import Behaviour
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import GATEWAY, SERVER
 from tests.lab.shape import Shape
-from tests.probes.latency.bench_of_trains import LINK, fields, measure, short
+from tests.ledgers import MemoryLedger
+from tests.probes.latency.bench_of_trains import LINK, counts, fields, measure, short
 from tests.probes.time_left import TimeLeft
 
 
@@ -76,13 +92,42 @@ def test_both_facts_of_a_name_are_recorded(lab: MakeLab) -> None:
 
 
 def test_a_name_that_never_resolved_is_the_cause(lab: MakeLab) -> None:
-    """Without any address there is no train, and the name is to blame."""
+    """Without any address all that was due is lost, and the name is to blame."""
     net = lab(Shape())
     net.dns({})
     probe = Latency(Plan(2, 0.01, 0.5), book=AddressBook(servers=(SERVER,)))
-    with pytest.raises(ProbeError, match="NXDOMAIN") as caught:
-        measure(net, probe, "nowhere.test")
-    assert caught.value.cause == "name_not_resolved"
+    finding = measure(net, probe, "nowhere.test")
+    assert finding.cause == "name_not_resolved"
+    assert "NXDOMAIN" in finding.detail
+    assert (counts(finding), fields(finding)["unsent"]) == ((2, 0, 2), 2)
+
+
+def test_an_outage_that_lets_nothing_leave_is_in_every_ratio(lab: MakeLab) -> None:
+    """Sums over the day and the verdict's availability hold a link without a route."""
+    net = lab(Shape())
+    by = Rules(load(None))
+    judge = Judge(LINK, by, BaselineStore("main", MemoryLedger(FakeClock())))
+    sums: Counter[str] = Counter()
+    available = []
+    for minute in (1, 2):
+        if minute == 2:
+            net.run(["ip", "link", "del", "eth0"])
+        finding = measure(net, short(count=20, spacing_s=0.002))
+        outcome = Outcome.FAILED if finding.cause else Outcome.OK
+        tags = {"link": "main", "target": "there", "layer": "anchor"}
+        sample = Sample(tags, fields(finding))
+        at_ns = minute * 60 * 10**9
+        judge.observe(
+            Reading("latency", outcome, at_ns - 1, (sample,), cause=finding.cause)
+        )
+        available.append(judge.cycle(at_ns, Phase.VOTING).available)
+        table = schema.MEASUREMENTS["latency"]
+        sums.update(
+            {k: int(v) for k, v in sample.fields.items()
+             if isinstance(v, int) and table.field(k).additive}
+        )  # fmt: skip
+    assert available == [True, False]
+    assert (sums["lost"], sums["sent"], sums["unsent"]) == (20, 40, 20)
 
 
 def test_a_dead_target_ends_within_the_deadline(lab: MakeLab) -> None:

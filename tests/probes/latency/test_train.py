@@ -109,13 +109,32 @@ def test_the_deadline_ends_a_train(transport: Scripted) -> None:
         run(transport, Plan(10, 5, 3), left_s=0.2)
 
 
-def test_a_full_queue_is_loss_and_a_closed_door_is_not(transport: Scripted) -> None:
-    """What this device's queue dropped was sent and lost; what it refused was not."""
-    transport.refuse_with = {2: errno.ENOBUFS, 3: errno.ENETUNREACH}
-    record = run(transport, Plan(4, 0.01, 0.1))
+@pytest.mark.parametrize(
+    ("code", "counts", "cause"),
+    [
+        (errno.ENOBUFS, (4, 3, 1, 0), None),
+        (errno.ENETUNREACH, (4, 3, 1, 1), "no_route"),
+        (errno.ENETDOWN, (4, 3, 1, 1), "link_down"),
+        (errno.EPERM, (3, 3, 0, 0), "prohibited"),
+        (errno.EMSGSIZE, (3, 3, 0, 0), "internal"),
+    ],
+    ids=["queue", "route", "link", "firewall", "bug"],
+)
+def test_what_did_not_leave_is_the_networks_or_ours(
+    transport: Scripted, code: int, counts: tuple[int, ...], cause: str | None
+) -> None:
+    """A full queue, a missing route or link are loss; what this device refused is not.
+
+    The train does not wait for what never left.
+    """
+    transport.refuse_with = {3: code}
+    start = time.monotonic()
+    record = run(transport, Plan(4, 0.01, 0.1 if code == errno.ENOBUFS else 30))
+    assert time.monotonic() - start < 5
     found = summary.fields(record)
-    assert (found["sent"], found["received"], found["lost"]) == (3, 2, 1)
-    assert summary.cause(record, 2)[0] == "no_route"
+    names = ("sent", "received", "lost", "unsent")
+    assert tuple(found[name] for name in names) == counts
+    assert summary.cause(record, 3)[0] == cause
 
 
 def test_one_clock_for_a_train() -> None:
@@ -129,12 +148,15 @@ def test_one_clock_for_a_train() -> None:
     assert summary.fields(record)["stamps"] == "user"
 
 
-@pytest.mark.parametrize("doubt", ["clock_stepped", "unsent"])
+@pytest.mark.parametrize("doubt", ["stepped", "withheld", "unsent"])
 def test_a_step_or_a_failed_send_puts_kernel_stamps_in_doubt(doubt: str) -> None:
     """After either, round trips are read on the clock that never steps."""
     record = Record(3.0, {2: trip(10 * MS, 9 * MS)})
-    setattr(record, doubt, True if doubt == "clock_stepped" else ["no_route"])
-    assert record.round_trips_ns() == [10 * MS]
+    record.clock_stepped = doubt == "stepped"
+    record.withheld = ["prohibited"] if doubt == "withheld" else []
+    if doubt == "unsent":
+        record.trips[3] = Trip(0, unsent="no_route")
+    assert record.round_trips_ns()[0] == 10 * MS
 
 
 def test_after_tmax_is_late_and_lost() -> None:
