@@ -54,6 +54,8 @@ CAUSES: dict[str, str] = {
     "child_output": "the child process wrote no usable answer",
     "missing_tool": "a program the probe needs is not installed",
     "modem": "no modem, or it did not answer",
+    "modem_manager": "ModemManager does not run",
+    "sim": "the SIM is missing, locked or broken",
     "killed": "the agent was stopped by force during the task",
     "internal": "a fault of the agent's own",
 }

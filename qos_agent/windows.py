@@ -17,8 +17,8 @@ from qos_agent.thresholds import KPIS, Threshold, Thresholds
 # Faults of the instrument: they say nothing about the link.
 OWN_FAULTS = frozenset(
     {"permission", "hung", "deadline", "allowance", "child_exit", "child_signal",
-     "child_output", "missing_tool", "modem", "killed", "internal", "binding",
-     "busy", "version"}
+     "child_output", "missing_tool", "modem", "modem_manager", "sim", "killed",
+     "internal", "binding", "busy", "version"}
 )  # fmt: skip
 _LAYERS = tuple(Layer)
 Key = tuple[str, ...]

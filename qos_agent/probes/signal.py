@@ -73,6 +73,7 @@ def fields(radio: Radio) -> dict[str, Value]:
         "tracking_area": radio.tracking_area,
         "plmn": radio.plmn,
         "registration": radio.registration,
+        "band": radio.band,
         "roaming": _roaming(radio.registration),
         "reader": radio.reader,
         **_level("rsrp", "dbm", radio.rsrp_dbm),

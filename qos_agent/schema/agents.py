@@ -161,7 +161,7 @@ _SIGNAL = (
     word("plmn", "network code of the serving operator"),
     word("registration", "home, roaming, searching, denied, none"),
     whole("roaming", "0/1", "registered in a foreign network"),
-    word("band", "band or channel, where the modem gives it"),
+    word("band", "band of the serving cell (B3, n78), or its channel (arfcn620640)"),
     word("reader", "what read the modem: mmcli or at"),
 )
 _HOST = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import threading
 import time
 import tty
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from hypothesis import strategies as st
 
 from qos_agent.errors import ProbeError
 from qos_agent.model import Link, Probe, Task, Value
-from qos_agent.probes.modems import at, mmcli
+from qos_agent.probes.modems import at, mmcli, serial_port
+from qos_agent.probes.modems.bands import lte_band
 from qos_agent.probes.modems.radio import identifier, without_numbers
 from qos_agent.probes.signal import Signal
 from qos_agent.schema import MEASUREMENTS
@@ -33,6 +35,9 @@ AT = sorted((CAPTURES / "at").glob("*.json"))
 LINK = Link("sim1", "telkomsel", interface="wwan0")
 TASK = Task("signal", 0, LINK)
 NUMBER = "000000000000001"  # the IMEI of every capture
+MADE_UP = {NUMBER, "0" * 40, "62000000000001", "179769313486231570000"}
+# Of people and devices: IMEI, IMSI and ICCID have 15 to 20 digits, a MAC six octets.
+IDENTITY = re.compile(r"\d{14,}|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.I)
 
 # Answers as mmcli would, from the files of a folder; tells of itself by a note.
 FAKE = """#!/bin/sh
@@ -43,9 +48,15 @@ case "$*" in
      echo "successfully setup extended signal information" ;;
   *--signal-get*) cat "{folder}/signal" || exit 1 ;;
   *--location-get*) cat "{folder}/location" || exit 1 ;;
+  *--get-cell-info*) cat "{folder}/cells" || exit 1 ;;
   *"-m /M/"*) cat "{folder}/modem$(basename "$3")" ;;
 esac
 """
+
+
+NO_MANAGER = """
+echo "error: couldn't find the ModemManager process in the bus" >&2
+exit 1"""
 
 
 def capture(name: str) -> dict[str, Any]:
@@ -71,12 +82,19 @@ class FakeMmcli:
         program.write_text(text)
         program.chmod(0o755)
 
-    def answer(self, *modems: Any, signal: Any = None, location: Any = None) -> None:
+    def answer(
+        self,
+        *modems: Any,
+        signal: Any = None,
+        location: Any = None,
+        cells: Any = None,
+    ) -> None:
         paths = [f"/M/{number}" for number in range(len(modems))]
         self.put("list", {"modem-list": paths})
         for number, modem in enumerate(modems):
             self.put(f"modem{number}", modem)
-        for name, content in (("signal", signal), ("location", location)):
+        given = {"signal": signal, "location": location, "cells": cells}
+        for name, content in given.items():
             if content is not None:
                 self.put(name, content)
 
@@ -116,15 +134,45 @@ def test_modems_by_mmcli(path: Path) -> None:
     data = json.loads(path.read_text())
     signal = data["signal"] and data["signal"]["modem"]["signal"]
     location = data["location"] and data["location"]["modem"]["location"]["3gpp"]
-    radio = mmcli.parse(data["modem"]["modem"], signal, location)
-    assert radio_fields(radio) == data["want"]
+    cells = data.get("cells") and data["cells"]["modem"]["generic"]["cell-info"]
+    fault = mmcli.out_of_service(data["modem"]["modem"])
+    assert (fault and fault.cause) == data.get("cause")
+    if fault is None:
+        radio = mmcli.parse(data["modem"]["modem"], signal, location, cells)
+        assert radio_fields(radio) == data["want"]
 
 
 @pytest.mark.parametrize("path", AT, ids=lambda p: p.stem)
 def test_modems_by_at(path: Path) -> None:
     """Indices become levels by 27.007; 99 and 255 become nothing."""
     data = json.loads(path.read_text())
-    assert radio_fields(at.parse(data["answers"])) == data["want"]
+    assert bool(at.sim_missing(data["answers"])) == ("cause" in data)
+    if "want" in data:
+        assert radio_fields(at.parse(data["answers"])) == data["want"]
+
+
+def test_captures_are_of_many_modems_and_of_nobody() -> None:
+    """Recordings outnumber what was written, and name no real device or subscriber."""
+    for paths, least in ((MMCLI, 15), (AT, 25)):
+        recorded = [
+            p for p in paths if "written" not in json.loads(p.read_text())["source"]
+        ]
+        assert len(recorded) >= least
+        found = {m for p in paths for m in IDENTITY.findall(p.read_text())}
+        assert found <= MADE_UP
+
+
+@pytest.mark.parametrize(
+    ("channel", "band"),
+    [(150, 1), (425, 1), (500, 1), (522, 1), (1300, 3), (1325, 3), (1350, 3),
+     (1424, 3), (1575, 3), (1650, 3), (1700, 3), (1725, 3), (1749, 3), (1802, 3),
+     (1820, 3), (3350, 7), (3175, 7), (3764, 8), (6200, 20), (6300, 20), (6352, 20),
+     (8615, 25), (10020, 32), (38100, 38), (39990, 41)],
+)  # fmt: skip
+def test_channels_lie_in_the_bands_that_modems_gave(channel: int, band: int) -> None:
+    """Each pair was given by a modem; between bands there is none."""
+    assert lte_band(channel) == f"B{band}"
+    assert [lte_band(gap) for gap in (-1, 4950, 5400, 7450, 11000, 70000)] == [None] * 6
 
 
 def test_the_whole_way_by_mmcli(fake: FakeMmcli) -> None:
@@ -182,6 +230,16 @@ def test_of_two_modems_the_links_own_is_read(fake: FakeMmcli) -> None:
     assert measured()["plmn"] == "51010"
 
 
+def test_another_modems_trouble_is_not_ours(fake: FakeMmcli) -> None:
+    """Where mmcli fails on one modem, the link's own is read all the same."""
+    own = capture("lte.json")
+    fake.answer({}, own["modem"], signal=own["signal"])
+    (fake.folder / "modem0").write_text('{"modem": {"gen')
+    assert measured()["plmn"] == "51010"
+    (fake.folder / "modem1").write_text('{"modem": {"gen')
+    assert cause() == "child_output"
+
+
 def test_another_links_modem_is_never_read(fake: FakeMmcli) -> None:
     """A lone modem with another interface is another link's, unless it is named."""
     other = capture("lte.json")
@@ -210,6 +268,9 @@ def test_mmcli_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("echo '[1,2]'", "modem"),
         ("true", "modem"),
         (f"echo 'error: {NUMBER}: no such modem' >&2; exit 1", "child_exit"),
+        (NO_MANAGER, "modem_manager"),
+        ('echo "error: couldn\'t find modem" >&2; exit 1', "modem"),
+        ("echo 'Modem not JSON'", "modem"),
         ("kill -9 $$", "child_signal"),
     ],
 )
@@ -221,13 +282,61 @@ def test_bad_mmcli(fake: FakeMmcli, script: str, want: str) -> None:
     assert time.monotonic() - started < 3
 
 
-@pytest.mark.parametrize("state", ["failed", "locked", "disabled"])
-def test_a_modem_out_of_service_is_a_failure(fake: FakeMmcli, state: str) -> None:
-    """A modem without SIM, or locked, is no radio: the state is the detail."""
+@pytest.mark.parametrize(
+    ("state", "reason", "want"),
+    [
+        ("failed", "sim-missing", "sim"),
+        ("failed", "sim-error", "sim"),
+        ("failed", "esim-without-profiles", "sim"),
+        ("locked", "--", "sim"),
+        ("failed", "unknown-capabilities", "modem"),
+        ("disabled", "--", "modem"),
+    ],
+)
+def test_a_modem_out_of_service_is_a_failure(
+    fake: FakeMmcli, state: str, reason: str, want: str
+) -> None:
+    """A SIM that is missing or locked is told from a modem that does not work."""
     data = capture("lte.json")
-    data["modem"]["modem"]["generic"]["state"] = state
+    data["modem"]["modem"]["generic"] |= {"state": state, "state-failed-reason": reason}
     fake.answer(data["modem"])
-    assert cause() == "modem"
+    assert cause() == want
+
+
+@pytest.mark.parametrize("path", MMCLI + AT, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_no_identity_is_ever_recorded(
+    path: Path, fake: FakeMmcli, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Readings of every modem, by mmcli and by AT, and the log hold no identity."""
+    caplog.set_level(0)
+    data = json.loads(path.read_text())
+    section = SignalSection()
+    with ExitStack() as stack:
+        if path in MMCLI:
+            parts = {n: data.get(n) for n in ("signal", "location", "cells")}
+            fake.answer(data["modem"], **parts)
+        else:
+            fake.script("#!/bin/sh\nexit 1\n")
+            answers = data["answers"]
+            port, _ = stack.enter_context(serial_modem(talkative(answers)))
+            modem = ModemSection(link="sim1", serial_port=port)
+            section = SignalSection(modems=(modem,))
+        try:
+            said = str(Signal(section).measure(TASK, TimeLeft(15)))
+        except ProbeError as error:
+            said = str(error)
+    assert not IDENTITY.search(said + caplog.text)
+
+
+def talkative(answers: Mapping[str, str]) -> Callable[[str], bytes]:
+    """A modem that tells of itself with each answer, asked or not."""
+    about = f"+CGSN: {NUMBER}\r\nIMEI: {NUMBER}\r\n+CCID: 8900{NUMBER}\r\n"
+
+    def reply(command: str) -> bytes:
+        said = answers.get(command, "OK\n").replace("\n", "\r\n")
+        return f"\r\n{about}{said}".encode()
+
+    return reply
 
 
 @given(
@@ -239,15 +348,25 @@ def test_a_modem_out_of_service_is_a_failure(fake: FakeMmcli, state: str) -> Non
 def test_any_json_is_survived(data: object) -> None:
     """Whatever shape mmcli's answer has, reading it gives a radio and no crash."""
     for shape in (data, {"generic": data, "3gpp": data}, {"lte": data}):
-        assert mmcli.parse(shape, shape, shape).reader == "mmcli"
+        assert mmcli.parse(shape, shape, shape, shape).reader == "mmcli"
 
 
-ANSWERS = st.text() | st.from_regex(r"\+(CESQ|COPS|CEREG): [0-9,\"-]*")
+COMMANDS = sorted(
+    {command for p in AT for command in json.loads(p.read_text())["answers"]}
+)
+NAMES = "CESQ|COPS|CEREG|QENG|CPSI|GTCCINFO|XMCI"
+ANSWERS = (
+    st.text()
+    | st.from_regex(rf"[+^]({NAMES}): [0-9A-Fx,\"-]*")
+    | st.sampled_from(
+        [a for p in AT for a in json.loads(p.read_text())["answers"].values()]
+    )
+)
 
 
-@given(st.dictionaries(st.sampled_from(["AT+CESQ", "AT+COPS?", "AT+CEREG?"]), ANSWERS))
+@given(st.dictionaries(st.sampled_from(COMMANDS), ANSWERS))
 def test_any_answer_is_survived(answers: dict[str, str]) -> None:
-    """Whatever a serial port says, reading it gives a radio and no crash."""
+    """Whatever a serial port says, of whichever maker, gives a radio and no crash."""
     assert at.parse(answers).reader == "at"
 
 
@@ -308,6 +427,36 @@ def test_at_over_a_serial_port(monkeypatch: pytest.MonkeyPatch) -> None:
         found = measured(no_mmcli(port, monkeypatch))
     assert (found["reader"], found["rsrp_dbm"]) == ("at", -101)
     assert not {"AT+CGSN", "AT+CIMI", "ATI", "AT+CCID"} & set(asked)
+    assert not [command for command in asked if "QENG" in command]
+
+
+def test_a_maker_is_asked_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a Quectel the band comes along, which the standard's commands do not give."""
+    path = CAPTURES / "at" / "quectel_rg500q_nsa.json"
+    answers = json.loads(path.read_text())["answers"]
+    with serial_modem(talkative(answers)) as (port, asked):
+        found = measured(no_mmcli(port, monkeypatch))
+    assert (found["band"], found["technology"]) == ("B1", "nr5g_nsa")
+    assert 'AT+QENG="servingcell"' in asked
+
+
+def test_half_an_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a modem falls silent in a line, half its number is not taken for one."""
+    monkeypatch.setattr(serial_port, "_ANSWER_S", 0.2)
+    path = CAPTURES / "at" / "quectel_b7.json"
+    answers = json.loads(path.read_text())["answers"]
+    answers |= {"AT+CSQ": "+CSQ: 2", "AT+COPS?": '+COPS: 0,2,"22288"\nOK\n'}
+    answers['AT+QENG="servingcell"'] = answers['AT+QENG="servingcell"'][:75]
+    with serial_modem(talkative(answers)) as (port, _):
+        found = measured(no_mmcli(port, monkeypatch))
+    assert found == {"plmn": "22288", "reader": "at", "technology": "unknown"}
+
+
+def test_a_sim_that_is_locked_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its PIN a modem may hear a net, and is no way into it."""
+    path = CAPTURES / "at" / "huawei_me909u_pin.json"
+    with serial_modem(talkative(json.loads(path.read_text())["answers"])) as (port, _):
+        assert cause(no_mmcli(port, monkeypatch)) == "sim"
 
 
 def test_a_silent_serial_port(monkeypatch: pytest.MonkeyPatch) -> None:

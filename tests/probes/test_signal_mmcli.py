@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from qos_agent.errors import ProbeError
 from qos_agent.probes.modems import mmcli
+from qos_agent.probes.modems.radio import Radio
 from tests.probes.time_left import TimeLeft
 from tests.requirement import require
 
@@ -27,6 +30,26 @@ MANAGER = (
     "-o",
     "/org/freedesktop/ModemManager1",
 )
+MODEM = "/org/freedesktop/ModemManager1/Modems/8"  # dbusmock's
+IFACE = "org.freedesktop.ModemManager1.Modem"
+SIGNAL = (
+    "{'Rate': <uint32 10>, 'Nr5g': <{'rsrp': <-32768.0>}>, 'Lte': <{'rsrp': <-101.0>,"
+    " 'rsrq': <-11.0>, 'snr': <8.2>, 'rssi': <-70.0>}>}"
+)
+CELL_TYPES = {"lte": 5, "5gnr": 6}
+
+
+def cell(kind: str, name: str, channel: int) -> str:
+    """A serving cell and a neighbour, as Python for the mock to answer with."""
+
+    def one(serves: bool, number: int) -> str:
+        return (
+            f"{{'cell-type': dbus.UInt32({CELL_TYPES[kind]}, variant_level=1),"
+            f" 'serving': dbus.Boolean({serves}, variant_level=1),"
+            f" '{name}': dbus.UInt32({number}, variant_level=1)}}"
+        )
+
+    return f"ret = [{one(False, channel + 900)}, {one(True, channel)}]"
 
 
 @pytest.fixture
@@ -42,21 +65,31 @@ def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert spec is not None
     assert spec.origin is not None
     (tmp_path / "dbusmock").symlink_to(Path(spec.origin).parent)
-    address = f"unix:path={tmp_path}/bus"
-    (tmp_path / "bus.conf").write_text(CONFIGURATION.format(address=address))
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-    daemon = ["dbus-daemon", f"--config-file={tmp_path}/bus.conf", "--nofork"]
-    mock = [PYTHON, "-m", "dbusmock", "--template", "modemmanager"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    with subprocess.Popen(daemon, stderr=subprocess.DEVNULL) as first:
-        _await((tmp_path / "bus").exists)
+    manager = [PYTHON, "-m", "dbusmock", "--template", "modemmanager"]
+    with _system_bus(tmp_path, monkeypatch):
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
         with subprocess.Popen(
-            mock, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as second:
+            manager,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
             _await(_modem_added)
             yield
-            second.kill()
-        first.kill()
+            process.kill()
+
+
+@contextmanager
+def _system_bus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A bus of our own in the system's place."""
+    address = f"unix:path={folder}/bus"
+    (folder / "bus.conf").write_text(CONFIGURATION.format(address=address))
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+    daemon = ["dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork"]
+    with subprocess.Popen(daemon, stderr=subprocess.DEVNULL) as process:
+        _await((folder / "bus").exists)
+        yield
+        process.kill()
 
 
 def _await(condition: Callable[[], bool]) -> None:
@@ -72,10 +105,107 @@ def _modem_added() -> bool:
     return subprocess.run(call, capture_output=True, check=False).returncode == 0
 
 
+def mock(path: str, method: str, *arguments: str) -> None:
+    """Change what the mock says of an object."""
+    call = ["gdbus", "call", "--system", "-d", MANAGER[1], "-o", path]
+    method = f"org.freedesktop.DBus.Mock.{method}"
+    done = subprocess.run(
+        [*call, "-m", method, *arguments], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def look(interface: str | None = None) -> Radio:
+    """One reading by the real mmcli."""
+    return mmcli.read(mmcli.Wanted(None, interface), TimeLeft(15))
+
+
+def cause() -> str:
+    """The cause of a reading that fails."""
+    with pytest.raises(ProbeError) as caught:
+        look()
+    return caught.value.cause
+
+
 @pytest.mark.usefixtures("bus")
 def test_the_real_mmcli_is_understood() -> None:
     """What the installed mmcli prints of a modem without extended signal is read."""
-    radio = mmcli.read(mmcli.Wanted(None, None), TimeLeft(15))
+    radio = look()
     assert (radio.technology, radio.plmn, radio.reader) == ("lte", "00101", "mmcli")
-    assert (radio.rsrp_dbm, radio.cell) == (None, None)
+    assert (radio.rsrp_dbm, radio.cell, radio.band) == (None, None, None)
     assert "doesnotmatter" not in str(radio)
+
+
+@pytest.mark.usefixtures("bus")
+def test_signal_and_band_come_through_the_real_mmcli() -> None:
+    """Levels and the serving cell's band are read; the floor of 5G is no level."""
+    mock(MODEM, "AddProperties", f"{IFACE}.Signal", SIGNAL)
+    mock(
+        MODEM,
+        "AddMethod",
+        IFACE,
+        "GetCellInfo",
+        "",
+        "aa{sv}",
+        cell("lte", "earfcn", 500),
+    )
+    radio = look()
+    found = (radio.rsrp_dbm, radio.rsrq_db, radio.sinr_db, radio.rssi_dbm)
+    assert (found, radio.band) == ((-101, -11, 8.2, -70), "B1")
+    mock(MODEM, "UpdateProperties", IFACE, "{'AccessTechnologies': <uint32 32768>}")
+    mock(
+        MODEM,
+        "AddMethod",
+        IFACE,
+        "GetCellInfo",
+        "",
+        "aa{sv}",
+        cell("5gnr", "nrarfcn", 620640),
+    )
+    radio = look()
+    assert (radio.technology, radio.rsrp_dbm, radio.band) == (
+        "nr5g_sa",
+        None,
+        "arfcn620640",
+    )
+    mock(MODEM, "UpdateProperties", IFACE, "{'AccessTechnologies': <uint32 49152>}")
+    assert (look().technology, look().rsrp_dbm) == ("nr5g_nsa", -101)
+
+
+@pytest.mark.usefixtures("bus")
+def test_the_real_mmcli_tells_two_modems_apart() -> None:
+    """Of two, the one with the link's network port is read; without one, neither."""
+    other = (
+        "{'Ports': <[('wwan1', uint32 2)]>, 'AccessTechnologies': <uint32 2>,"
+        " 'State': <int32 8>, 'UnlockRetries': <@a{uu} {}>,"
+        " 'CurrentModes': <(uint32 8, uint32 8)>, 'SignalQuality': <(uint32 7, true)>,"
+        " 'SupportedModes': <[(uint32 8, uint32 8)]>, 'SupportedBands': <[uint32 0]>}"
+    )
+    mock(MANAGER[3], "AddObject", f"{MODEM[:-1]}9", IFACE, other, "[]")
+    assert look("wwan1").technology == "gsm"
+    assert cause() == "modem"
+
+
+@pytest.mark.usefixtures("bus")
+def test_states_of_the_real_mmcli_are_causes() -> None:
+    """A locked SIM, one that is missing, and a disabled modem; odd models are read."""
+    mock(MODEM, "UpdateProperties", IFACE, """{'Model': <'L850 LTE Module","L850'>}""")
+    mock(MODEM, "AddProperties", IFACE, "{'StateFailedReason': <uint32 0>}")
+    assert look().technology == "lte"
+    for changed, want in (
+        ("{'State': <int32 2>, 'UnlockRequired': <uint32 2>}", "sim"),
+        ("{'State': <int32 -1>, 'StateFailedReason': <uint32 2>}", "sim"),
+        ("{'State': <int32 3>}", "modem"),
+    ):
+        mock(MODEM, "UpdateProperties", IFACE, changed)
+        assert cause() == want
+
+
+def test_without_modemmanager_the_real_mmcli_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bus without ModemManager on it is its own cause."""
+    tools = all(map(shutil.which, ("mmcli", "dbus-daemon")))
+    require(tools, "mmcli", "apt-get install modemmanager dbus")
+    with _system_bus(tmp_path, monkeypatch):
+        assert cause() == "modem_manager"

@@ -15,11 +15,18 @@ from qos_agent.child import run_child
 from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline
 from qos_agent.probes.modems import radio
+from qos_agent.probes.modems.bands import lte_band
 from qos_agent.probes.modems.radio import Radio, identifier, within, word
 
 # A healthy ModemManager answers in milliseconds; one whose modem has crashed, never.
 _COMMAND_S = 5.0
 _OUTPUT_MAX_BYTES = 200_000
+_OF_ONE_MODEM = {"child_exit", "child_signal", "child_output", "modem"}
+# What mmcli says where there is nothing wrong with mmcli.
+_SAID = {
+    "couldn't find the ModemManager process": "modem_manager",
+    "couldn't find modem": "modem",
+}
 _REFRESH_S = 10
 _REFRESH_WAIT_S = 0.5
 _REFRESH_TRIES = 4
@@ -56,20 +63,39 @@ class Wanted:
 
 
 def read(wanted: Wanted, deadline: Deadline) -> Radio:
-    """One look at the modem. Raises ProbeError `missing_tool`, `modem`, `deadline`,
-    `child_exit`, `child_output`.
+    """One look at the modem. Raises ProbeError `missing_tool`, `modem_manager`,
+    `modem`, `sim`, `deadline`, `child_exit`, `child_output`.
     """
     path, modem = _find(wanted, deadline)
-    state = word(_at(modem, "generic", "state"))
-    if state in ("failed", "locked", "disabled"):
-        why = word(_at(modem, "generic", "state-failed-reason")) or "no reason given"
-        raise ProbeError("modem", f"{state}: {why}")
+    if (fault := out_of_service(modem)) is not None:
+        raise fault
     signal = _signal(path, deadline)
     location = _optional(["-m", path, "--location-get"], deadline)
-    return parse(modem, signal, _at(location, "location", "3gpp"))
+    cells = _optional(["-m", path, "--get-cell-info"], deadline)
+    return parse(
+        modem,
+        signal,
+        _at(location, "location", "3gpp"),
+        _at(cells, "generic", "cell-info"),
+    )
 
 
-def parse(modem: object, signal: object, location: object) -> Radio:
+def out_of_service(modem: object) -> ProbeError | None:
+    """Why a modem cannot tell of any radio, by its own state; None where it can."""
+    state = word(_at(modem, "generic", "state"))
+    if state == "locked":
+        needs = word(_at(modem, "generic", "unlock-required")) or "a code"
+        return ProbeError("sim", f"locked: {needs}")
+    if state not in ("failed", "disabled"):
+        return None
+    why = word(_at(modem, "generic", "state-failed-reason")) or "no reason given"
+    cause = "sim" if why.startswith(("sim-", "esim-")) else "modem"
+    return ProbeError(cause, f"{state}: {why}")
+
+
+def parse(
+    modem: object, signal: object, location: object, cells: object = None
+) -> Radio:
     """The radio in mmcli's answers. Pure; takes whatever shape they have."""
     technology = _technology(_at(modem, "generic", "access-technologies"))
     block = _at(signal, _BLOCKS.get(technology, "lte"))
@@ -86,7 +112,24 @@ def parse(modem: object, signal: object, location: object) -> Radio:
         tracking_area=area,
         plmn=radio.plmn(_at(modem, "3gpp", "operator-code")),
         registration=_REGISTRATIONS.get(own or ""),
+        band=_band(technology, cells),
     )
+
+
+def _band(technology: str, cells: object) -> str | None:
+    """By the channel of the cell that serves: `current-bands` are all that may be used.
+
+    In 5G on an LTE anchor both serve; the anchor's is meant, as in all its figures.
+    """
+    kind, name = ("5gnr", "nrarfcn") if technology == "nr5g_sa" else ("lte", "earfcn")
+    for cell in cells if isinstance(cells, list) else []:
+        told = dict(
+            part.split(": ", 1) for part in str(cell).split(", ") if ": " in part
+        )
+        serves = (told.get("cell type"), told.get("serving")) == (kind, "yes")
+        if serves and (channel := told.get(name, "")).isdecimal():
+            return f"arfcn{channel}" if kind == "5gnr" else lte_band(int(channel))
+    return None
 
 
 def _technology(names: object) -> str:
@@ -103,10 +146,20 @@ def _find(wanted: Wanted, deadline: Deadline) -> tuple[str, object]:
     paths = _at(_ask(["-L"], deadline), "modem-list")
     if not isinstance(paths, list) or not paths:
         raise ProbeError("modem", "ModemManager knows no modem")
+    trouble = None
     for path in map(str, paths):
-        modem = _at(_ask(["-m", path], deadline), "modem")
+        try:
+            modem = _at(_ask(["-m", path], deadline), "modem")
+        except ProbeError as error:
+            # One that cannot be asked may be another link's: the rest decide.
+            if error.cause not in _OF_ONE_MODEM:
+                raise
+            trouble = error
+            continue
         if _is_wanted(modem, wanted, alone=len(paths) == 1):
             return path, modem
+    if trouble is not None:
+        raise trouble
     meant = wanted.device or wanted.interface or "the link's"
     detail = f"none of {len(paths)} is {meant}: set device in signal.modems"
     raise ProbeError("modem", detail)
@@ -165,7 +218,8 @@ def _ask(arguments: list[str], deadline: Deadline) -> object:
     )
     if failure := result.failure():
         detail = f"mmcli {arguments[-1]}: {radio.without_numbers(failure.detail)}"
-        raise ProbeError(failure.cause, detail)
+        known = [cause for said, cause in _SAID.items() if said in failure.detail]
+        raise ProbeError(known[0] if known else failure.cause, detail)
     return _parsed(result.stdout)
 
 

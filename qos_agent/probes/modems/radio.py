@@ -7,7 +7,7 @@ None of them is a value; neither is a number that no radio can have.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 # Reported ranges: 3GPP TS 36.133, 9.1 (LTE), and TS 38.133, 10.1 (NR, the wider).
 RSRP_DBM = (-156.0, -31.0)
@@ -32,6 +32,20 @@ class Radio:
     tracking_area: str | None = None
     plmn: str | None = None
     registration: str | None = None
+    band: str | None = None
+
+    def over(self, other: Radio) -> Radio:
+        """This look, and the other's where this one says nothing."""
+        if self.technology == "unknown":
+            technology = other.technology
+        else:
+            technology = self.technology
+        names = [
+            f.name for f in fields(Radio) if f.name not in ("reader", "technology")
+        ]
+        known = {name: getattr(self, name) for name in names}
+        missing = {n: getattr(other, n) for n, value in known.items() if value is None}
+        return replace(self, technology=technology, **missing)
 
     def tells_nothing(self) -> bool:
         """Whether the modem answered without saying anything."""
