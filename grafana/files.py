@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from grafana.alerts.files import alerting_files
 from grafana.boards import BOARDS, LANGUAGES, board_json
 from grafana.panels import RAW, ROLLUP
 
@@ -27,10 +28,14 @@ def generated() -> dict[str, str]:
         "apiVersion": 1,
         "providers": [_provider(name) for name in LANGUAGES],
     }
-    return {
-        name: json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        for name, content in files.items()
-    }
+    files |= alerting_files()
+    return {name: _text(content) for name, content in files.items()}
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _source(uid: str, kind: str) -> dict[str, Any]:

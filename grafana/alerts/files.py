@@ -1,0 +1,79 @@
+"""Every file of provisioning/alerting by its name.
+
+Grafana 9.3 leaves a rule that has vanished from a file in its database, so rules are
+never forgotten: `known.txt` lists every uid that was ever shipped, and those of them
+that are no more are deleted by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from grafana.alerts.areas import AREAS, Area
+from grafana.alerts.limits import LIMITS
+from grafana.alerts.machinery import MACHINERY
+from grafana.alerts.mute import mute_times
+from grafana.alerts.network import NETWORK
+from grafana.alerts.notices import contact_points, policies, templates
+from grafana.alerts.rule import FOLDER, rule_json
+from grafana.panels import Json
+from qos_agent.election import load, shipped
+
+ALERTS = (*NETWORK, *MACHINERY)
+KNOWN = Path(__file__).parent / "known.txt"
+_FOLDER = "provisioning/alerting"
+
+
+def alerting_files() -> dict[str, Any]:
+    """Path beside the package `grafana` to content; text is written as it stands."""
+    groups = {area.name: _group(area, _rules(area)) for area in AREAS}
+    groups["nation"] = _group(None, _rules(None))
+    uids = {rule["uid"] for group in groups.values() for rule in group["rules"]}
+    known = set(KNOWN.read_text(encoding="utf-8").split()) if KNOWN.exists() else set()
+    contents: dict[str, Json] = {
+        **{f"rules-{name}": {"groups": [group]} for name, group in groups.items()},
+        "deleted": {
+            "deleteRules": [{"orgId": 1, "uid": uid} for uid in sorted(known - uids)]
+        },
+        "mute-timings": {"muteTimes": mute_times(_calendars())},
+        "contact-points": {"contactPoints": contact_points()},
+        "policies": {"policies": policies()},
+        "templates": {"templates": templates()},
+    }
+    files: dict[str, Any] = {
+        f"{_FOLDER}/{name}.yaml": {"apiVersion": 1, **content}
+        for name, content in contents.items()
+    }
+    files["alerts/known.txt"] = _lines(known | uids)
+    return files
+
+
+def _calendars() -> Iterable[Any]:
+    return [load(path) for path in shipped().values()]
+
+
+def _lines(words: set[str]) -> str:
+    return "".join(f"{word}\n" for word in sorted(words))
+
+
+def _rules(area: Area | None) -> list[Json]:
+    """The rules of an area, or the nation's; in the order of the tables."""
+    return [
+        rule_json(alert, limit, area)
+        for alert in ALERTS
+        if alert.national is (area is None)
+        for limit in LIMITS
+        if limit.alert == alert.name
+    ]
+
+
+def _group(area: Area | None, rules: list[Json]) -> Json:
+    return {
+        "orgId": 1,
+        "name": f"qos-{area.name if area else 'nation'}",
+        "folder": FOLDER,
+        "interval": "1m",
+        "rules": rules,
+    }
