@@ -100,8 +100,9 @@ LIMITS = (
           "a third of a regency will fall silent together"),
     Limit("pipeline-dead", "critical", 0, 0, 2, 5,
           "the census writes each minute; two minutes without are two too many"),
-    Limit("pipeline-failed", "critical", 2, 0, 1, 5,
-          "three failures in five minutes: a collector that refuses, not a hiccup"),
+    Limit("pipeline-failed", "critical", 0.5, 0, 1, 5,
+          "more than half of the last five minutes failed: a collector that refuses, "
+          "not a hiccup"),
     Limit("pipeline-behind", "warning", 300, 0, 5, 10,
           "the newest sums are five minutes older than they should be: alerts on sums "
           "see the past"),

@@ -81,12 +81,12 @@ LATE = Alert(
     ("Delivered late", "Terkirim terlambat"),
     (
         (
-            f"{{{{ $labels.regency }}}}: {value('figure')} % of points over two minutes "
-            "old when delivered"
+            f"{{{{ $labels.regency }}}}: {value('figure')} % of points "
+            "over two minutes old when delivered"
         ),
         (
-            f"{{{{ $labels.regency }}}}: {value('figure')} % titik berumur lebih dari dua "
-            "menit saat terkirim"
+            f"{{{{ $labels.regency }}}}: {value('figure')} % titik "
+            "berumur lebih dari dua menit saat terkirim"
         ),
     ),
     {"warning": _LATE_ASKS, "critical": _LATE_ASKS},
@@ -157,7 +157,7 @@ _PIPELINE_ALERTS = (
         )),
         Ask(
             "failures",
-            'SELECT sum("failed") AS "value" FROM "pipeline" WHERE $timeFilter '
+            'SELECT mean("failed") AS "value" FROM "pipeline" WHERE $timeFilter '
             'GROUP BY "collector"',
             _PIPELINE,
         ),
