@@ -1,0 +1,7 @@
+"""The generated days, for all tests of boards and alerts."""
+
+from __future__ import annotations
+
+from tests.grafana.day import healthy, troubled
+
+__all__ = ["healthy", "troubled"]
