@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from qos_agent.model import Identity, Outcome, Point, Reading, Record, Sample, Value
 from qos_agent.schema import MEASUREMENTS, Field, Measurement
@@ -22,6 +22,10 @@ _FIELD = re.compile(r'([a-z0-9_]+)=("(?:[^"\\]|\\.)*"|[^,"]+)(?:,|$)')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _INT64 = 2**63
 _WORDS_MAX = 200
+# Looked up for every field of every point: a search of the table costs more than all
+# the rest of the encoding.
+_FIELDS = {m.name: {f.name: f for f in m.fields} for m in MEASUREMENTS.values()}
+_TASKS = frozenset(name for name, fields in _FIELDS.items() if "slots" in fields)
 
 
 def tag_value(text: str) -> str:
@@ -54,7 +58,7 @@ def points(reading: Reading, identity: Identity) -> tuple[Point, ...]:
 
 def _outcome_fields(reading: Reading) -> dict[str, Value]:
     """Counts by outcome, cause and reason, where the measurement is a task's."""
-    if "slots" not in {f.name for f in MEASUREMENTS[reading.measurement].fields}:
+    if reading.measurement not in _TASKS:
         return {}
     fields: dict[str, Value] = {outcome.value: 0 for outcome in Outcome}
     fields[reading.outcome.value] = reading.slots
@@ -88,10 +92,11 @@ def encode(record: Record) -> bytes:
     """
     table = _table(record.measurement)
     tags = "".join(f",{key}={value}" for key, value in _checked_tags(record, table))
+    known, given = _FIELDS[table.name], record.fields
     fields = ",".join(
-        f"{name}={_encode_value(table, name, record.fields[name])}"
-        for name in sorted(record.fields)
-    )
+        [f"{name}={_encode_value(table, known, name, given[name])}"
+         for name in sorted(given)]
+    )  # fmt: skip
     if not fields:
         raise ValueError(f"{record.measurement}: a point needs a field")
     return f"{record.measurement}{tags} {fields} {record.time_ns}".encode()
@@ -113,29 +118,42 @@ def _checked_tags(record: Record, table: Measurement) -> Iterator[tuple[str, str
         yield key, value
 
 
-def _encode_value(table: Measurement, name: str, value: Value) -> str:
-    try:
-        field = table.field(name)
-    except KeyError:
-        raise ValueError(f"{table.name}.{name}: no such field in the schema") from None
-    encoded = _encode_typed(field, value)
+def _encode_value(
+    table: Measurement, known: Mapping[str, Field], name: str, value: Value
+) -> str:
+    field = known.get(name)
+    if field is None:
+        raise ValueError(f"{table.name}.{name}: no such field in the schema")
+    encoded = _ENCODERS[field.type](value)
     if encoded is None:
         raise ValueError(f"{table.name}.{name}: {value!r} is no {field.type}")
     return encoded
 
 
-def _encode_typed(field: Field, value: Value) -> str | None:
-    """The value in line protocol; None where it does not fit the field's type."""
-    match field.type, value:
-        case "int", int() if -_INT64 <= value < _INT64:
-            return f"{int(value)}i"
-        case "float", int() | float() if math.isfinite(value):
-            return repr(float(value) + 0.0)  # InfluxDB's JSON loses the sign of -0.0
-        case "str", str() if not _CONTROL.search(value):
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{escaped}"'
-        case _:
-            return None
+# Each gives the value in line protocol; None where it does not fit the field's type.
+def _int_text(value: Value) -> str | None:
+    fits = isinstance(value, int) and -_INT64 <= value < _INT64
+    return f"{int(value)}i" if fits else None
+
+
+def _float_text(value: Value) -> str | None:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return repr(float(value) + 0.0)  # InfluxDB's JSON loses the sign of -0.0
+
+
+def _str_text(value: Value) -> str | None:
+    if not isinstance(value, str) or _CONTROL.search(value):
+        return None
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+_ENCODERS: dict[str, Callable[[Value], str | None]] = {
+    "int": _int_text,
+    "float": _float_text,
+    "str": _str_text,
+}
 
 
 def decode(line: bytes) -> Record:
