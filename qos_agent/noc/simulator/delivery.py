@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from qos_agent.noc.settings import NocSettings
-from qos_agent.noc.simulator.run import Batch, Nation
+from qos_agent.noc.settings import NocSettings, ShardSection
+from qos_agent.noc.simulator.run import Batch, Lines, Nation
 from qos_agent.noc.writing import Writer
 
 
@@ -17,13 +19,15 @@ def write_key(made: Nation, path: Path) -> None:
     path.write_text(json.dumps(made.answer_key(), indent=1), encoding="utf-8")
 
 
-def to_file(made: Nation, path: Path) -> Iterator[Batch]:
-    """Write the lines in the order of their arrival."""
+def to_file(made: Nation, path: Path, stop: threading.Event) -> Iterator[Batch]:
+    """Write the lines in the order of their arrival, until told to stop."""
     with path.open("wb") as file:
-        for batch in made.run():
+        for batch in made.parts():
             for lines in batch.lines.values():
                 file.writelines(line + b"\n" for line in lines)
             yield batch
+            if stop.is_set():
+                return
 
 
 def to_collectors(
@@ -31,22 +35,52 @@ def to_collectors(
     settings: NocSettings,
     rate: float,
     speed: float,
-    wait: Callable[[float], object] = time.sleep,
+    stop: threading.Event,
 ) -> Iterator[Batch]:
     """Deliver each minute when it has passed; `speed` 0 does not wait for it.
 
-    `rate` is the most points a second. Raises WriteError.
+    `rate` is the most points a second. What was measured before the start is not waited
+    for. While one part is on its way the next is made. Raises WriteError.
     """
-    writers = {shard: Writer(shard) for shard in settings.collectors}
     began_mono = time.monotonic()
-    for batch in made.run():
-        if speed:
-            due_s = (batch.minute + 1) * 60 / speed
-            wait(max(0.0, due_s - (time.monotonic() - began_mono)))
-        sent_mono = time.monotonic()
-        for province, lines in batch.lines.items():
-            shard = settings.shard_of(province)
+    with Delivery(settings) as delivery:
+        for batch in made.parts():
+            if speed and batch.whole and batch.minute >= 0:
+                due_s = (batch.minute + 1) * 60 / speed
+                stop.wait(max(0.0, due_s - (time.monotonic() - began_mono)))
+            sent_mono = time.monotonic()
+            delivery.send(batch.lines)
+            if stop.is_set():
+                return
+            stop.wait(max(0.0, batch.count / rate - (time.monotonic() - sent_mono)))
+            yield batch
+
+
+class Delivery:
+    """Writes to the collector of each province, one part behind."""
+
+    def __init__(self, settings: NocSettings) -> None:
+        self._settings = settings
+        self._writers = {shard: Writer(shard) for shard in settings.collectors}
+        self._hand = ThreadPoolExecutor(1)
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> Delivery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hand.shutdown(wait=True)
+        for writer in self._writers.values():
+            writer.close()
+
+    def send(self, lines: Lines) -> None:
+        """Start to write, when what was sent before is written. Raises WriteError."""
+        if self._under_way is not None:
+            self._under_way.result()
+        self._under_way = self._hand.submit(self._write, lines)
+
+    def _write(self, lines: Lines) -> None:
+        for province, some in lines.items():
+            shard: ShardSection | None = self._settings.shard_of(province)
             if shard is not None:
-                writers[shard].write(lines)
-        wait(max(0.0, batch.count / rate - (time.monotonic() - sent_mono)))
-        yield batch
+                self._writers[shard].write(some)

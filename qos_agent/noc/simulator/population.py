@@ -8,7 +8,9 @@ give is drawn from published figures where there are any:
   median 26.1, mean 52.6 Mbit/s, so sigma = sqrt(2 ln(mean/median)) = 1.18 (this
   gives a 90th percentile of 119; theirs is 110), and with the means that Opensignal
   gave for Indonesia's operators in December 2024: some 25 Mbit/s down, 10 up;
-- round trips, signal and shares of operators: chosen here, without a source.
+- shares of operators: Telkomsel 46 %, Indosat 28 % (Weplan, October 2024); how the
+  rest is shared is chosen here;
+- round trips and signal: chosen here, without a source.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from qos_agent.model import Identity
 from qos_agent.noc.places import Regency, regencies
 from qos_agent.noc.register.rows import COLUMNS
+from qos_agent.noc.simulator.device import Device
+from qos_agent.noc.simulator.judging import Judgement
 from qos_agent.noc.simulator.scenario import Scenario
 
 RATE_SIGMA = math.sqrt(2 * math.log(52.6 / 26.1))
@@ -30,7 +34,7 @@ DOWN_MEAN_BPS = 25e6
 UP_MEAN_BPS = 10e6
 RTT_MEDIAN_MS = 45.0
 RTT_SIGMA = 0.4
-OPERATORS = (("telkomsel", 0.45), ("indosat", 0.25), ("xl", 0.18), ("smartfren", 0.12))
+OPERATORS = (("telkomsel", 0.46), ("indosat", 0.28), ("xl", 0.16), ("smartfren", 0.10))
 
 
 @dataclass(slots=True)
@@ -44,8 +48,8 @@ class SimulatedLink:
     down_bps: float
     up_bps: float
     rsrp_dbm: float
-    judged: str = "unknown"
-    since_minute: int = 0
+    cell: int
+    judgement: Judgement = field(default_factory=Judgement)
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class SimulatedStation:
     identity: Identity
     regency: Regency
     links: tuple[SimulatedLink, ...]
-    seq: int = 0
+    device: Device
 
     @property
     def offset_ns(self) -> int:
@@ -75,15 +79,23 @@ def spread(total: int, among: list[Regency]) -> dict[str, int]:
     return counts
 
 
-def nation(scenario: Scenario) -> Iterator[SimulatedStation]:
-    """The stations of a scenario, regency by regency, the same for the same seed."""
+def nation(
+    scenario: Scenario, part: tuple[int, int] = (1, 1)
+) -> Iterator[SimulatedStation]:
+    """The stations of a scenario, regency by regency, the same for the same seed.
+
+    `part` (2, 3) is every third regency from the second on.
+    """
     among = [
         regency
         for regency in regencies().values()
         if not scenario.provinces or regency.province in scenario.provinces
     ]
     number = 0
-    for code, count in spread(scenario.stations, among).items():
+    for place, (code, count) in enumerate(spread(scenario.stations, among).items()):
+        if place % part[1] != part[0] - 1:
+            number += count
+            continue
         rng = Random(f"{scenario.seed}/nation/{code}")  # noqa: S311
         for index in range(count):
             yield _station(scenario, regencies()[code], number, index, rng)
@@ -107,7 +119,7 @@ def _station(
         _link(name, operator, rng)
         for name, operator in (("main", first), ("backup", second))[:count]
     )
-    return SimulatedStation(number, identity, regency, links)
+    return SimulatedStation(number, identity, regency, links, Device(number))
 
 
 def _link(name: str, operator: str, rng: Random) -> SimulatedLink:
@@ -122,6 +134,7 @@ def _link(name: str, operator: str, rng: Random) -> SimulatedLink:
         max(64e3, DOWN_MEAN_BPS * median * math.exp(spread_of)),
         max(64e3, UP_MEAN_BPS * median * math.exp(spread_of)),
         rng.gauss(-97, 9),
+        rng.randrange(1, 2**28),  # E-UTRAN cell identity: 28 bits, 3GPP TS 36.413
     )
 
 

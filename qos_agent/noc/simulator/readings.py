@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from qos_agent.events import Pulse, heartbeat
-from qos_agent.ledger import Tally
-from qos_agent.model import Outcome, Reading, Sample, Value
+from qos_agent.incident import Moment
+from qos_agent.model import Link, Outcome, Phase, Reading, Sample, Value
 from qos_agent.noc.simulator import radio
+from qos_agent.noc.simulator.device import Condition
 from qos_agent.noc.simulator.population import SimulatedLink, SimulatedStation
-from qos_agent.profiles import ProfileSection
 from qos_agent.schema import (
     PAGE_BOUNDS_MS,
     RATE_BOUNDS_MBPS,
@@ -20,104 +19,119 @@ from qos_agent.schema import (
 
 _FORM_BYTES = 3_000_000
 _PAGE_BYTES = 300_000
+_SECOND_NS = 10**9
+# Steps of a page, in round trips of the link: name, connection, TLS, first byte.
+_PAGE_STEPS = (("dns_ms", 0.8), ("connect_ms", 1.0), ("tls_ms", 2.0),
+               ("first_byte_ms", 1.2))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One minute of one station, and how often each probe runs in it."""
+class Step:
+    """A minute of one area, and how often each probe runs in it, in minutes.
+
+    Where it stands for several minutes, a probe is due that is due in any of them.
+    """
 
     minute: int
-    hour: float
-    boot_ns: int
-    profile: ProfileSection
+    stands_for: int
+    load: float
+    phase: Phase
+    intervals: Mapping[str, int]
     targets: tuple[str, ...]
 
     def due(self, probe: str, number: int) -> bool:
-        """Whether a probe's slot falls into this minute at station `number`."""
-        interval = int(self.profile.interval_s(probe, None) // 60)
-        return interval > 0 and (self.minute + number) % interval == 0
+        """Whether a probe's slot falls into this step at station `number`."""
+        interval = self.intervals[probe]
+        return interval > 0 and (self.minute + number) % interval < self.stands_for
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One station's turn in a step: `boot_ns` is when it measures, on its own clock.
+
+    `wall_ns` is the same moment of true time.
+    """
+
+    station: SimulatedStation
+    step: Step
+    boot_ns: int
+    wall_ns: int
+    condition: Condition
 
 
 def of_link(
-    station: SimulatedStation,
+    turn: Turn, link: SimulatedLink, now: radio.Minute, rng: Random
+) -> Iterator[Reading]:
+    """Everything measured on a link, how it is judged, and what opens or closes."""
+    trains: dict[str, dict[str, Value]] = {}
+    measured = list(_measured(turn, link, now, rng, trains))
+    yield from measured
+    minute, boot_ns = turn.step.minute, turn.boot_ns
+    up = link.judgement.learn(trains)
+    yield link.judgement.verdict(_of(link), minute, boot_ns, up)
+    device = turn.station.identity.device
+    known = Link(link.name, link.operator)
+    then = Moment(boot_ns, turn.wall_ns)
+    yield from link.judgement.incident(known, device, measured, then, up)
+
+
+def _measured(
+    turn: Turn,
     link: SimulatedLink,
-    moment: Moment,
     now: radio.Minute,
     rng: Random,
+    trains: dict[str, dict[str, Value]],
 ) -> Iterator[Reading]:
-    """Everything measured on a link, and how it is judged."""
-    trains = []
-    if moment.due("latency", station.number):
-        for target in moment.targets:
-            trains.append(radio.train(link, now, target, rng))
-            yield _latency(link, target, trains[-1], moment.boot_ns, now.dead)
-        yield _verdict(link, trains, moment)
-    if moment.due("throughput", station.number):
-        yield _throughput(link, now, moment.boot_ns, rng)
-    if moment.due("web", station.number):
-        yield _web(link, now, "page", moment.boot_ns, rng)
-    if moment.due("form", station.number):
-        yield _web(link, now, "forms", moment.boot_ns, rng)
-    if moment.due("signal", station.number):
-        yield _signal(link, moment.boot_ns, rng)
+    """The tasks that are due; what each train gave goes into `trains`."""
+    due, number, boot_ns = turn.step.due, turn.station.number, turn.boot_ns
+    if due("latency", number):
+        for target in turn.step.targets:
+            trains[target] = radio.train(link, now, target, rng)
+            yield _latency(link, target, trains[target], boot_ns, now.dead)
+    if due("throughput", number):
+        if turn.condition.allowance_share is None:
+            yield _throughput(link, now, boot_ns, rng)
+        else:
+            yield _withheld(link, boot_ns)
+    if due("web", number):
+        yield _web(link, now, "page", boot_ns, rng)
+    if due("form", number):
+        yield _web(link, now, "forms", boot_ns, rng)
+    if due("signal", number):
+        sample = Sample(
+            {**_of(link), "technology": link.technology}, radio.signal(link, now, rng)
+        )
+        yield Reading("signal", Outcome.OK, boot_ns, (sample,))
 
 
-def of_station(
-    station: SimulatedStation, moment: Moment, due: int, failed: int
-) -> Iterator[Reading]:
-    """The heartbeat with its ledger, and the instrument's own health."""
-    outcomes = {"ok": due - failed, "failed": failed}
-    yield heartbeat(moment.boot_ns, _PULSE, Tally(outcomes, stored=due))
-    if moment.due("host", station.number):
-        fields: dict[str, Value] = {"cpu_share": 0.03, "temperature_c": 52.0}
-        yield Reading("host", Outcome.OK, moment.boot_ns, (Sample({}, fields),))
+def of_host(turn: Turn) -> Iterator[Reading]:
+    """The instrument's own health."""
+    if turn.step.due("host", turn.station.number):
+        number = turn.station.number
+        fields: dict[str, Value] = {
+            "cpu_share": 0.02 + number % 5 / 100,
+            "temperature_c": 48.0 + number % 19,
+            "undervoltage": int(number % 997 == 0),
+        }
+        yield Reading("host", Outcome.OK, turn.boot_ns, (Sample({}, fields),))
 
 
-def not_running(link: SimulatedLink, moment: Moment, minutes: int) -> Iterator[Reading]:
+def not_running(turn: Turn, link: SimulatedLink, minutes: int) -> Iterator[Reading]:
     """What a device says of its absence when it is back."""
-    slots = int(minutes * 60 // (moment.profile.interval_s("latency", None) or 60))
-    for target in moment.targets if slots else ():
+    interval = turn.step.intervals["latency"]
+    slots = minutes // interval if interval else 0
+    for target in turn.step.targets if slots else ():
         sample = Sample(
             {**_of(link), "target": target, "layer": target}, {"span_s": minutes * 60.0}
         )
         yield Reading(
             "latency",
             Outcome.SKIPPED,
-            moment.boot_ns - 1_000_000_000,
+            turn.boot_ns - _SECOND_NS,
             (sample,),
             reason="not_running",
             slots=slots,
         )
-
-
-_PULSE = Pulse(
-    version="0.1.0",
-    config_hash="0123456789ab",
-    calendar_hash=None,
-    uptime_s=86400.0,
-    boot_s=86500.0,
-    backlog_points=0,
-    oldest_unsent_s=None,
-    pending_points=0,
-    quarantined_points=0,
-    journal_bytes=4_000_000,
-    in_memory=0,
-    disk_free_bytes=8e9,
-    allowance_left_bytes=None,
-    allowance_left_share=None,
-    allowance_day_left_bytes=None,
-    clock_offset_ms=3.0,
-    clock_poor=0,
-    allowance_low=0,
-    unsent_old=0,
-    acked_le_2m=8,
-    acked_le_1h=0,
-    acked_le_1d=0,
-    acked_older=0,
-    evicted=0,
-    uplink_bytes=2400,
-    uplink_failures=0,
-)
 
 
 def _of(link: SimulatedLink) -> dict[str, str]:
@@ -138,22 +152,6 @@ def _latency(
     return Reading("latency", outcome, boot_ns, (sample,), cause, duration_ms=4100.0)
 
 
-def _verdict(
-    link: SimulatedLink, trains: list[dict[str, Value]], moment: Moment
-) -> Reading:
-    judged, why = radio.judge(trains)
-    if judged != link.judged:
-        link.judged, link.since_minute = judged, moment.minute
-    fields: dict[str, Value] = {
-        name: int(name == judged) for name in ("good", "degraded", "bad", "unknown")
-    }
-    fields |= {"class": judged, "since_s": 60.0 * (moment.minute - link.since_minute)}
-    if why:
-        fields |= {"layer": "anchor", "side": "access", **why}
-    sample = Sample(_of(link), fields)
-    return Reading("verdict", Outcome.OK, moment.boot_ns, (sample,))
-
-
 def _throughput(
     link: SimulatedLink, now: radio.Minute, boot_ns: int, rng: Random
 ) -> Reading:
@@ -165,6 +163,16 @@ def _throughput(
     return Reading("throughput", Outcome.OK, boot_ns, samples)
 
 
+def _withheld(link: SimulatedLink, boot_ns: int) -> Reading:
+    """A test that the allowance does not pay for."""
+    samples = tuple(
+        Sample({"backend": "http", "direction": each, **_of(link)})
+        for each in _DIRECTIONS
+    )
+    skipped = Outcome.SKIPPED
+    return Reading("throughput", skipped, boot_ns, samples, reason="allowance")
+
+
 _DIRECTIONS = ("down", "up")
 
 
@@ -172,11 +180,17 @@ def _direction(
     link: SimulatedLink, now: radio.Minute, direction: str, rng: Random
 ) -> Sample:
     rate = radio.rate_bps(link, now, direction, rng)
+    loaded_ms = 2.5 * link.rtt_ms * now.load
     fields: dict[str, Value] = {
         "tests": 1,
         "rate_bps": rate,
         "rate_layer": "tcp_payload",
         "data_bytes": int(min(rate / 8, 4e6)),
+        "stop": "precision",
+        "loaded_sent": 10,
+        "loaded_received": 10,
+        "loaded_rtt_sum_us": round(10_000 * loaded_ms),
+        "loaded_rtt_p50_ms": loaded_ms,
     }
     for bound in RATE_BOUNDS_MBPS:
         fields[f"rate_ge_{bound}"] = int(rate >= bound * 1e6)
@@ -194,6 +208,7 @@ def _web(
     size = _FORM_BYTES if name == "forms" else _PAGE_BYTES
     took_ms = 8e3 * size / radio.rate_bps(link, now, way, rng) + 6 * link.rtt_ms
     fields = _uploaded(took_ms) if name == "forms" else _loaded(took_ms)
+    fields |= {field: share * link.rtt_ms for field, share in _PAGE_STEPS}
     return Reading("web", Outcome.OK, boot_ns, (Sample(tags, fields),))
 
 
@@ -215,15 +230,3 @@ def _loaded(took_ms: float) -> dict[str, Value]:
         "http_2xx": 1,
         **{f"page_le_{b}": int(took_ms <= b) for b in PAGE_BOUNDS_MS},
     }
-
-
-def _signal(link: SimulatedLink, boot_ns: int, rng: Random) -> Reading:
-    rsrp = round(link.rsrp_dbm + rng.gauss(0, 3), 1)
-    fields: dict[str, Value] = {
-        "rsrp_dbm": rsrp,
-        "rsrp_sum_dbm": rsrp,
-        "rsrp_samples": 1,
-        "rsrp_weak": int(rsrp < -110),
-    }
-    sample = Sample({**_of(link), "technology": link.technology}, fields)
-    return Reading("signal", Outcome.OK, boot_ns, (sample,))

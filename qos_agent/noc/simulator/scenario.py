@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, ValidationError
 
 from qos_agent.errors import ConfigError, InvalidConfigError
+from qos_agent.profiles import ScheduleSection
 from qos_agent.setting_types import Name, Section, allowed
 
 Kind = Literal[
@@ -22,6 +24,7 @@ Kind = Literal[
     "wrong_clock",
     "never",
     "slow_uplink",
+    "allowance",
 ]
 _Province = Annotated[str, allowed("2 digits", r"\d{2}")]
 _Regency = Annotated[str, allowed("4 digits", r"\d{4}")]
@@ -30,13 +33,14 @@ _Regency = Annotated[str, allowed("4 digits", r"\d{4}")]
 class Trouble(Section):
     """Something that goes wrong, from one minute to another, and for whom.
 
-    `amount` is seconds for wrong_clock, minutes for slow_uplink, and how many times
-    the usual load for overload.
+    `amount` is seconds for wrong_clock, minutes for slow_uplink, how many times the
+    usual load for overload, and what is left of the month's allowance at its start, in
+    per cent, for allowance.
     """
 
     kind: Kind
-    first: int = Field(0, ge=0, alias="from", description="minute of the scenario")
-    end: int = Field(10**6, ge=1, alias="to", description="first minute after it")
+    first: int = Field(0, alias="from", description="minute; under 0 before the start")
+    end: int = Field(10**6, alias="to", description="first minute after it")
     province: _Province | None = None
     regency: _Regency | None = None
     operator: Name | None = None
@@ -49,13 +53,16 @@ class Trouble(Section):
 
 
 class Scenario(Section):
-    """A simulated stretch of time."""
+    """A simulated stretch of time: every minute of it, and coarsely what was before."""
 
     name: Name
     seed: int = 1
     stations: int = Field(1000, ge=1, le=823_220)
     start: AwareDatetime | None = Field(None, description="with offset; else now")
     minutes: int = Field(60, ge=1)
+    days_before: float = Field(0, ge=0, le=30, description="for a baseline")
+    step_before: int = Field(60, ge=1, le=1440, description="minutes from one to next")
+    schedule: ScheduleSection = ScheduleSection()
     calendar: str | None = Field(None, description="a shipped calendar or a file")
     provinces: tuple[_Province, ...] = Field((), description="only these; none is all")
     targets: tuple[Literal["gateway", "resolver", "anchor"], ...] = (
@@ -70,6 +77,14 @@ class Scenario(Section):
     def begins(self, now: datetime) -> datetime:
         """The first minute, whole."""
         return (self.start or now).replace(second=0, microsecond=0)
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Each minute that is simulated, and how many it stands for."""
+        first = -round(self.days_before * 1440)
+        for minute in range(first, 0, self.step_before):
+            yield minute, min(self.step_before, -minute)
+        for minute in range(self.minutes):
+            yield minute, 1
 
 
 def shipped() -> dict[str, Path]:

@@ -6,28 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from qos_agent.noc.simulator.device import Condition
 from qos_agent.noc.simulator.population import SimulatedLink, SimulatedStation
 from qos_agent.noc.simulator.scenario import Scenario, Trouble
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What troubles do together to one link in one minute."""
+    """What troubles do together to one link in one minute.
+
+    `dead` is the cause of failure. `searching`: the radio has no network either, which
+    is an incident's second sign.
+    """
 
     load: float = 1.0
     dead: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What troubles do together to one station in one minute.
-
-    `delivered_at` is the minute in which what is measured now arrives.
-    """
-
-    measures: bool
-    delivered_at: int
-    clock_error_s: float
+    searching: bool = False
 
 
 _USUAL = Effect()
@@ -44,9 +38,7 @@ class Troubles:
         self._of: dict[int, tuple[Trouble, ...]] = {}
         self.hit: list[list[SimulatedStation]] = []
         for index, trouble in enumerate(scenario.trouble):
-            rng = Random(f"{scenario.seed}/trouble/{index}")  # noqa: S311
-            hit = [s for s in stations if _may_hit(trouble, s)]
-            hit = [s for s in hit if rng.random() < trouble.share]
+            hit = list(_hit(scenario, index, trouble, stations))
             self.hit.append(hit)
             for station in hit:
                 before = self._of.get(station.number, ())
@@ -54,14 +46,18 @@ class Troubles:
 
     def condition(self, station: SimulatedStation, minute: int) -> Condition:
         """What a station can do in a minute."""
+        if station.number not in self._of:
+            return Condition(minute)
         now = list(self._now(station, minute))
         late = [int(t.amount) for t in now if t.kind == "slow_uplink"]
         ends = [t.end for t in now if t.kind in _CUTS]
         errors = [t.amount for t in now if t.kind == "wrong_clock"]
+        lefts = [_left(t, minute) for t in now if t.kind == "allowance"]
         return Condition(
-            not any(t.kind in _STOPS for t in now),
             max([minute, *ends, *(minute + wait for wait in late)]),
-            errors[0] if errors else 0.0,
+            measures=not any(t.kind in _STOPS for t in now),
+            clock_error_s=errors[0] if errors else 0.0,
+            allowance_share=min(lefts, default=None),
         )
 
     def effect(
@@ -78,7 +74,7 @@ class Troubles:
                 dead = "timeout"
             elif trouble.kind == "cut_off":
                 dead = "unreachable"
-        return Effect(load, dead) if load > 1 or dead else _USUAL
+        return Effect(load, dead, bool(dead)) if load > 1 or dead else _USUAL
 
     def ended(self, station: SimulatedStation, minute: int) -> Trouble | None:
         """The power cut that a station has come back from in this very minute."""
@@ -89,6 +85,28 @@ class Troubles:
     def _now(self, station: SimulatedStation, minute: int) -> Iterator[Trouble]:
         mine = self._of.get(station.number)
         return (t for t in mine if t.holds_at(minute)) if mine else iter(())
+
+
+def _left(trouble: Trouble, minute: int) -> float:
+    """What is left of the allowance: all gone when the trouble ends."""
+    to_go = (trouble.end - minute) / (trouble.end - trouble.first)
+    return trouble.amount / 100 * to_go
+
+
+def _hit(
+    scenario: Scenario,
+    index: int,
+    trouble: Trouble,
+    stations: Sequence[SimulatedStation],
+) -> Iterator[SimulatedStation]:
+    """Drawn regency by regency, so that a part of the nation draws as the whole."""
+    rng, place = Random(), ""  # noqa: S311  reproducible, not secret
+    for station in stations:
+        if station.regency.code != place:
+            place = station.regency.code
+            rng = Random(f"{scenario.seed}/trouble/{index}/{place}")  # noqa: S311
+        if _may_hit(trouble, station) and rng.random() < trouble.share:
+            yield station
 
 
 def _may_hit(trouble: Trouble, station: SimulatedStation) -> bool:
