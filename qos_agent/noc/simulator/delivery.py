@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from qos_agent.noc.settings import NocSettings, ShardSection
 from qos_agent.noc.simulator.run import Batch, Lines, Nation
@@ -43,29 +44,30 @@ def to_collectors(
     for. While one part is on its way the next is made. Raises WriteError.
     """
     began_mono = time.monotonic()
-    with Delivery(settings) as delivery:
+    with Delivery(settings, stop.wait) as delivery:
         for batch in made.parts():
-            if speed and batch.whole and batch.minute >= 0:
+            if speed and batch.minute >= 0:
                 due_s = (batch.minute + 1) * 60 / speed
                 stop.wait(max(0.0, due_s - (time.monotonic() - began_mono)))
             sent_mono = time.monotonic()
             delivery.send(batch.lines)
             if stop.is_set():
-                return
+                break
             stop.wait(max(0.0, batch.count / rate - (time.monotonic() - sent_mono)))
             yield batch
+        delivery.finish()
 
 
 class Delivery:
     """Writes to the collector of each province, one part behind."""
 
-    def __init__(self, settings: NocSettings) -> None:
+    def __init__(self, settings: NocSettings, wait: Callable[[float], object]) -> None:
         self._settings = settings
-        self._writers = {shard: Writer(shard) for shard in settings.collectors}
+        self._writers = {shard: Writer(shard, wait) for shard in settings.collectors}
         self._hand = ThreadPoolExecutor(1)
         self._under_way: Future[None] | None = None
 
-    def __enter__(self) -> Delivery:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,10 +75,14 @@ class Delivery:
         for writer in self._writers.values():
             writer.close()
 
-    def send(self, lines: Lines) -> None:
-        """Start to write, when what was sent before is written. Raises WriteError."""
+    def finish(self) -> None:
+        """Wait until what was sent is written. Raises WriteError."""
         if self._under_way is not None:
             self._under_way.result()
+
+    def send(self, lines: Lines) -> None:
+        """Start to write, when what was sent before is written. Raises WriteError."""
+        self.finish()
         self._under_way = self._hand.submit(self._write, lines)
 
     def _write(self, lines: Lines) -> None:

@@ -9,9 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from qos_agent.errors import ConfigError, InvalidConfigError
+from qos_agent.noc.places import provinces, regencies
 from qos_agent.profiles import ScheduleSection
 from qos_agent.setting_types import Name, Section, allowed
 
@@ -26,8 +27,16 @@ Kind = Literal[
     "slow_uplink",
     "allowance",
 ]
-_Province = Annotated[str, allowed("2 digits", r"\d{2}")]
-_Regency = Annotated[str, allowed("4 digits", r"\d{4}")]
+
+
+def _known(code: str) -> str:
+    if code not in provinces() and code not in regencies():
+        raise ValueError("a code of the reference data (qos_agent/data)")
+    return code
+
+
+_Province = Annotated[str, allowed("2 digits", r"\d{2}"), AfterValidator(_known)]
+_Regency = Annotated[str, allowed("4 digits", r"\d{4}"), AfterValidator(_known)]
 
 
 class Trouble(Section):
@@ -93,14 +102,16 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def load(name: str) -> Scenario:
-    """A shipped scenario by name, or one in a file.
+def load(name: str, **instead: int | None) -> Scenario:
+    """A shipped scenario by name, or one in a file, with other values where given.
 
     Raises InvalidConfigError, a line for each fault.
     """
     path = shipped().get(name) or Path(name)
+    given = {key: value for key, value in instead.items() if value is not None}
     try:
-        return Scenario.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Scenario.model_validate(table | given)
     except OSError as error:
         known = f"a readable file, or one of {', '.join(shipped())}"
         fault = ConfigError(str(path), str(error.strerror), known, "check the path")

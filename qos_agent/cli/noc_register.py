@@ -1,0 +1,119 @@
+"""`qos-agent noc register`: which stations there are, and what is noted of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from qos_agent.cli.noc_options import NocConfigOption, Progress, moment_s
+from qos_agent.cli.options import JsonOption
+from qos_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qos_agent.noc.register.store import Register
+
+register = typer.Typer(
+    help="Which stations there are.", no_args_is_help=True, rich_markup_mode=None
+)
+_FAULTS_SHOWN = 50
+
+
+def _open(config: Path | None) -> Register:
+    from qos_agent.noc.register.store import Register
+    from qos_agent.noc.settings import load
+
+    return Register(load(config).folder / "register.sqlite3")
+
+
+@register.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="CSV of stations.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Not only show.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Import the sound rows, leave the rest.")
+    ] = False,
+    close_missing: Annotated[
+        bool, typer.Option(help="Close stations that the file does not have.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option("--from", help="When it holds from; now.")
+    ] = None,
+    config: NocConfigOption = None,
+) -> int:
+    """Check a CSV, show what it would change, and with --apply change it."""
+    from qos_agent.noc.register.importing import described, stage
+
+    at_s = moment_s(since) if since else int(time.time())
+    store = _open(config)
+    found = stage(store, path, Progress("rows"))
+    for fault in found.faults[:_FAULTS_SHOWN]:
+        print(fault)
+    if len(found.faults) > _FAULTS_SHOWN:
+        print(f"… and {len(found.faults) - _FAULTS_SHOWN} more faults")
+    for line in described(store.difference()):
+        print(line)
+    if found.faults and not partial:
+        print("nothing imported: mend the rows above, or leave them out by --partial")
+        return 1
+    if not apply:
+        print("nothing imported yet: the same command with --apply does it")
+        return 0
+    store.apply(at_s, close_missing=close_missing)
+    print(f"imported: {sum(store.expected(at_s).values())} stations are expected")
+    return 0
+
+
+@register.command("show")
+def show(
+    station: Annotated[str, typer.Argument(help="13 digits.")],
+    config: NocConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show a station through time."""
+    rows = _open(config).history(station)
+    if as_json:
+        print(json.dumps(rows))
+    for row in () if as_json else rows:
+        print(", ".join(f"{name}={value}" for name, value in row.items() if value))
+    return 0 if rows else 1
+
+
+@register.command("count")
+def count(config: NocConfigOption = None, as_json: JsonOption = False) -> None:
+    """Count the stations expected now, by province."""
+    from qos_agent.noc.places import provinces
+
+    totals: dict[str, int] = {}
+    for regency, number in _open(config).expected(int(time.time())).items():
+        totals[regency[:2]] = totals.get(regency[:2], 0) + number
+    if as_json:
+        print(json.dumps(totals))
+        return
+    for province, number in sorted(totals.items()):
+        print(f"{province} {provinces()[province]}: {number}")
+    print(f"{sum(totals.values())} stations")
+
+
+@register.command("note")
+def note(
+    kind: Annotated[Literal["maintenance", "acknowledged"], typer.Argument()],
+    scope: Annotated[str, typer.Argument(help="Station, regency or province code.")],
+    since: Annotated[str, typer.Option("--from")],
+    until: Annotated[str, typer.Option("--to")],
+    words: Annotated[str, typer.Option(help="Who and why.")],
+    config: NocConfigOption = None,
+) -> None:
+    """Record planned maintenance or that someone has taken a trouble on.
+
+    It is shown beside the stations; none of them leaves a denominator.
+    """
+    from qos_agent.noc.register.store import Note
+
+    if not scope.isdecimal() or len(scope) not in (2, 4, 13):
+        raise ConfigError("scope", repr(scope), "2, 4 or 13 digits", "give a code")
+    _open(config).note(Note(kind, scope, moment_s(since), moment_s(until), words))
+    print(f"{kind} of {scope}: recorded")
