@@ -198,6 +198,23 @@ def test_a_name_is_resolved_again_each_time(net: Lab) -> None:
     assert look_up(net, ask) == "10.1.1.2"
 
 
+def test_a_link_that_is_gone_is_not_the_names_fault(net: Lab) -> None:
+    """Where no question could leave, the reading blames the link or the route."""
+    net.run(["ip", "route", "del", "default"])
+    for link, cause in (
+        (Link("gone", "x", "wwan9"), "link_down"),
+        (Link("main", "x"), "no_route"),
+        (Link("other", "x", source_address="10.99.0.1"), "binding"),
+    ):
+
+        def ask(link: Link = link) -> str:
+            return resolve("a.test", link, TimeLeft(5), 1.0, (SERVER,))
+
+        with pytest.raises(ProbeError) as caught:
+            look_up(net, ask)
+        assert caught.value.cause == cause
+
+
 def test_addresses_need_no_asking(net: Lab) -> None:
     """An address is itself, and no time to resolve is made up for it."""
     found = AddressBook(servers=()).resolve("10.1.1.1", LINK, TimeLeft(1))

@@ -144,12 +144,14 @@ def test_a_bucket_never_gives_more_than_its_rate(
     assert taken <= rate_pps * (now_s + 1) + 1e-6
 
 
-def exchange(lab: Lab, address: str, packets: list[bytes]) -> list[bytes]:
+def exchange(
+    lab: Lab, address: str, packets: list[bytes], wait_s: float = 0.5
+) -> list[bytes]:
     """Send from the client, and give what came back within half a second."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     found: list[bytes] = []
     with lab.call("client", lambda: socket.socket(family, socket.SOCK_DGRAM)) as sock:
-        sock.settimeout(0.5)
+        sock.settimeout(wait_s)
         for packet in packets:
             sock.sendto(packet, (address, stamp.PORT))
         with suppress(TimeoutError):
@@ -172,6 +174,21 @@ def test_it_serves_both_families_and_stops_at_once(lab: MakeLab) -> None:
     assert time.monotonic() - start < 1
     assert process.stdout is not None
     assert re.fullmatch("reflector: answered=3\n", process.stdout.read())
+
+
+def test_on_the_wire_it_gives_no_more_than_it_was_given(lab: MakeLab) -> None:
+    """Of packets of every size, empty and fragmented too, it returns no more bytes."""
+    net = lab(Shape())
+    start_reflector(net)
+    sent = [stamp.request(n, 1)[:n] + bytes(max(0, n - 44)) for n in range(0, 1400, 7)]
+    sent += [stamp.request(1, 1) + bytes(2500)]
+    # Well under what a source may ask in a second.
+    answers = [
+        reply for packet in sent for reply in exchange(net, SERVER, [packet], 0.05)
+    ]
+    assert len(answers) >= 190
+    assert sum(map(len, answers)) <= sum(map(len, sent))
+    assert max(map(len, answers)) <= 2048
 
 
 def test_answers_leave_from_the_address_that_was_asked(lab: MakeLab) -> None:

@@ -21,7 +21,7 @@ import dns.rdatatype
 from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline, Link
 from qos_agent.network.first_hop import first_hop
-from qos_agent.network.links import bind, interface_of, socket_address
+from qos_agent.network.links import bind, cause_of, interface_of, socket_address
 from qos_agent.network.routes import default_route
 
 GATEWAY = "@gateway"
@@ -33,6 +33,8 @@ _RESOLV_CONF = (
     Path("/etc/resolv.conf"),
 )
 _RESOLVE_S = 5.0
+_UNRESOLVED = "name_not_resolved"
+_OF_LINK = {"link_down", "no_route", "binding", "permission"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ def resolve(
 ) -> str:
     """The address of `host` as seen through `link`: IPv4 first, then IPv6.
 
-    `@gateway` and `@resolver` are the link's own. Raises ProbeError `no_route`
-    or `name_not_resolved`.
+    `@gateway` and `@resolver` are the link's own. Raises ProbeError `no_route`,
+    `link_down`, `binding` or `name_not_resolved`.
     """
     if host == GATEWAY:
         return _gateway(link, deadline)
@@ -152,7 +154,7 @@ def _look_up(
     host: str, servers: tuple[str, ...], link: Link | None, within_s: float
 ) -> str:
     """Each server gets an equal share of what is left, so that all are asked."""
-    said = "no resolver is configured"
+    said, causes = "no resolver is configured", set()
     end_s = time.monotonic() + within_s
     for index, server in enumerate(servers):
         share_s = (end_s - time.monotonic()) / (len(servers) - index)
@@ -160,10 +162,20 @@ def _look_up(
             found, said = _ask(host, server, link, share_s)
         except (OSError, ProbeError, dns.exception.DNSException) as error:
             said = f"{server}: {error or type(error).__name__}"
+            causes.add(_cause(error))
         else:
+            causes.add(_UNRESOLVED)
             if found is not None:
                 return found
-    raise ProbeError("name_not_resolved", f"{host}: {said}")
+    # A link that lets no question leave is at fault, not the names.
+    cause = causes.pop() if len(causes) == 1 and causes <= _OF_LINK else _UNRESOLVED
+    raise ProbeError(cause, f"{host}: {said}")
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, ProbeError):
+        return error.cause
+    return cause_of(error) if isinstance(error, OSError) else _UNRESOLVED
 
 
 def _ask(

@@ -89,6 +89,16 @@ def test_loss_is_what_the_router_dropped(lab: MakeLab, loss: float) -> None:
     assert counts(finding) == (200, 200 - dropped + wake_lost, dropped - wake_lost)
 
 
+def test_answers_after_tmax_are_late_and_lost(lab: MakeLab) -> None:
+    """On a link slower than the wait every answer that is still heard is late."""
+    net = lab(Shape(delay_ms=200))
+    finding = measure(net, short(count=30, spacing_s=0.02, wait_s=0.15))
+    found = fields(finding)
+    assert (finding.cause, counts(finding)) == ("timeout", (30, 0, 30))
+    assert 10 <= int(found["late"]) <= 30
+    assert "rtt_min_ms" not in found
+
+
 def test_no_answer_is_a_reading_with_its_counts(plain: Lab) -> None:
     """A cut gives sent and lost, no round trip, no percentile, and a cause."""
     plain.cut()
