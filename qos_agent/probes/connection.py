@@ -44,14 +44,21 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a place is reached: over which link, trusting whom, for how long."""
+class Reach:
+    """How a probe reaches places: trusting whom, how patiently, asking which names."""
 
-    link: Link | None
-    deadline: Deadline
     context: ssl.SSLContext
     idle_s: float
     resolve: Resolve = network.resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one task does: over which link, and for how long."""
+
+    reach: Reach
+    link: Link | None
+    deadline: Deadline
 
 
 def trust(ca_file: Path | None, key: str, urls: Iterable[str]) -> ssl.SSLContext:
@@ -103,7 +110,7 @@ def _address(host: str, way: Way, found: dict[str, Value]) -> str:
         ipaddress.ip_address(host)
     except ValueError:
         with timed(found, "dns_ms"):
-            host = way.resolve(host, way.link, way.deadline)
+            host = way.reach.resolve(host, way.link, way.deadline)
     found["address"] = host
     found["ip_version"] = 6 if ":" in host else 4
     return host
@@ -123,7 +130,7 @@ class Connection:
     def __init__(self, sock: socket.socket, way: Way) -> None:
         self._sock = sock
         self._way = way
-        self.idle_s = way.idle_s
+        self.idle_s = way.reach.idle_s
 
     def info(self) -> TcpInfo:
         """The kernel's counters."""
@@ -150,7 +157,7 @@ class Connection:
     def secure(self, host: str) -> None:
         """Agree on TLS. Raises ProbeError `tls_expired`, `tls_name` and such."""
         try:
-            wrapped = self._way.context.wrap_socket(
+            wrapped = self._way.reach.context.wrap_socket(
                 self._sock, server_hostname=host, do_handshake_on_connect=False
             )
         except OSError as error:

@@ -8,15 +8,13 @@ counts when every byte was acknowledged and the server has answered that it is d
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from qos_agent import network
 from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline, Finding, Layer, Sample, Task, Value
 from qos_agent.probes.answer import Answer, Expected, Limits, judge, read_answer, within
-from qos_agent.probes.connection import Connection, Resolve, Way, opened, timed, trust
+from qos_agent.probes.connection import Connection, Reach, Way, opened, timed, trust
 from qos_agent.probes.place import Place
 from qos_agent.schema import UPLOAD_BOUNDS_S
 from qos_agent.settings import FormSection, Settings
@@ -39,23 +37,16 @@ class Form:
     measurement = "web"
     loads_link = True
 
-    def __init__(
-        self,
-        settings: FormSection,
-        context: ssl.SSLContext,
-        resolve: Resolve = network.resolve,
-        idle_s: float = _IDLE_S,
-    ) -> None:
+    def __init__(self, settings: FormSection, reach: Reach) -> None:
         self._settings = settings
-        self._idle_s = idle_s
-        self._context = context
-        self._resolve = resolve
+        self._reach = reach
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The probe for these settings. Raises ConfigError for a bad `form.ca_file`."""
         form = settings.form
-        return cls(form, trust(form.ca_file, "form.ca_file", [form.url or ""]))
+        context = trust(form.ca_file, "form.ca_file", [form.url or ""])
+        return cls(form, Reach(context, _IDLE_S))
 
     @property
     def deadline_s(self) -> float:
@@ -78,7 +69,7 @@ class Form:
             raise ValueError("form.url is not set: nothing to schedule")
         found: dict[str, Value] = {}
         whole: dict[str, Value] = {}
-        way = Way(task.link, deadline, self._context, self._idle_s, self._resolve)
+        way = Way(self._reach, task.link, deadline)
         try:
             with timed(whole, "upload_ms"):
                 self._upload(Place.of(url), way, task.byte_limit, found)

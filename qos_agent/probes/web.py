@@ -6,15 +6,13 @@ followed but reported. What is timed is `body_limit` bytes at most, always the s
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from qos_agent import network
 from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline, Finding, Sample, Target, Task, Value
 from qos_agent.probes.answer import Answer, Expected, Limits, judge, read_answer
-from qos_agent.probes.connection import Resolve, Way, opened, timed, trust
+from qos_agent.probes.connection import Reach, Way, opened, timed, trust
 from qos_agent.probes.place import Place
 from qos_agent.schema import PAGE_BOUNDS_MS
 from qos_agent.settings import Settings, WebSection
@@ -32,17 +30,9 @@ class Web:
     measurement = "web"
     loads_link = False
 
-    def __init__(
-        self,
-        settings: WebSection,
-        context: ssl.SSLContext,
-        resolve: Resolve = network.resolve,
-        idle_s: float = _IDLE_S,
-    ) -> None:
+    def __init__(self, settings: WebSection, reach: Reach) -> None:
         self._settings = settings
-        self._idle_s = idle_s
-        self._context = context
-        self._resolve = resolve
+        self._reach = reach
         self._expected = {p.name: Expected(p.status, p.text) for p in settings.pages}
 
     @classmethod
@@ -50,7 +40,7 @@ class Web:
         """The probe for these settings. Raises ConfigError for a bad `web.ca_file`."""
         web = settings.web
         urls = [page.url for page in web.pages]
-        return cls(web, trust(web.ca_file, "web.ca_file", urls))
+        return cls(web, Reach(trust(web.ca_file, "web.ca_file", urls), _IDLE_S))
 
     @property
     def deadline_s(self) -> float:
@@ -69,7 +59,7 @@ class Web:
     def measure(self, task: Task, deadline: Deadline) -> Finding:
         """Load the page once; what was timed before a failure is kept."""
         found: dict[str, Value] = {}
-        way = Way(task.link, deadline, self._context, self._idle_s, self._resolve)
+        way = Way(self._reach, task.link, deadline)
         limits = Limits(self._settings.body_limit, task.byte_limit)
         place = Place.of(_target(task).host)
         whole: dict[str, Value] = {}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from qos_agent.model import Finding, Layer, Link, Probe, Target, Task, Value
+from qos_agent.probes.connection import Reach
 from qos_agent.probes.form import Form
 from qos_agent.schema import MEASUREMENTS
 from qos_agent.settings import FormSection, Settings
@@ -30,7 +31,7 @@ def task(url: str, *, link: Link | None = None, byte_limit: int | None = None) -
 
 def probe(size: int = SIZE, context: ssl.SSLContext | None = None) -> Form:
     settings = FormSection.model_validate({"size": f"{size}B"})
-    return Form(settings, context or ssl.create_default_context(), idle_s=0.5)
+    return Form(settings, Reach(context or ssl.create_default_context(), 0.5))
 
 
 def fields(finding: Finding) -> Mapping[str, Value]:

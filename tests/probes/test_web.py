@@ -12,6 +12,7 @@ import pytest
 
 from qos_agent.errors import ConfigError, ProbeError
 from qos_agent.model import Finding, Layer, Link, Probe, Target, Task, Value
+from qos_agent.probes.connection import Reach
 from qos_agent.probes.place import Place
 from qos_agent.probes.web import Web
 from qos_agent.schema import MEASUREMENTS
@@ -39,7 +40,7 @@ def probe(
 ) -> Web:
     page = PageSection(name="page", url=url, status=status, text=text)
     settings = WebSection.model_validate({"pages": [page], "body_limit": body_limit})
-    return Web(settings, context or ssl.create_default_context(), idle_s=0.5)
+    return Web(settings, Reach(context or ssl.create_default_context(), 0.5))
 
 
 def load(web: Web, of: Task, seconds: float = 5) -> Finding:
@@ -122,9 +123,8 @@ def test_ipv6() -> None:
     """A name that resolves to an IPv6 address is loaded over IPv6."""
     with Scripted(says(ok()), address="::1") as server:
         url = f"http://six.example.id:{server.port}/"
-        web = Web(
-            WebSection(), ssl.create_default_context(), lambda *_: "::1", idle_s=0.5
-        )
+        reach = Reach(ssl.create_default_context(), 0.5, lambda *_: "::1")
+        web = Web(WebSection(), reach)
         found = fields(load(web, task(url)))
     assert (found["address"], found["ip_version"], found["pages"]) == ("::1", 6, 1)
     assert float(found["dns_ms"]) >= 0
@@ -318,7 +318,7 @@ def test_name_that_does_not_resolve() -> None:
     def fails(*_: object) -> str:
         raise ProbeError("name_not_resolved", "NXDOMAIN")
 
-    web = Web(WebSection(), ssl.create_default_context(), fails)
+    web = Web(WebSection(), Reach(ssl.create_default_context(), 0.5, fails))
     finding = load(web, task("http://nowhere.example.id/"))
     assert (finding.cause, dict(fields(finding))) == ("name_not_resolved", {})
 
@@ -366,11 +366,11 @@ def test_stopping_the_agent_ends_a_page_at_once() -> None:
         client.hold()
 
     def stop() -> None:
-        begun.wait()
+        begun.wait(5)
         deadline.stop()
 
     with Scripted(play) as server:
-        web = Web(WebSection(), ssl.create_default_context())
+        web = Web(WebSection(), Reach(ssl.create_default_context(), 0.5))
         threading.Thread(target=stop).start()
         started = time.monotonic()
         assert web.measure(task(server.url), deadline).cause == "deadline"
