@@ -9,6 +9,7 @@ commit, as its timers would in real time: the upper bound, and the honest figure
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import statistics
 import subprocess
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qos_agent.clock import SystemClock
@@ -75,11 +76,32 @@ def train(boot_ns: int, number: int) -> Point:
     return Point("latency", tags, fields, boot_ns)
 
 
+def varied_train(boot_ns: int, number: int) -> Point:
+    """A train whose figures differ from the next one's, as those of a radio link do."""
+    chance = random.Random(boot_ns)
+    base_ms = chance.uniform(18.0, 60.0)
+    rtts_ms = sorted(base_ms + chance.expovariate(1 / 8) for _ in range(20))
+    lost = int(chance.random() < 0.1)
+    plain = train(boot_ns, number)
+    fields = dict(plain.fields)
+    for name in fields:
+        kind, _, bound = name.partition("_le_")
+        if bound:
+            least_ms = rtts_ms[0] if kind == "pdv" else 0.0
+            fields[name] = sum(rtt - least_ms <= int(bound) for rtt in rtts_ms)
+    fields |= {"received": 20 - lost, "lost": lost,
+               "rtt_sum_us": int(sum(rtts_ms) * 1000), "rtt_min_ms": rtts_ms[0],
+               "rtt_p50_ms": rtts_ms[10], "rtt_p95_ms": rtts_ms[18],
+               "late_ms": chance.random() * 5,
+               "duration_ms": 4000 + chance.random() * 50}  # fmt: skip
+    return replace(plain, fields=fields)
+
+
 def commits(rhythm: Rhythm, minute: int, boot_ns: int) -> Iterator[list[Point]]:
     """What is put in one minute, commit by commit."""
     points = [heartbeat(boot_ns)]
     if minute % rhythm.cycle_minutes == 0:
-        points += [train(boot_ns + n, n) for n in range(5)]
+        points += [varied_train(boot_ns + n, n) for n in range(5)]
         points.append(Point("host", PLACE, {"cpu_share": 0.12}, boot_ns))
         points.append(Point("verdict", {**PLACE, **LINK}, {"good": 1}, boot_ns))
     size = len(points) if rhythm.commits_a_cycle == 1 else 1
@@ -156,7 +178,7 @@ def day(
     return handed, reached, statistics.median(took_ms)
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Print the table; a number of minutes makes a shorter day."""
     minutes = int(arguments[0]) if arguments else DAY_MINUTES
     form = "{:<30} {:>6} {:>9} {:>9} {:>9} {:>9}"

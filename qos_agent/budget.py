@@ -227,6 +227,15 @@ class Budget:
             if today.wall_ns is None:
                 self._undate(link, today, size_bytes)
 
+    def may_move(self, link: str, size_bytes: int) -> bool:
+        """Whether what can wait may move so many bytes on a link now."""
+        with self._lock:
+            if self._roaming(link) and not self._of(link).roaming:
+                return False
+            today = self._today()
+            left = self._left(link, today)
+            return left.refusal(size_bytes, self._voting(today)) is None
+
     def left(self, link: str) -> Left:
         """What is left on a link now; worst cases not yet settled are not."""
         with self._lock:

@@ -84,7 +84,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Parts:
         station.timeline,
         assessment.roaming,
     )
-    uplink = Uplink(journal, settings, clock, stop, gate)
+    uplink = Uplink(journal, purse, settings, clock, stop, gate)
     probes = make_probes(settings)
     pauses = Pauses(settings.runtime_folder(), clock)
     envelope = Envelope(clock, stop)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from qos_agent.errors import DeliveryError
 from qos_agent.settings import CollectorSection
 from qos_agent.uplink.decision import Action, decide
+from qos_agent.uplink.packing import pack
 from qos_agent.uplink.transport import InfluxTransport
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Writer:
     def _write_batch(self, batch: Sequence[bytes]) -> None:
         said = ""
         for wait_s in (*_WAITS_S, None):
-            exchange = self._transport.post(batch, self._section.timeout)
+            exchange = self._transport.post(pack(batch), self._section.timeout)
             decision = decide(exchange.heard)
             match decision.action:
                 case Action.DELIVERED:

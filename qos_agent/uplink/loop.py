@@ -19,8 +19,8 @@ from qos_agent.errors import StorageError
 from qos_agent.gate import LinkGate
 from qos_agent.journal import Journal, Lane
 from qos_agent.model import Clock
-from qos_agent.network import default_route, interface_of
 from qos_agent.settings import CollectorSection, Settings
+from qos_agent.uplink.meter import Meter, Purse
 from qos_agent.uplink.sender import Pace, Sender
 from qos_agent.uplink.tally import UplinkStatus
 from qos_agent.uplink.transport import InfluxTransport, Transport
@@ -35,7 +35,6 @@ _GATE_WAIT_S = 6.0
 _SPREAD_PAUSES = 6.0
 # A drain may pass its deadline by so much: less is no fair try.
 _LEAST_TIMEOUT_S = 1.0
-_PROBE_NAMES = {Lane.FRESH: "uplink", Lane.BACKLOG: "backlog"}
 
 
 class Uplink:
@@ -44,6 +43,7 @@ class Uplink:
     def __init__(
         self,
         journal: Journal,
+        purse: Purse,
         settings: Settings,
         clock: Clock,
         stop: threading.Event,
@@ -57,16 +57,21 @@ class Uplink:
         self._gate = gate
         self._wake = threading.Event()
         self._turn = threading.Lock()
+        self._meter = Meter(journal, purse, settings, clock)
         self._jitter = random.Random()  # noqa: S311  spreads load, guards nothing
         self._senders = self._make_senders(connect)
         self._backlog_boot_ns = self._after_pauses(_SPREAD_PAUSES)
+        # Whether the last turn of the backlog delivered any: then there may be more.
+        self._more = False
 
     def run(self) -> None:
         """Deliver until the stop event is set."""
         while not self._stop.is_set():
             self._wake.clear()
             self._take_turn()
-            self._wake.wait(_NAP_S)
+            self._wake.wait(self._nap_s())
+        with self._turn:
+            self._finish()
 
     def wake(self) -> None:
         """Something was committed, or the stop event was set: look at once."""
@@ -91,17 +96,24 @@ class Uplink:
         For an orderly stop, and for a run of fixed length.
         """
         end_ns = self._clock.boot_ns() + int(deadline_s * 1e9)
+        try:
+            with self._turn:
+                self._drain_until(end_ns)
+            self._journal.flush()
+            return not self._senders or self._is_empty()
+        except StorageError as error:
+            # What was delivered and not noted is sent again, which changes nothing.
+            _log.error("delivery cannot be noted: %s", error)
+            return False
+
+    def _drain_until(self, end_ns: int) -> None:
         goes_on = threading.Event()
-        with self._turn:
-            while (left_s := (end_ns - self._clock.boot_ns()) / 1e9) > 0:
-                if not self._senders:
-                    break
-                if not self._senders[0].may_try():
-                    goes_on.wait(min(0.05, left_s))
-                elif not self._send_all(left_s, goes_on) and self._is_empty():
-                    break
-        self._journal.flush()
-        return not self._senders or self._is_empty()
+        while self._senders and (left_s := (end_ns - self._clock.boot_ns()) / 1e9) > 0:
+            if not self._senders[0].may_try():
+                goes_on.wait(min(0.05, left_s))
+            elif not self._send_all(left_s, goes_on) and self._is_empty():
+                break
+        self._finish()
 
     def close(self) -> None:
         """Close the connections."""
@@ -118,12 +130,18 @@ class Uplink:
         sections = (settings.collector, settings.fallback)
         return tuple(
             Sender(
-                name, self._journal, connect(section), self._clock, pace, self._spent
+                name, self._journal, connect(section), self._clock, pace, self._meter
             )
             for name, section in zip(settings.collector_names(), sections, strict=False)
         )
 
+    def _finish(self) -> None:
+        """Settle what was delivered; nothing stays claimed."""
+        for sender in self._senders:
+            sender.finish()
+
     def _is_empty(self) -> bool:
+        self._finish()
         name = self._senders[0].name
         return self._journal.counts().undelivered[name] == 0
 
@@ -156,22 +174,32 @@ class Uplink:
 
     def _send_backlog(self, sender: Sender) -> None:
         self._backlog_boot_ns = self._after_pauses(1.0)
-        if not self._within_data_limit():
-            return
         with self._link_alone() as entered:
             if entered:
                 timeout_s = self._settings.collector.timeout
-                sender.send(Lane.BACKLOG, self._stop, timeout_s)
-            else:
-                self._backlog_boot_ns = self._clock.boot_ns()
+                ahead = not self._settings.uplink.pause
+                self._more = bool(
+                    sender.send(Lane.BACKLOG, self._stop, timeout_s, ahead=ahead)
+                )
+                return
+        sender.finish()
+        self._backlog_boot_ns = self._clock.boot_ns()
+
+    def _nap_s(self) -> float:
+        """Until the backlog's next batch; a second at most, and where there is none."""
+        pause_s = (self._backlog_boot_ns - self._clock.boot_ns()) / 1e9
+        return min(_NAP_S, max(0.0, pause_s)) if self._more else _NAP_S
 
     def _send_all(self, left_s: float, goes_on: threading.Event) -> int:
         """A batch of each lane; how many points were acknowledged."""
         sender, limit_s = self._senders[0], self._settings.collector.timeout
         timeout_s = min(limit_s, max(_LEAST_TIMEOUT_S, left_s))
-        return sum(
-            sender.send(lane, goes_on, timeout_s) for lane in Lane if sender.may_try()
-        )
+        count = 0
+        for lane in Lane:
+            if sender.may_try():
+                ahead = lane is Lane.BACKLOG
+                count += sender.send(lane, goes_on, timeout_s, ahead=ahead)
+        return count
 
     def _after_pauses(self, pauses: float) -> int:
         """The moment a random time of half to one and a half pauses from now."""
@@ -183,33 +211,9 @@ class Uplink:
     @contextmanager
     def _link_alone(self) -> Iterator[bool]:
         """The link of the uplink without measurements on it; True when one has it."""
-        link = self._link()
+        link = self._meter.link()
         if link is None:
             yield True
             return
         with self._gate.loading(link, _GATE_WAIT_S) as entered:
             yield entered
-
-    def _link(self) -> str | None:
-        """The link the uplink's packets leave by: as configured, or as routed."""
-        if self._settings.uplink.link is not None:
-            return self._settings.uplink.link
-        links = self._settings.link_list()
-        if len(links) == 1:
-            return links[0].name
-        route = default_route()
-        by_interface = {interface_of(link): link.name for link in links}
-        return by_interface.get(route.interface) if route else None
-
-    def _within_data_limit(self) -> bool:
-        limit = self._settings.uplink.data_limit
-        link = self._link() or ""
-        if limit is None:
-            return True
-        boot = (self._clock.boot_id, self._clock.boot_ns())
-        return self._journal.spent_today(link, "backlog", *boot) < limit
-
-    def _spent(self, lane: Lane, size_bytes: int) -> None:
-        link = self._link() or ""
-        boot = (self._clock.boot_id, self._clock.boot_ns())
-        self._journal.spend(link, _PROBE_NAMES[lane], size_bytes, *boot)

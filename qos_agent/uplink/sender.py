@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from qos_agent.journal import Batch, Journal, Lane
 from qos_agent.model import Clock
 from qos_agent.uplink.decision import Action, Decision, decide
+from qos_agent.uplink.packing import pack
+from qos_agent.uplink.supply import Parcel, Supply
 from qos_agent.uplink.tally import Troubles, UplinkStatus, by_age, failing
 from qos_agent.uplink.transport import Exchange, Transport
 
@@ -31,6 +33,18 @@ class Pace:
     backoff_s: float
 
 
+class Meter(Protocol):
+    """What the sender needs of the one who counts its bytes."""
+
+    def allows(self, lane: Lane, size_bytes: int) -> bool:
+        """Whether a request of so many bytes on the wire may go now."""
+        ...
+
+    def spent(self, lane: Lane, size_bytes: int) -> None:
+        """Count what went over the wire."""
+        ...
+
+
 class Sender:
     """One collector, one batch at a time. Not for several threads at once."""
 
@@ -41,7 +55,7 @@ class Sender:
         transport: Transport,
         clock: Clock,
         pace: Pace,
-        spent: Callable[[Lane, int], None],
+        meter: Meter,
     ) -> None:
         self.name = name
         self.status = UplinkStatus(collector=name)
@@ -50,7 +64,8 @@ class Sender:
         self._transport = transport
         self._clock = clock
         self._pace = pace
-        self._spent = spent
+        self._meter = meter
+        self._supply = Supply(name, journal)
         self._troubles = Troubles()
         self._batch = pace.batch
         self._failures = 0
@@ -66,34 +81,63 @@ class Sender:
         """True when the wait after the last failure is over."""
         return self._clock.boot_ns() >= self.retry_boot_ns
 
-    def send(self, lane: Lane, give_up: threading.Event, timeout_s: float) -> int:
-        """One batch of a lane: points acknowledged; 0 where none is owed, or failed."""
-        batch = self._journal.claim(self.name, self._batch, lane)
-        if not batch:
+    def send(
+        self,
+        lane: Lane,
+        give_up: threading.Event,
+        timeout_s: float,
+        *,
+        ahead: bool = False,
+    ) -> int:
+        """One batch of a lane: points acknowledged; 0 where none is owed, or failed.
+
+        Nor does a batch go that the data allowance has no room for. With `ahead` the
+        lane's next is prepared meanwhile: `finish` ends that.
+        """
+        parcel = self._supply.take(lane, self._batch)
+        if parcel is None:
             return 0
+        if not self._meter.allows(lane, self._transport.cost_bytes(parcel.body)):
+            self._supply.release(parcel.batch)
+            return 0
+        if ahead:
+            self._supply.prepare(lane, self._batch)
         before = self.status.acknowledged.all
         self.status = replace(self.status, state="sending")
-        parts = [batch]
-        while parts:
-            part = parts.pop()
-            if give_up.is_set():
-                self._journal.release(part)
-                continue
-            parts += self._deliver(part, lane, timeout_s)
-            if self.status.state == "failing":
-                give_up = _SET
+        self._send_parts(parcel, lane, give_up, timeout_s)
         if self.status.state == "sending":
             self.status = replace(self.status, state="idle")
         return self.status.acknowledged.all - before
 
+    def finish(self) -> None:
+        """Settle what was delivered, give back what was prepared for later."""
+        self._supply.put_back()
+        self._supply.finish()
+
     def close(self) -> None:
         """Close the connection."""
+        self._supply.close()
         self._transport.close()
 
-    def _deliver(self, part: Batch, lane: Lane, timeout_s: float) -> list[Batch]:
+    def _send_parts(
+        self, parcel: Parcel, lane: Lane, give_up: threading.Event, timeout_s: float
+    ) -> None:
+        parts = [parcel]
+        try:
+            while parts and not give_up.is_set() and self.status.state != "failing":
+                smaller = self._deliver(parts[-1], lane, timeout_s)
+                parts[-1:] = [Parcel(batch, pack(batch.lines)) for batch in smaller]
+        finally:
+            # Also where the disk refused to take note: nothing stays claimed.
+            for part in parts:
+                self._supply.release(part.batch)
+        if self.status.state == "failing":
+            self.finish()
+
+    def _deliver(self, parcel: Parcel, lane: Lane, timeout_s: float) -> list[Batch]:
         """Send once and act on the answer; what is to be sent in smaller parts."""
-        started_ns = self._clock.boot_ns()
-        exchange = self._transport.post(part.lines, timeout_s)
+        part, started_ns = parcel.batch, self._clock.boot_ns()
+        exchange = self._transport.post(parcel.body, timeout_s)
         took_s = (self._clock.boot_ns() - started_ns) / 1e9
         self._count(exchange, lane)
         decision = decide(exchange.heard)
@@ -112,7 +156,7 @@ class Sender:
         return []
 
     def _count(self, exchange: Exchange, lane: Lane) -> None:
-        self._spent(lane, exchange.sent_bytes + exchange.received_bytes)
+        self._meter.spent(lane, exchange.sent_bytes + exchange.received_bytes)
         status = self.status
         offset_ms = exchange.offset_ms
         self.status = replace(
@@ -123,7 +167,7 @@ class Sender:
         )
 
     def _delivered(self, part: Batch, took_s: float) -> None:
-        self._journal.settle(part)
+        self._supply.settle(part)
         self._failures = 0
         self._adapt(part, took_s)
         self._troubles.succeeded(self.name, self._clock.boot_ns())
@@ -151,7 +195,7 @@ class Sender:
         )
 
     def _failed(self, part: Batch, decision: Decision, took_s: float) -> None:
-        self._journal.release(part)
+        self._supply.release(part)
         if decision.action is Action.RENEW_TOKEN:
             self._transport.renew()
         self._adapt(part, took_s)
@@ -165,7 +209,3 @@ class Sender:
         cap_s = min(self._pace.backoff_s, _BACKOFF_FIRST_S * 2**self._failures)
         self._failures = min(self._failures + 1, 30)
         return (decision.wait_s or 0.0) + self._jitter.uniform(0.05, cap_s)
-
-
-_SET = threading.Event()
-_SET.set()

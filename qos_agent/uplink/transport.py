@@ -6,7 +6,6 @@ verified. The library's own retries are off: a decision is taken elsewhere.
 
 from __future__ import annotations
 
-import gzip
 import math
 import socket
 import ssl
@@ -68,8 +67,12 @@ class Exchange:
 class Transport(Protocol):
     """Where lines are posted to."""
 
-    def post(self, lines: Sequence[bytes], timeout_s: float) -> Exchange:
-        """Write lines. Never raises for what the world does."""
+    def post(self, body: bytes, timeout_s: float) -> Exchange:
+        """Write gzipped lines. Never raises for what the world does."""
+        ...
+
+    def cost_bytes(self, body: bytes) -> int:
+        """What a request with this body would move at the most."""
         ...
 
     def renew(self) -> None:
@@ -86,14 +89,13 @@ class InfluxTransport:
 
     def __init__(self, section: CollectorSection) -> None:
         self._section = section
+        self._secure = str(section.url).startswith("https")
         self._token = section.current_token()
         self._client: InfluxDBClient | None = None
         self._connections = 0
 
-    def post(self, lines: Sequence[bytes], timeout_s: float) -> Exchange:
-        """Write lines. Never raises for what the world does."""
-        # Level 6 of the same bytes is the same body; the time stamp would not be.
-        body = gzip.compress(b"\n".join(lines), 6, mtime=0)
+    def post(self, body: bytes, timeout_s: float) -> Exchange:
+        """Write gzipped lines. Never raises for what the world does."""
         before_ns = time.time_ns()
         heard = self._request(body, timeout_s)
         now_ns = (before_ns + time.time_ns()) // 2
@@ -105,9 +107,13 @@ class InfluxTransport:
             received = _ANSWER_HEAD_BYTES + len(heard.body)
             # A captive portal has a clock too: only an acknowledgement's counts.
             offset_ms = _offset_ms(heard, now_ns) if heard.status == 204 else None
-        secure = str(self._section.url).startswith("https")
-        cost = wire_bytes(sent, received, opened, secure=secure)
+        cost = wire_bytes(sent, received, opened, secure=self._secure)
         return Exchange(heard, *cost, offset_ms)
+
+    def cost_bytes(self, body: bytes) -> int:
+        """What a request with this body would move at the most, a connection too."""
+        sent = _REQUEST_HEAD_BYTES + len(body)
+        return sum(wire_bytes(sent, _ANSWER_HEAD_BYTES, 1, secure=self._secure))
 
     def renew(self) -> None:
         """Read the token again, where it is in a file."""

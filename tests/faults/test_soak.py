@@ -13,7 +13,6 @@ from pathlib import Path
 from qos_agent.gate import LinkGate
 from qos_agent.journal import Journal
 from qos_agent.settings import Settings
-from qos_agent.uplink import Uplink
 from tests.clocks import FakeClock
 from tests.faults.conftest import FULL, Account
 from tests.journal.support import open_journal, point
@@ -33,7 +32,7 @@ from tests.servers.answers import (
 )  # fmt: skip
 from tests.servers.database import Database
 from tests.servers.fixtures import MakeFront
-from tests.uplink.support import make_settings, system_clock, towards
+from tests.uplink.support import make_settings, make_uplink, system_clock, towards
 
 SOAK_S = 600.0 if FULL else 12.0
 OUTAGE_MINUTES = 72 * 60 if FULL else 6 * 60
@@ -74,7 +73,7 @@ class _Agent:
         """As after a stop."""
         self.journal = open_journal(self._folder)
         self.stop = threading.Event()
-        self.uplink = Uplink(
+        self.uplink = make_uplink(
             self.journal, self._settings, system_clock(), self.stop, LinkGate()
         )
         self._thread = threading.Thread(target=self.uplink.run)

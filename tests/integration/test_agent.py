@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from qos_agent.errors import OperatorError
+from qos_agent.journal.reading import EVERY_SEQ, reading
 from qos_agent.line_protocol import decode
 from qos_agent.model import Record
 from tests.lab.fixtures import MakeLab
@@ -62,6 +65,25 @@ def _records(folder: Path, settings: dict[str, str]) -> list[Record]:
     return [decode(line) for line in (out / "points.lp").read_bytes().splitlines()]
 
 
+def _await_lines(folder: Path, part: bytes, count: int, limit_s: float = 60.0) -> None:
+    """Wait until the running agent's journal holds so many lines with that part."""
+    end = time.monotonic() + limit_s
+    while (found := _count(folder, part)) < count:
+        assert time.monotonic() < end, f"{found} of {count} lines with {part!r}"
+        time.sleep(0.1)
+
+
+def _count(folder: Path, part: bytes) -> int:
+    with suppress(OperatorError), reading(folder / "journal") as journal:
+        return sum(part in line for line in journal.lines(EVERY_SEQ))
+    return 0  # the agent has not made it yet
+
+
+def _owed(folder: Path) -> int:
+    with reading(folder / "journal") as journal:
+        return journal.stats().undelivered["collector"]
+
+
 def _sum(records: list[Record], measurement: str, field: str) -> int:
     return sum(
         int(record.fields.get(field, 0))
@@ -79,7 +101,7 @@ def test_loss_in_the_journal_is_the_loss_on_the_wire_and_in_influxdb(
     settings = _settings(tmp_path, server, QOS_AGENT_LATENCY__COUNT="200")
     for _ in range(2):
         once = [sys.executable, "-m", "qos_agent", "once", "--probe", "latency"]
-        assert net.popen(once, "client", env=settings).wait(30) == 0
+        assert net.popen(once, "client", env=settings).wait(90) == 0
     records = _records(tmp_path, settings)
     sent, lost = _sum(records, "latency", "sent"), _sum(records, "latency", "lost")
     trains = [r for r in records if r.measurement == "latency" and "sent" in r.fields]
@@ -100,12 +122,21 @@ def test_a_collector_that_dies_and_returns_loses_and_doubles_nothing(
     net = lab(Shape())
     server = make_influxdb(namespace=net.name("server"), address="10.77.1.2")
     settings = _settings(tmp_path, server)
-    agent = _start(net, settings, OUTAGE_S + 12)
-    time.sleep(5)
+    agent = _start(net, settings, 600)
+    _await_lines(tmp_path, b"latency,", 1)
     server.kill()
     time.sleep(OUTAGE_S)
+    _await_lines(tmp_path, b"latency,", 2)
     server.start()
+    _await_lines(tmp_path, b"latency,", 4)
+    agent.send_signal(signal.SIGTERM)
     assert agent.wait(40) == 0
+    # The stop delivers what it can in two seconds; a round after it the rest.
+    once = [sys.executable, "-m", "qos_agent", "once", "--probe", "host"]
+    for _ in range(10):
+        if not _owed(tmp_path):
+            break
+        assert net.popen(once, "client", env=settings).wait(60) == 0
     records = _records(tmp_path, settings)
     for measurement in ("latency", "host", "event"):
         wanted = sorted(_seqs(records, measurement))
@@ -126,7 +157,9 @@ def test_offline_is_a_normal_day(lab: MakeLab, tmp_path: Path) -> None:
     net = lab(Shape())
     net.cut()
     settings = _settings(tmp_path, None)
-    agent = _start(net, settings, 14)
+    agent = _start(net, settings, 300)
+    _await_lines(tmp_path, b"latency,", 2)
+    agent.send_signal(signal.SIGTERM)
     assert agent.wait(40) == 0
     records = [r for r in _records(tmp_path, settings) if r.measurement == "latency"]
     failed = [record for record in records if record.fields["failed"]]
@@ -220,15 +253,17 @@ def test_a_pause_and_a_reload_reach_the_running_agent(
     config = tmp_path / "agent.toml"
     config.write_text("[latency]\n")
     settings["QOS_AGENT_CONFIG"] = str(config)
-    agent = _start(net, settings, 6)
+    agent = _start(net, settings, 300)
     assert agent.stdout is not None
     next(line for line in agent.stdout if b" host " in line)
-    for words in (["pause", "host", "--for", "1m"], ["config", "reload"]):
+    for words in (["pause", "host", "--for", "10m"], ["config", "reload"]):
         if words[0] == "config":
             next(line for line in agent.stdout if b"skipped paused" in line)
             config.write_text('[allowance]\nmonthly = "1GB"\n')
         command = [sys.executable, "-m", "qos_agent", *words]
         subprocess.run(command, env=settings, check=True, capture_output=True)
+    _await_lines(tmp_path, b",kind=start,", 2)
+    agent.send_signal(signal.SIGTERM)
     agent.stdout.read()
     assert agent.wait(40) == 0
     records = _records(tmp_path, settings)

@@ -6,9 +6,12 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from qos_agent.budget import Budget, allowances
 from qos_agent.clock import SystemClock
+from qos_agent.election import Timeline
 from qos_agent.gate import LinkGate
 from qos_agent.journal import Journal
+from qos_agent.model import Clock
 from qos_agent.settings import Settings
 from qos_agent.uplink import Uplink
 from tests.journal.support import open_journal, point
@@ -42,6 +45,24 @@ def towards(database: Database, url: str | None = None) -> dict[str, object]:
     return {"url": url or database.url, "bucket": database.bucket, "token": token}
 
 
+def _at_home(_link: str) -> bool | None:
+    return None
+
+
+def make_uplink(
+    journal: Journal,
+    settings: Settings,
+    clock: Clock,
+    stop: threading.Event,
+    gate: LinkGate,
+) -> Uplink:
+    """An uplink that counts in the journal, as the agent's; nobody roams."""
+    purse = Budget(
+        journal, allowances(settings), clock, "Asia/Jakarta", Timeline(()), _at_home
+    )
+    return Uplink(journal, purse, settings, clock, stop, gate)
+
+
 class Bench:
     """A journal and an uplink that share a clock and a gate."""
 
@@ -53,7 +74,9 @@ class Bench:
         self.journal: Journal = open_journal(
             folder, collectors=settings.collector_names()
         )
-        self.uplink = Uplink(self.journal, settings, self.clock, self.stop, self.gate)
+        self.uplink = make_uplink(
+            self.journal, settings, self.clock, self.stop, self.gate
+        )
         self._thread: threading.Thread | None = None
 
     def put(self, count: int = 1) -> range:
