@@ -7,6 +7,7 @@ SELECT INTO, no SHOW SERIES, no fill: what has no value is dropped here.
 from __future__ import annotations
 
 import json
+import math
 import re
 import ssl
 from collections.abc import Iterator, Mapping
@@ -74,12 +75,12 @@ class Server:
                 yield Row(tags, {k: v for k, v in pairs if v is not None})
 
     def retention_s(self) -> float | None:
-        """How long points are kept; None for ever, or where the server does not say."""
-        try:
-            name = self._section.bucket.replace('"', '\\"')
-            rows = list(self.select(f'SHOW RETENTION POLICIES ON "{name}"'))
-        except QueryError:
-            return None
+        """How long points are kept; None where the server does not say.
+
+        For ever is infinity. Raises QueryError.
+        """
+        name = self._section.bucket.replace('"', '\\"')
+        rows = list(self.select(f'SHOW RETENTION POLICIES ON "{name}"'))
         kept = [row.values for row in rows if row.values.get("default", True)]
         return _go_duration_s(str(kept[0].get("duration", ""))) if kept else None
 
@@ -144,10 +145,12 @@ class Server:
 
 
 def _go_duration_s(text: str) -> float | None:
-    """Go's duration, "720h0m0s"; None for 0 (for ever) and what cannot be read."""
+    """Go's duration, "720h0m0s"; 0 is for ever; None for what cannot be read."""
     parts = re.findall(r"(\d+)([hms])", text)
+    if not parts or "".join(n + unit for n, unit in parts) != text:
+        return None
     scale = {"h": 3600, "m": 60, "s": 1}
-    return float(sum(int(n) * scale[unit] for n, unit in parts)) or None
+    return float(sum(int(n) * scale[unit] for n, unit in parts)) or math.inf
 
 
 def between(from_ns: int, to_ns: int) -> str:

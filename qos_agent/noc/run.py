@@ -25,6 +25,12 @@ def run(service: Service, stop: threading.Event) -> None:
         stop.wait(max(0.0, (next_ns - time.time_ns()) / 1e9))
 
 
+def work_off(service: Service, report: Report) -> None:
+    """Do all that is owed, without a rest."""
+    for _ in service.owed(report.at_ns, report):
+        pass
+
+
 def _do_owed(
     service: Service, report: Report, next_ns: int, stop: threading.Event
 ) -> None:

@@ -8,24 +8,35 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from qos_agent.election import named
 from qos_agent.noc import passes
+from qos_agent.noc.annotations import calendar_lines
+from qos_agent.noc.baseline import baseline_lines
 from qos_agent.noc.census.attendance import Desk, Rolls
 from qos_agent.noc.census.cycle import Census, Clerk
+from qos_agent.noc.census.expected import Book
 from qos_agent.noc.influxql import QueryError, Server, between, word
 from qos_agent.noc.passes import Stretch
+from qos_agent.noc.pipeline import Beat, Heartbeat, collector_name, reasons
 from qos_agent.noc.places import provinces
+from qos_agent.noc.polls import Polls
 from qos_agent.noc.register.store import Register
-from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, lines
+from qos_agent.noc.retention import Retention
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.state import State
+from qos_agent.noc.summing import Summer
 from qos_agent.noc.writing import WriteError, Writer
+from qos_agent.settings import CollectorSection
 from qos_agent.units import duration_text
 
 _log = logging.getLogger(__name__)
+_HOUR_NS, _DAY_NS = 3600 * 10**9, 86400 * 10**9
+# Of a question to a server: a minute must have room for all the others.
+_PATIENCE_S = 30.0
 Failed = dict[str, str]
 
 
@@ -36,9 +47,14 @@ class Report:
     at_ns: int
     census_s: float = 0.0
     rollup_s: float = 0.0
-    points: int = 0
+    written: Counter[str] = field(default_factory=Counter)
     behind_s: float = 0.0
     failed: Failed = field(default_factory=dict)
+
+    @property
+    def points(self) -> int:
+        """Points written."""
+        return self.written.total()
 
     def __str__(self) -> str:
         """One line."""
@@ -63,26 +79,31 @@ class Service:
         self.register = Register(settings.folder / "register.sqlite3")
         self.state = State(settings.folder / "census.sqlite3")
         self.writer = Writer(settings.rollup)
-        self._servers = {
-            shard: Server(shard, max(60.0, shard.timeout))
-            for shard in settings.collectors
-        }
+        self.rollups = _server(settings.rollup)
+        by_shard = {shard: _server(shard) for shard in settings.collectors}
+        self._servers = tuple(by_shard.values())
         self.servers = {
-            province: self._servers[shard]
+            province: by_shard[shard]
             for province in provinces()
             if (shard := settings.shard_of(province)) is not None
         }
+        self.retention = Retention(self.state, settings.rollups)
+        self.summer = Summer(self.servers, self.rollups, self.writer, self.retention)
         desks = {
             province: Desk(server, self.register, self.state, settings.census)
             for province, server in self.servers.items()
         }
-        self.clerk = Clerk(desks, self.register, named(settings.election.calendar))
+        self.calendar = named(settings.election.calendar)
+        book, polls = Book(self.register), Polls(self.calendar)
+        self.clerk = Clerk(desks, self.register, self.state, book, polls)
         self.rolls = Rolls()
-        self._kept_s: dict[str, float | None] = {}
+        self.heartbeat = Heartbeat(self.writer)
+        self._done: dict[str, int] = {}  # what is done at the start, then in turn
+        self._owed = Report(0)
 
     def close(self) -> None:
         """Close everything."""
-        for server in self._servers.values():
+        for server in (*self._servers, self.rollups):
             server.close()
         self.writer.close()
         self.register.close()
@@ -92,7 +113,7 @@ class Service:
         """The census and the fresh sums of the minute that ended last."""
         at_ns = passes.whole(at_ns)
         report = Report(at_ns)
-        self._kept_s.clear()  # asked once a minute: somebody may shorten it
+        self.retention.forget()
         began = time.monotonic()
         self._census(at_ns, report)
         counted = time.monotonic()
@@ -103,14 +124,17 @@ class Service:
         report.census_s = counted - began
         report.rollup_s = time.monotonic() - counted
         report.behind_s = self.behind_s(at_ns)
+        self._annotate(at_ns)
+        self._beat(report)
         return report
 
     def owed(self, at_ns: int, report: Report) -> Iterator[float]:
         """Do what is owed, a stretch at a time; the seconds that each one took."""
+        self._owed = report
         gave_up: set[str] = set()
         while True:
             began = time.monotonic()
-            if self._missed_census(at_ns, report):
+            if self._missed_census(at_ns, report) or self._baseline(at_ns, report):
                 yield time.monotonic() - began
                 continue
             stretch = self._next(at_ns, gave_up)
@@ -120,10 +144,11 @@ class Service:
                 gave_up.add(stretch.province)
             yield time.monotonic() - began
 
-    def behind_s(self, at_ns: int) -> float:
+    def behind_s(self, at_ns: int, provinces: Iterable[str] | None = None) -> float:
         """How old the oldest minute is that was never summed, in any province."""
         settings = self.settings.rollups
-        ages = (passes.behind_s(self.state, settings, p, at_ns) for p in self.servers)
+        wanted = self.servers if provinces is None else provinces
+        ages = (passes.behind_s(self.state, settings, p, at_ns) for p in wanted)
         return max(ages, default=0.0)
 
     def recompute(self, from_ns: int, to_ns: int) -> Iterator[Stretch]:
@@ -134,32 +159,13 @@ class Service:
             for start in range(from_ns, to_ns, step):
                 end = min(to_ns, start + step)
                 stretch = Stretch(province, start, end, "")
-                self._sum(stretch)
+                self.summer.sum(stretch, time.time_ns())
                 yield stretch
-
-    def kept_from_ns(self, province: str, now_ns: int) -> int:
-        """From when raw points are whole: a sum over fewer must not replace one."""
-        keep_s = self.keep_s(province)
-        return 0 if keep_s is None else now_ns - int(keep_s * 1e9)
-
-    def keep_s(self, province: str) -> float | None:
-        """The retention of a province's raw points; None for ever or not known."""
-        server = self.servers[province]
-        if server.name not in self._kept_s:
-            self._kept_s[server.name] = server.retention_s()
-        return self._kept_s[server.name] or self.settings.rollups.raw_keep
 
     def warnings(self) -> Iterator[str]:
         """What should be changed, though all goes on without it."""
-        wanted_s = self.settings.rollups.dispute
-        for shard, server in self._servers.items():
-            keep_s = server.retention_s() or self.settings.rollups.raw_keep
-            if keep_s is not None and keep_s < wanted_s:
-                yield (
-                    f"{server.name}: raw points are kept for {duration_text(keep_s)}, "
-                    f"less than the dispute period of {duration_text(wanted_s)}; "
-                    f"raise the retention of {shard.bucket}"
-                )
+        for _, words in self.retention.warnings(self._servers):
+            yield words
         for province in sorted(set(provinces()) - set(self.servers)):
             yield f"province {province}: no collector holds it; add it to one"
 
@@ -178,7 +184,7 @@ class Service:
         except WriteError as error:
             report.failed[province] = str(error)
             return False
-        report.points += len(found.lines.get(province, []))
+        report.written[province] += len(found.lines.get(province, []))
         return True
 
     def _missed_census(self, at_ns: int, report: Report) -> bool:
@@ -193,12 +199,63 @@ class Service:
         if not missed:
             return False
         moment = min(missed.values())
-        found = self.clerk.take(Rolls(version=self.rolls.version), moment)
+        found = self.clerk.take(Rolls(version=self.rolls.version, past=True), moment)
         report.failed |= found.failed
         for province, first in missed.items():
             if first == moment and self._written(found, province, report):
                 passes.census_made_good(self.state, province, moment)
         return True
+
+    def _baseline(self, at_ns: int, report: Report) -> bool:
+        """Write the hour's baseline of one province; False where none is due."""
+        hour = at_ns // _HOUR_NS
+        due = [p for p in self.servers if self._done.get(f"baseline/{p}") != hour]
+        if not due:
+            return False
+        province, back_s = due[0], self.settings.census.baseline
+        self._done[f"baseline/{province}"] = hour
+        try:
+            at_ns = passes.whole(at_ns)
+            found = baseline_lines(self.rollups, province, at_ns, back_s)
+            self.writer.write(found)
+            report.written[province] += len(found)
+        except (QueryError, WriteError) as error:
+            report.failed[province] = str(error)
+        return True
+
+    def _annotate(self, at_ns: int) -> None:
+        """Write the calendar, at the start and once a day."""
+        day = at_ns // _DAY_NS
+        if self._done.get("calendar") == day:
+            return
+        try:
+            self.writer.write(calendar_lines(self.calendar))
+            self._done["calendar"] = day
+        except WriteError as error:
+            _log.warning("calendar: %s", error)
+
+    def _beat(self, report: Report) -> None:
+        """Write how this minute went, and what was owed before it, by collector."""
+        failed = self._owed.failed | report.failed
+        warned = dict(self.retention.warnings(self._servers))
+        beats = [
+            Beat(
+                collector_name(server.name),
+                report.census_s,
+                report.rollup_s,
+                self.behind_s(report.at_ns, mine),
+                sum(report.written[p] for p in mine),
+                reasons(failed, mine),
+                (warned[server.name],) if server.name in warned else (),
+                self.retention.of(server).finite_s,
+            )
+            for server in self._servers
+            if (mine := [p for p, s in self.servers.items() if s is server])
+        ]
+        error = self.heartbeat.write(beats, report.at_ns)
+        if error is not None:
+            _log.warning("heartbeat: %s; kept for the next minute", error)
+        self._owed = Report(report.at_ns)
 
     def _next(self, at_ns: int, gave_up: set[str]) -> Stretch | None:
         for province in self.servers:
@@ -230,7 +287,8 @@ class Service:
 
     def _attempt(self, stretch: Stretch, report: Report) -> bool:
         try:
-            report.points += self._sum(stretch)
+            count = self.summer.sum(stretch, time.time_ns())
+            report.written[stretch.province] += count
         except (QueryError, WriteError) as error:
             report.failed[stretch.province] = str(error)
             return False
@@ -239,16 +297,6 @@ class Service:
             self.state.set_mark(stretch.cursor, stretch.to_ns)
         return True
 
-    def _sum(self, stretch: Stretch) -> int:
-        """Sum a stretch; how many points. What raw points no longer cover is left."""
-        province = stretch.province
-        kept_ns = self.kept_from_ns(province, time.time_ns())
-        from_ns = max(stretch.from_ns, passes.whole(kept_ns + MINUTE_NS - 1))
-        if from_ns >= stretch.to_ns:
-            return 0
-        server, count = self.servers[province], 0
-        for sums in ALL_SUMS:
-            found = list(lines(server, sums, province, from_ns, stretch.to_ns))
-            self.writer.write(found)
-            count += len(found)
-        return count
+
+def _server(section: CollectorSection) -> Server:
+    return Server(section, max(_PATIENCE_S, section.timeout))

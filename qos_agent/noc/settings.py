@@ -49,6 +49,16 @@ class CensusSection(Section):
         20, ge=0, le=10_000, description="stations named in each regency, worst first"
     )
     catch_up: Duration = Field(3600.0, description="missed minutes made good")
+    area_share: float = Field(
+        0.05, gt=0, le=1, description="of the stations: an area is as bad as these"
+    )
+    outage_share: float = Field(
+        0.3, gt=0, le=1, description="of an operator's stations: it is down from here"
+    )
+    outage_min: int = Field(3, ge=1, description="stations, at the least, for that")
+    baseline: Duration = Field(
+        7 * 86400.0, description="how far back links are compared with themselves"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -26,7 +26,7 @@ _CENSUS = (
         "class_level",
         "1",
         "0 good, 1 degraded, 2 bad, 3 silent: the worst class "
-        "that `census.area_share` of the stations, or of the links, are in",
+        "that `census.area_share` of the stations, or of the links, are in, or worse",
     ),
     number("since_s", "s", "since the area or its operator has been in this class"),
     word("kpi", "the figure that decided on most of the links that are not good"),
@@ -85,10 +85,10 @@ _PIPELINE = (
     number("census_s", "s", "time the census took, over all collectors"),
     number("rollup_s", "s", "time the fresh sums took, over all collectors"),
     number("behind_s", "s", "age of the oldest minute not yet summed"),
-    whole("failed", "0/1", "this minute's census or sums failed on this collector"),
+    whole("failed", "0/1", "census or sums of this minute, or owed before it, failed here"),
     word("detail", "its words, and what to change"),
     number("keep_s", "s", "retention of raw points; absent for ever or unknown"),
-    count("points", "points written this minute, over all collectors"),
+    count("points", "points written this minute for this collector's provinces"),
 )
 _AREA = ("province", "regency", "operator")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from qos_agent.line_protocol import encode
+from qos_agent.model import Record, Value
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.settings import NocSettings
@@ -68,3 +71,44 @@ def registered(made: Scenario, folder: Path) -> Register:
     assert found.faults == []
     register.apply(START_NS // 10**9 - 86400, close_missing=False)
     return register
+
+
+def settled(folder: Path, stations: dict[str, list[tuple[str, str, str]]]) -> Register:
+    """A register of stations by code, each with (link, operator, ticket) rows."""
+    register = Register(folder / "register.sqlite3")
+    register.stage(
+        (code, f"TPS {code[-3:]}", code[:2], code[:4], None, None, -6.1, 106.8,
+         "Asia/Jakarta", "Ketua", json.dumps(links), None)
+        for code, links in stations.items()
+    )  # fmt: skip
+    register.apply(START_NS // 10**9 - 86400, close_missing=False)
+    return register
+
+
+def beat(station: str, at_ns: int, **fields: Value) -> bytes:
+    """A station's heartbeat."""
+    return _encoded("agent", station, {}, {"beats": 1, **fields}, at_ns)
+
+
+def judged(
+    station: str, operator: str, judged: str, at_ns: int, link: str = "main",
+    **fields: Value,
+) -> bytes:  # fmt: skip
+    """A link's verdict."""
+    classes = {name: int(name == judged) for name in _CLASSES}
+    tags = {"link": link, "operator": operator}
+    return _encoded(
+        "verdict", station, tags, {**classes, "class": judged, **fields}, at_ns
+    )
+
+
+_CLASSES = ("good", "degraded", "bad", "unknown")
+
+
+def _encoded(
+    measurement: str, station: str, tags: dict[str, str], fields: dict[str, Value],
+    at_ns: int,
+) -> bytes:  # fmt: skip
+    place = {"station": station, "province": station[:2], "regency": station[:4]}
+    where = {**place, "phase": "voting", **tags}
+    return encode(Record(measurement, where, fields, at_ns))

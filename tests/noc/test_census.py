@@ -9,17 +9,13 @@ import pytest
 
 from qos_agent.line_protocol import decode
 from qos_agent.model import Record
-from qos_agent.noc.places import regencies
-from qos_agent.noc.register.store import Note, Register
+from qos_agent.noc.register.store import Note
 from qos_agent.noc.service import Service
 from tests.noc import nation
 from tests.noc.nation import MINUTE_NS, START_NS
+from tests.noc.tally import BY_AREA, BY_OPERATOR, Tally
 from tests.servers.database import Database
 
-LATE_S, SILENT_S, VERDICT_S, LOOKBACK_S = 120, 300, 660, 2 * 86400
-COUNTED = ("expected", "reporting", "late", "silent", "never", "mismatched",
-           "stations_good", "stations_degraded", "stations_bad",
-           "stations_unknown")  # fmt: skip
 TROUBLE = [
     {"kind": "never", "share": 0.1},
     {"kind": "power_cut", "from": 5, "to": 12, "regency": "3171"},
@@ -30,61 +26,22 @@ TROUBLE = [
 ]
 
 
-def by_duckdb(
-    arrived: set[bytes], register: Register, at_ns: int
-) -> dict[str, dict[str, int]]:
-    """The same figures by regency, straight from raw points and the register."""
-    import duckdb
-
-    records = [decode(line) for line in arrived]
-    with duckdb.connect() as db:
-        db.execute("CREATE TABLE home (station TEXT, regency TEXT)")
-        db.execute("CREATE TABLE beat (station TEXT, regency TEXT, t BIGINT)")
-        db.execute("CREATE TABLE judged (station TEXT, link TEXT, t BIGINT, c TEXT)")
-        for code in regencies():
-            for station in register.stations(code, at_ns // 10**9):
-                db.execute("INSERT INTO home VALUES (?, ?)", [station, code])
-        for r in records:
-            if r.time_ns >= at_ns:
-                continue
-            if r.measurement == "agent":
-                values = [r.tags["station"], r.tags["regency"], r.time_ns]
-                db.execute("INSERT INTO beat VALUES (?, ?, ?)", values)
-            elif r.measurement == "verdict":
-                row = [r.tags["station"], r.tags["link"], r.time_ns, r.fields["class"]]
-                db.execute("INSERT INTO judged VALUES (?, ?, ?, ?)", row)
-        rows = db.execute(_QUERY.format(
-            late=at_ns - LATE_S * 10**9, silent=at_ns - SILENT_S * 10**9,
-            verdict=at_ns - VERDICT_S * 10**9,
-        )).fetchall()  # fmt: skip
-    return {code: dict(zip(COUNTED, counts, strict=True)) for code, *counts in rows}
-
-
-_QUERY = """
-WITH last AS (SELECT station, max(t) AS t, arg_max(regency, t) AS place
-              FROM beat GROUP BY station),
-links AS (SELECT station, link, arg_max(c, t) AS c FROM judged
-          WHERE t >= {verdict} GROUP BY station, link),
-worst AS (SELECT station, min(CASE c WHEN 'bad' THEN 1 WHEN 'degraded' THEN 2
-          WHEN 'good' THEN 3 ELSE 4 END) AS rank FROM links GROUP BY station),
-each AS (SELECT home.regency, coalesce(t, -1) AS t, coalesce(rank, 4) AS rank,
-         place IS DISTINCT FROM home.regency AS moved
-         FROM home LEFT JOIN last USING (station) LEFT JOIN worst USING (station))
-SELECT regency, count(*), count(*) FILTER (t >= {late}),
-       count(*) FILTER (t >= {silent} AND t < {late}), count(*) FILTER (t < {silent}),
-       count(*) FILTER (t < 0), count(*) FILTER (t >= {silent} AND moved),
-       count(*) FILTER (t >= {silent} AND rank = 3),
-       count(*) FILTER (t >= {silent} AND rank = 2),
-       count(*) FILTER (t >= {silent} AND rank = 1),
-       count(*) FILTER (t >= {silent} AND rank = 4)
-FROM each GROUP BY regency"""
-
-
 def taken(rollup: Database, at_ns: int) -> dict[str, dict[str, Any]]:
     """The census of a minute by regency, all operators."""
     query = f"SELECT * FROM census WHERE time = {at_ns} AND \"operator\" = 'all'"
     return {
-        row["regency"]: {name: row[name] for name in COUNTED}
+        row["regency"]: {name: row.get(name) for name in BY_AREA}
+        for row in rollup.query(query)
+    }
+
+
+def taken_by_operator(
+    rollup: Database, at_ns: int
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """The census of a minute by regency and operator."""
+    query = f"SELECT * FROM census WHERE time = {at_ns} AND \"operator\" <> 'all'"
+    return {
+        (row["regency"], row["operator"]): {name: row.get(name) for name in BY_OPERATOR}
         for row in rollup.query(query)
     }
 
@@ -105,21 +62,36 @@ def test_every_minute_equals_duckdbs_count(influxdb: Database, tmp_path: Path) -
     )  # fmt: skip
     register = nation.registered(made, tmp_path)
     service, rollup = service_of(influxdb, tmp_path)
-    arrived: set[bytes] = set()
-    seen: dict[str, int] = dict.fromkeys(COUNTED, 0)
+    tally = Tally(register, START_NS)
+    met: set[tuple[str, Any]] = set()
     for batch in nation.begin(made).run():
         new = [line for lines in batch.lines.values() for line in lines]
         nation.deliver(influxdb, new)
-        arrived |= set(new)
+        tally.add(new)
         report = service.minute(batch.ends_ns)
         assert report.failed == {}
-        expected = by_duckdb(arrived, register, batch.ends_ns)
-        assert taken(rollup, batch.ends_ns) == expected, batch.minute
-        for counts in expected.values():
-            seen = {name: seen[name] + counts[name] for name in COUNTED}
-    met = {name for name, count in seen.items() if count}
-    assert met >= set(COUNTED) - {"mismatched", "stations_unknown"}
-    assert rollup.count("station", "class_level") > 0
+        areas, operators = tally.areas(batch.ends_ns), tally.operators(batch.ends_ns)
+        assert taken(rollup, batch.ends_ns) == areas, batch.minute
+        assert taken_by_operator(rollup, batch.ends_ns) == operators, batch.minute
+        _reasons_are_among(rollup, tally, batch.ends_ns)
+        for counts in (*areas.values(), *operators.values()):
+            met |= {(name, value) for name, value in counts.items() if value}
+    assert {name for name, _ in met} >= set(BY_AREA) - {
+        "mismatched",
+        "stations_unknown",
+    }
+    assert {name for name, _ in met} >= set(BY_OPERATOR) - {"links_unknown"}
+    assert {value for name, value in met if name == "class_level"} == {1, 2, 3}
+
+
+def _reasons_are_among(rollup: Database, tally: Tally, at_ns: int) -> None:
+    """What decided is what decided most often; among equals any will do."""
+    expected = tally.reasons(at_ns)
+    for row in rollup.query(f"SELECT * FROM census WHERE time = {at_ns}"):
+        found = {(n, row[n]) for n in ("kpi", "side") if row.get(n) is not None}
+        allowed = expected.get((row["regency"], row["operator"]), set())
+        assert found <= allowed
+        assert {name for name, _ in found} == {name for name, _ in allowed}
 
 
 def _swap(records: list[Record], gone: str, stranger: str) -> list[bytes]:
@@ -145,15 +117,15 @@ def test_a_stranger_never_stands_in_for_a_silent_station(
     service, rollup = service_of(influxdb, tmp_path)
     stations = sorted(register.stations("3175", START_NS // 10**9))
     gone, stranger = stations[0], "3175990001999"
-    arrived: set[bytes] = set()
+    tally = Tally(register, START_NS)
     for batch in nation.begin(made).run():
         new = [line for lines in batch.lines.values() for line in lines]
         if batch.minute >= 6:
             new = _swap([decode(line) for line in new], gone, stranger)
         nation.deliver(influxdb, new)
-        arrived |= set(new)
+        tally.add(new)
         assert service.minute(batch.ends_ns).failed == {}
-        expected = by_duckdb(arrived, register, batch.ends_ns)
+        expected = tally.areas(batch.ends_ns)
         assert taken(rollup, batch.ends_ns) == expected, batch.minute
     assert expected["3175"]["silent"] == 1
     named = rollup.query("SELECT * FROM station WHERE \"class\" = 'silent'")
@@ -174,13 +146,13 @@ def test_a_station_that_reports_from_elsewhere_is_expected_at_home(
 
             station.identity = replace(station.identity, **place)
     service, rollup = service_of(influxdb, tmp_path)
-    arrived: set[bytes] = set()
+    tally = Tally(register, START_NS)
     for batch in moved.run():
         new = [line for lines in batch.lines.values() for line in lines]
         nation.deliver(influxdb, new)
-        arrived |= set(new)
+        tally.add(new)
         service.minute(batch.ends_ns)
-    expected = by_duckdb(arrived, register, batch.ends_ns)
+    expected = tally.areas(batch.ends_ns)
     assert taken(rollup, batch.ends_ns) == expected
     assert expected["3175"]["mismatched"] == expected["3175"]["expected"] > 0
     assert expected["3175"]["silent"] == 0

@@ -49,10 +49,14 @@ class Attendance:
 
 @dataclass(slots=True)
 class Rolls:
-    """The last roll call of each regency; nothing after a restart."""
+    """The last roll call of each regency; nothing after a restart.
+
+    `past` is of a moment that was missed: it proves nothing about the present.
+    """
 
     calls: dict[str, RollCall] = field(default_factory=dict)
     version: int = -1
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True)

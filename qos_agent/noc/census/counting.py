@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from qos_agent.model import Value
 from qos_agent.noc.census.attendance import Attendance
-from qos_agent.noc.census.questions import CLASSES, Judged
+from qos_agent.noc.census.levels import affected, commonest
+from qos_agent.noc.census.questions import CLASSES, NOT_GOOD, Judged
 from qos_agent.noc.register.store import Entry, Note
 
 _WORST_FIRST = ("bad", "degraded", "good", "unknown")
@@ -24,13 +25,22 @@ _WORST_FIRST = ("bad", "degraded", "good", "unknown")
 class Verdicts:
     """How a regency's links are judged: by counts, and by name where they were read.
 
-    `bad` are the bad links by name; `links` all of them, None where counts are enough.
+    `not_good` are the bad and degraded links; `links` all of them, None where counts
+    are enough.
     """
 
     stations: Mapping[str, int]
     operators: Mapping[str, Mapping[str, int]]
-    bad: Sequence[Judged]
+    not_good: Sequence[Judged]
     links: Sequence[Judged] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What decided on most of the links that are not good, and on which side."""
+
+    kpi: str | None = None
+    side: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,8 @@ class Elsewhere:
 class Area:
     """All that is known of one regency at a moment.
 
-    `entries` are its registered stations, empty where counts are enough.
+    `entries` are its registered stations: all, or those in trouble where counts are
+    enough.
     """
 
     code: str
@@ -166,12 +177,47 @@ def operator_fields(area: Area) -> dict[str, dict[str, Value]]:
     return found
 
 
+def affected_by_operator(area: Area) -> dict[str, int]:
+    """Stations of each operator that are silent, or have a bad link of it."""
+    silent = area.silent()
+    links = (*area.verdicts.not_good, *(j for s in area.moved() for j in _of(area, s)))
+    bad = [
+        (link.station, link.operator)
+        for link in links
+        if link.judged == "bad" and link.station not in silent
+    ]
+    operators = {code: entry.operators for code, entry in area.entries.items()}
+    return affected(silent, bad, operators)
+
+
+def reasons(area: Area) -> Mapping[str, Reason]:
+    """What decided on most of the links that are not good, by operator; "" is all."""
+    links = area.verdicts.not_good
+    if area.verdicts.links is not None:
+        links = [link for link in _there(area) if link.judged in NOT_GOOD]
+    by_operator: dict[str, list[Judged]] = {}
+    for link in links:
+        by_operator.setdefault("", []).append(link)
+        by_operator.setdefault(link.operator, []).append(link)
+    return {
+        operator: Reason(
+            commonest(j.kpi for j in mine), commonest(j.side for j in mine)
+        )
+        for operator, mine in by_operator.items()
+    }
+
+
 def _link_classes(area: Area) -> Mapping[str, Mapping[str, int]]:
     if area.verdicts.links is None:
         return area.verdicts.operators
+    return _counted(_there(area))
+
+
+def _there(area: Area) -> list[Judged]:
+    """The links in a regency, less those of stations that are silent."""
     call = area.attendance.call
     there = area.entries.keys() - call.absent.keys() | call.strangers.keys()
-    return _counted(link for link in area.verdicts.links if link.station in there)
+    return [link for link in area.verdicts.links or () if link.station in there]
 
 
 def _counted(links: Iterable[Judged]) -> dict[str, dict[str, int]]:

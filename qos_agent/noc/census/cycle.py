@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from qos_agent.election import Calendar
-from qos_agent.line_protocol import encode, tag_value
-from qos_agent.model import Identity, Phase, Record, Value
 from qos_agent.noc.census import questions
 from qos_agent.noc.census.attendance import Attendance, Desk, Rolls, attend
-from qos_agent.noc.census.counting import (
-    Area,
-    Elsewhere,
-    Verdicts,
-    by_name,
-    operator_fields,
-    station_fields,
-)
-from qos_agent.noc.census.exceptions import record, worst_first
+from qos_agent.noc.census.counting import Area, Elsewhere, Verdicts, by_name
+from qos_agent.noc.census.expected import Book, Expected, notes_by_regency
+from qos_agent.noc.census.points import Pen
 from qos_agent.noc.census.questions import Judged
+from qos_agent.noc.census.verdicts import Counted
 from qos_agent.noc.influxql import QueryError
-from qos_agent.noc.places import regencies
-from qos_agent.noc.register.store import Note, Register
-
-_log = logging.getLogger(__name__)
-ALL_OPERATORS = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the register expects at a moment."""
-
-    stations: Mapping[str, int]
-    by_operator: Mapping[str, Mapping[str, int]]
-    notes: Mapping[str, tuple[Note, ...]]
-
-    @classmethod
-    def of(cls, register: Register, at_s: int) -> Expected:
-        """Counted by the register; notes by the regency that they touch."""
-        by_operator: dict[str, dict[str, int]] = {}
-        for (regency, operator), n in register.expected_by_operator(at_s).items():
-            by_operator.setdefault(regency, {})[operator] = n
-        stations = register.expected(at_s)
-        notes: dict[str, tuple[Note, ...]] = {}
-        for note in register.notes(at_s):
-            home = register.home(note.scope, at_s) if len(note.scope) == 13 else None
-            for regency in stations:
-                if regency == home or regency.startswith(note.scope):
-                    notes[regency] = (*notes.get(regency, ()), note)
-        return cls(stations, by_operator, notes)
+from qos_agent.noc.polls import Polls
+from qos_agent.noc.register.store import Entry, Register
+from qos_agent.noc.state import State
 
 
 @dataclass(slots=True)
@@ -67,7 +33,9 @@ class Clerk:
 
     desks: Mapping[str, Desk]
     register: Register
-    calendar: Calendar
+    state: State
+    book: Book
+    polls: Polls
 
     def take(self, rolls: Rolls, at_ns: int) -> Census:
         """The census of a moment, a whole minute. Servers that fail are told."""
@@ -75,7 +43,7 @@ class Clerk:
         if version != rolls.version:
             rolls.calls.clear()
             rolls.version = version
-        expected = Expected.of(self.register, at_ns // 10**9)
+        expected = self.book.at(at_ns // 10**9)
         found = Census()
         present = self._attendance(rolls, expected, at_ns, found)
         last = {
@@ -88,12 +56,23 @@ class Clerk:
         for province in sorted({regency[:2] for regency in present}):
             mine = {r: a for r, a in present.items() if r[:2] == province}
             try:
-                areas = self._areas(mine, expected, named, elsewhere, at_ns)
-                lines = [line for area in areas for line in self._points(area)]
-                found.lines[province] = lines
+                areas = list(self._areas(mine, expected, named, elsewhere, at_ns))
             except QueryError as error:
                 found.failed[province] = str(error)
+                continue
+            pen = self._pen(rolls, province, expected, at_ns)
+            with self.state.together():
+                lines = [line for area in areas for line in pen.lines(area)]
+            found.lines[province] = lines
         return found
+
+    def _pen(self, rolls: Rolls, province: str, expected: Expected, at_ns: int) -> Pen:
+        return Pen(
+            self.desks[province].limits,
+            partial(self.state.since_ns, at_ns=at_ns, past=rolls.past),
+            expected.tickets,
+            partial(self.polls.fields, at_ns=at_ns),
+        )
 
     def _attendance(
         self, rolls: Rolls, expected: Expected, at_ns: int, found: Census
@@ -145,15 +124,11 @@ class Clerk:
         province = next(iter(present))[:2]
         desk = self.desks[province]
         spans = desk.spans(at_ns)
-        counted = _Counted.ask(desk, province, spans["verdict"])
+        counted = Counted.ask(desk, province, spans["verdict"])
+        notes = notes_by_regency(self.register, expected.stations, at_ns // 10**9)
         for regency, attendance in present.items():
             links = named.get(regency)
             verdicts = counted.of(regency, links)
-            wanted = (
-                attendance.last is not None
-                or bool(attendance.call.absent)
-                or bool(verdicts.bad)
-            )
             yield Area(
                 regency,
                 at_ns,
@@ -163,54 +138,18 @@ class Clerk:
                 attendance,
                 verdicts,
                 elsewhere,
-                self.register.stations(regency, at_ns // 10**9) if wanted else {},
-                expected.notes.get(regency, ()),
+                self._entries(regency, attendance, verdicts, at_ns // 10**9),
+                notes.get(regency, ()),
             )
 
-    def _points(self, area: Area) -> Iterator[bytes]:
-        """The lines of a regency: all operators, each operator, the exceptions."""
-        regency = area.code
-        limits = self.desks[regency[:2]].limits
-        troubles = worst_first(area, limits.silent)
-        named = troubles[: limits.exceptions]
-        fields = station_fields(area)
-        fields["unlisted"] = len(troubles) - len(named)
-        voting: dict[str, Value] = {"voting": self._voting(regency, area.at_ns)}
-        yield _line(regency, ALL_OPERATORS, fields | voting, area.at_ns)
-        for operator, own in operator_fields(area).items():
-            yield _line(regency, operator, own | voting, area.at_ns)
-        yield from (encode(record(trouble, area)) for trouble in named)
-
-    def _voting(self, regency: str, at_ns: int) -> int:
-        place = regencies().get(regency)
-        if place is None:
-            return 0
-        someone = Identity("", place.province, regency, place.time_zone, "")
-        return int(self.calendar.phase_at(at_ns, someone) is Phase.VOTING)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """A province's verdicts as the server counted them."""
-
-    stations: Mapping[str, Mapping[str, int]]
-    links: Mapping[tuple[str, str], Mapping[str, int]]
-    bad: Sequence[tuple[str, Judged]]
-
-    @classmethod
-    def ask(cls, desk: Desk, province: str, span: questions.Span) -> _Counted:
-        return cls(
-            questions.station_classes(desk.server, province, span),
-            questions.link_classes(desk.server, province, span),
-            list(questions.bad_links(desk.server, province, span)),
-        )
-
-    def of(self, regency: str, links: Sequence[Judged] | None) -> Verdicts:
-        operators = {op: n for (code, op), n in self.links.items() if code == regency}
-        bad = [link for code, link in self.bad if code == regency]
-        if links is not None:
-            bad = [link for link in links if link.judged == "bad"]
-        return Verdicts(self.stations.get(regency, {}), operators, bad, links)
+    def _entries(
+        self, regency: str, attendance: Attendance, verdicts: Verdicts, at_s: int
+    ) -> dict[str, Entry]:
+        """The register's words on a regency's stations: on those that need any."""
+        if attendance.last is not None:
+            return self.register.stations(regency, at_s)
+        named = {link.station for link in verdicts.not_good}
+        return self.register.some(regency, named | attendance.call.absent.keys(), at_s)
 
 
 def _by_station(
@@ -222,16 +161,3 @@ def _by_station(
             if link.station in wanted:
                 found.setdefault(link.station, []).append(link)
     return found
-
-
-def _line(
-    regency: str, operator: str, fields: Mapping[str, Value], at_ns: int
-) -> bytes:
-    place = regencies().get(regency)
-    tags = {
-        "province": tag_value(regency[:2]),
-        "regency": tag_value(regency),
-        "operator": tag_value(operator),
-        "zone": place.zone if place else "unknown",
-    }
-    return encode(Record("census", tags, fields, at_ns))

@@ -1,4 +1,6 @@
-"""The stations in trouble, by name: silent first, then bad, the longest first."""
+"""The stations in trouble, by name: silent first, then bad, then degraded; the longest
+first.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,9 @@ from dataclasses import dataclass
 from qos_agent.line_protocol import tag_value, words
 from qos_agent.model import Record, Value
 from qos_agent.noc.census.counting import Area
-from qos_agent.noc.census.questions import Judged
+from qos_agent.noc.census.levels import LEVELS
+from qos_agent.noc.census.questions import NOT_GOOD, Judged
 from qos_agent.noc.register.store import Entry
-
-_LEVELS = {"bad": 2, "silent": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,12 @@ class Trouble:
     def rank(self) -> tuple[int, float]:
         """The worst first; one that was never heard has waited longest."""
         waited = float("inf") if self.since_s is None else self.since_s
-        return -_LEVELS[self.judged], -waited
+        return -LEVELS.index(self.judged), -waited
 
 
 def worst_first(area: Area, silent_s: float) -> list[Trouble]:
-    """All stations in trouble in a regency."""
-    found = [*_silent(area, silent_s), *_bad(area)]
+    """The stations in trouble in a regency."""
+    found = [*_silent(area, silent_s), *_not_good(area)]
     return sorted(found, key=Trouble.rank)
 
 
@@ -49,20 +50,24 @@ def _first_operator(entry: Entry) -> str:
     return entry.links[0][1] if entry.links else "unknown"
 
 
-def _bad(area: Area) -> Iterator[Trouble]:
-    """Each station once, by the link that has been bad for longest."""
+def _not_good(area: Area) -> Iterator[Trouble]:
+    """Each station once, by its worst link, which has been so for longest."""
     silent = area.silent()
     of_links: dict[str, Judged] = {}
     there = (j for s in area.moved() for j in area.elsewhere.links.get(s, ()))
-    for link in (*area.verdicts.bad, *there):
-        known = link.judged == "bad" and link.station in area.entries
+    for link in (*area.verdicts.not_good, *there):
+        known = link.judged in NOT_GOOD and link.station in area.entries
         before = of_links.get(link.station)
-        longer = before is None or (link.since_s or 0.0) > (before.since_s or 0.0)
-        if known and longer and link.station not in silent:
+        worse = before is None or _badness(link) > _badness(before)
+        if known and worse and link.station not in silent:
             of_links[link.station] = link
     for station, link in of_links.items():
         entry = area.entries[station]
-        yield Trouble(entry, "bad", link.operator, link.since_s, None, link)
+        yield Trouble(entry, link.judged, link.operator, link.since_s, None, link)
+
+
+def _badness(link: Judged) -> tuple[int, float]:
+    return LEVELS.index(link.judged), link.since_s or 0.0
 
 
 def record(found: Trouble, area: Area) -> Record:
@@ -71,7 +76,7 @@ def record(found: Trouble, area: Area) -> Record:
     never = found.judged == "silent" and found.age_s is None
     fields: dict[str, Value | None] = {
         "class": found.judged,
-        "class_level": _LEVELS[found.judged],
+        "class_level": LEVELS.index(found.judged),
         "silent": int(found.judged == "silent"),
         "never": int(never),
         "age_s": found.age_s,

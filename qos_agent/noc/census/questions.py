@@ -1,7 +1,7 @@
 """What the census asks of a collector, in InfluxQL, and the answers as plain data.
 
 Counts are made on the server; names travel for a regency that must be looked at, and
-for links that are judged bad.
+for links that are not good.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from qos_agent.noc.influxql import Row, Server, between, word
 
 CLASSES = ("good", "degraded", "bad", "unknown")
+NOT_GOOD = frozenset({"degraded", "bad"})
 _LAST = ", ".join(f'LAST("{name}") AS "{name}"' for name in CLASSES)
 _SUMS = ", ".join(f'SUM("{name}") AS "{name}"' for name in CLASSES)
 _WHY = 'LAST("kpi") AS "kpi", LAST("side") AS "side", LAST("since_s") AS "since_s"'
@@ -105,17 +106,21 @@ def link_classes(
     }
 
 
-def bad_links(
+def not_good_links(
     server: Server, province: str, span: Span
 ) -> Iterator[tuple[str, Judged]]:
-    """(regency, link) for each link whose last verdict is bad."""
+    """(regency, link) for each link whose last verdict is degraded or bad.
+
+    Grouped by the link and no less: 1.8 takes rows apart where words are missing in
+    some of the links that it puts together.
+    """
     links = (
-        f'SELECT LAST("bad") AS "bad", {_WHY} FROM "verdict" '  # noqa: S608
-        f"WHERE {_where(province, span)} GROUP BY {_LINK}"
+        f'SELECT LAST("degraded") AS "degraded", LAST("bad") AS "bad", {_WHY} '  # noqa: S608
+        f'FROM "verdict" WHERE {_where(province, span)} GROUP BY {_LINK}'
     )
     query = (
-        'SELECT "bad", "kpi", "side", "since_s" '  # noqa: S608
-        f'FROM ({links}) WHERE "bad" > 0 GROUP BY {_LINK}'
+        'SELECT "degraded", "bad", "kpi", "side", "since_s" '  # noqa: S608
+        f'FROM ({links}) WHERE "bad" > 0 OR "degraded" > 0 GROUP BY {_LINK}'
     )
     return ((row.tags["regency"], _judged(row)) for row in server.select(query))
 
@@ -143,13 +148,12 @@ def _counts(row: Row) -> dict[str, int]:
 
 
 def _judged(row: Row) -> Judged:
-    worst = next((name for name in CLASSES if row.values.get(name)), "unknown")
-    found = worst if "good" in row.values else "bad"
+    found = next((name for name in CLASSES if row.values.get(name)), "unknown")
     return Judged(
         row.tags["station"],
         row.tags.get("operator", "unknown"),
         found,
-        row.values.get("kpi") if found in {"bad", "degraded"} else None,
-        row.values.get("side") if found in {"bad", "degraded"} else None,
+        row.values.get("kpi") if found in NOT_GOOD else None,
+        row.values.get("side") if found in NOT_GOOD else None,
         row.values.get("since_s"),
     )

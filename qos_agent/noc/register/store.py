@@ -200,12 +200,43 @@ class Register:
         )
         return {(regency, operator): count for regency, operator, count in rows}
 
+    def tickets(self, at_s: int) -> dict[tuple[str, str], str]:
+        """Each operator's most frequent ticket address, by (regency, operator)."""
+        rows = self._db.execute(
+            "SELECT regency, json_extract(link.value, '$[1]') AS operator, "  # noqa: S608
+            "json_extract(link.value, '$[2]') AS ticket, count(*) AS n "
+            f"FROM station, json_each(links) AS link WHERE {_VALID} AND ticket <> '' "
+            "GROUP BY regency, operator, ticket ORDER BY n, ticket DESC",
+            {"at": at_s},
+        )
+        return {(regency, operator): ticket for regency, operator, ticket, _ in rows}
+
+    def unchanged(self, at_s: int) -> tuple[int, int | None]:
+        """From when until when the same stations hold as at a moment; None for ever."""
+        edges = "SELECT valid_from AS s FROM station UNION SELECT valid_to FROM station"
+        row = self._db.execute(
+            "SELECT max(s) FILTER (WHERE s <= :at), min(s) FILTER (WHERE s > :at) "  # noqa: S608
+            f"FROM ({edges})",
+            {"at": at_s},
+        ).fetchone()
+        return row[0] or 0, row[1]
+
     def stations(self, regency: str, at_s: int) -> dict[str, Entry]:
         """The stations of a regency at a moment, by code."""
         rows = self._db.execute(
             "SELECT code, name, province, regency, latitude, longitude, time_zone, "  # noqa: S608
             f"contact, links FROM station WHERE regency = :regency AND {_VALID}",
             {"regency": regency, "at": at_s},
+        )
+        return {row[0]: _entry(row) for row in rows}
+
+    def some(self, regency: str, codes: Iterable[str], at_s: int) -> dict[str, Entry]:
+        """Those of some stations that a regency has at a moment, by code."""
+        rows = self._db.execute(
+            "SELECT code, name, province, regency, latitude, longitude, time_zone, "  # noqa: S608
+            "contact, links FROM station WHERE code IN (SELECT value FROM "
+            f"json_each(:codes)) AND regency = :regency AND {_VALID}",
+            {"codes": json.dumps(list(codes)), "regency": regency, "at": at_s},
         )
         return {row[0]: _entry(row) for row in rows}
 
