@@ -85,7 +85,9 @@ _PIPELINE = (
     number("census_s", "s", "time the census took, over all collectors"),
     number("rollup_s", "s", "time the fresh sums took, over all collectors"),
     number("behind_s", "s", "age of the oldest minute not yet summed"),
-    whole("failed", "0/1", "census or sums of this minute, or owed before it, failed here"),
+    whole(
+        "failed", "0/1", "census or sums of this minute, or owed before it, failed here"
+    ),
     word("detail", "its words, and what to change"),
     number("keep_s", "s", "retention of raw points; absent for ever or unknown"),
     count("points", "points written this minute for this collector's provinces"),
