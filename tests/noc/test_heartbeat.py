@@ -54,7 +54,7 @@ def test_baseline_equals_duckdbs_sums_of_raw_points(
     assert found.keys() == expected.keys()
     for key, sums in expected.items():
         assert found[key] == pytest.approx(sums), key
-    spans = [r["span_s"] for r in rollup.query("SELECT * FROM baseline")]
+    spans = [r["span_s"] for r in rollup.rows("baseline") if r["span_s"] is not None]
     reach_s = (at_ns - run.start_ns) / 1e9
     assert max(spans) == reach_s
     assert min(spans) > reach_s - 3600
