@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from bench.target import target
 from tests.lab.network import SERVER, Lab
 from tests.lab.shape import Shape
 
-_CAPS_BYTES = (300_000, 3_000_000)
-_LINKS = ((2.0, 100.0), (10.0, 40.0), (50.0, 40.0))
+_LINKS = tuple(product((2.0, 10.0, 50.0), (0.0, 40.0, 100.0)))
+# Caps as seconds of the link's rate, and runs of each.
+_CAPS_S = {"http": (0.4, 1.5), "iperf3": (1.5,)}
+_RUNS = {"http": 3, "iperf3": 1}
 _BUFFER_MS = 50.0
 
 
@@ -39,17 +43,36 @@ class Row:
 
 
 def main() -> int:
-    """Measure and print each."""
+    """Measure and print each, and the worst."""
     print("backend   Mbit/s   ms dir      cap B     over B  flight B  stop")
+    rows: list[Row] = []
     for rate_mbps, delay_ms in _LINKS:
         shape = Shape(rate_mbps=rate_mbps, delay_ms=delay_ms, ipv6=False)
         with Lab(shape) as lab, target(lab) as url:
-            for backend, server in (("http", url), ("iperf3", SERVER)):
-                for direction in ("down", "up"):
-                    for cap_bytes in _CAPS_BYTES:
-                        row = _row(lab, backend, server, direction, cap_bytes)
-                        _print(Row(backend, rate_mbps, delay_ms, *row))
+            for row in _rows(lab, shape, {"http": url, "iperf3": SERVER}):
+                _print(row)
+                rows.append(row)
+    for backend, direction in product(_CAPS_S, ("down", "up")):
+        group = [r for r in rows if (r.backend, r.direction) == (backend, direction)]
+        if not group:
+            continue
+        worst = max(r.over_bytes / r.flight_bytes for r in group)
+        passed = sum(r.over_bytes > r.flight_bytes for r in group)
+        print(
+            f"{backend:8} {direction:4}: worst {worst:+.2f} of a round trip's worth,"
+            f" {passed} of {len(group)} passed it"
+        )
     return 0
+
+
+def _rows(lab: Lab, shape: Shape, servers: dict[str, str]) -> Iterator[Row]:
+    rate_mbps = shape.rate_mbps or 0.0
+    for backend, server in servers.items():
+        for direction, cap_s in product(("down", "up"), _CAPS_S[backend]):
+            cap_bytes = int(rate_mbps * 1e6 / 8 * cap_s)
+            for _ in range(_RUNS[backend]):
+                found = _row(lab, backend, server, direction, cap_bytes)
+                yield Row(backend, rate_mbps, shape.delay_ms, *found)
 
 
 def _row(

@@ -94,11 +94,11 @@ def _ten(lab: Lab, cable: str, url: str) -> None:
     found = []
     for _ in range(2):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        argv = lab.argv([sys.executable, "-m", "bench.peers", "ten", url])
+        argv = lab.argv([sys.executable, "-m", "bench.peers", "ten", url, "down"])
         ran = subprocess.run(argv, capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        rate_bps = json.loads(ran.stdout)["down"]
+        rate_bps = json.loads(ran.stdout)
         found.append((cpu_s / (rate_bps * 10 / 1e9), rate_bps))
     _print(cable, "urllib", "down", found)
 

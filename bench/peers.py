@@ -1,44 +1,78 @@
-"""What others do, run inside a laboratory's client: `python -m bench.peers NAME URL`.
+"""What others do, inside a laboratory's client: `python -m bench.peers NAME URL down`.
 
-`ten`: four downloads for ten seconds, all bytes by all the time, as most testers do.
+`ten`: four flows for ten seconds each way, all that the application read, or that
+`send` took, by all the time, as most testers do.
 `speedtest`: speedtest-cli's own transfer code with its own sizes and ten seconds.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
+import socket
+import struct
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 _SECONDS = 10.0
 _FLOWS = 4
 
 
-def ten(url: str) -> dict[str, float]:
-    """Mean over ten seconds of what an application read."""
-    counts = [0] * _FLOWS
-    end_s = time.monotonic() + _SECONDS
+def ten(url: str, direction: str) -> float:
+    """The mean over ten seconds."""
+    return _mean(url, _read if direction == "down" else _write)
 
-    def read(flow: int) -> None:
-        while time.monotonic() < end_s:
-            with urllib.request.urlopen(f"{url}/garbage.php") as answer:
-                while time.monotonic() < end_s and (chunk := answer.read1(65536)):
-                    counts[flow] += len(chunk)
 
-    threads = [threading.Thread(target=read, args=(i,)) for i in range(_FLOWS)]
+def _mean(url: str, carry: Callable[[str, float], int]) -> float:
+    """Bits a second of all flows together."""
+    counts: list[int] = []
     started_s = time.monotonic()
+    end_s = started_s + _SECONDS
+    threads = [
+        threading.Thread(target=lambda: counts.append(carry(url, end_s)))
+        for _ in range(_FLOWS)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return {"down": sum(counts) * 8 / (time.monotonic() - started_s)}
+    return sum(counts) * 8 / (time.monotonic() - started_s)
 
 
-def speedtest(url: str) -> dict[str, float]:
-    """speedtest-cli's download() and upload(), unchanged and unbounded."""
+def _read(url: str, end_s: float) -> int:
+    count = 0
+    while time.monotonic() < end_s:
+        with urllib.request.urlopen(f"{url}/garbage.php") as answer:
+            while time.monotonic() < end_s and (chunk := answer.read1(65536)):
+                count += len(chunk)
+    return count
+
+
+def _write(url: str, end_s: float) -> int:
+    block, count = os.urandom(65536), 0
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_SECONDS)
+    connection.putrequest("POST", "/empty.php")
+    connection.putheader("Content-Length", str(10**12))
+    connection.endheaders()
+    reset = struct.pack("ii", 1, 0)
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    while (left_s := end_s - time.monotonic()) > 0:
+        connection.sock.settimeout(left_s)
+        try:
+            count += connection.sock.send(block)
+        except TimeoutError:
+            break
+    connection.close()
+    return count
+
+
+def speedtest(url: str, direction: str) -> float:
+    """speedtest-cli's download() or upload(), unchanged and unbounded."""
     from qos_agent.probes.throughput.speedtest_child import own_server
 
     tester = own_server()
@@ -55,18 +89,20 @@ def speedtest(url: str) -> dict[str, float]:
             "upload_max": 30,
         }
     )
-    return {"down": tester.download(), "up": tester.upload()}
+    found: float = tester.download() if direction == "down" else tester.upload()
+    return found
 
 
-PEERS: dict[str, Callable[[str], dict[str, float]]] = {
+PEERS: dict[str, Callable[[str, str], float]] = {
     "ten": ten,
     "speedtest": speedtest,
 }
 
 
 def main() -> int:
-    """Run one, print its rates in bit/s."""
-    json.dump(PEERS[sys.argv[1]](sys.argv[2]), sys.stdout)
+    """Run one in one direction, print its rate in bit/s."""
+    name, url, direction = sys.argv[1:]
+    json.dump(PEERS[name](url, direction), sys.stdout)
     return 0
 
 

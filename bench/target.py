@@ -61,9 +61,10 @@ def _served(lab: Lab, pem: Path | None) -> Iterator[str]:
         subprocess.run(
             [TARGET / "make-body", folder], check=True, stdout=subprocess.DEVNULL
         )
+        null = subprocess.DEVNULL
         servers = [
             lab.popen(["nginx", "-c", str(_configure(folder, pem))], "server"),
-            lab.popen(["iperf3", "-s"], "server", stdout=subprocess.DEVNULL),
+            lab.popen(["iperf3", "-s"], "server", stdout=null, stderr=null),
         ]
         _wait(lab)
         yield f"http://{SERVER}"

@@ -1,35 +1,41 @@
 """Throughput on constant links, ours and the peers', beside the truth.
 
-`python -m bench.throughput [--ours] [--held-out] [RATE,DELAY,CC ...]`: Mbit/s, ms round
-trip, cubic or bbr. `--held-out` takes links that nothing was tuned on, `--ours` leaves
-the peers out.
+`nice -n -15 python -m bench.throughput [--ours] [--held-out] [--keep FILE]
+[RATE,DELAY,CC ...]`: Mbit/s, ms round trip, cubic or bbr. `--held-out` takes links that
+nothing was tuned on, `--ours` leaves the peers out. With `--keep` each cell is kept in
+FILE as it ends, and a cell that stands there is not measured again.
 Truth is the shaped Ethernet rate x 1448/1514, TCP payload over IPv4 with time stamps.
+Data is what the interface moved, both ways, in per cent of what the ten-second test of
+the same cell moved; without the peers, of the shaped rate times ten seconds.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from itertools import product
+from pathlib import Path
 
 from bench.target import target
 from tests.lab.network import SERVER, Lab
 from tests.lab.shape import TCP_PAYLOAD_SHARE, Shape
 
 _RUNS = 5
-_TEN_SECONDS_S = 10
+_SECONDS = 10
 _GRID = [
     *product((2.0, 10.0, 50.0), (0.0, 40.0, 100.0), ("cubic", "bbr")),
     (1.0, 40.0, "cubic"),
     (1.0, 100.0, "cubic"),
 ]
 _HELD_OUT = list(product((5.0, 20.0, 30.0), (20.0, 60.0, 80.0), ("cubic",)))
-# The peers take a minute a cell; they are measured beside us with this one.
-_WITH_PEERS = "cubic"
+_DIRECTIONS = ("down", "up")
+# Groups of cells, by round trip in ms, that have goals of their own.
+_GROUPS = ((0, 40, "up to 40 ms"), (41, 99, "60, 80 ms"), (100, 100, "100 ms"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +52,77 @@ class Cell:
         return self.rate_mbps * 1e6 * TCP_PAYLOAD_SHARE
 
     @property
-    def ten_seconds_bytes(self) -> float:
-        """What a ten-second test moves."""
-        return self.rate_mbps * 1e6 / 8 * _TEN_SECONDS_S
+    def limit_bytes(self) -> int:
+        """What the link carries in ten seconds."""
+        return int(self.rate_mbps * 1e6 / 8 * _SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement of one direction: error and data, in per cent."""
+    """One measurement of one direction; `moved_bytes` on the interface, both ways."""
 
     cell: Cell
     who: str
     direction: str
-    error: float
-    data: float | None = None
-    note: str = ""
+    rate_bps: float
+    moved_bytes: int | None = None
+    stop: str = ""
+    covers: bool = False
+
+    @property
+    def error(self) -> float:
+        """Off the truth, in per cent."""
+        return (self.rate_bps / self.cell.truth_bps - 1) * 100
 
 
-def main() -> int:
+Samples = list[Sample]
+
+
+def main(argv: list[str] | None = None) -> int:
     """Measure every cell, print each as it comes and all together at the end."""
-    options = {text for text in sys.argv[1:] if text.startswith("--")}
-    cells = [_cell(text) for text in sys.argv[1:] if text not in options]
-    cells = cells or [
-        Cell(*link) for link in (_HELD_OUT if "--held-out" in options else _GRID)
-    ]
-    samples: list[Sample] = []
+    given = _arguments(argv or [])
+    samples = _kept(given.keep)
     print(f"{'Mbit/s':>6} {'ms':>4} cc     who        dir   error %  data %  runs")
-    for cell in cells:
-        found = list(_measured(cell, peers="--ours" not in options))
-        samples += found
+    for cell in given.cells or _cells(_HELD_OUT if given.held_out else _GRID):
+        found = [s for s in samples if s.cell == cell]
+        if not found:
+            found = list(_measured(cell, peers=not given.ours))
+            samples += found
+            _keep(given.keep, found)
         _print_cell(found)
     _print_all(samples)
     return 0
 
 
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.throughput")
+    parser.add_argument("--ours", action="store_true")
+    parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("cells", nargs="*", type=_cell)
+    return parser.parse_args(argv)
+
+
 def _cell(text: str) -> Cell:
     rate, delay, control = text.split(",")
     return Cell(float(rate), float(delay), control)
+
+
+def _cells(links: list[tuple[float, float, str]]) -> list[Cell]:
+    return [Cell(*link) for link in links]
+
+
+def _kept(path: Path | None) -> Samples:
+    if path is None or not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [Sample(**{**line, "cell": Cell(**line["cell"])}) for line in lines]
+
+
+def _keep(path: Path | None, samples: Samples) -> None:
+    if path is not None:
+        with path.open("a") as file:
+            file.writelines(json.dumps(asdict(s)) + "\n" for s in samples)
 
 
 def _measured(cell: Cell, *, peers: bool) -> Iterator[Sample]:
@@ -91,12 +131,10 @@ def _measured(cell: Cell, *, peers: bool) -> Iterator[Sample]:
         _even_out(lab, cell)
         for _ in range(_RUNS):
             yield from _ours(lab, url, cell)
-        if not peers or cell.congestion_control != _WITH_PEERS:
-            return
-        for direction, options in (("down", ["-R"]), ("up", [])):
-            yield from _iperf3(lab, cell, direction, options)
-        for who in ("ten", "speedtest"):
-            yield from _peer(lab, url, cell, who)
+        if peers:
+            yield from _iperf3(lab, cell)
+            yield from _peer(lab, url, cell, "ten")
+            yield from _peer(lab, url, cell, "speedtest")
 
 
 def _even_out(lab: Lab, cell: Cell) -> None:
@@ -110,12 +148,11 @@ def _even_out(lab: Lab, cell: Cell) -> None:
 
 
 def _ours(lab: Lab, url: str, cell: Cell) -> Iterator[Sample]:
-    limit = int(cell.ten_seconds_bytes)
     order = {
         "backend": "http",
         "interface": "eth0",
         "server": url,
-        "limits": {"down": limit, "up": limit},
+        "limits": dict.fromkeys(_DIRECTIONS, cell.limit_bytes),
         "time_limit_s": 30,
     }
     argv = [sys.executable, "-m", "bench.one", json.dumps(order)]
@@ -123,88 +160,104 @@ def _ours(lab: Lab, url: str, cell: Cell) -> Iterator[Sample]:
         if "cause" in fields:
             print("FAILED", cell, direction, fields)
             continue
-        error = (fields["rate_bps"] / cell.truth_bps - 1) * 100
-        data = fields["data_bytes"] / cell.ten_seconds_bytes * 100
-        inside = fields.get("rate_low_bps", 0) <= cell.truth_bps
-        inside = inside and cell.truth_bps <= fields.get("rate_high_bps", 0)
-        note = f"{fields['stop']} {'covers' if inside else 'misses'}"
-        yield Sample(cell, "ours", direction, error, data, note)
+        low = fields.get("rate_low_bps", cell.truth_bps + 1)
+        high = fields.get("rate_high_bps", 0.0)
+        yield Sample(
+            cell,
+            "ours",
+            direction,
+            fields["rate_bps"],
+            fields["data_bytes"],
+            fields["stop"],
+            low <= cell.truth_bps <= high,
+        )
 
 
-def _iperf3(
-    lab: Lab, cell: Cell, direction: str, options: list[str]
-) -> Iterator[Sample]:
-    argv = ["iperf3", "-J", "-c", SERVER, "-t", str(_TEN_SECONDS_S), *options]
-    answer = json.loads(lab.run(argv, check=False).stdout)
-    if "error" in answer:
-        print("FAILED iperf3", cell, answer["error"])
-        return
-    for end in ("received", "sent"):
-        rate_bps = answer["end"][f"sum_{end}"]["bits_per_second"]
-        error = (rate_bps / cell.truth_bps - 1) * 100
-        yield Sample(cell, f"iperf3 {end[:4]}", direction, error, 100.0)
+def _iperf3(lab: Lab, cell: Cell) -> Iterator[Sample]:
+    for direction, options in (("down", ["-R"]), ("up", [])):
+        before = _moved(lab)
+        argv = ["iperf3", "-J", "-c", SERVER, "-t", str(_SECONDS), *options]
+        answer = json.loads(lab.run(argv, check=False).stdout)
+        if "error" in answer:
+            print("FAILED iperf3", cell, answer["error"])
+            continue
+        moved_bytes = _moved(lab) - before
+        for end in ("received", "sent"):
+            rate_bps = answer["end"][f"sum_{end}"]["bits_per_second"]
+            who = f"iperf3 {end[:4]}"
+            yield Sample(cell, who, direction, rate_bps, moved_bytes)
 
 
 def _peer(lab: Lab, url: str, cell: Cell, who: str) -> Iterator[Sample]:
-    try:
-        ran = lab.run([sys.executable, "-m", "bench.peers", who, url], timeout_s=120)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as failure:
-        print("FAILED", who, cell, failure)
-        return
-    for direction, rate_bps in json.loads(ran.stdout).items():
-        error = (rate_bps / cell.truth_bps - 1) * 100
-        yield Sample(cell, who, direction, error, 100.0)
+    for direction in _DIRECTIONS:
+        before = _moved(lab)
+        argv = [sys.executable, "-m", "bench.peers", who, url, direction]
+        try:
+            ran = lab.run(argv, timeout_s=120)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as failure:
+            print("FAILED", who, cell, failure)
+            continue
+        moved_bytes = _moved(lab) - before
+        yield Sample(cell, who, direction, json.loads(ran.stdout), moved_bytes)
 
 
-def _print_cell(samples: Iterable[Sample]) -> None:
-    groups: dict[tuple[str, str], list[Sample]] = {}
+def _moved(lab: Lab) -> int:
+    return lab.interface_bytes("client", "rx") + lab.interface_bytes("client", "tx")
+
+
+def _data(sample: Sample, among: Samples) -> float:
+    """In per cent of the ten-second test of the same cell."""
+    here = (sample.cell, sample.direction, "ten")
+    of_ten = (s.moved_bytes for s in among if (s.cell, s.direction, s.who) == here)
+    whole_bytes = next(of_ten, None) or sample.cell.limit_bytes
+    return (sample.moved_bytes or 0) / whole_bytes * 100
+
+
+def _print_cell(samples: Samples) -> None:
+    groups: dict[tuple[str, str], Samples] = {}
     for sample in samples:
         groups.setdefault((sample.who, sample.direction), []).append(sample)
     for (who, direction), group in groups.items():
         cell = group[0].cell
-        errors = [s.error for s in group]
-        data = statistics.median(s.data or 0.0 for s in group)
-        each = " ".join(f"{e:+.2f}" for e in errors)
+        data = statistics.median(_data(s, samples) for s in group)
+        each = " ".join(f"{s.error:+.2f}" for s in group)
+        error = statistics.median(s.error for s in group)
         print(
             f"{cell.rate_mbps:6g} {cell.delay_ms:4g} {cell.congestion_control:6}"
-            f" {who:10} {direction:4} {statistics.median(errors):+8.2f} {data:7.1f}"
-            f"  {each}",
+            f" {who:10} {direction:4} {error:+8.2f} {data:7.1f}  {each}",
             flush=True,
         )
 
 
-def _print_all(samples: list[Sample]) -> None:
-    print(
-        "\nall cells: |error| % median, 95th percentile, worst; data % median; samples"
-    )
-    for low, high, name in (
-        (0, 40, "up to 40 ms"),
-        (41, 99, "60, 80 ms"),
-        (100, 100, "100 ms"),
-    ):
+def _print_all(samples: Samples) -> None:
+    print("\nall cells: |error| % median, 95th percentile, worst;")
+    print("data % median of all, of the cell with most; samples")
+    for low, high, name in _GROUPS:
         chosen = [s for s in samples if low <= s.cell.delay_ms <= high]
         for who in sorted({s.who for s in chosen}):
-            for direction in ("down", "up"):
-                _print_row(
-                    name,
-                    who,
-                    [s for s in chosen if (s.who, s.direction) == (who, direction)],
-                )
+            for direction in _DIRECTIONS:
+                group = [s for s in chosen if (s.who, s.direction) == (who, direction)]
+                if group:
+                    _print_row(name, group, samples)
 
 
-def _print_row(name: str, who: str, group: list[Sample]) -> None:
-    if not group:
-        return
+def _print_row(name: str, group: Samples, samples: Samples) -> None:
+    who, direction = group[0].who, group[0].direction
     errors = sorted(abs(s.error) for s in group)
     p95 = errors[min(len(errors) - 1, int(0.95 * len(errors)))]
-    data = statistics.median(s.data or 0.0 for s in group)
-    covers = sum("covers" in s.note for s in group)
+    by_cell: dict[Cell, list[float]] = {}
+    for sample in group:
+        by_cell.setdefault(sample.cell, []).append(_data(sample, samples))
+    data = statistics.median(value for cell in by_cell.values() for value in cell)
+    most = max(statistics.median(cell) for cell in by_cell.values())
+    covers = sum(s.covers for s in group)
     coverage = f"  interval covers {covers}/{len(group)}" if who == "ours" else ""
     print(
-        f"{name:12} {who:10} {group[0].direction:4} {statistics.median(errors):6.2f}"
-        f" {p95:6.2f} {errors[-1]:6.2f}  {data:6.1f}  n={len(group)}{coverage}"
+        f"{name:12} {who:10} {direction:4} {statistics.median(errors):6.2f}"
+        f" {p95:6.2f} {errors[-1]:6.2f}  {data:6.1f} {most:6.1f}"
+        f"  n={len(group)}{coverage}"
     )
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

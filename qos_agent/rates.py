@@ -19,7 +19,7 @@ _LEAST_BATCHES = 5
 _LEAST_MEASURED_S = 0.5
 _MOST_CORRELATION = 0.9
 # Fewer packets in a batch make its mean a matter of where a packet falls.
-_PACKETS_IN_BATCH = 40
+_PACKETS_IN_BATCH = 32
 _PACKET_BYTES = 1448
 # Student's t, 97.5 %, by degrees of freedom; the next lower entry is used.
 _T_975 = {
@@ -174,9 +174,10 @@ class RateSeries:
         return self.times_s[self._first()] - self.times_s[0]
 
     def _first(self) -> int:
-        """The ramp's end, where anything was counted after it; else the start."""
-        ended = self.ramp_bin is not None and self.ramp_bin < self.bins
-        return (self.ramp_bin or 0) if ended else 0
+        """The ramp's end, where a round was counted after it; else the start."""
+        if self.ramp_bin is None or self.ramp_bin + self._round_bins() > self.bins:
+            return 0
+        return self.ramp_bin
 
     def _round_bins(self) -> int:
         # To the nearest bin: a round trip is never a whole number of them, and a bin

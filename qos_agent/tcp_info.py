@@ -16,7 +16,9 @@ _SACKED = 28
 _RTT = 68
 _ACKED_AND_RECEIVED = 120
 _SEGMENTS = 136
+_UNSENT = 144
 _MIN_RTT = 148
+_BUSY_AND_LIMITED = 168
 _SENT = 200
 _SIZE = 232
 _TIME_STAMPS = 1  # TCPI_OPT_TIMESTAMPS
@@ -30,18 +32,22 @@ class TcpInfo:
 
     `acked_bytes` is what the other end has acknowledged in a row, `sacked_bytes` what
     it has beyond a gap (RFC 2018), `sent_bytes` includes retransmissions,
-    `header_bytes` are IP and TCP headers of a full segment.
+    `unsent_bytes` is what the kernel has taken and not yet sent, `header_bytes` are IP
+    and TCP headers of a full segment. `window_share` is how much of the time in which
+    there was something to send the receiver's window or our buffer held it back.
     """
 
     acked_bytes: int
     sacked_bytes: int
     received_bytes: int
     sent_bytes: int
+    unsent_bytes: int
     segments: int
     mss_bytes: int
     header_bytes: int
     rtt_us: int
     min_rtt_us: int
+    window_share: float
 
     def packet_bytes(self) -> int:
         """All it moved, both ways, as IP packets."""
@@ -56,6 +62,7 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
     segments_out, segments_in = struct.unpack_from("=II", raw, _SEGMENTS)
     (mss_bytes,) = struct.unpack_from("=I", raw, _SEND_MSS)
     (sacked,) = struct.unpack_from("=I", raw, _SACKED)
+    busy, by_window, by_buffer = struct.unpack_from("=QQQ", raw, _BUSY_AND_LIMITED)
     stamped = raw[_OPTIONS] & _TIME_STAMPS
     options = _TIME_STAMP_BYTES if stamped else 0
     return TcpInfo(
@@ -63,11 +70,13 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
         sacked_bytes=sacked * mss_bytes,
         received_bytes=received,
         sent_bytes=struct.unpack_from("=Q", raw, _SENT)[0],
+        unsent_bytes=struct.unpack_from("=I", raw, _UNSENT)[0],
         segments=segments_out + segments_in,
         mss_bytes=mss_bytes,
         header_bytes=_IP_HEADER_BYTES[sock.family] + _TCP_HEADER_BYTES + options,
         rtt_us=struct.unpack_from("=I", raw, _RTT)[0],
         min_rtt_us=struct.unpack_from("=I", raw, _MIN_RTT)[0],
+        window_share=(by_window + by_buffer) / busy if busy else 0.0,
     )
 
 

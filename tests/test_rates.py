@@ -170,10 +170,11 @@ def test_a_hair_above_a_whole_bin_costs_nothing() -> None:
     assert precise == [True, True]
 
 
-def test_a_cap_met_as_the_ramp_ends_leaves_the_whole() -> None:
-    """With no bin after the ramp the rate is that of all, not of nothing."""
-    rates = [10e6] * 8
-    got = series(rates)
-    assert got.ramp_bin == got.bins
-    assert got.measured() == pytest.approx((10e6 / 8 * 8 * BIN_S, 8 * BIN_S))
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_cap_met_as_the_ramp_ends_leaves_the_whole(after: int) -> None:
+    """With less than a round after the ramp the rate is that of all."""
+    got = series([10e6] * (8 + after))
+    assert got.ramp_bin == 8
+    span_s = (8 + after) * BIN_S
+    assert got.measured() == pytest.approx((10e6 / 8 * span_s, span_s))
     assert got.ramp_s() == 0

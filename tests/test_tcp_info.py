@@ -33,6 +33,27 @@ def test_the_counters_are_those_of_the_connection() -> None:
     assert mine.min_rtt_us > 0
 
 
+def test_what_waits_in_the_buffer_is_told() -> None:
+    """A peer that does not read leaves bytes unsent, and its window is the reason."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+        server.accept()[0],
+    ):
+        client.setblocking(False)
+        taken = 0
+        end_s = time.monotonic() + 5
+        while tcp_info(client).window_share == 0 and time.monotonic() < end_s:
+            try:
+                taken += client.send(b"x" * 65_536)
+            except BlockingIOError:
+                continue
+        info = tcp_info(client)
+    assert 0 < info.unsent_bytes < taken
+    assert info.unsent_bytes + info.sent_bytes >= taken
+    assert 0 < info.window_share <= 1
+
+
 def test_congestion_control_is_named() -> None:
     """The name is the kernel's own."""
     with socket.socket() as sock:

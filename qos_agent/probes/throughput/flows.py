@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,28 +13,56 @@ from qos_agent.errors import ProbeError
 from qos_agent.probes.throughput.echo import EchoTrain
 from qos_agent.probes.throughput.meter import InterfaceMeter
 from qos_agent.probes.throughput.stream import Connection, Endpoint, Head
-from qos_agent.tcp_info import tcp_info
+from qos_agent.tcp_info import congestion_control, tcp_info
 
 _BUFFER_BYTES = 262_144
-_BLOCK_BYTES = 65_536
+_PLAIN_BLOCK_BYTES = 262_144
+# A TLS record carries no more (RFC 8446, section 5.1). OpenSSL wants a write that had
+# to wait repeated as it was: one record each, always the same.
+_TLS_BLOCK_BYTES = 16_384
+# Reading is put off until so much has come, or until the next bin.
+_LEAST_READ_BYTES, _MOST_READ_BYTES = 16_384, 262_144
+_READS_IN_LIMIT = 32
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
+# Algorithms that send at the rate they have measured: a queue is not their sign of a
+# full link, they avoid it.
+_QUEUE_AVERSE = ("bbr",)
+_WINDOW_LIMITED_SHARE = 0.5
 
 
 class Flows(Protocol):
     """Some connections to one server, carrying one direction."""
 
+    # Whether the far end decides what comes: a round trip's worth is then under way.
+    pushed: bool
     started: int
+    carried_bytes: int
 
     def start_more(self, selector: selectors.BaseSelector, count: int) -> None:
         """Send the request on so many further connections."""
         ...
 
-    def serve(self, connection: Connection) -> None:
-        """Move what a ready connection will. Raises ProbeError where it breaks."""
+    def serve(self, connection: Connection, ready: int, room_bytes: int, /) -> None:
+        """Move what a ready connection will, handing the kernel no more than the room.
+
+        Raises ProbeError where it breaks.
+        """
+        ...
+
+    def sweep(self) -> None:
+        """Take what has come and is too little to wake us."""
         ...
 
     def total_bytes(self) -> float:
         """TCP payload carried so far, by the kernel's count."""
+        ...
+
+    def held_bytes(self) -> int:
+        """What the kernel has yet to send for us."""
+        ...
+
+    def queue_averse(self) -> bool:
+        """Whether the sender is known to fill a link without a queue standing."""
         ...
 
     def finished(self) -> bool:
@@ -55,8 +84,10 @@ class Downloads:
     """GETs; counted on the interface, where packets arrive whatever their order.
 
     Counting what applications read would show bursts behind every lost packet, and
-    need six times the data for the same certainty.
+    need six times the data for the same certainty. So reading need not be prompt.
     """
+
+    pushed = True
 
     def __init__(
         self,
@@ -65,6 +96,7 @@ class Downloads:
         connections: Sequence[Connection],
         meter: InterfaceMeter,
         echo: EchoTrain,
+        limit_bytes: int,
     ) -> None:
         self._request = _request(
             endpoint, "GET", path, "Accept-Encoding: identity", "Connection: close"
@@ -77,34 +109,59 @@ class Downloads:
         info = tcp_info(connections[0].sock)
         frame_bytes = info.mss_bytes + info.header_bytes + meter.header_bytes
         self._payload_share = info.mss_bytes / frame_bytes
+        share_bytes = limit_bytes // _READS_IN_LIMIT
+        self._wake_bytes = min(max(share_bytes, _LEAST_READ_BYTES), _MOST_READ_BYTES)
+        self._selector: selectors.BaseSelector | None = None
         self._before = 0
         self.started = 0
+        self.carried_bytes = 0
 
     def start_more(self, selector: selectors.BaseSelector, count: int) -> None:
         """Send the request on so many further connections."""
         if self.started == 0:
             self._before = self._meter.received()
+            self._selector = selector
         for connection in self._connections[self.started : self.started + count]:
+            connection.wake_at(self._wake_bytes)
             connection.send(memoryview(self._request))
             selector.register(connection.sock, selectors.EVENT_READ, connection)
             self.started += 1
 
-    def serve(self, connection: Connection) -> None:
-        """Read what has come."""
+    def serve(self, connection: Connection, _ready: int, _room_bytes: int, /) -> None:
+        """Read all that has come."""
         body = self._bodies[id(connection)]
-        while True:
+        while not body.ended:
             count = connection.receive(self._buffer)
             if count is None:
-                return
+                break
+            self.carried_bytes += count
             body.take(self._buffer, count)
-            if body.ended or not connection.pending():
-                return
+            if count < _BUFFER_BYTES and not connection.secure:
+                break
+        if body.ended and self._selector is not None:
+            self._selector.unregister(connection.sock)
+        elif body.left_bytes() < self._wake_bytes:
+            connection.wake_at(1)
+
+    def sweep(self) -> None:
+        """Read from every connection whose body has not ended."""
+        for connection in self._connections[: self.started]:
+            if not self._bodies[id(connection)].ended:
+                self.serve(connection, selectors.EVENT_READ, 0)
 
     def total_bytes(self) -> float:
         """Frames received since the first request, less the echoes' answers."""
         echoes = self._echo.answered_bytes(self._meter.header_bytes)
         received = self._meter.received() - self._before - echoes
         return received * self._payload_share
+
+    def held_bytes(self) -> int:
+        """Nothing: requests are short."""
+        return 0
+
+    def queue_averse(self) -> bool:
+        """Unknown: the sender is the server."""
+        return False
 
     def finished(self) -> bool:
         """Whether every body that was asked for has come to its end."""
@@ -120,6 +177,13 @@ class _Body:
         self._received_bytes = 0
         self._tail = b""
         self.ended = False
+
+    def left_bytes(self) -> float:
+        """What is still to come; of no end where the server named none."""
+        length_bytes = self._head.length_bytes
+        if length_bytes is None:
+            return float("inf")
+        return length_bytes - self._received_bytes
 
     def take(self, buffer: bytearray, count: int) -> None:
         if count == 0:
@@ -153,6 +217,8 @@ class Uploads:
     pause and a burst.
     """
 
+    pushed = False
+
     def __init__(
         self,
         endpoint: Endpoint,
@@ -170,36 +236,61 @@ class Uploads:
         self._connections = connections
         self._heads = {id(c): Head() for c in connections}
         self._left = {id(c): limit_bytes for c in connections}
+        secure = connections[0].secure
+        size_bytes = _TLS_BLOCK_BYTES if secure else _PLAIN_BLOCK_BYTES
         # Random, so that nothing on the way can compress it.
-        self._block = memoryview(os.urandom(_BLOCK_BYTES))
+        self._block = memoryview(os.urandom(size_bytes))
         self._buffer = bytearray(4096)
+        self._selector: selectors.BaseSelector | None = None
         self._before = 0
-        self._taken_bytes = 0
         self.started = 0
+        self.carried_bytes = 0
 
     def start_more(self, selector: selectors.BaseSelector, count: int) -> None:
         """Send the request's head on so many further connections."""
         if self.started == 0:
             self._before = self._acked()
+            self._selector = selector
         both = selectors.EVENT_READ | selectors.EVENT_WRITE
         for connection in self._connections[self.started : self.started + count]:
             connection.send(memoryview(self._request))
             selector.register(connection.sock, both, connection)
             self.started += 1
 
-    def serve(self, connection: Connection) -> None:
-        """Hear a refusal, then write what the kernel takes."""
+    def serve(self, connection: Connection, ready: int, room_bytes: int, /) -> None:
+        """Hear a refusal, then write what the kernel takes and the room allows."""
+        if ready & selectors.EVENT_READ:
+            self._hear(connection)
+        if ready & selectors.EVENT_WRITE:
+            self._write(connection, room_bytes)
+
+    def _hear(self, connection: Connection) -> None:
         count = connection.receive(self._buffer)
         head = self._heads[id(connection)]
-        left = self._left[id(connection)]
         if count == 0:
-            raise ProbeError("closed_early", f"the server closed, {left} B before all")
+            left_bytes = self._left[id(connection)]
+            words = f"the server closed, {left_bytes} B before all"
+            raise ProbeError("closed_early", words)
         if count is not None and not head.done:
             head.feed(bytes(self._buffer[:count]))
-        if left > 0:
-            taken = connection.send(self._block[:left])
-            self._left[id(connection)] -= taken
-            self._taken_bytes += taken
+
+    def _write(self, connection: Connection, room_bytes: int) -> None:
+        left_bytes = self._left[id(connection)]
+        end_bytes = max(0, left_bytes - room_bytes)
+        while left_bytes > end_bytes:
+            size_bytes = left_bytes if connection.secure else left_bytes - end_bytes
+            taken = connection.send(self._block[:size_bytes])
+            if taken == 0:
+                break
+            left_bytes -= taken
+        self.carried_bytes += self._left[id(connection)] - left_bytes
+        self._left[id(connection)] = left_bytes
+        if left_bytes <= end_bytes and self._selector is not None:
+            # Nothing more may be written: to be told that one can would be to spin.
+            self._selector.modify(connection.sock, selectors.EVENT_READ, connection)
+
+    def sweep(self) -> None:
+        """Nothing: an answer wakes us, however short."""
 
     def total_bytes(self) -> float:
         """Bytes acknowledged since the first request."""
@@ -209,9 +300,21 @@ class Uploads:
         infos = (tcp_info(c.sock) for c in self._connections)
         return sum(info.acked_bytes + info.sacked_bytes for info in infos)
 
+    def held_bytes(self) -> int:
+        """What waits in the send buffers."""
+        started = self._connections[: self.started]
+        return sum(tcp_info(c.sock).unsent_bytes for c in started)
+
+    def queue_averse(self) -> bool:
+        """Whether our own kernel paces, and no window holds it back."""
+        sock: socket.socket = self._connections[0].sock
+        if not congestion_control(sock).startswith(_QUEUE_AVERSE):
+            return False
+        return tcp_info(sock).window_share < _WINDOW_LIMITED_SHARE
+
     def finished(self) -> bool:
         """Whether all has arrived; a server may well answer before it has."""
-        if self.total_bytes() < self._taken_bytes:
-            return False
         started = self._connections[: self.started]
-        return all(self._left[id(c)] == 0 and self._heads[id(c)].done for c in started)
+        if any(self._left[id(c)] > 0 or not self._heads[id(c)].done for c in started):
+            return False
+        return self.total_bytes() >= self.carried_bytes

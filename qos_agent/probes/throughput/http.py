@@ -22,6 +22,7 @@ from qos_agent.probes.throughput.backend import (
     Results,
     Stop,
 )
+from qos_agent.probes.throughput.cap import ByteCap
 from qos_agent.probes.throughput.echo import EchoTrain
 from qos_agent.probes.throughput.flows import Downloads, Flows, Uploads
 from qos_agent.probes.throughput.meter import InterfaceMeter, interface_of_socket
@@ -111,7 +112,8 @@ def _bench(
         flows: Flows
         if direction == "down":
             path = order.download_path
-            flows = Downloads(endpoint, path, connections, meter, echo)
+            limit = order.limits["down"]
+            flows = Downloads(endpoint, path, connections, meter, echo, limit)
         else:
             limit = order.limits["up"]
             flows = Uploads(endpoint, order.upload_path, connections, limit)
@@ -126,7 +128,10 @@ def _measure(
         test = _Test(bench, order, direction)
         stop = test.run(deadline)
         moved_bytes, span_s = test.series.measured()
-        own_bytes = min(moved_bytes, bench.payload_bytes())
+        # What a silent server's buffer took at once is no rate: then what followed
+        # the ramp must be enough.
+        carried = moved_bytes if stop == "stall" else test.series.totals_bytes[-1]
+        own_bytes = min(carried, bench.payload_bytes())
         if own_bytes < _LEAST_PAYLOAD_BYTES:
             cause = "bad_answer" if stop == "complete" else "stalled"
             raise ProbeError(cause, f"{own_bytes:.0f} bytes in {span_s:.1f} s")
@@ -155,9 +160,8 @@ class _Test:
 
     def __init__(self, bench: _Bench, order: Order, direction: Direction) -> None:
         self._bench = bench
-        self._direction = direction
         self._most = order.connections
-        self._limit_bytes = order.limits[direction]
+        self._cap = ByteCap(bench.meter, order.limits[direction])
         self._tolerance = order.tolerance
         self._time_limit_s = min(_TIME_LIMIT_S, order.time_limit_s / len(order.limits))
         self._rtt_s = min(c.rtt_s for c in bench.connections)
@@ -175,26 +179,43 @@ class _Test:
             self.series.add(started_s, 0.0)
             bench.echo.begin(started_s)
             bench.flows.start_more(selector, 1)
-            while (stop := self._reason(deadline)) is None:
-                self._turn(selector)
+            while (stop := self._turn(selector, deadline)) is None:
+                pass
         if stop == "complete":
             # A short body may have ended within its first bin.
             self._note(time.monotonic())
         return stop
 
-    def _turn(self, selector: selectors.BaseSelector) -> None:
-        """Wait for the next thing to do, and do it."""
+    def _turn(
+        self, selector: selectors.BaseSelector, deadline: Deadline
+    ) -> Stop | None:
+        """Wait for the next thing to do, and do it; why to stop, if there is a reason.
+
+        Bytes come before time.
+        """
+        bench = self._bench
         next_s = self.series.times_s[-1] + BIN_S
-        for key, _ in selector.select(max(0.0, next_s - time.monotonic())):
+        wake_s = min(next_s, self._cap.due_s)
+        for key, ready in selector.select(max(0.0, wake_s - time.monotonic())):
             if key.data is None:
-                self._bench.echo.receive()
-            elif not self._spent():
-                self._bench.flows.serve(key.data)
+                bench.echo.receive()
+                continue
+            room_bytes = self._cap.room_bytes(bench.flows.carried_bytes)
+            bench.flows.serve(key.data, ready, room_bytes)
+            if self._spent():
+                return "bytes"
+        if self._spent():
+            return "bytes"
+        if bench.flows.finished():
+            return "complete"
         now_s = time.monotonic()
-        self._bench.echo.send_due(now_s)
-        if now_s >= next_s:
-            self._note(now_s)
-            self._grow(selector)
+        bench.echo.send_due(now_s)
+        if now_s < next_s:
+            return None
+        bench.flows.sweep()
+        self._note(now_s)
+        self._grow(selector)
+        return self._reason(now_s, deadline)
 
     def _note(self, now_s: float) -> None:
         total_bytes = self._bench.flows.total_bytes()
@@ -207,33 +228,33 @@ class _Test:
         flows = self._bench.flows
         if flows.started >= self._most:
             return
-        full = self.series.ramp_bin is not None
-        if self.series.latest_bps() > _MORE_ABOVE_BPS or (full and not self._queued()):
+        fast = self.series.latest_bps() > _MORE_ABOVE_BPS
+        if fast or (self.series.ramp_bin is not None and not self._filled()):
             flows.start_more(selector, self._most - flows.started)
             self.series.join()
 
-    def _queued(self) -> bool:
-        """Whether a queue stands on the way: then one flow has filled the link."""
+    def _filled(self) -> bool:
+        """Whether one flow is known to fill the link: by a queue, or by its nature."""
         loaded_s = self._bench.echo.recent_s()
-        return loaded_s is not None and loaded_s > 1.25 * self._rtt_s + 0.005
+        if loaded_s is not None and loaded_s > 1.25 * self._rtt_s + 0.005:
+            return True
+        return self._bench.flows.queue_averse()
 
     def _spent(self) -> bool:
         """Whether what has moved, and what is under way to us, reaches the limit."""
-        moved = self._bench.meter.moved()
-        if self._direction == "down":
-            rtt_s = self._bench.echo.recent_s() or self._rtt_s
-            moved += int(self.series.latest_bps() / 8 * rtt_s)
-        return moved >= self._limit_bytes
+        now_s, flows = time.monotonic(), self._bench.flows
+        if not self._cap.is_due(now_s, flows.carried_bytes):
+            return False
+        rate_bps = self.series.latest_bps() or self._cap.rate_bps(now_s)
+        rtt_s = self._bench.echo.recent_s() or self._rtt_s
+        coming_bytes = int(rate_bps / 8 * rtt_s) if flows.pushed else 0
+        held_bytes = flows.held_bytes()
+        return self._cap.look(now_s, flows.carried_bytes, coming_bytes, held_bytes)
 
-    def _reason(self, deadline: Deadline) -> Stop | None:
-        """Why to stop now; bytes come before time."""
+    def _reason(self, now_s: float, deadline: Deadline) -> Stop | None:
+        """Why to stop at the end of a bin."""
         if deadline.stopping():
             raise ProbeError("killed", "the agent is stopping")
-        now_s = time.monotonic()
-        if self._spent():
-            return "bytes"
-        if self._bench.flows.finished():
-            return "complete"
         if self.series.precise(self._tolerance):
             return "precision"
         if now_s - self._grew_at_s >= _STALL_S:

@@ -111,9 +111,14 @@ class Connection:
         except OSError as error:
             raise _as_probe_error(error) from error
 
-    def pending(self) -> bool:
-        """Whether TLS holds bytes that no selector knows of."""
-        return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
+    def wake_at(self, size_bytes: int) -> None:
+        """Count as readable only with so much to read, or with the end."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is between us and the socket."""
+        return isinstance(self.sock, ssl.SSLSocket)
 
     def close(self) -> None:
         """Reset it."""

@@ -114,4 +114,5 @@ def test_speedtest_leaves_by_the_interface_of_its_link(shaped: MakeLab) -> None:
         there = measured(lab, server=url, **given)
         nowhere = measured(lab, server=url, interface="elsewhere", **given)
     assert there["down"]["rate_bps"] > 5e6
+    assert there["down"]["data_bytes"] <= 4_000_000
     assert "cause" in nowhere["down"]

@@ -73,12 +73,12 @@ HTTP_CAUSES = {
 
 
 def order(server: str, **changes: object) -> Order:
-    """Little data, little time, over the loopback."""
+    """Little time, over the loopback, whose counter others of this machine move too."""
     plain = {
         "link": None,
         "interface": "lo",
         "server": server,
-        "limits": {"down": 4_000_000, "up": 2_000_000},
+        "limits": {"down": 400_000_000, "up": 200_000_000},
         "time_limit_s": TIME_LIMIT_S,
         "connections": 2,
     }
@@ -148,7 +148,7 @@ def test_a_name_that_does_not_exist(name: str) -> None:
 def test_http_names_what_is_wrong(talk: str) -> None:
     """The download fails, each by its own cause."""
     with bad_server(TALKS[talk]) as port:
-        given = order(place("http", port), limits={"down": 4_000_000})
+        given = order(place("http", port), limits={"down": 400_000_000})
         found = causes(Http(), given)
     assert found == {"down": HTTP_CAUSES[talk]}
 
@@ -251,7 +251,8 @@ def test_iperf3_measures_both_directions() -> None:
     port = free_port("127.0.0.1")
     with running(["iperf3", "-s", "-p", str(port)]):
         wait_for(port)
-        given = order(place("iperf3", port), interface=None)
+        limits = {"down": 4_000_000, "up": 2_000_000}
+        given = order(place("iperf3", port), interface=None, limits=limits)
         with no_child_left():
             results = Iperf3().run(given, TimeLeft(TIME_LIMIT_S))
     for direction, limit in given.limits.items():
