@@ -3,121 +3,44 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import re
-import threading
 import time
-import tty
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qos_agent.errors import ProbeError
-from qos_agent.model import Link, Probe, Task, Value
-from qos_agent.probes.modems import at, mmcli, serial_port
+from qos_agent.model import Probe
+from qos_agent.probes.modems import mmcli
 from qos_agent.probes.modems.bands import lte_band
 from qos_agent.probes.modems.radio import identifier, without_numbers
 from qos_agent.probes.signal import Signal
 from qos_agent.schema import MEASUREMENTS
 from qos_agent.settings import ModemSection, Settings, SignalSection
+from tests.probes.modems import (
+    AT,
+    IDENTITY,
+    MADE_UP,
+    MMCLI,
+    NO_MANAGER,
+    NUMBER,
+    TASK,
+    FakeMmcli,
+    capture,
+    cause,
+    measured,
+    radio_fields,
+    serial_modem,
+    talkative,
+)
 from tests.probes.time_left import TimeLeft
-
-CAPTURES = Path(__file__).parents[1] / "captures"
-MMCLI = sorted((CAPTURES / "mmcli").glob("*.json"))
-AT = sorted((CAPTURES / "at").glob("*.json"))
-LINK = Link("sim1", "telkomsel", interface="wwan0")
-TASK = Task("signal", 0, LINK)
-NUMBER = "000000000000001"  # the IMEI of every capture
-MADE_UP = {NUMBER, "0" * 40, "62000000000001", "179769313486231570000"}
-# Of people and devices: IMEI, IMSI and ICCID have 15 to 20 digits, a MAC six octets.
-IDENTITY = re.compile(r"\d{14,}|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.I)
-
-# Answers as mmcli would, from the files of a folder; tells of itself by a note.
-FAKE = """#!/bin/sh
-echo "$*" >> "{folder}/asked"
-case "$*" in
-  *-L*) cat "{folder}/list" ;;
-  *--signal-setup*) cp "{folder}/signal-after" "{folder}/signal"
-     echo "successfully setup extended signal information" ;;
-  *--signal-get*) cat "{folder}/signal" || exit 1 ;;
-  *--location-get*) cat "{folder}/location" || exit 1 ;;
-  *--get-cell-info*) cat "{folder}/cells" || exit 1 ;;
-  *"-m /M/"*) cat "{folder}/modem$(basename "$3")" ;;
-esac
-"""
-
-
-NO_MANAGER = """
-echo "error: couldn't find the ModemManager process in the bus" >&2
-exit 1"""
-
-
-def capture(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((CAPTURES / "mmcli" / name).read_text())
-    return loaded
-
-
-def radio_fields(finding_radio: object) -> dict[str, object]:
-    given = asdict(finding_radio)  # type: ignore[call-overload]
-    return {k: v for k, v in given.items() if v is not None and k != "reader"}
-
-
-class FakeMmcli:
-    """A program named mmcli, first on PATH, that answers from a folder."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self.script(FAKE.format(folder=folder))
-        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def script(self, text: str) -> None:
-        program = self.folder / "mmcli"
-        program.write_text(text)
-        program.chmod(0o755)
-
-    def answer(
-        self,
-        *modems: Any,
-        signal: Any = None,
-        location: Any = None,
-        cells: Any = None,
-    ) -> None:
-        paths = [f"/M/{number}" for number in range(len(modems))]
-        self.put("list", {"modem-list": paths})
-        for number, modem in enumerate(modems):
-            self.put(f"modem{number}", modem)
-        given = {"signal": signal, "location": location, "cells": cells}
-        for name, content in given.items():
-            if content is not None:
-                self.put(name, content)
-
-    def put(self, name: str, content: Any) -> None:
-        (self.folder / name).write_text(json.dumps(content))
 
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMmcli:
     return FakeMmcli(tmp_path, monkeypatch)
-
-
-def measured(section: SignalSection | None = None) -> Mapping[str, Value]:
-    probe = Signal(section or SignalSection())
-    (sample,) = probe.measure(TASK, TimeLeft(15)).samples
-    return {**sample.fields, **sample.tags}
-
-
-def cause(section: SignalSection | None = None, seconds: float = 15) -> str:
-    with pytest.raises(ProbeError) as raised:
-        Signal(section or SignalSection()).measure(TASK, TimeLeft(seconds))
-    assert NUMBER not in str(raised.value)
-    return raised.value.cause
 
 
 def test_is_a_probe_that_moves_nothing() -> None:
@@ -140,15 +63,6 @@ def test_modems_by_mmcli(path: Path) -> None:
     if fault is None:
         radio = mmcli.parse(data["modem"]["modem"], signal, location, cells)
         assert radio_fields(radio) == data["want"]
-
-
-@pytest.mark.parametrize("path", AT, ids=lambda p: p.stem)
-def test_modems_by_at(path: Path) -> None:
-    """Indices become levels by 27.007; 99 and 255 become nothing."""
-    data = json.loads(path.read_text())
-    assert bool(at.sim_missing(data["answers"])) == ("cause" in data)
-    if "want" in data:
-        assert radio_fields(at.parse(data["answers"])) == data["want"]
 
 
 def test_captures_are_of_many_modems_and_of_nobody() -> None:
@@ -328,17 +242,6 @@ def test_no_identity_is_ever_recorded(
     assert not IDENTITY.search(said + caplog.text)
 
 
-def talkative(answers: Mapping[str, str]) -> Callable[[str], bytes]:
-    """A modem that tells of itself with each answer, asked or not."""
-    about = f"+CGSN: {NUMBER}\r\nIMEI: {NUMBER}\r\n+CCID: 8900{NUMBER}\r\n"
-
-    def reply(command: str) -> bytes:
-        said = answers.get(command, "OK\n").replace("\n", "\r\n")
-        return f"\r\n{about}{said}".encode()
-
-    return reply
-
-
 @given(
     st.recursive(
         st.none() | st.text() | st.integers() | st.floats(),
@@ -351,25 +254,6 @@ def test_any_json_is_survived(data: object) -> None:
         assert mmcli.parse(shape, shape, shape, shape).reader == "mmcli"
 
 
-COMMANDS = sorted(
-    {command for p in AT for command in json.loads(p.read_text())["answers"]}
-)
-NAMES = "CESQ|COPS|CEREG|QENG|CPSI|GTCCINFO|XMCI"
-ANSWERS = (
-    st.text()
-    | st.from_regex(rf"[+^]({NAMES}): [0-9A-Fx,\"-]*")
-    | st.sampled_from(
-        [a for p in AT for a in json.loads(p.read_text())["answers"].values()]
-    )
-)
-
-
-@given(st.dictionaries(st.sampled_from(COMMANDS), ANSWERS))
-def test_any_answer_is_survived(answers: dict[str, str]) -> None:
-    """Whatever a serial port says, of whichever maker, gives a radio and no crash."""
-    assert at.parse(answers).reader == "at"
-
-
 @pytest.mark.parametrize("text", ["0", "00000000", "FFFFFFFF", "FFFE", "xyz", "--"])
 def test_identifiers_that_say_unknown(text: str) -> None:
     """All zeros, all ones and words are no cell."""
@@ -379,94 +263,3 @@ def test_identifiers_that_say_unknown(text: str) -> None:
 def test_long_numbers_are_blanked() -> None:
     """Anything as long as an IMEI never reaches a record or a log."""
     assert without_numbers(f"modem {NUMBER} gone") == "modem … gone"
-
-
-@contextmanager
-def serial_modem(reply: Callable[[str], bytes]) -> Iterator[tuple[Path, list[str]]]:
-    """A pair of terminals: our end answers each command; the path is the modem's."""
-    ours, theirs = pty.openpty()
-    tty.setraw(theirs)
-    asked: list[str] = []
-
-    def serve() -> None:
-        heard = b""
-        while True:
-            try:
-                heard += os.read(ours, 100)
-            except OSError:
-                return
-            while b"\r" in heard:
-                command, _, heard = heard.partition(b"\r")
-                asked.append(command.decode())
-                os.write(ours, reply(command.decode()))
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield Path(os.ttyname(theirs)), asked
-    finally:
-        os.close(theirs)
-        thread.join(5)
-        os.close(ours)
-
-
-def no_mmcli(port: Path, monkeypatch: pytest.MonkeyPatch) -> SignalSection:
-    monkeypatch.setenv("PATH", "/nonexistent")
-    return SignalSection(modems=(ModemSection(link="sim1", serial_port=port),))
-
-
-def test_at_over_a_serial_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without mmcli the serial port is read, in pieces and with echo, for no IMEI."""
-    data = json.loads((CAPTURES / "at" / "lte.json").read_text())
-
-    def reply(command: str) -> bytes:
-        said = data["answers"].get(command, "OK\n").replace("\n", "\r\n")
-        return f"{command}\r\r\n{said}".encode()
-
-    with serial_modem(reply) as (port, asked):
-        found = measured(no_mmcli(port, monkeypatch))
-    assert (found["reader"], found["rsrp_dbm"]) == ("at", -101)
-    assert not {"AT+CGSN", "AT+CIMI", "ATI", "AT+CCID"} & set(asked)
-    assert not [command for command in asked if "QENG" in command]
-
-
-def test_a_maker_is_asked_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a Quectel the band comes along, which the standard's commands do not give."""
-    path = CAPTURES / "at" / "quectel_rg500q_nsa.json"
-    answers = json.loads(path.read_text())["answers"]
-    with serial_modem(talkative(answers)) as (port, asked):
-        found = measured(no_mmcli(port, monkeypatch))
-    assert (found["band"], found["technology"]) == ("B1", "nr5g_nsa")
-    assert 'AT+QENG="servingcell"' in asked
-
-
-def test_half_an_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a modem falls silent in a line, half its number is not taken for one."""
-    monkeypatch.setattr(serial_port, "_ANSWER_S", 0.2)
-    path = CAPTURES / "at" / "quectel_b7.json"
-    answers = json.loads(path.read_text())["answers"]
-    answers |= {"AT+CSQ": "+CSQ: 2", "AT+COPS?": '+COPS: 0,2,"22288"\nOK\n'}
-    answers['AT+QENG="servingcell"'] = answers['AT+QENG="servingcell"'][:75]
-    with serial_modem(talkative(answers)) as (port, _):
-        found = measured(no_mmcli(port, monkeypatch))
-    assert found == {"plmn": "22288", "reader": "at", "technology": "unknown"}
-
-
-def test_a_sim_that_is_locked_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its PIN a modem may hear a net, and is no way into it."""
-    path = CAPTURES / "at" / "huawei_me909u_pin.json"
-    with serial_modem(talkative(json.loads(path.read_text())["answers"])) as (port, _):
-        assert cause(no_mmcli(port, monkeypatch)) == "sim"
-
-
-def test_a_silent_serial_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port that answers nothing ends with the deadline, soon after it."""
-    with serial_modem(lambda _: b"") as (port, _):
-        assert cause(no_mmcli(port, monkeypatch), seconds=0.5) == "deadline"
-
-
-def test_a_port_that_is_no_modem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port that refuses every command tells nothing; one that is absent says so."""
-    with serial_modem(lambda _: b"\r\nERROR\r\n") as (port, _):
-        assert cause(no_mmcli(port, monkeypatch)) == "modem"
-    assert cause(no_mmcli(Path("/dev/nosuch"), monkeypatch)) == "modem"

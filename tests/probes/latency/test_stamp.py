@@ -47,7 +47,10 @@ def test_loss_has_a_direction(lab: MakeLab, address: str) -> None:
     assert (found["stamps"], found["method"]) == ("kernel", "stamp")
 
 
-def test_authenticated_trains_need_the_same_key(lab: MakeLab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", [SERVER, SERVER_IPV6], ids=["v4", "v6"])
+def test_authenticated_trains_need_the_same_key(
+    lab: MakeLab, tmp_path: Path, address: str
+) -> None:
     """With the reflector's key all is answered; with another or none, nothing."""
     net, path, other = lab(Shape()), tmp_path / "key", tmp_path / "other"
     path.write_bytes(KEY)
@@ -56,7 +59,7 @@ def test_authenticated_trains_need_the_same_key(lab: MakeLab, tmp_path: Path) ->
     causes: list[tuple[str | None, Value]] = []
     for key in (path, other, None):
         probe = replace(short(count=5), key_file=key)
-        finding = measure(net, probe, SERVER, "stamp")
+        finding = measure(net, probe, address, "stamp")
         causes.append((finding.cause, fields(finding)["received"]))
     assert causes == [(None, 5), ("timeout", 0), ("timeout", 0)]
 
