@@ -51,7 +51,8 @@ class Signal:
         radio = self._read(task, deadline)
         if radio.tells_nothing():
             raise ProbeError("modem", f"{radio.reader}: the modem tells nothing")
-        return Finding((Sample({"technology": radio.technology}, fields(radio)),))
+        sample = Sample({"technology": radio.technology}, fields(radio))
+        return Finding((sample,), detail=radio.remark or "")
 
     def _read(self, task: Task, deadline: Deadline) -> Radio:
         """By mmcli; where that fails and a port is configured, by AT."""

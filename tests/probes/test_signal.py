@@ -21,6 +21,7 @@ from qos_agent.schema import MEASUREMENTS
 from qos_agent.settings import ModemSection, Settings, SignalSection
 from tests.probes.modems import (
     AT,
+    FAKE,
     IDENTITY,
     MADE_UP,
     MMCLI,
@@ -133,6 +134,20 @@ def test_signal_is_set_up_once_it_is_needed(fake: FakeMmcli) -> None:
     fake.put("signal-after", data["signal"])
     assert measured()["rsrp_dbm"] == -101
     assert "--signal-setup=10" in (fake.folder / "asked").read_text()
+
+
+def test_what_is_refused_is_in_the_record(fake: FakeMmcli) -> None:
+    """A reading without levels for want of leave says so, and is a finding still."""
+    data = capture("lte.json")
+    off = json.loads(json.dumps(data["signal"]).replace('"10"', '"0"'))
+    off["modem"]["signal"]["lte"] = {}
+    fake.answer(data["modem"], signal=off)
+    said = "GDBus.Error:org.freedesktop.ModemManager1.Error.Core.Unauthorized: no"
+    refusal = f'case "$*" in *--signal-setup*) echo "{said}" >&2; exit 1 ;; esac'
+    fake.script(FAKE.format(folder=fake.folder).replace("\n", f"\n{refusal}\n", 1))
+    finding = Signal(SignalSection()).measure(TASK, TimeLeft(15))
+    assert finding.cause is None
+    assert "refuses --signal-setup=10" in finding.detail
 
 
 def test_of_two_modems_the_links_own_is_read(fake: FakeMmcli) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qos_agent.probes.modems import at, makers, serial_port
+from qos_agent.probes.modems import at, serial_port
 from tests.probes.modems import (
     AT,
     CAPTURES,
@@ -50,14 +50,15 @@ def test_any_answer_is_survived(answers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("letter", "number", "band"),
-    [("B", 101, "B1"), ("B", 103, "B3"), ("B", 138, "B38"), ("n", 505, "n5"),
-     ("n", 5005, "n5"), ("n", 5079, "n79"), ("B", 0, None), ("n", None, None)],
+    ("technology", "number", "band"),
+    [(4, "101", "B1"), (4, "103", "B3"), (4, "138", "B38"), (9, "505", "n5"),
+     (9, "5005", "n5"), (9, "5079", "n79"), (4, "0", None), (9, "", None)],
 )  # fmt: skip
-def test_fibocoms_bands(letter: str, number: int | None, band: str | None) -> None:
+def test_fibocoms_bands(technology: int, number: str, band: str | None) -> None:
     """Each number was given beside a channel of that band (see fibocom_fm350_*)."""
-    bases = (100,) if letter == "B" else (5000, 500)
-    assert makers._fibocom_band(letter, number, bases) == band
+    cell = f"1,{technology},250,1,1234,001234567,1721,223,{number},50,6,62,62,18"
+    answers = {"AT+CGMI": "Fibocom", "AT+GTCCINFO?": f"+GTCCINFO:\n{cell}\nOK\n"}
+    assert at.parse(answers).band == band
 
 
 def test_at_over_a_serial_port(monkeypatch: pytest.MonkeyPatch) -> None:

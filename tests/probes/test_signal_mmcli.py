@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -32,6 +33,7 @@ MANAGER = (
 )
 MODEM = "/org/freedesktop/ModemManager1/Modems/8"  # dbusmock's
 IFACE = "org.freedesktop.ModemManager1.Modem"
+UNAUTHORISED = "org.freedesktop.ModemManager1.Error.Core.Unauthorized"
 SIGNAL = (
     "{'Rate': <uint32 10>, 'Nr5g': <{'rsrp': <-32768.0>}>, 'Lte': <{'rsrp': <-101.0>,"
     " 'rsrq': <-11.0>, 'snr': <8.2>, 'rssi': <-70.0>}>}"
@@ -170,6 +172,29 @@ def test_signal_and_band_come_through_the_real_mmcli() -> None:
     )
     mock(MODEM, "UpdateProperties", IFACE, "{'AccessTechnologies': <uint32 49152>}")
     assert (look().technology, look().rsrp_dbm) == ("nr5g_nsa", -101)
+
+
+@pytest.mark.usefixtures("bus")
+def test_what_polkit_refuses_is_said() -> None:
+    """Without leave to refresh the signal the rest is read, and the record says why."""
+    mock(MODEM, "AddProperties", f"{IFACE}.Signal", "{'Rate': <uint32 0>}")
+    refuses = f"raise dbus.exceptions.DBusException('no leave', name='{UNAUTHORISED}')"
+    mock(MODEM, "AddMethod", f"{IFACE}.Signal", "Setup", "u", "", refuses)
+    mock(MODEM, "AddMethod", IFACE, "GetCellInfo", "", "aa{sv}", refuses)
+    radio = look()
+    assert (radio.plmn, radio.rsrp_dbm) == ("00101", None)
+    assert radio.remark is not None
+    assert "--signal-setup=10, --get-cell-info" in radio.remark
+
+
+def test_the_rule_of_polkit_names_what_there_is() -> None:
+    """Each action that the packaged rule allows is one of ModemManager's."""
+    policy = Path("/usr/share/polkit-1/actions/org.freedesktop.ModemManager1.policy")
+    require(policy.exists(), "ModemManager's policy", "apt-get install modemmanager")
+    rule = Path(__file__).parents[2] / "deploy/systemd/50-qos-agent-modem.rules"
+    named = set(re.findall(r'"(org\.[^"]+)"', rule.read_text()))
+    assert len(named) == 2
+    assert named <= set(re.findall(r'action id="([^"]+)"', policy.read_text()))
 
 
 @pytest.mark.usefixtures("bus")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qos_agent.child import run_child
@@ -21,6 +21,7 @@ from qos_agent.probes.modems.radio import Radio, identifier, within, word
 # A healthy ModemManager answers in milliseconds; one whose modem has crashed, never.
 _COMMAND_S = 5.0
 _OUTPUT_MAX_BYTES = 200_000
+_UNAUTHORISED = "Core.Unauthorized"
 _OF_ONE_MODEM = {"child_exit", "child_signal", "child_output", "modem"}
 # What mmcli says where there is nothing wrong with mmcli.
 _SAID = {
@@ -69,15 +70,14 @@ def read(wanted: Wanted, deadline: Deadline) -> Radio:
     path, modem = _find(wanted, deadline)
     if (fault := out_of_service(modem)) is not None:
         raise fault
-    signal = _signal(path, deadline)
-    location = _optional(["-m", path, "--location-get"], deadline)
-    cells = _optional(["-m", path, "--get-cell-info"], deadline)
-    return parse(
+    extras = _Extras(path, deadline)
+    radio = parse(
         modem,
-        signal,
-        _at(location, "location", "3gpp"),
-        _at(cells, "generic", "cell-info"),
+        _signal(extras),
+        _at(extras.ask("--location-get"), "location", "3gpp"),
+        _at(extras.ask("--get-cell-info"), "generic", "cell-info"),
     )
+    return replace(radio, remark=extras.remark())
 
 
 def out_of_service(modem: object) -> ProbeError | None:
@@ -178,15 +178,41 @@ def _is_wanted(modem: object, wanted: Wanted, *, alone: bool) -> bool:
     return alone
 
 
-def _signal(path: str, deadline: Deadline) -> object:
+@dataclass(slots=True)
+class _Extras:
+    """What not every modem can do, and not every user may ask for."""
+
+    path: str
+    deadline: Deadline
+    refused: list[str] = field(default_factory=list)
+
+    def ask(self, option: str) -> object:
+        """The answer; an error status is none, a hang is a fault."""
+        try:
+            return _at(_ask(["-m", self.path, option], self.deadline), "modem")
+        except ProbeError as error:
+            if error.cause != "child_exit":
+                raise
+            if _UNAUTHORISED in error.detail:
+                self.refused.append(option)
+            return None
+
+    def remark(self) -> str | None:
+        """What to say of refusals: a service needs a rule of polkit's."""
+        if not self.refused:
+            return None
+        return f"ModemManager refuses {', '.join(self.refused)}: polkit has no rule"
+
+
+def _signal(extras: _Extras) -> object:
     """The extended signal; ModemManager reads it only once it is told how often."""
-    found = _optional(["-m", path, "--signal-get"], deadline)
-    if word(_at(found, "signal", "refresh", "rate")) != "0":
-        return _at(found, "signal")
-    _optional(["-m", path, f"--signal-setup={_REFRESH_S}"], deadline)
-    for _ in range(_REFRESH_TRIES):
-        found = _at(_optional(["-m", path, "--signal-get"], deadline), "signal")
-        if _has_values(found) or deadline.wait(_REFRESH_WAIT_S):
+    found = _at(extras.ask("--signal-get"), "signal")
+    if word(_at(found, "refresh", "rate")) != "0":
+        return found
+    extras.ask(f"--signal-setup={_REFRESH_S}")
+    for _ in range(0 if extras.refused else _REFRESH_TRIES):
+        found = _at(extras.ask("--signal-get"), "signal")
+        if _has_values(found) or extras.deadline.wait(_REFRESH_WAIT_S):
             break
     return found
 
@@ -195,16 +221,6 @@ def _has_values(signal: object) -> bool:
     names = ("rsrp", "rssi")
     blocks = set(_BLOCKS.values())
     return any(word(_at(signal, block, name)) for block in blocks for name in names)
-
-
-def _optional(arguments: list[str], deadline: Deadline) -> object:
-    """What not every modem can do: an error status is no answer, a hang is a fault."""
-    try:
-        return _at(_ask(arguments, deadline), "modem")
-    except ProbeError as error:
-        if error.cause != "child_exit":
-            raise
-        return None
 
 
 def _ask(arguments: list[str], deadline: Deadline) -> object:

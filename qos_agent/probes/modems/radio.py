@@ -20,7 +20,10 @@ _NO_WORD = {"", "--", "n/a", "none", "unknown", "(null)"}
 
 @dataclass(frozen=True, slots=True)
 class Radio:
-    """One look at the radio; what the modem did not tell is None."""
+    """One look at the radio; what the modem did not tell is None.
+
+    `remark` is for the record: why something that it could tell is missing.
+    """
 
     reader: str
     technology: str = "unknown"
@@ -33,6 +36,7 @@ class Radio:
     plmn: str | None = None
     registration: str | None = None
     band: str | None = None
+    remark: str | None = None
 
     def over(self, other: Radio) -> Radio:
         """This look, and the other's where this one says nothing."""
