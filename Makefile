@@ -3,6 +3,8 @@
 # make check      format, lint, types, tests, and the wheel in a clean environment
 # make bench      print the figures of bench/
 # make faults     the fault tests in full (long)
+# make demo       a small nation on a drill day: InfluxDB, Grafana, boards full of it
+# make grafana-test  the boards and alerts in a real Grafana (QOS_GRAFANA names it)
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +16,7 @@ FOR ?=
 THROUGHPUT ?= on
 CONFIG ?=
 
-.PHONY: run test check format lint types wheel bench faults lock clean
+.PHONY: run test check format lint types wheel bench faults demo grafana-test lock clean
 
 $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
@@ -54,6 +56,14 @@ bench: $(STAMPS)/dev
 
 faults: $(STAMPS)/dev
 	QOS_FAULTS=full $(BIN)/python -m pytest tests/faults -s
+
+demo: $(STAMPS)/agent
+	$(BIN)/python -m deploy.demo
+
+# The one test that is not in `make check`: it needs a Grafana, which not every machine has.
+grafana-test: $(STAMPS)/dev
+	test -n "$(QOS_GRAFANA)" || { echo "QOS_GRAFANA must name Grafana's home folder, such as /usr/share/grafana" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/integration/grafana_test.py -s
 
 # Needs pip-tools; the hashes are of the files themselves, no address is written.
 LOCK := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe

@@ -1,0 +1,1 @@
+"""What is installed and started around the agent."""

@@ -1,0 +1,1 @@
+"""A small nation on a drill day: InfluxDB, Grafana, the census and a simulator."""

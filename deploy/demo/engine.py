@@ -1,0 +1,52 @@
+"""The container engine of this machine, asked for the demonstration by compose."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+COMPOSE_FILE = Path(__file__).parent / "compose.yaml"
+READY_LIMIT_S = 1200.0
+# The engine, how to ask whether it answers, and its compose.
+_ENGINES = (
+    (("docker", "info"), ("docker", "compose")),
+    (("podman", "info"), ("podman", "compose")),
+    (("podman", "info"), ("podman-compose",)),
+)
+
+
+def found() -> tuple[str, ...] | None:
+    """The compose command of an engine that answers."""
+    for engine, compose in _ENGINES:
+        if _works(engine) and _works((*compose, "version")):
+            return compose
+    return None
+
+
+def start(compose: Sequence[str]) -> bool:
+    """Build and start all services, and wait until the boards are full."""
+    command = [*compose, "-f", str(COMPOSE_FILE)]
+    if subprocess.run([*command, "up", "-d", "--build"], check=False).returncode:
+        return False
+    print("starting; the nation's first hours are simulated …", flush=True)
+    asked = (*command, "exec", "-T", "nation", "test", "-f", "/drill/ready")
+    give_up_mono = time.monotonic() + READY_LIMIT_S
+    while time.monotonic() < give_up_mono:
+        if _works(asked):
+            return True
+        time.sleep(3)
+    return False
+
+
+def _works(command: Sequence[str]) -> bool:
+    try:
+        return (
+            subprocess.run(
+                command, capture_output=True, timeout=60, check=False
+            ).returncode
+            == 0
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False

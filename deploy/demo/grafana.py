@@ -1,0 +1,188 @@
+"""A Grafana of this machine with our provisioning, for the demonstration and tests.
+
+The files are the committed ones; only the folder in which an installed Grafana finds
+the boards is another here. It listens on the loopback address, sends no usage report
+and looks for no update.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+HERE = Path(__file__).parent
+FILES = HERE.parent.parent / "grafana"
+VARIABLE = "QOS_GRAFANA"
+USER, PASSWORD = "admin", "drill"
+# Where the provider looks for boards in a container or after an installation.
+INSTALLED = "/var/lib/grafana/dashboards"
+START_LIMIT_S = 180.0
+_NO_WORD_S = 60.0
+
+
+def found() -> Path | None:
+    """The home folder named by QOS_GRAFANA, which may name the program in it too.
+
+    Raises FileNotFoundError where it names something else.
+    """
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return None
+    path = Path(named).resolve()
+    home = path.parent.parent if path.is_file() else path
+    if not (home / "conf" / "defaults.ini").exists():
+        raise FileNotFoundError(
+            f"{VARIABLE} names {named}, in which there is no conf/defaults.ini; "
+            "name Grafana's home folder, such as /usr/share/grafana"
+        )
+    return home
+
+
+def shared_environment() -> dict[str, str]:
+    """What grafana.env says, which the compose file reads too."""
+    lines = (HERE / "grafana.env").read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("=") for line in lines if line and line[0] != "#")
+    return {name: value for name, _, value in pairs}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Grafana's API said."""
+
+    status: int
+    body: Any
+
+
+class Grafana:
+    """One process, its folder, and questions to its API."""
+
+    def __init__(
+        self, home: Path, folder: Path, port: int, variables: Mapping[str, str]
+    ) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._home = home
+        self._folder = folder
+        self._port = port
+        self._variables = dict(variables)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Grafana:
+        """Start and wait until it answers. Raises RuntimeError with its log."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        overlay = _overlay(self._home, self._folder / "home")
+        _provisioning(self._folder / "provisioning")
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*_program(self._home), "--homepath", str(overlay)],
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.await_(lambda: self.ask("/api/health").status == 200, START_LIMIT_S)
+        return self
+
+    def stop(self) -> None:
+        """End it; nothing where it does not run."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    @property
+    def log(self) -> str:
+        """What it wrote about itself."""
+        return (self._folder / "log").read_text(errors="replace")
+
+    def ask(self, path: str, body: Any = None) -> Answer:
+        """GET, or POST where there is a body, as the administrator. Raises OSError."""
+        secret = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        request = Request(  # noqa: S310  our own address
+            self.url + path,
+            None if body is None else json.dumps(body).encode(),
+            {"Authorization": f"Basic {secret}", "Content-Type": "application/json"},
+        )
+        try:
+            with urlopen(request, timeout=_NO_WORD_S) as answer:  # noqa: S310
+                return Answer(answer.status, json.loads(answer.read() or b"null"))
+        except HTTPError as error:
+            return Answer(error.code, error.read().decode(errors="replace"))
+
+    def await_(self, holds: Callable[[], bool], limit_s: float) -> None:
+        """Wait until something holds. Raises RuntimeError with the log's end."""
+        give_up_mono = time.monotonic() + limit_s
+        while time.monotonic() < give_up_mono:
+            try:
+                if holds():
+                    return
+            except URLError:
+                if self._process is None or self._process.poll() is not None:
+                    break
+            time.sleep(0.2)
+        raise RuntimeError(f"Grafana: not within {limit_s:g} s:\n{self.log[-4000:]}")
+
+    def _environment(self) -> dict[str, str]:
+        folder = self._folder
+        own = {
+            "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+            "GF_SERVER_HTTP_PORT": str(self._port),
+            "GF_SECURITY_ADMIN_USER": USER,
+            "GF_SECURITY_ADMIN_PASSWORD": PASSWORD,
+            "GF_PATHS_DATA": str(folder / "data"),
+            "GF_PATHS_LOGS": str(folder / "logs"),
+            "GF_PATHS_PLUGINS": str(folder / "plugins"),
+            "GF_PATHS_PROVISIONING": str(folder / "provisioning"),
+            "GF_LOG_MODE": "console",
+        }
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") & os.environ.keys()}
+        return kept | shared_environment() | own | self._variables
+
+
+def _program(home: Path) -> list[str]:
+    """`grafana server`, or the program of its own that versions before 9.4 have."""
+    one = home / "bin" / "grafana"
+    return [str(one), "server"] if one.exists() else [str(home / "bin/grafana-server")]
+
+
+def _overlay(home: Path, overlay: Path) -> Path:
+    """Its home with our map among its maps, made of links: nothing of it is changed."""
+    shutil.rmtree(overlay, ignore_errors=True)
+    maps = overlay / "public" / "maps"
+    maps.mkdir(parents=True)
+    _link(home, overlay, but="public")
+    _link(home / "public", overlay / "public", but="maps")
+    _link(home / "public" / "maps", maps)
+    _link(FILES / "maps", maps)
+    return overlay
+
+
+def _link(source: Path, target: Path, but: str = "") -> None:
+    for path in source.iterdir():
+        if path.name != but:
+            (target / path.name).symlink_to(path)
+
+
+def _provisioning(target: Path) -> None:
+    """The committed files, with the boards found where they lie here."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(FILES / "provisioning", target)
+    for path in (target / "dashboards").iterdir():
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            text.replace(INSTALLED, str(FILES / "dashboards")), encoding="utf-8"
+        )
