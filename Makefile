@@ -63,7 +63,7 @@ demo: $(STAMPS)/agent
 # The one test that is not in `make check`: it needs a Grafana, which not every machine has.
 grafana-test: $(STAMPS)/dev
 	test -n "$(QOS_GRAFANA)" || { echo "QOS_GRAFANA must name Grafana's home folder, such as /usr/share/grafana" >&2; exit 1; }
-	$(BIN)/python -m pytest tests/integration/grafana_test.py -s
+	$(BIN)/python -m pytest tests/integration/test_grafana.py -s
 
 # Needs pip-tools; the hashes are of the files themselves, no address is written.
 LOCK := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from deploy.demo.grafana import VARIABLE
 from tests.clocks import FakeClock
 
 pytest_plugins = ["tests.lab.fixtures", "tests.servers.fixtures"]
+
+
+def pytest_report_header() -> str:
+    """Say which Grafana this run uses: its test cannot be demanded everywhere."""
+    named = os.environ.get(VARIABLE)
+    return f"Grafana: {named or f'none, its test is not run; {VARIABLE} names one'}"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`make demo`: by containers, or with an InfluxDB and a Grafana of this machine.
 
-Without containers: QOS_GRAFANA names Grafana's home folder, and QOS_INFLUXD the
-program `influxd` where it is not on PATH. `python -m deploy.demo nation URL FOLDER`
+Without containers: QOS_GRAFANA names Grafana's home folder and QOS_INFLUXD the
+program `influxd`, 1.8 or later of its line. `python -m deploy.demo nation URL FOLDER`
 holds the drill alone, against an InfluxDB at that address.
 """
 
@@ -36,7 +36,11 @@ def main(arguments: list[str]) -> int:
     if arguments:
         print("usage: python -m deploy.demo [nation URL FOLDER]", file=sys.stderr)
         return 2
-    home, program = grafana.found(), influxd.found()
+    try:
+        home, program = grafana.found(), influxd.found()
+    except FileNotFoundError as error:
+        print(f"make demo: {error}", file=sys.stderr)
+        return 2
     if home is not None and program is not None:
         _local(home, program)
         return 0
@@ -44,6 +48,10 @@ def main(arguments: list[str]) -> int:
     if compose is None:
         print(_MISSING, file=sys.stderr)
         return 1
+    return _contained(compose)
+
+
+def _contained(compose: tuple[str, ...]) -> int:
     stop = f"{' '.join(compose)} -f deploy/demo/compose.yaml down -v"
     if not engine.start(compose):
         print(f"the demonstration did not start; remove it: {stop}", file=sys.stderr)

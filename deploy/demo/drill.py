@@ -46,12 +46,15 @@ def calendar_text(now: datetime) -> str:
     return f'# A drill: no election.\n[[election]]\nname = "drill"\n{periods}'
 
 
-def scenario(now: datetime, calendar: Path) -> Scenario:
-    """The nation of drill.toml, of which an hour and a half has passed."""
+def planned() -> Scenario:
+    """The nation of drill.toml."""
+    return load_scenario(str(HERE / "drill.toml"))
+
+
+def held(plan: Scenario, now: datetime, calendar: Path) -> Scenario:
+    """The plan held today: an hour and a half of it has passed."""
     start = now - timedelta(minutes=BACK_MINUTES)
-    return load_scenario(str(HERE / "drill.toml")).model_copy(
-        update={"start": start, "calendar": str(calendar)}
-    )
+    return plan.model_copy(update={"start": start, "calendar": str(calendar)})
 
 
 def days_before(drill: Scenario, now: datetime) -> Scenario:
@@ -76,17 +79,22 @@ provinces = {json.dumps(provinces)}
 url = {json.dumps(url)}
 bucket = "{ROLLUP_DB}"
 
+[rollups]
+back = "3h"                                # there is no week to sum again
+
 [election]
 calendar = {json.dumps(str(folder / "calendar.toml"))}
 """
 
 
-def prepare(folder: Path, url: str, now: datetime) -> tuple[Scenario, NocSettings]:
+def prepare(
+    folder: Path, url: str, plan: Scenario, now: datetime
+) -> tuple[Scenario, NocSettings]:
     """Write calendar.toml and noc.toml; what they say."""
     folder.mkdir(parents=True, exist_ok=True)
     calendar = folder / "calendar.toml"
     calendar.write_text(calendar_text(now), encoding="utf-8")
-    made = scenario(now, calendar)
+    made = held(plan, now, calendar)
     configuration = folder / "noc.toml"
     configuration.write_text(
         configuration_text(url, folder, made.provinces), encoding="utf-8"

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import socket
 import subprocess
 from pathlib import Path
 
 VARIABLE = "QOS_INFLUXD"
-_WITH_V2_WRITE = (1, 8)
 
 
 def found() -> Path | None:
-    """The program named by QOS_INFLUXD, else an influxd of 1.8 or later on PATH."""
-    named = os.environ.get(VARIABLE) or shutil.which("influxd")
-    path = Path(named) if named else None
-    return path if path is not None and _takes_points(path) else None
+    """The program named by QOS_INFLUXD: of 1.8 or later of its line, to take points.
 
-
-def _takes_points(path: Path) -> bool:
-    """Whether it is of the 1.x line and has /api/v2/write, to which agents write."""
-    if not os.access(path, os.X_OK):
-        return False
-    said = subprocess.run(
-        [path, "version"], capture_output=True, text=True, timeout=30, check=False
-    ).stdout
-    version = re.match(r"InfluxDB v(?:(1)\.(\d+)|unknown)", said)
-    if version is None:
-        return False
-    # A plain `go install` leaves the version unset; every package sets it.
-    return version[1] is None or (int(version[1]), int(version[2])) >= _WITH_V2_WRITE
+    Raises FileNotFoundError where it names no program.
+    """
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return None
+    if not os.access(named, os.X_OK) or Path(named).is_dir():
+        raise FileNotFoundError(f"{VARIABLE} names {named}, which is no program")
+    return Path(named)
 
 
 def free_port() -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.demo.drill import RAW_DB, ROLLUP_DB, days_before, prepare
+from deploy.demo.drill import RAW_DB, ROLLUP_DB, days_before, planned, prepare
 from qos_agent.noc.influxql import Server
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
@@ -34,11 +34,12 @@ _RETENTION = "365d"
 class Drill:
     """One drill under way: who lives in it, where its points go, who counts them."""
 
-    def __init__(self, folder: Path, url: str, now: datetime | None = None) -> None:
+    def __init__(
+        self, folder: Path, url: str, plan: Scenario, now: datetime | None = None
+    ) -> None:
         self._now = now or datetime.now(UTC)
-        self._folder = folder
         _forget(folder)
-        self.scenario, self.settings = prepare(folder, url, self._now)
+        self.scenario, self.settings = prepare(folder, url, plan, self._now)
         _empty(self.settings)
         self.nation = Nation(self.scenario, self._now)
         _register(folder, self.nation, days_before(self.scenario, self._now))
@@ -102,7 +103,7 @@ class Drill:
 
 def live(folder: Path, url: str, say: Say, stop: threading.Event) -> None:
     """Hold a drill until told to stop; `ready` is written when the boards are full."""
-    drill = Drill(folder, url)
+    drill = Drill(folder, url, planned())
     say(f"{len(drill.nation.stations)} stations; the days before")
     drill.before()
     ready = folder / "ready"
