@@ -101,9 +101,16 @@ class Drill:
         self._writer.write([line for lines in batch.lines.values() for line in lines])
 
 
-def live(folder: Path, url: str, say: Say, stop: threading.Event) -> None:
+def live(
+    folder: Path,
+    url: str,
+    say: Say,
+    stop: threading.Event,
+    plan: Scenario | None = None,
+    now: datetime | None = None,
+) -> None:
     """Hold a drill until told to stop; `ready` is written when the boards are full."""
-    drill = Drill(folder, url, planned())
+    drill = Drill(folder, url, plan or planned(), now)
     say(f"{len(drill.nation.stations)} stations; the days before")
     drill.before()
     ready = folder / "ready"

@@ -6,13 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.demo import influxd
@@ -115,6 +116,7 @@ def test_dockerfile_copies_what_exists() -> None:
     assert [source for source in sources if not (ROOT / source).exists()] == []
 
 
+@settings(deadline=None)
 @given(now=MOMENTS)
 def test_the_drill_votes_now(
     now: datetime, tmp_path_factory: pytest.TempPathFactory
@@ -156,19 +158,18 @@ def test_the_nation_lives(influxdb_process: InfluxDB, tmp_path: Path) -> None:
     drill.close()
     assert behind == sorted(behind, reverse=True)
     assert behind[0] >= 3
-    rows = _rows(influxdb_process, "qos-drill-rollup", _EXPECTED)
-    # The last one is what came late.
-    assert [row["expected"] for row in rows] == [20] * len(behind)
+    expected: Counter[int] = Counter()
+    for row in _rows(influxdb_process, "qos-drill-rollup", _EXPECTED):
+        expected[int(row["time"])] += int(row["expected"])
+    assert set(expected.values()) == {20}
+    assert len(expected) >= plan.minutes
     assert _rows(influxdb_process, "qos-drill-rollup", _SENT) == _rows(
         influxdb_process, "qos-drill", _SENT
     )
     assert _phases(influxdb_process) == {"pre", "voting"}
 
 
-_EXPECTED = (
-    'SELECT sum("expected") AS "expected" FROM "census" WHERE "operator" = \'all\' '
-    "GROUP BY time(1m) fill(none)"
-)
+_EXPECTED = 'SELECT "expected" FROM "census" WHERE "operator" = \'all\''
 _SENT = 'SELECT sum("sent") AS "sent" FROM "latency" GROUP BY "phase"'
 
 

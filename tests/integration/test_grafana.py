@@ -25,7 +25,8 @@ from deploy.demo import grafana, influxd, pictures
 from deploy.demo.__main__ import variables
 from deploy.demo.drill import BACK_MINUTES, planned
 from deploy.demo.grafana import FILES, Grafana
-from deploy.demo.nation import Drill
+from deploy.demo.nation import live
+from qos_agent.noc.simulator.scenario import Trouble
 from tests.grafana.day import substitute
 from tests.requirement import require
 from tests.servers.influxd import Influxd
@@ -33,15 +34,23 @@ from tests.servers.influxdb import InfluxDB
 
 PAST_MINUTES = 30
 FAILING = "3174"
-PLAN = planned().model_copy(
-    update={"stations": 60, "minutes": 120, "provinces": ("31",), "trouble": ()}
+TROUBLE = Trouble.model_validate(
+    {
+        "kind": "core_failure",
+        "regency": FAILING,
+        "operator": "telkomsel",
+        "from": PAST_MINUTES - 10,
+    }
 )
-TROUBLE = {
-    "kind": "core_failure",
-    "regency": FAILING,
-    "operator": "telkomsel",
-    "from": PAST_MINUTES - 10,
-}
+PLAN = planned().model_copy(
+    update={
+        "stations": 60,
+        "minutes": 120,
+        "provinces": ("31",),
+        "trouble": (TROUBLE,),
+    }
+)
+FULL_LIMIT_S = 900.0
 FIRES_LIMIT_S = 1200.0
 BOARDS = sorted((FILES / "dashboards").rglob("*.json"))
 ALERTING = sorted((FILES / "provisioning" / "alerting").glob("*.yaml"))
@@ -88,35 +97,28 @@ def centre(
     assert home is not None
     folder = tmp_path_factory.mktemp("grafana")
     server = InfluxDB(influxd_program, folder / "influxdb").start()
-    plan = type(PLAN).model_validate(
-        PLAN.model_dump(by_alias=True) | {"trouble": [TROUBLE]}
-    )
     now = datetime.now(UTC) + timedelta(minutes=BACK_MINUTES - PAST_MINUTES)
-    drill = Drill(folder / "drill", server.url, plan, now)
-    drill.before()
-    stop = threading.Event()
-    minutes = drill.minutes(stop.wait)
-    while next(minutes) > 1:
-        pass
-    goes_on = threading.Thread(target=_go_on, args=(minutes, stop))
-    goes_on.start()
+    stop, ready = threading.Event(), threading.Event()
+
+    def say(text: str) -> None:
+        if text == "ready":
+            ready.set()
+
+    nation = threading.Thread(
+        target=live, args=(folder / "drill", server.url, say, stop, PLAN, now)
+    )
+    nation.start()
     boards = Grafana(
         home, folder / "grafana", influxd.free_port(), variables(server.url)
     )
     try:
+        assert ready.wait(FULL_LIMIT_S)
         yield Centre(boards.start(), server)
     finally:
         boards.stop()
         stop.set()
-        goes_on.join()
-        drill.close()
+        nation.join()
         server.stop()
-
-
-def _go_on(minutes: Iterator[int], stop: threading.Event) -> None:
-    for _ in minutes:
-        if stop.is_set():
-            return
 
 
 def test_it_says_which_it_is(centre: Centre) -> None:
