@@ -55,7 +55,7 @@ _LATENCY = (
     count("sent", "probes sent, and those in `unsent`", "RFC 7680"),
     count("received", "answers within Tmax = 3 s, duplicates not counted", "RFC 7680"),
     count("lost", "sent less received", "RFC 7680"),
-    count("unsent", "of the lost, those that no route or no link let leave"),
+    count("unsent", "of the lost, those that no route, link or name let leave"),
     count("duplicates", "further answers to an answered probe", "RFC 5560"),
     count("late", "answers after Tmax, counted as lost", "RFC 7680"),
     count("lost_forward", "lost on the way out (STAMP only)", "RFC 8762"),

@@ -88,7 +88,7 @@ def test_a_maker_is_asked_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_half_an_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a modem falls silent in a line, half its number is not taken for one."""
-    monkeypatch.setattr(serial_port, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(serial_port, "_ANSWER_S", 1.0)
     path = CAPTURES / "at" / "quectel_b7.json"
     answers = json.loads(path.read_text())["answers"]
     answers |= {"AT+CSQ": "+CSQ: 2", "AT+COPS?": '+COPS: 0,2,"22288"\nOK\n'}

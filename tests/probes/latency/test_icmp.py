@@ -179,15 +179,15 @@ def test_no_route_and_no_link_are_outages_with_counts(plain: Lab) -> None:
 def test_a_link_that_falls_midway_is_lost_from_there(plain: Lab) -> None:
     """What could not leave any more is lost, in its place, beside what was answered."""
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(measure, plain, short(count=40, spacing_s=0.05))
+        running = pool.submit(measure, plain, short(count=100, spacing_s=0.05))
         await_true(lambda: plain.passed("back", "echo_replies") > 5)
         plain.run(["ip", "link", "set", "eth0", "down"])
         finding = running.result()
     found = fields(finding)
     sent, received, lost = counts(finding)
-    assert (sent, finding.cause) == (40, "no_route")
-    assert 3 <= int(received) < 40
-    assert int(received) + int(lost) == 40
+    assert (sent, finding.cause) == (100, "no_route")
+    assert 3 <= int(received) < 100
+    assert int(received) + int(lost) == 100
     assert int(lost) - int(found["unsent"]) <= 2
     assert found["loss_burst_max"] == lost
     assert found["stamps"] == "user"
