@@ -23,6 +23,8 @@ LAST = Window(3600)
 SETTLED = Window(600, 240)
 # After it was made again at ten minutes, before an hour; for what is measured rarely.
 REPEATED = Window(3600, 720)
+# The same for what agents that are late say of it: their own heartbeats are late too.
+LATECOMERS = Window(1200, 720)
 BASELINE = Window(6 * 3600)
 VOTE_AND_COUNT = Window(12 * 3600)
 

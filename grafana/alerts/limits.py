@@ -84,10 +84,10 @@ LIMITS = (
           "share of agents whose oldest point has waited over an hour"),
     Limit("unsent", "critical", 30, 10, 10, 20,
           "a third of a regency: its collector or way there fails, not the devices"),
-    Limit("late", "warning", 50, 100, 20, 30,
+    Limit("late", "warning", 50, 100, 20, 42,
           "share of points acknowledged over two minutes old; an agent that catches up "
           "is done in minutes, so what lasts is a way that is too narrow"),
-    Limit("late", "critical", 80, 100, 20, 30,
+    Limit("late", "critical", 80, 100, 20, 42,
           "nearly everything arrives late: silence is near"),
     Limit("clock", "warning", 10, 10, 15, 25,
           "share of agents whose clock is not trusted, or wrong by over a second; "
@@ -108,7 +108,7 @@ LIMITS = (
           "see the past"),
     Limit("census-missing", "critical", 0, 0, 1, 8,
           "a province that was counted within six hours and is not any more"),
-    Limit("heartbeat", "none", -1, 0, 0, 1,
+    Limit("heartbeat", "none", 0, 0, 0, 1,
           "always: whoever listens acts when it stops"),
 )
 # fmt: on

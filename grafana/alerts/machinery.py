@@ -73,8 +73,8 @@ _AGENT_ALERTS = (
 _OLD = '(sum("acked_le_1h") + sum("acked_le_1d") + sum("acked_older"))'
 _ACKED = f'(sum("acked_le_2m") + {_OLD[1:-1]})'
 _LATE_ASKS = (
-    f.summed("figure", f"100.0 * {_OLD} / {_ACKED}", _AGENT, f.PLACE),
-    f.summed("acked", _ACKED, _AGENT, f.PLACE),
+    f.summed("figure", f"100.0 * {_OLD} / {_ACKED}", _AGENT, f.PLACE, f.LATECOMERS),
+    f.summed("acked", _ACKED, _AGENT, f.PLACE, f.LATECOMERS),
 )
 LATE = Alert(
     "late",
@@ -194,7 +194,7 @@ _PIPELINE_ALERTS = (
             "Selalu aktif; bertindak bila berhenti",
         )),
         _BEATING,
-        "$beats > {limit}",
+        "$beats >= {limit}",
         no_data="Alerting",
         exec_error="Alerting",
     ),
