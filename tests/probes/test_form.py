@@ -75,7 +75,8 @@ def test_a_good_upload() -> None:
     assert len(server.clients[0].body) == SIZE
     assert (found["uploads"], found["upload_bytes"], found["http_2xx"]) == (1, SIZE, 1)
     assert found["upload_ms"] == found["upload_sum_ms"]
-    assert (found["upload_le_2"], found["upload_le_120"]) == (1, 1)
+    in_two_s = int(float(found["upload_ms"]) <= 2000)
+    assert (found["upload_le_2"], found["upload_le_120"]) == (in_two_s, 1)
     assert SIZE < int(found["data_bytes"]) < SIZE * 1.1
     assert set(found) <= {field.name for field in MEASUREMENTS["web"].fields}
 

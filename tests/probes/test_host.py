@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -91,17 +92,25 @@ def test_this_machine_answers(tmp_path: Path) -> None:
 
 def test_shares_count_since_the_reading_before(tmp_path: Path) -> None:
     """A busy loop shows in the agent's share of the reading it precedes."""
+    start_s, before = time.monotonic(), process_time(Host(tmp_path))
     host = Host(tmp_path)
     _burn_until_counted(host)
     found = fields(host)
-    assert 0.3 < float(found["agent_cpu_share"]) < 1.5
+    used_s = process_time(host) - before
+    share = used_s / (time.monotonic() - start_s)
+    assert float(found["agent_cpu_share"]) == pytest.approx(share, rel=0.5)
     assert 0 < float(found["cpu_share"]) <= 1
+
+
+def process_time(host: Host) -> float:
+    """Seconds of processor that this process has used, as the kernel counts."""
+    return sum(host._process.cpu_times()[:2])
 
 
 def _burn_until_counted(host: Host) -> None:
     """Work until the kernel's 10 ms ticks have noticed."""
-    start_s = sum(host._process.cpu_times()[:2])
-    while sum(host._process.cpu_times()[:2]) < start_s + 0.2:
+    start_s = process_time(host)
+    while process_time(host) < start_s + 0.2:
         sum(range(10_000))
 
 
