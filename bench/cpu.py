@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.target import target
+from bench.target import certificate, target
 from tests.lab.network import DEVICES, SERVER, WHERES, Lab
 from tests.lab.shape import Shape
 
@@ -31,7 +31,7 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="qos-cpu-") as folder,
         Lab(Shape(ipv6=False)) as lab,
-        target(lab, pem=_pem(Path(folder))) as url,
+        target(lab, pem=certificate(Path(folder))) as url,
     ):
         for where in WHERES:
             for device in DEVICES[where]:
@@ -50,19 +50,6 @@ def _cable(lab: Lab, url: str, cable: str) -> None:
         for direction in ("down", "up"):
             _row(lab, cable, who, _order(who, server, direction))
     _ten(lab, cable, url)
-
-
-def _pem(folder: Path) -> Path:
-    """A certificate for the laboratory's server that is its own authority."""
-    pem = folder / "pem"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-    options = f"-days 2 -subj /CN=bench -addext subjectAltName=IP:{SERVER}"
-    certificate = folder / "certificate"
-    files = ["-keyout", str(pem), "-out", str(certificate)]
-    argv = [*make.split(), *options.split(), *files]
-    subprocess.run(argv, check=True, capture_output=True)
-    pem.write_text(pem.read_text() + certificate.read_text())
-    return pem
 
 
 def _order(who: str, server: str, direction: str) -> dict[str, object]:

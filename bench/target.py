@@ -64,13 +64,32 @@ def _served(lab: Lab, pem: Path | None) -> Iterator[str]:
         null = subprocess.DEVNULL
         servers = [
             lab.popen(["nginx", "-c", str(_configure(folder, pem))], "server"),
-            lab.popen(["iperf3", "-s"], "server", stdout=null, stderr=null),
+            lab.popen(iperf3_command(), "server", stdout=null, stderr=null),
         ]
         _wait(lab)
         yield f"http://{SERVER}"
         for server in servers:
             server.terminate()
             server.wait(5)
+
+
+def iperf3_command(port: int = 5201) -> list[str]:
+    """What the shipped unit starts."""
+    lines = (TARGET / "iperf3@.service").read_text().splitlines()
+    (command,) = [line for line in lines if line.startswith("ExecStart=")]
+    return command.removeprefix("ExecStart=").replace("%i", str(port)).split()
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for the laboratory's server, its own authority, and its key."""
+    pem, public = folder / "pem", folder / "certificate"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    options = f"-days 2 -subj /CN=bench -addext subjectAltName=IP:{SERVER}"
+    files = ["-keyout", str(pem), "-out", str(public)]
+    argv = [*make.split(), *options.split(), *files]
+    subprocess.run(argv, check=True, capture_output=True)
+    pem.write_text(pem.read_text() + public.read_text())
+    return pem
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from qos_agent import network
 from qos_agent.clock import SystemClock, TaskDeadline
 from qos_agent.errors import ProbeError
 from qos_agent.model import Clock, Link
+from qos_agent.probes.throughput import BACKENDS
 from qos_agent.settings import Settings
 from qos_agent.units import size_text
 
@@ -52,6 +53,7 @@ def diagnose(settings: Settings, clock: SystemClock) -> Iterator[Check]:
         yield _binding(link)
         yield _gateway(link)
         yield _names(link, clock)
+        yield _throughput(link, settings)
     yield _clock(clock)
     yield _collector(settings)
     yield _disk(settings.journal.folder)
@@ -109,6 +111,20 @@ def _names(link: Link, clock: Clock) -> Check:
     except ProbeError as error:
         return Check(name, Health.BAD, str(error), "resolvectl status")
     return Check(name, Health.OK, f"{', '.join(servers)} answered {found}")
+
+
+def _throughput(link: Link, settings: Settings) -> Check:
+    """By what it is measured, under which terms; iperf3 is a program of its own."""
+    name = f"throughput {link.name}"
+    servers = settings.throughput.of_link(link.name)
+    order = servers.order()
+    said = [f"{backend} ({BACKENDS[backend].licence})" for backend in order]
+    found = ", then ".join(said)
+    if "iperf3" not in order or shutil.which("iperf3") is not None:
+        return Check(name, Health.OK, found)
+    health = Health.DEGRADED if len(order) > 1 else Health.BAD
+    mend = "sudo apt-get install iperf3"
+    return Check(name, health, f"{found}; iperf3 is not installed", mend)
 
 
 def _clock(clock: SystemClock) -> Check:

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 
 # <linux/tcp.h>: 8 bytes of flags, 24 words, then the fields at these offsets.
-_OPTIONS = 5
+_STATE, _OPTIONS = 0, 5
 _SEND_MSS = 16
 _SACKED = 28
 _RTT = 68
@@ -21,6 +21,7 @@ _MIN_RTT = 148
 _BUSY_AND_LIMITED = 168
 _SENT = 200
 _SIZE = 232
+_CLOSED = 7  # TCP_CLOSE, <net/tcp_states.h>
 _TIME_STAMPS = 1  # TCPI_OPT_TIMESTAMPS
 _IP_HEADER_BYTES = {socket.AF_INET: 20, socket.AF_INET6: 40}
 _TCP_HEADER_BYTES, _TIME_STAMP_BYTES = 20, 12
@@ -35,6 +36,7 @@ class TcpInfo:
     `unsent_bytes` is what the kernel has taken and not yet sent, `header_bytes` are IP
     and TCP headers of a full segment. `window_share` is how much of the time in which
     there was something to send the receiver's window or our buffer held it back.
+    `closed` is the state that a reset leaves; one that the peer closed waits for us.
     """
 
     acked_bytes: int
@@ -48,6 +50,7 @@ class TcpInfo:
     rtt_us: int
     min_rtt_us: int
     window_share: float
+    closed: bool
 
     def packet_bytes(self) -> int:
         """All it moved, both ways, as IP packets."""
@@ -77,6 +80,7 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
         rtt_us=struct.unpack_from("=I", raw, _RTT)[0],
         min_rtt_us=struct.unpack_from("=I", raw, _MIN_RTT)[0],
         window_share=(by_window + by_buffer) / busy if busy else 0.0,
+        closed=raw[_STATE] == _CLOSED,
     )
 
 

@@ -87,3 +87,21 @@ def test_the_doctor_speaks_the_technicians_language(
     )
     assert got.returncode == 1
     assert ("perbaikan:" if language == "id" else "mend:") in got.stdout
+
+
+@pytest.mark.parametrize(
+    ("backends", "want"),
+    [('"iperf3"', Health.BAD), ('"http", "iperf3"', Health.DEGRADED),
+     ('"http"', Health.OK)],
+)  # fmt: skip
+def test_throughput_names_its_terms_and_what_is_missing(
+    backends: str, want: Health, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The licence of each backend is told; iperf3 that is not there has its mend."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    servers = 'server = "http://server.test"\niperf3_server = "server.test"\n'
+    text = f"[throughput]\n{servers}backends = [{backends}]\n"
+    check = _checks(tmp_path, text)["throughput default"]
+    assert check.health == want
+    assert "one's own" in check.found
+    assert check.mend == ("" if want == Health.OK else "sudo apt-get install iperf3")

@@ -80,16 +80,42 @@ def _shortfalls(settings: Settings) -> Iterator[str]:
 
 @app.command("show")
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show what is in force and where each value comes from; secrets as stars."""
+    """Show what is in force and where each value comes from; secrets as stars.
+
+    Below it, what the throughput backends in force say of themselves.
+    """
     from qos_agent.configuration import leaves, shown
 
     loaded = load_configuration(config)
     in_force = shown(loaded.settings)
+    backends = _statements(loaded.settings)
     if as_json:
-        print(json.dumps({"settings": in_force, "origins": dict(loaded.origins)}))
+        whole = {"settings": in_force, "origins": dict(loaded.origins)}
+        print(json.dumps({**whole, "backends": backends}))
         return
     for key, value in leaves(in_force):
         print(f"{key} = {json.dumps(value)}  # {loaded.origins.get(key, 'default')}")
+    for name, statement in backends.items():
+        for about, text in statement.items():
+            print(f"# throughput by {name}, {about}: {text}")
+
+
+def _statements(settings: Settings) -> dict[str, dict[str, str]]:
+    """Licence, data use, bound and blind spots of each backend that some link uses."""
+    from qos_agent.probes.throughput import BACKENDS
+
+    links = settings.link_list()
+    orders = [settings.throughput.of_link(link.name).order() for link in links]
+    used = {name: BACKENDS[name] for order in orders for name in order}
+    return {
+        name: {
+            "licence": backend.licence,
+            "data use": backend.data_use,
+            "bound on bytes": backend.byte_bound,
+            "cannot see": backend.cannot_see,
+        }
+        for name, backend in used.items()
+    }
 
 
 @app.command("reload")

@@ -80,6 +80,22 @@ def test_config_show_says_where_a_value_is_from_and_no_secret(tmp_path: Path) ->
     assert "hunter2" not in got.stdout + as_json.stdout
 
 
+def test_config_show_says_what_the_backends_are(tmp_path: Path) -> None:
+    """Licence, data use, bound and blind spots of those in force, and of no other."""
+    (tmp_path / "agent.toml").write_text(
+        '[throughput]\nserver = "http://server.test"\niperf3_server = "server.test"\n'
+        'backends = ["http", "iperf3"]\n'
+    )
+    got = qos_agent("config", "show", "-c", "agent.toml", folder=tmp_path)
+    for name in ("http", "iperf3"):
+        for about in ("licence", "data use", "bound on bytes", "cannot see"):
+            assert f"\n# throughput by {name}, {about}: " in got.stdout
+    assert "speedtest," not in got.stdout
+    as_json = qos_agent("config", "show", "--json", folder=tmp_path)
+    backends = json.loads(as_json.stdout)["backends"]
+    assert "Ookla" in backends["speedtest"]["licence"]
+
+
 def test_status_without_an_agent_says_how_to_start_one(tmp_path: Path) -> None:
     """A technician who asks too early is told what to type, in his language."""
     got = qos_agent("status", folder=tmp_path)

@@ -46,8 +46,8 @@ class Http:
     licence = "this agent's own, Apache-2.0; the server is one's own"
     data_use = "about a tenth of a ten-second test; never above the limits"
     byte_bound = (
-        "the interface counter is looked at before every read and write; what may"
-        " pass the limit is what one round trip has in flight"
+        "the interface counter is looked at before half of what is left can have"
+        " moved; what may pass the limit is what one round trip has in flight"
     )
     cannot_see = (
         "who else shares the link beyond this device; a limit in the server; on an"

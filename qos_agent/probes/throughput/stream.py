@@ -18,6 +18,7 @@ from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline, Link
 from qos_agent.network import bind, cause_of, resolve
 from qos_agent.probes.throughput.tls import cause_of_tls
+from qos_agent.tcp_info import tcp_info
 
 _CONNECT_S = 5.0
 _HEAD_LIMIT_BYTES = 16_384
@@ -96,11 +97,15 @@ class Connection:
     def receive(self, buffer: bytearray) -> int | None:
         """Bytes put into `buffer`, 0 at the end; None where none have come."""
         try:
-            return self.sock.recv_into(buffer)
+            count = self.sock.recv_into(buffer)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except OSError as error:
             raise _as_probe_error(error) from error
+        if count == 0 and tcp_info(self.sock).closed:
+            # Python's TLS takes a reset for an end.
+            raise ProbeError("reset", "Connection reset by peer")
+        return count
 
     def send(self, data: memoryview) -> int:
         """Bytes that the kernel took."""

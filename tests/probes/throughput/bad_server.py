@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import struct
@@ -48,6 +49,15 @@ def drips(sock: socket.socket, stop: threading.Event) -> None:
 
 def silent(sock: socket.socket, stop: threading.Event) -> None:
     """Takes the connection and says nothing."""
+    stop.wait()
+
+
+def breaks_tls(sock: socket.socket, stop: threading.Event) -> None:
+    """Puts plain bytes where a record of TLS should be, in the middle of the body."""
+    sock.recv(1000)
+    sock.sendall(LONG + BLOCK)
+    with socket.socket(fileno=os.dup(sock.fileno())) as plain:
+        plain.sendall(b"this is no record of TLS" * 100)
     stop.wait()
 
 

@@ -14,11 +14,14 @@ import psutil
 import pytest
 
 from qos_agent.errors import ProbeError
+from qos_agent.model import Link, Task
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import Backend, Order, Rate
 from qos_agent.probes.throughput.http import Http
 from qos_agent.probes.throughput.iperf3 import Iperf3
+from qos_agent.probes.throughput.probe import Throughput
 from qos_agent.probes.throughput.speedtest import Speedtest
+from qos_agent.settings import ThroughputSection
 from qos_agent.vocabulary import CAUSES
 from tests.children import no_child_left
 from tests.probes.throughput.bad_server import (
@@ -27,6 +30,7 @@ from tests.probes.throughput.bad_server import (
     LONG,
     Talk,
     bad_server,
+    breaks_tls,
     drips,
     resets,
     says,
@@ -147,7 +151,7 @@ def test_a_name_that_does_not_exist(name: str) -> None:
 @pytest.mark.parametrize("talk", TALKS)
 def test_http_names_what_is_wrong(talk: str) -> None:
     """The download fails, each by its own cause."""
-    with bad_server(TALKS[talk]) as port:
+    with nothing_left(), bad_server(TALKS[talk]) as port:
         given = order(place("http", port), limits={"down": 400_000_000})
         found = causes(Http(), given)
     assert found == {"down": HTTP_CAUSES[talk]}
@@ -157,7 +161,7 @@ def test_http_names_what_is_wrong(talk: str) -> None:
                                   "not found", "another protocol"])  # fmt: skip
 def test_http_uploads_name_it_too(talk: str) -> None:
     """A refused upload is no rate, although the kernel took its bytes."""
-    with bad_server(TALKS[talk]) as port:
+    with nothing_left(), bad_server(TALKS[talk]) as port:
         given = order(place("http", port), limits={"up": 50_000_000})
         assert set(causes(Http(), given)) == {"up"}
 
@@ -168,7 +172,7 @@ def test_http_uploads_name_it_too(talk: str) -> None:
 )
 def test_others_fail_with_a_known_cause(name: str, talk: str) -> None:
     """Whatever speaks there, it is a cause of the list, in time, with nothing left."""
-    with bad_server(TALKS[talk]) as port:
+    with nothing_left(), bad_server(TALKS[talk]) as port:
         found = causes(backend(name), order(place(name, port)))
     assert set(found) == {"down", "up"}
     assert set(found.values()) <= set(CAUSES) - {"internal"}
@@ -186,9 +190,36 @@ def test_others_fail_with_a_known_cause(name: str, talk: str) -> None:
 def test_a_bad_certificate(fault: Fault, want: str, tmp_path: Path) -> None:
     """Each way for a certificate to be wrong has its own cause."""
     authority = Authority(tmp_path)
-    with bad_server(silent, authority.server_context(fault)) as port:
+    context = authority.server_context(fault)
+    with nothing_left(), bad_server(silent, context) as port:
         given = order(f"https://127.0.0.1:{port}", ca_file=authority.file)
         assert set(causes(Http(), given).values()) == {want}
+
+
+@pytest.mark.parametrize(("talk", "want"), [(breaks_tls, "tls"), (resets, "reset")])
+def test_tls_that_breaks_in_the_middle(talk: Talk, want: str, tmp_path: Path) -> None:
+    """What is no record of TLS, and a reset, end the download by their cause."""
+    authority = Authority(tmp_path)
+    context = authority.server_context()
+    with nothing_left(), bad_server(talk, context) as port:
+        limits = {"down": 400_000_000}
+        server = f"https://127.0.0.1:{port}"
+        given = order(server, ca_file=authority.file, limits=limits)
+        assert causes(Http(), given) == {"down": want}
+
+
+@pytest.mark.parametrize("talk", ["resets", "closes early", "drips", "not found"])
+def test_what_a_failed_test_moved_is_counted(talk: str) -> None:
+    """The reading fails by its cause, without a rate, with the bytes it took."""
+    with bad_server(TALKS[talk]) as port:
+        server = f"http://127.0.0.1:{port}"
+        probe = Throughput(ThroughputSection.model_validate({"server": server}))
+        task = Task("throughput", 0, Link("loop", "operator", "lo"))
+        finding = probe.measure(task, TimeLeft(TIME_LIMIT_S * 2))
+    down = finding.samples[0].fields
+    assert finding.cause is not None
+    assert "rate_bps" not in down
+    assert int(str(down["data_bytes"])) > (len(BLOCK) if "s" in talk[-2:] else 300)
 
 
 def test_tls_where_none_is_spoken() -> None:
@@ -259,6 +290,40 @@ def test_iperf3_measures_both_directions() -> None:
         rate = results[direction]
         assert isinstance(rate, Rate)
         assert 0 < rate.measured_bytes <= limit
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        ('{"error": "unable to receive parameters from client"}', "version"),
+        ('{"error": "unable to receive results - bad JSON"}', "version"),
+        ('{"start": {}, "end": {"sum": {"bytes": 1, "seconds": 1}}}', "version"),
+        ('{"start": [], "end": {"sum_received": {"bytes": "many"}}}', "version"),
+        ('{"error": "the server is busy running a test. try again later"}', "busy"),
+        ('{"error": "this was not known when it was written"}', "bad_answer"),
+        ("iperf 2.1.9 (14 March 2023) pthreads", "child_output"),
+        ('{"start": {', "child_output"),
+        ("[]", "child_output"),
+    ],
+)
+def test_another_iperf3(said: str, want: str, tmp_path: Path) -> None:
+    """What other versions say, or leave out, has a cause of its own."""
+    program = tmp_path / "iperf3"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
+    program.chmod(0o755)
+    with nothing_left():
+        found = causes(Iperf3(str(program)), order("127.0.0.1"))
+    assert found == {"down": want, "up": want}
+
+
+def test_an_iperf3_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
+    """A program deaf to the interrupt is killed in time, its children too."""
+    program = tmp_path / "iperf3"
+    program.write_text("#!/bin/sh\ntrap '' INT TERM\nsleep 600 & wait; sleep 600\n")
+    program.chmod(0o755)
+    with nothing_left():
+        found = causes(Iperf3(str(program)), order("127.0.0.1"))
+    assert set(found.values()) == {"deadline"}
 
 
 def test_a_missing_iperf3_is_named() -> None:

@@ -1,0 +1,119 @@
+"""deploy/target as it is shipped: nginx and iperf3 really started, in a laboratory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.target import certificate, iperf3_command, target
+from tests.lab.fixtures import MakeLab
+from tests.lab.network import SERVER, Lab
+from tests.lab.shape import Shape
+from tests.requirement import require
+
+
+@pytest.fixture
+def net(lab: MakeLab) -> Lab:
+    """A laboratory, where the servers are installed."""
+    require(shutil.which("nginx") is not None, "nginx", "apt-get install nginx-light")
+    require(shutil.which("iperf3") is not None, "iperf3", "apt-get install iperf3")
+    require(shutil.which("curl") is not None, "curl", "apt-get install curl")
+    return lab(Shape(ipv6=False))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that the client can write to."""
+    with tempfile.TemporaryDirectory(prefix="qos-target-test-") as name:
+        yield Path(name)
+
+
+def curl(net: Lab, *options: str) -> str:
+    """The status of a request, from the client."""
+    say = ["-s", "-o", "/dev/null", "-w", "%{http_code} %{size_download}"]
+    return net.run(["curl", *say, *options]).stdout
+
+
+def measured(net: Lab, **order: object) -> dict[str, dict[str, object]]:
+    """What a backend finds from the client: fields by direction."""
+    plain = {"interface": "eth0", "time_limit_s": 20}
+    argv = [sys.executable, "-m", "bench.one", json.dumps({**plain, **order})]
+    found: dict[str, dict[str, object]] = json.loads(net.run(argv).stdout)
+    return found
+
+
+def test_the_body_is_long_random_and_served_in_ranges(net: Lab, folder: Path) -> None:
+    """100 MB that nothing can compress; a range is a range, whatever the query."""
+    body = folder / "body"
+    with target(net) as url:
+        assert curl(net, f"{url}/garbage.php?ckSize=100") == "200 100000000"
+        part = ["--range", "1000000-1999999", f"{url}/garbage.php"]
+        got = net.run(["curl", "-s", "-o", str(body), "-w", "%{http_code}", *part])
+    assert got.stdout == "206"
+    assert body.stat().st_size == 1_000_000
+    assert len(zlib.compress(body.read_bytes())) > 1_000_000
+
+
+def test_uploads_are_discarded_and_nothing_else_is_served(
+    net: Lab, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A POST of any size is 200 and leaves no file, another path is 404."""
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    folder.chmod(0o755)
+    bundle = folder / "bundle"
+    bundle.write_bytes(bytes(20_000_000))
+    post = ["--data-binary", f"@{bundle}", "-H", "Expect:"]
+    with target(net) as url:
+        assert curl(net, *post, f"{url}/empty.php").startswith("200")
+        assert curl(net, "-X", "DELETE", f"{url}/garbage.php").startswith("403")
+        assert curl(net, f"{url}/etc/passwd").startswith("404")
+        (server,) = folder.glob("qos-target-*")
+        assert (server / "client_body").is_dir()
+        kept = [p for p in server.glob("client_body/**/*") if p.is_file()]
+    assert kept == []
+
+
+def test_one_address_gets_64_connections(net: Lab) -> None:
+    """The shipped bound is four agents of four flows, and four times as many."""
+    shipped = (Path(__file__).parents[3] / "deploy/target/nginx.conf").read_text()
+    assert "limit_conn qos_target 64;" in shipped
+    many = "seq 70 | xargs -P 70 -I{} curl -s -o /dev/null -w '%{http_code}\\n'"
+    with target(net) as url:
+        slow = f"{many} --limit-rate 1000 --max-time 4 {url}/garbage.php"
+        answers = net.run(["sh", "-c", slow], check=False).stdout.split()
+    assert answers.count("503") == 6
+
+
+def test_its_tls_lines_serve_the_agent(net: Lab, folder: Path) -> None:
+    """With the comment signs gone both directions are measured over TLS."""
+    with target(net, pem=certificate(folder)) as url:
+        found = measured(
+            net,
+            backend="http",
+            server=url.replace("http:", "https:"),
+            limits={"down": 5_000_000, "up": 5_000_000},
+            ca_file=str(folder / "pem"),
+        )
+    assert {d: f["stop"] for d, f in found.items()} == {"down": "bytes", "up": "bytes"}
+
+
+def test_the_iperf3_unit_serves_one_port_each(net: Lab) -> None:
+    """Two instances of the unit measure two clients, as its head says."""
+    with target(net):
+        second = net.popen(iperf3_command(5202), "server", stdout=-3)
+        for port in (5201, 5202):
+            wait = f"until ss -Hltn 'sport = :{port}' | grep -q .; do :; done"
+            net.run(["sh", "-c", wait], "server")
+            server = f"{SERVER}:{port}"
+            limits = {"down": 3_000_000, "up": 3_000_000}
+            found = measured(net, backend="iperf3", server=server, limits=limits)
+            assert all(fields["rate_bps"] for fields in found.values()), found
+        second.terminate()
+        second.wait(5)
