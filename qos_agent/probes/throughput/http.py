@@ -44,15 +44,15 @@ class Http:
 
     name = "http"
     licence = "this agent's own, Apache-2.0; the server is one's own"
-    data_use = "about a tenth of a ten-second test; never above the limits"
+    data_use = "a tenth to a fifth of a ten-second test; never above the limits"
     byte_bound = (
         "the interface counter is looked at before half of what is left can have"
         " moved; what may pass the limit is what one round trip has in flight"
     )
     cannot_see = (
-        "who else shares the link beyond this device; a limit in the server; on an"
-        " interface that merges packets before it counts them, rates read up to 5 %"
-        " low"
+        "who else shares the link beyond this device; a limit in the server; its own"
+        " echoes, 8 kbit/s, are not counted back into the rate; on an interface that"
+        " merges packets before it counts them, rates read up to 5 % low"
     )
 
     def run(self, order: Order, deadline: Deadline) -> Results:

@@ -41,6 +41,7 @@ from tests.requirement import require
 from tests.servers.certificates import Authority, Fault
 from tests.servers.namespace import free_port
 
+ROOT = Path(__file__).parents[3]
 TIME_LIMIT_S = 6.0
 PORTAL = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 19\r\n\r\n"
 TALKS: dict[str, Talk] = {
@@ -125,11 +126,13 @@ def causes(tested: Backend, given: Order) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_it_says_what_it_is(name: str) -> None:
-    """Licence, data use, bound and blind spots are stated, under its own name."""
+    """Licence, data use, bound and blind spots are stated, and documented alike."""
     tested = BACKENDS[name]
     assert tested.name == name
+    documented = " ".join((ROOT / "docs" / "throughput.md").read_text().split())
     for said in (tested.licence, tested.data_use, tested.byte_bound, tested.cannot_see):
         assert len(said) > 20
+        assert said in documented
 
 
 @pytest.mark.parametrize("name", BACKENDS)
