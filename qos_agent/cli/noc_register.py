@@ -47,6 +47,9 @@ def import_(
     """Check a CSV, show what it would change, and with --apply change it."""
     from qos_agent.noc.register.importing import described, stage
 
+    if partial and close_missing:
+        raise ConfigError("--close-missing", "with --partial", "a whole file",
+                          "mend the rows first: theirs are not missing")  # fmt: skip
     at_s = moment_s(since) if since else int(time.time())
     store = _open(config)
     found = stage(store, path, Progress("rows"))
@@ -117,3 +120,75 @@ def note(
         raise ConfigError("scope", repr(scope), "2, 4 or 13 digits", "give a code")
     _open(config).note(Note(kind, scope, moment_s(since), moment_s(until), words))
     print(f"{kind} of {scope}: recorded")
+
+
+@register.command("notes")
+def notes(
+    every: Annotated[bool, typer.Option("--all", help="Those that ended too.")] = False,
+    config: NocConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show planned maintenance and acknowledgements, the newest first."""
+    from dataclasses import asdict
+
+    now_s = int(time.time())
+    found = [
+        (number, note)
+        for number, note in _open(config).all_notes()
+        if every or note.ends > now_s
+    ]
+    if as_json:
+        print(json.dumps([{"number": number} | asdict(note) for number, note in found]))
+        return
+    for number, each in found:
+        print(f"{number}: {each.kind} of {each.scope}, {_when(each.starts)} to "
+              f"{_when(each.ends)}: {each.words}")  # fmt: skip
+
+
+@register.command("end-note")
+def end_note(
+    number: Annotated[int, typer.Argument(help="As `notes` shows it.")],
+    config: NocConfigOption = None,
+) -> int:
+    """End a note now: the work is done, the trouble is over."""
+    done = _open(config).end_note(number, int(time.time()))
+    print(f"{number}: " + ("ended" if done else "no such note; see `notes --all`"))
+    return 0 if done else 1
+
+
+@register.command("close")
+def close(
+    station: Annotated[str, typer.Argument(help="13 digits.")],
+    since: Annotated[
+        str | None, typer.Option("--from", help="When it closes; now.")
+    ] = None,
+    config: NocConfigOption = None,
+) -> int:
+    """Close a station: it is expected no more, and its history stays."""
+    at_s = moment_s(since) if since else int(time.time())
+    done = _open(config).close_station(station, at_s)
+    print(f"{station}: " + ("closed" if done else "no such station then"))
+    return 0 if done else 1
+
+
+@register.command("mismatches")
+def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> int:
+    """List stations that report from another area than they are registered in."""
+    from dataclasses import asdict
+
+    from qos_agent.noc.register.mismatch import mismatches as found_in
+    from qos_agent.noc.register.store import Register
+    from qos_agent.noc.settings import load
+
+    settings = load(config)
+    store = Register(settings.folder / "register.sqlite3")
+    found = list(found_in(settings, store, time.time_ns()))
+    if as_json:
+        print(json.dumps([asdict(each) for each in found]))
+    for each in () if as_json else found:
+        print(each)
+    return 1 if found else 0
+
+
+def _when(at_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qos_agent.noc.places import provinces, regencies
 from qos_agent.noc.register.importing import described, stage
+from qos_agent.noc.register.mismatch import Mismatch, mismatches
 from qos_agent.noc.register.rows import InvalidRegisterError
 from qos_agent.noc.register.store import Difference, Note, Register
+from tests.noc import nation
+from tests.servers.database import Database
 
 GOOD = {
     "station": "3171010001001", "name": "TPS 001", "province": "31",
@@ -18,6 +24,8 @@ GOOD = {
     "operator": "telkomsel", "ticket": "noc@telkomsel.example.id",
 }  # fmt: skip
 OTHER = GOOD | {"station": "3171010001002", "name": "TPS 002"}
+
+CODES = [f"317101000100{n}" for n in range(1, 5)]
 
 
 @pytest.fixture
@@ -180,6 +188,148 @@ def test_stations_are_counted_by_operator_once_each(
     assert register.expected_by_operator(200) == {
         ("3171", "telkomsel"): 2,
         ("3171", "xl"): 1,
+    }
+
+
+files = st.dictionaries(
+    st.sampled_from(CODES), st.sampled_from(["3171", "3172", "3173"]), min_size=1
+)
+imports = st.lists(
+    st.tuples(st.integers(0, 9), st.booleans(), files, st.sampled_from(CODES)),
+    max_size=5,
+)
+
+
+@settings(deadline=None)
+@given(imports, st.sampled_from(CODES), st.integers(0, 9))
+def test_a_station_holds_once_at_every_moment_whatever_the_order_of_imports(
+    steps: list[tuple[int, bool, dict[str, str], str]], closed: str, at_s: int
+) -> None:
+    """Forward, backdated, replaced, closed: counted once, where the last import says.
+
+    One station of each file replaces another one where that is not in the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        register = Register(Path(folder) / "register.sqlite3")
+        for moment, close, stations, old in steps:
+            rows = [GOOD | {"station": c, "regency": r} for c, r in stations.items()]
+            rows[0] |= {"replaces": "" if old in stations else old}
+            _import(register, _csv(Path(folder), *rows), moment, close=close)
+            for code, regency in stations.items():
+                assert register.home(code, 10) == regency
+            assert old in stations or register.home(old, 10) is None
+            _once_each(register)
+        register.close_station(closed, at_s)
+        _once_each(register)
+        later = [register.home(closed, moment) for moment in range(at_s, 11)]
+        assert set(later) == {None}
+        register.close()
+
+
+def _once_each(register: Register) -> None:
+    for moment in range(11):
+        held = [
+            row
+            for code in CODES
+            for row in register.history(code)
+            if row["code"] == code
+            and _int(row["valid_from"]) <= moment
+            and (row["valid_to"] is None or moment < _int(row["valid_to"]))
+        ]
+        codes = [row["code"] for row in held]
+        assert len(codes) == len(set(codes))
+        assert sum(register.expected(moment).values()) == len(codes)
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def test_a_station_and_its_replacement_are_not_in_one_file(
+    register: Register, tmp_path: Path
+) -> None:
+    """Nor is one replaced twice: it would be counted twice."""
+    third = GOOD | {"station": "3171010001003", "replaces": "3171010001009"}
+    path = _csv(tmp_path, GOOD, OTHER | {"replaces": GOOD["station"]}, third,
+                third | {"station": "3171010001004"})  # fmt: skip
+    found = stage(register, path, lambda _: None)
+    assert [(f.row, f.column, f.why.split(":")[0]) for f in found.faults] == [
+        (3, "replaces", "stands in row 2"),
+        (5, "replaces", "replaced in row 4 already"),
+    ]
+    assert found.stations == 2
+
+
+def test_a_closed_station_keeps_its_history(register: Register, tmp_path: Path) -> None:
+    """Closing on the day takes it out from then on, and not before."""
+    _import(register, _csv(tmp_path, GOOD, OTHER), 100)
+    assert register.close_station(GOOD["station"], 200)
+    assert not register.close_station(GOOD["station"], 300)
+    assert [sum(register.expected(s).values()) for s in (199, 200)] == [2, 1]
+    assert register.history(GOOD["station"])[0]["valid_to"] == 200
+
+
+def test_an_ended_note_stays_on_record(register: Register) -> None:
+    """It holds no more, and is shown among all notes with when it ended."""
+    register.note(Note("acknowledged", "3171", 100, 900, "NOC: ticket 17"))
+    ((number, _),) = register.all_notes()
+    assert register.end_note(number, 300)
+    assert not register.end_note(number + 1, 300)
+    assert [len(register.notes(s)) for s in (299, 300)] == [1, 0]
+    assert register.all_notes()[0][1].ends == 300
+
+
+@pytest.mark.parametrize("content", [b"station,\xff\n", b"x" * 200_000])
+def test_a_file_that_is_no_csv_is_refused_in_words(
+    register: Register, tmp_path: Path, content: bytes
+) -> None:
+    """Neither other encodings nor endless fields are a fault of ours."""
+    path = tmp_path / "stations.csv"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRegisterError, match=r"UTF-8|field larger"):
+        stage(register, path, lambda _: None)
+
+
+def test_a_village_is_held_against_the_next_wider_area_that_is_given(
+    register: Register, tmp_path: Path
+) -> None:
+    """Without a district it must lie in the regency."""
+    path = _csv(tmp_path, GOOD | {"village": "3201010001"})
+    (fault,) = stage(register, path, lambda _: None).faults
+    assert str(fault) == ("row 2, village: '3201010001': does not lie in regency 3171")
+
+
+def test_every_fault_of_a_row_is_told(register: Register, tmp_path: Path) -> None:
+    """Not only the first one: a clerk mends a file once."""
+    bad = GOOD | {"name": "", "latitude": "x", "regency": "3201", "operator": "a b"}
+    found = stage(register, _csv(tmp_path, bad), lambda _: None)
+    assert {f.column for f in found.faults} == {
+        "name", "latitude", "regency", "operator"
+    }  # fmt: skip
+
+
+def test_a_station_that_reports_from_elsewhere_is_listed(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """With where it is seen and where it is registered; the others are not."""
+    wanted = nation.scenario(stations=12, minutes=1, targets=["anchor"])
+    register = nation.registered(wanted, tmp_path)
+    made = nation.begin(wanted)
+    for batch in made.run():
+        for lines in batch.lines.values():
+            nation.deliver(influxdb, lines)
+    centre = nation.settings(influxdb, influxdb, tmp_path)
+    at_ns = nation.START_NS + nation.MINUTE_NS
+    assert list(mismatches(centre, register, at_ns)) == []
+    moved, closed = (s.identity for s in made.stations[:2])
+    elsewhere = "9404" if moved.regency != "9404" else "9401"
+    row = GOOD | {"station": moved.station, "province": "94", "regency": elsewhere}
+    _import(register, _csv(tmp_path, row), nation.START_NS // 10**9)
+    register.close_station(closed.station, nation.START_NS // 10**9)
+    assert set(mismatches(centre, register, at_ns)) == {
+        Mismatch(moved.station, moved.regency, elsewhere),
+        Mismatch(closed.station, closed.regency, None),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +38,10 @@ def stage(register: Register, path: Path, progress: Callable[[int], None]) -> Re
             for batch in _batches(read(lines, str(path)), found):
                 found.stations = register.stage(batch)
                 progress(found.stations + len(found.faults))
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "is not UTF-8 text"
-        raise InvalidRegisterError(str(path), said) from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = isinstance(error, UnicodeDecodeError)
+        said = "is not UTF-8 text" if text else getattr(error, "strerror", None)
+        raise InvalidRegisterError(str(path), said or str(error)) from error
     return found
 
 

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from operator import itemgetter
 
 from qos_agent.election import ZONES
 from qos_agent.errors import OperatorError
@@ -118,12 +120,18 @@ _OPTIONAL: dict[str, _Check] = {
     },
 }
 COLUMNS = (*_REQUIRED, *_OPTIONAL)
-# A narrower area's code begins with the wider one's.
-_WITHIN = (("regency", "province"), ("district", "regency"), ("village", "district"))
+# What is a row's own, and what recurs over a nation and is worked out once: where it
+# lies (a narrower area's code begins with the wider one's) and how it is linked.
+_OWN = ("station", "name", "latitude", "longitude", "contact", "replaces")
+_AREAS = ("province", "regency", "district", "village")
+_PLACE = (*_AREAS, "time_zone")
 _LINKS = tuple(
-    tuple(f"{name}{suffix}" for name in ("link", "operator", "ticket"))
+    f"{name}{suffix}"
     for suffix in ("", *(f"_{number}" for number in range(2, LINKS_MAX + 1)))
+    for name in ("link", "operator", "ticket")
 )
+_CHECKS = _REQUIRED | _OPTIONAL
+_Wrong = tuple[str, str, str]  # column, value, why
 
 
 def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
@@ -134,15 +142,59 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
     reader = csv.reader(lines)
     head = [name.strip().lower() for name in next(reader, [])]
     _check_head(head, path)
-    checks = [(i, name, (_REQUIRED | _OPTIONAL)[name]) for i, name in enumerate(head)]
+    own, place, links = (_taking(head, names) for names in (_OWN, _PLACE, _LINKS))
     seen: dict[str, int] = {}
+    held: list[tuple[int, Station]] = []
     for values in reader:
         if not values:
             continue
-        row = dict(zip(head, map(str.strip, values), strict=False))
-        faults = list(_faults(reader.line_num, len(values), row, checks))
-        faults += _repeated(reader.line_num, row, seen)
-        yield faults or _station(row)
+        number = reader.line_num
+        if len(values) != len(head):
+            said = f"{len(head)} as in the head"
+            yield [Fault(number, "row", f"{len(values)} values", said)]
+            continue
+        row = [*map(str.strip, values), ""]
+        mine, placed, linked = own(row), _placed(place(row)), _linked(links(row))
+        wrong = [*_unsound(_OWN, mine), *placed.wrong, *linked.wrong]
+        first = seen.setdefault(mine[0], number)
+        if first != number:
+            wrong.append(("station", mine[0], f"stands in row {first} already"))
+        if wrong:
+            yield [Fault(number, *each) for each in wrong]
+            continue
+        station = _station(mine, place(row), placed.zone, linked.text)
+        if mine[-1]:
+            held.append((number, station))
+        else:
+            yield station
+    yield from _replacing(held, seen)
+
+
+def _replacing(
+    held: list[tuple[int, Station]], seen: dict[str, int]
+) -> Iterator[Station | list[Fault]]:
+    """The rows that replace a station, which must not stand in the file as well."""
+    replaced: dict[str, int] = {}
+    for number, station in held:
+        old = str(station[-1])
+        first = replaced.setdefault(old, number)
+        if old in seen:
+            why = f"stands in row {seen[old]}: one of the two, or it counts twice"
+            yield [Fault(number, "replaces", old, why)]
+        elif first != number:
+            yield [Fault(number, "replaces", old, f"replaced in row {first} already")]
+        else:
+            yield station
+
+
+def _taking(
+    head: list[str], names: tuple[str, ...]
+) -> Callable[[list[str]], tuple[str, ...]]:
+    """A function that takes some columns of a row, whose last value is empty."""
+    found: Callable[[list[str]], tuple[str, ...]] = itemgetter(
+        *(head.index(name) if name in head else -1 for name in names)
+    )
+    return found
 
 
 def _check_head(head: list[str], path: str) -> None:
@@ -157,73 +209,76 @@ def _check_head(head: list[str], path: str) -> None:
             raise InvalidRegisterError(path, said)
 
 
-def _faults(
-    number: int,
-    width: int,
-    row: dict[str, str],
-    checks: list[tuple[int, str, _Check]],
-) -> Iterator[Fault]:
-    if width != len(checks):
-        yield Fault(number, "row", f"{width} values", f"{len(checks)} as in the head")
-        return
-    wrong = False
-    for _, name, check in checks:
-        value = row[name]
-        why = check(value) if value else _absent(name)
-        if why is not None:
-            wrong = True
-            yield Fault(number, name, value, why)
-    if not wrong:
-        yield from _disagreements(number, row)
+def _unsound(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[_Wrong]:
+    """The values that are not well by themselves."""
+    for name, value in zip(names, values, strict=True):
+        if not value:
+            if name in _REQUIRED:
+                yield name, value, "must be given"
+        elif (why := _CHECKS[name](value)) is not None:
+            yield name, value, why
 
 
-def _absent(name: str) -> str | None:
-    return "must be given" if name in _REQUIRED else None
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """The time zone of a place, and what is wrong with it."""
+
+    zone: str
+    wrong: tuple[_Wrong, ...]
 
 
-def _disagreements(number: int, row: dict[str, str]) -> Iterator[Fault]:
-    """Values that are well alone but not together."""
-    for narrow, wide in _WITHIN:
-        value, within = row.get(narrow), row.get(wide)
-        if value and within and not value.startswith(within):
-            yield Fault(number, narrow, value, f"does not lie in {wide} {within}")
-    names = [name for name, *_ in _links(row)] if row.get("operator_2") else []
+@lru_cache(65_536)
+def _placed(values: tuple[str, ...]) -> _Placed:
+    """The area codes and the zone of a row."""
+    *codes, zone = values
+    wrong = tuple(_unsound(_PLACE, values)) or tuple(_misplaced(codes))
+    if wrong:
+        return _Placed("", wrong)
+    return _Placed(ZONES.get(zone, zone) or regencies()[codes[1]].time_zone, ())
+
+
+def _misplaced(codes: list[str]) -> Iterator[_Wrong]:
+    """Areas that do not lie in the next wider one that is given."""
+    given = [each for each in zip(_AREAS, codes, strict=True) if each[1]]
+    for (wide, within), (narrow, value) in pairwise(given):
+        if not value.startswith(within):
+            yield narrow, value, f"does not lie in {wide} {within}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """How a row is linked, and what is wrong with it."""
+
+    text: str
+    wrong: tuple[_Wrong, ...]
+
+
+@lru_cache(16_384)
+def _linked(values: tuple[str, ...]) -> _Linked:
+    """The links of a row as JSON: few ways to be linked recur."""
+    links, wrong = [], list(_unsound(_LINKS, values))
+    for index in range(LINKS_MAX):
+        link, operator, ticket = values[3 * index : 3 * index + 3]
+        if operator:
+            usual = "main" if index == 0 else f"link{index + 1}"
+            links.append((link or usual, operator, ticket))
+        elif ticket and index:
+            without = f"without operator_{index + 1}"
+            wrong.append((f"ticket_{index + 1}", ticket, without))
+    names = [name for name, *_ in links]
     if len(names) != len(set(names)):
         why = "link names are unique within a station"
-        yield Fault(number, "link", ", ".join(names), why)
-    for _, operator, ticket in _LINKS[1:]:
-        if row.get(ticket) and not row.get(operator):
-            yield Fault(number, ticket, row[ticket], f"without {operator}")
+        wrong.append(("link", ", ".join(names), why))
+    return _Linked(json.dumps(links, ensure_ascii=False), tuple(wrong))
 
 
-def _repeated(number: int, row: dict[str, str], seen: dict[str, int]) -> list[Fault]:
-    code = row.get("station", "")
-    first = seen.setdefault(code, number)
-    if first == number:
-        return []
-    return [Fault(number, "station", code, f"stands in row {first} already")]
-
-
-def _links(row: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    for index, (link, operator, ticket) in enumerate(_LINKS):
-        if row.get(operator):
-            name = row.get(link) or ("main" if index == 0 else f"link{index + 1}")
-            yield name, row[operator], row.get(ticket, "")
-
-
-@lru_cache(4096)
-def _links_text(links: tuple[tuple[str, str, str], ...]) -> str:
-    """Few ways to be linked recur over a nation: each is written once."""
-    return json.dumps(links, ensure_ascii=False)
-
-
-def _station(row: dict[str, str]) -> Station:
-    zone = row.get("time_zone", "")
-    links = _links_text(tuple(_links(row)))
+def _station(
+    own: tuple[str, ...], place: tuple[str, ...], zone: str, links: str
+) -> Station:
+    code, name, latitude, longitude, contact, replaces = own
+    province, regency, district, village, _ = place
     return (
-        row["station"], row["name"], row["province"], row["regency"],
-        row.get("district") or None, row.get("village") or None,
-        float(row["latitude"]), float(row["longitude"]),
-        ZONES.get(zone, zone) or regencies()[row["regency"]].time_zone,
-        row.get("contact") or None, links, row.get("replaces") or None,
+        code, name, province, regency, district or None, village or None,
+        float(latitude), float(longitude), zone, contact or None, links,
+        replaces or None,
     )  # fmt: skip

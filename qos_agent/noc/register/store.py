@@ -136,12 +136,17 @@ class Register:
         return Difference(added, changed, replaced, missing, unchanged)
 
     def apply(self, at_s: int, *, close_missing: bool) -> None:
-        """Make what is staged hold from a moment on, in one transaction."""
+        """Make what is staged hold from a moment on, in one transaction.
+
+        Of a moment before the last change it replaces what was said since: a station
+        holds once at every moment, whatever the order of imports.
+        """
         with self._transaction():
             self._db.execute("CREATE TEMP TABLE leaving (code TEXT PRIMARY KEY)")
             self._db.execute(
-                "INSERT INTO leaving SELECT n.code FROM staged s JOIN station n "  # noqa: S608
-                f"ON n.code = s.code AND n.valid_to IS NULL WHERE {_DIFFERS}"
+                "INSERT INTO leaving SELECT s.code FROM staged s LEFT JOIN station n "  # noqa: S608
+                "ON n.code = s.code AND n.valid_to IS NULL "
+                f"WHERE n.code IS NULL OR {_DIFFERS}"
             )
             self._db.execute(
                 "INSERT OR IGNORE INTO leaving SELECT replaces FROM staged "
@@ -152,19 +157,29 @@ class Register:
                     "INSERT OR IGNORE INTO leaving SELECT code FROM station WHERE "
                     "valid_to IS NULL AND code NOT IN (SELECT code FROM staged)"
                 )
-            self._db.execute(
-                "UPDATE station SET valid_to = max(?, valid_from) WHERE "
-                "valid_to IS NULL AND code IN (SELECT code FROM leaving)",
-                (at_s,),
-            )
+            self._end("code IN (SELECT code FROM leaving)", at_s)
             self._db.execute(
                 f"INSERT INTO station ({_COLUMNS}, valid_from) "  # noqa: S608
-                f"SELECT {_COLUMNS}, ? FROM staged WHERE code NOT IN "
-                "(SELECT code FROM station WHERE valid_to IS NULL)",
+                f"SELECT {_COLUMNS}, ? FROM staged WHERE code IN "
+                "(SELECT code FROM leaving)",
                 (at_s,),
             )
             self._db.execute("DROP TABLE leaving")
             self._db.execute("DELETE FROM staged")
+
+    def close_station(self, code: str, at_s: int) -> bool:
+        """End a station; False where there is none of that code then."""
+        with self._transaction():
+            return self._end("code = ?2", at_s, code) > 0
+
+    def _end(self, which: str, at_s: int, *more: str) -> int:
+        """Let rows end at a moment; one that begins after it never held."""
+        ended = self._db.execute(
+            "UPDATE station SET valid_to = max(?1, valid_from) "  # noqa: S608
+            f"WHERE (valid_to IS NULL OR valid_to > ?1) AND {which}",
+            (at_s, *more),
+        )
+        return ended.rowcount
 
     def note(self, note: Note) -> None:
         """Record planned maintenance or an acknowledgement."""
@@ -181,6 +196,21 @@ class Register:
             (at_s, at_s),
         )
         return tuple(Note(*row) for row in rows)
+
+    def all_notes(self) -> tuple[tuple[int, Note], ...]:
+        """Every note with its number, the newest first."""
+        rows = self._db.execute(
+            "SELECT id, kind, scope, starts, ends, words FROM note ORDER BY id DESC"
+        )
+        return tuple((number, Note(*rest)) for number, *rest in rows)
+
+    def end_note(self, number: int, at_s: int) -> bool:
+        """Let a note end before its time; False where there is none of that number."""
+        ended = self._db.execute(
+            "UPDATE note SET ends = max(starts, min(ends, ?)) WHERE id = ?",
+            (at_s, number),
+        )
+        return ended.rowcount > 0
 
     def expected(self, at_s: int) -> dict[str, int]:
         """How many stations each regency should hear from at a moment."""
