@@ -9,7 +9,7 @@ import sys
 import bench
 
 # Helpers of the benches, and the peers they start as processes of their own.
-_NOT_BENCHES = {"__main__", "table", "probers", "target", "one", "peers"}
+_NOT_BENCHES = {"__main__", "table", "probers", "target", "one", "peers", "noc_queries"}
 
 
 def main() -> None:
