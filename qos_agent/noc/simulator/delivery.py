@@ -37,23 +37,24 @@ def to_collectors(
     rate: float,
     speed: float,
     stop: threading.Event,
+    now_mono: Callable[[], float] = time.monotonic,
 ) -> Iterator[Batch]:
     """Deliver each minute when it has passed; `speed` 0 does not wait for it.
 
     `rate` is the most points a second. What was measured before the start is not waited
     for. While one part is on its way the next is made. Raises WriteError.
     """
-    began_mono = time.monotonic()
+    began_mono = now_mono()
     with Delivery(settings, stop.wait) as delivery:
         for batch in made.parts():
             if speed and batch.minute >= 0:
                 due_s = (batch.minute + 1) * 60 / speed
-                stop.wait(max(0.0, due_s - (time.monotonic() - began_mono)))
-            sent_mono = time.monotonic()
+                stop.wait(max(0.0, due_s - (now_mono() - began_mono)))
+            sent_mono = now_mono()
             delivery.send(batch.lines)
             if stop.is_set():
                 break
-            stop.wait(max(0.0, batch.count / rate - (time.monotonic() - sent_mono)))
+            stop.wait(max(0.0, batch.count / rate - (now_mono() - sent_mono)))
             yield batch
         delivery.finish()
 
