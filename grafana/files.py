@@ -8,6 +8,7 @@ from typing import Any
 
 from grafana.alerts.files import alerting_files
 from grafana.boards import BOARDS, LANGUAGES, board_json
+from grafana.layout import laid_out
 from grafana.panels import RAW, ROLLUP
 
 HERE = Path(__file__).parent
@@ -16,7 +17,8 @@ HERE = Path(__file__).parent
 def generated() -> dict[str, str]:
     """Path beside this package to text. YAML files hold JSON, which is YAML too."""
     files: dict[str, Any] = {
-        f"dashboards/{name}/{board.name}.json": board_json(board, language)
+        f"dashboards/{name}/{board.name}.json": laid_out(board_json(board, language))
+        + "\n"
         for language, name in enumerate(LANGUAGES)
         for board in BOARDS
     }

@@ -4,44 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Words = tuple[str, str]
-"""English and Indonesian."""
-Json = dict[str, Any]
+from grafana.looks import (
+    EXTRAS,
+    NEUTRAL,
+    STYLES,
+    Json,
+    Words,
+    custom,
+    geomap,
+    level_mapping,
+    named,
+    no_value,
+    steps,
+)
 
-# Okabe and Ito's colours: told apart by the colour-blind too.
-GOOD, DEGRADED, BAD, NEUTRAL = "#009E73", "#E69F00", "#D55E00", "#56B4E9"
+__all__ = ["CHOSEN", "RAW", "ROLLUP", "Column", "Json", "Look", "Panel", "Query",
+           "Words", "flow", "panel_json"]  # fmt: skip
 ROLLUP = "qos-rollup"
 RAW = "qos"
 CHOSEN = "${source}"
-_EXTRAS: dict[str, Json] = {
-    "stat": {
-        "colorMode": "background",
-        "graphMode": "none",
-        "textMode": "value",
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-    },
-    "bargauge": {
-        "orientation": "horizontal",
-        "displayMode": "basic",
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-    },
-    "timeseries": {
-        "legend": {"displayMode": "list", "placement": "bottom", "calcs": []},
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    },
-    "table": {"showHeader": True},
-    "state-timeline": {"showValue": "never", "mergeValues": True},
-    "alertlist": {"maxItems": 20, "stateFilter": {"firing": True, "pending": True}},
-}
+_ROWS = frozenset({"table", "geomap"})
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """Size on a grid of 24 columns, unit, and where degraded and bad begin.
 
-    `limits` None is a neutral figure; `low` when less is worse.
+    `limits` None is a neutral figure; `low` when less is worse; `floor` is the least
+    value there can be, below which only absence lies. `age` bounds how old the newest
+    value may be that is shown as current.
     """
 
     width: int
@@ -50,25 +42,59 @@ class Look:
     limits: tuple[float, float] | None = None
     low: bool = False
     age: str | None = None
+    floor: float = 0.0
+    levels: bool = False
+    top: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """InfluxQL, what its series are called, and how they are drawn (see STYLES)."""
+
+    text: str
+    alias: Words = ("", "")
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its field or tag, its title, how it is shown.
+
+    `shown` is level (a class in words and colour), regency (by name), hidden, or
+    nothing. `link` leads on from its cells; LANG stands for the language.
+    """
+
+    name: str
+    title: Words
+    unit: str = "none"
+    shown: str = ""
+    link: Json | None = None
+    width: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel: id within its board, kind, title and description, queries."""
+    """One panel: id within its board, kind, title and description, queries.
+
+    `sort` is the column of a table that stands first, the greatest on top. `merge`
+    joins the rows of several queries by their tags; `counted` counts rows by columns.
+    """
 
     id: int
     kind: str
     title: Words
     about: Words
     look: Look
-    queries: tuple[str, ...] = ()
+    queries: tuple[Query, ...] = ()
     source: str = ROLLUP
-    links: tuple[Json, ...] = ()
+    columns: tuple[Column, ...] = ()
+    sort: str = ""
+    merge: bool = False
+    counted: tuple[str, ...] = ()
 
 
 def panel_json(panel: Panel, language: int, x: int, y: int) -> Json:
     """The panel as Grafana reads it."""
-    form = "table" if panel.kind in {"table", "geomap"} else "time_series"
     datasource = {"type": "influxdb", "uid": panel.source}
     made: Json = {
         "id": panel.id,
@@ -78,82 +104,147 @@ def panel_json(panel: Panel, language: int, x: int, y: int) -> Json:
         "gridPos": {"x": x, "y": y, "w": panel.look.width, "h": panel.look.height},
         "datasource": datasource,
         "targets": [
-            _target(query, index, form, datasource)
-            for index, query in enumerate(panel.queries)
+            _target(panel, index, language) for index in range(len(panel.queries))
         ],
-        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
-        "options": _geomap() if panel.kind == "geomap" else _EXTRAS[panel.kind],
+        "fieldConfig": {
+            "defaults": _defaults(panel, language),
+            "overrides": [
+                *_series(panel, language),
+                *(_column(column, language) for column in panel.columns),
+            ],
+        },
+        "options": _options(panel, language),
+        "transformations": _transformations(panel),
     }
     return made | ({"timeFrom": panel.look.age} if panel.look.age else {})
 
 
-def _target(query: str, index: int, form: str, datasource: Json) -> Json:
-    return {
-        "refId": "ABCDEF"[index],
-        "datasource": datasource,
+def _target(panel: Panel, index: int, language: int) -> Json:
+    query = panel.queries[index]
+    made: Json = {
+        "refId": "ABCDEFGH"[index],
+        "datasource": {"type": "influxdb", "uid": panel.source},
         "rawQuery": True,
-        "resultFormat": form,
-        "query": query,
+        "resultFormat": "table" if panel.kind in _ROWS else "time_series",
+        "query": query.text,
     }
+    alias = query.alias[language]
+    return made | ({"alias": alias} if alias else {})
 
 
-def _defaults(panel: Panel) -> Json:
+def _defaults(panel: Panel, language: int) -> Json:
+    look = panel.look
+    by_value = panel.kind != "timeseries" or look.levels
     defaults: Json = {
-        "unit": panel.look.unit,
-        "thresholds": {"mode": "absolute", "steps": _steps(panel.look)},
-        "color": {
-            "mode": "palette-classic" if panel.kind == "timeseries" else "thresholds"
+        "unit": look.unit,
+        "noValue": no_value(language),
+        "thresholds": {
+            "mode": "absolute",
+            "steps": steps(look.limits, low=look.low, floor=look.floor),
         },
-        "links": list(panel.links),
+        "color": {"mode": "thresholds" if by_value else "palette-classic"},
+        "links": [],
     }
-    if panel.kind == "timeseries":
-        # A gap stays a gap: joining over it would draw an outage as health.
-        defaults["custom"] = {"spanNulls": False, "fillOpacity": 10}
-    return defaults
+    if look.levels:
+        defaults["mappings"] = level_mapping(language)
+    if look.top is not None:
+        defaults |= {"min": look.floor, "max": look.top}
+    style = custom(panel.kind, limited=look.limits is not None)
+    return defaults | ({"custom": style} if style else {})
 
 
-def _steps(look: Look) -> list[Json]:
-    if look.limits is None:
-        return [{"color": NEUTRAL, "value": None}]
-    first, second = look.limits
-    order = (BAD, DEGRADED, GOOD) if look.low else (GOOD, DEGRADED, BAD)
-    values = (None, second, first) if look.low else (None, first, second)
-    return [
-        {"color": color, "value": value}
-        for color, value in zip(order, values, strict=True)
+def _series(panel: Panel, language: int) -> list[Json]:
+    """What is drawn otherwise than the panel's usual, by the name of the series."""
+    made = []
+    for query in panel.queries:
+        if not query.style:
+            continue
+        alias = query.alias[language]
+        fixed, tagged, _ = alias.partition("$")
+        matcher = (
+            {"id": "byRegexp", "options": f"/^{fixed}.*/"}
+            if tagged
+            else {"id": "byName", "options": alias}
+        )
+        properties = [
+            {"id": name, "value": value} for name, value in STYLES[query.style].items()
+        ]
+        if query.style == "high":
+            low = next(q.alias[language] for q in panel.queries if q.style == "low")
+            properties.append({"id": "custom.fillBelowTo", "value": low})
+        made.append({"matcher": matcher, "properties": properties})
+    return made
+
+
+def _column(column: Column, language: int) -> Json:
+    """The cells keep their field's name, so that links and the order find them."""
+    properties: list[Json] = [
+        {"id": "displayName", "value": column.title[language]},
+        {"id": "unit", "value": column.unit},
     ]
-
-
-def _geomap() -> Json:
+    if column.shown == "level":
+        properties += [
+            {"id": "mappings", "value": level_mapping(language)},
+            # 9.3 reads displayMode, later versions cellOptions.
+            {"id": "custom.displayMode", "value": "color-background"},
+            {"id": "custom.cellOptions", "value": {"type": "color-background"}},
+        ]
+    else:
+        properties.append(
+            {"id": "color", "value": {"mode": "fixed", "fixedColor": NEUTRAL}}
+        )
+    if column.shown == "regency":
+        properties.append({"id": "mappings", "value": named()})
+    if column.link is not None:
+        properties.append({"id": "links", "value": [column.link]})
+    if column.width is not None:
+        properties.append({"id": "custom.width", "value": column.width})
     return {
-        "view": {"id": "coords", "lat": -2.5, "lon": 118, "zoom": 4.5},
-        "basemap": {
-            "type": "geojson",
-            "name": "Indonesia",
-            "config": {"src": "public/maps/indonesia_outline.geojson"},
-        },
-        "tooltip": {"mode": "details"},
-        "layers": [
-            {
-                "type": "markers",
-                "name": "stations",
-                "location": {
-                    "mode": "coords",
-                    "latitude": "latitude",
-                    "longitude": "longitude",
-                },
-                "config": {
-                    "showLegend": False,
-                    "style": {
-                        "color": {"field": "class_level", "fixed": NEUTRAL},
-                        "size": {"fixed": 6, "min": 4, "max": 12},
-                        "opacity": 0.8,
-                    },
-                },
-                "tooltip": True,
-            }
-        ],
+        "matcher": {"id": "byName", "options": column.name},
+        "properties": properties,
     }
+
+
+def _options(panel: Panel, language: int) -> Json:
+    if panel.kind == "geomap":
+        return geomap(panel.sort)
+    options = EXTRAS[panel.kind]
+    if panel.kind == "table" and panel.sort:
+        title = next(c.title for c in panel.columns if c.name == panel.sort)
+        return options | {"sortBy": [{"displayName": title[language], "desc": True}]}
+    return options
+
+
+def _transformations(panel: Panel) -> list[Json]:
+    """The order of columns is the backend's whim, and Time means nothing in sums."""
+    made: list[Json] = []
+    if panel.merge:
+        made.append({"id": "merge", "options": {}})
+    if panel.counted:
+        made.append({"id": "groupBy", "options": {"fields": _grouping(panel)}})
+    if panel.kind == "table":
+        hidden = {c.name: True for c in panel.columns if c.shown == "hidden"}
+        if all(column.name != "Time" for column in panel.columns):
+            hidden["Time"] = True
+        order = {c.name: index for index, c in enumerate(panel.columns)}
+        made.append(
+            {
+                "id": "organize",
+                "options": {
+                    "excludeByName": hidden,
+                    "indexByName": order,
+                    "renameByName": {},
+                },
+            }
+        )
+    return made
+
+
+def _grouping(panel: Panel) -> Json:
+    by: Json = {
+        name: {"aggregations": [], "operation": "groupby"} for name in panel.counted
+    }
+    return by | {"station": {"aggregations": ["count"], "operation": "aggregate"}}
 
 
 def flow(panels: Sequence[Panel], language: int) -> list[Json]:

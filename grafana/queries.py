@@ -3,20 +3,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from qos_agent.schema import RTT_BOUNDS_MS
+
 AREA = '"province" =~ /^${province:regex}$/ AND "regency" =~ /^${regency:regex}$/'
 STATION = '"station" =~ /^${station:regex}$/'
+LINK = STATION + ' AND "link" =~ /^${link:regex}$/'
+ANCHOR = "\"layer\" = 'anchor'"
+DOWN = "\"direction\" = 'down'"
+UP = "\"direction\" = 'up'"
+ALL = "\"operator\" = 'all'"
+EACH = "\"operator\" <> 'all'"
 LOSS = '100.0 * sum("lost") / sum("sent")'
 DELAY = 'sum("rtt_sum_us") / sum("received") / 1000.0'
 RATE = 'sum("rate_bps") / sum("tests")'
 UPLOAD = 'sum("upload_sum_ms") / sum("uploads")'
-LATE = (
-    '100.0 * (sum("acked_le_1h") + sum("acked_le_1d") + sum("acked_older")) / '
+PAGE = 'sum("page_sum_ms") / sum("pages")'
+RSRP = 'sum("rsrp_sum_dbm") / sum("rsrp_samples")'
+ACKED = (
     '(sum("acked_le_2m") + sum("acked_le_1h") + '
     'sum("acked_le_1d") + sum("acked_older"))'
 )
+LATE = (
+    '100.0 * (sum("acked_le_1h") + sum("acked_le_1d") + sum("acked_older")) / ' + ACKED
+)
 SKIPPED = '100.0 * sum("skipped") / sum("due")'
-HELD = '100.0 * sum("clock_held") / sum("beats")'
-FORM_FAILURES = '100.0 * sum("failed") / (sum("ok") + sum("failed"))'
+
+
+def per_beat(field: str) -> str:
+    """The share of heartbeats with a flag, per cent; or a mean, of a number."""
+    return f'100.0 * sum("{field}") / sum("beats")'
 
 
 def select(figure: str, measurement: str, where: str = "", group: str = "") -> str:
@@ -28,19 +45,42 @@ def select(figure: str, measurement: str, where: str = "", group: str = "") -> s
     )
 
 
-def over_time(figure: str, measurement: str, where: str = "", group: str = "") -> str:
+def over_time(
+    figure: str, measurement: str, where: str = "", group: str = "", fill: str = "none"
+) -> str:
     """The same by minute or coarser, as the panel's width allows."""
     tags = f", {group}" if group else ""
-    return select(figure, measurement, where, f"time($__interval){tags} fill(none)")
+    by = f"time($__interval){tags} fill({fill})"
+    return select(figure, measurement, where, by)
 
 
 def latest_sum(field: str, where: str = "") -> str:
-    """The nation's newest count: each regency's last, summed; never over operators."""
+    """The newest count: each regency's last, summed; never over operators."""
+    return _outer(f'sum("{field}")', field, where)
+
+
+def latest_percentile(field: str, percent: int, where: str = "") -> str:
+    """The value that so many per cent of the regencies do not pass."""
+    return _outer(f'percentile("{field}", {percent})', field, where)
+
+
+def _outer(figure: str, field: str, where: str) -> str:
     also = f" AND {where}" if where else ""
     return (
-        f'SELECT sum("n") AS "value" FROM (SELECT last("{field}") AS "n" FROM "census" '
-        f"WHERE $timeFilter AND \"operator\" = 'all'{also} "
+        f'SELECT {figure} AS "value" FROM (SELECT last("{field}") AS "{field}" '
+        f'FROM "census" WHERE $timeFilter AND {ALL}{also} '
         'GROUP BY "province", "regency") WHERE $timeFilter'
+    )
+
+
+def counted_over_time(field: str, where: str = "") -> str:
+    """A count of the census over time: the mean over minutes, the sum over areas."""
+    also = f" AND {where}" if where else ""
+    return (
+        f'SELECT sum("{field}") AS "value" FROM (SELECT mean("{field}") AS "{field}" '
+        f'FROM "census" WHERE $timeFilter AND {ALL}{also} '
+        'GROUP BY time($__interval), "province", "regency" fill(none)) '
+        "WHERE $timeFilter GROUP BY time($__interval) fill(none)"
     )
 
 
@@ -53,10 +93,47 @@ def columns(fields: tuple[str, ...], measurement: str, where: str, group: str) -
     )
 
 
-def sums(fields: tuple[str, ...], measurement: str, where: str) -> str:
-    """Sums of several additive fields over time."""
-    wanted = ", ".join(f'sum("{name}") AS "{name}"' for name in fields)
+def newest(names: tuple[str, ...], measurement: str, where: str) -> str:
+    """The newest points as they are."""
+    wanted = ", ".join(f'"{name}"' for name in names)
     return (
         f'SELECT {wanted} FROM "{measurement}" WHERE $timeFilter AND {where} '
+        "ORDER BY time DESC LIMIT 200"
+    )
+
+
+def of_phase(phase: str, figure: tuple[str, str], measurement: str, where: str) -> str:
+    """A ratio and its sample count in one phase, by operator, named for the phase."""
+    ratio, samples = figure
+    return (
+        f'SELECT {ratio} AS "{phase}", sum("{samples}") AS "n_{phase}" '
+        f'FROM "{measurement}" WHERE $timeFilter AND {where} '
+        f'AND "phase" = \'{phase}\' GROUP BY "operator"'
+    )
+
+
+def derived(figures: Mapping[str, str], inner: str, where: str, group: str) -> str:
+    """Figures of the rows that `columns` gave, for those rows that matter."""
+    wanted = ", ".join(
+        figure if figure == f'"{name}"' else f'{figure} AS "{name}"'
+        for name, figure in figures.items()
+    )
+    return (
+        f"SELECT {wanted} FROM ({inner}) WHERE $timeFilter AND {where} GROUP BY {group}"
+    )
+
+
+def bins() -> str:
+    """Round trips in each bin: the counts of the histogram are cumulative."""
+    names = [f'sum("rtt_le_{bound}")' for bound in RTT_BOUNDS_MS]
+    lower = ["", *names]
+    upper = [*names, 'sum("received")']
+    titles = [*map(str, RTT_BOUNDS_MS), "more"]
+    wanted = ", ".join(
+        f'{high} - {low} AS "{title}"' if low else f'{high} AS "{title}"'
+        for low, high, title in zip(lower, upper, titles, strict=True)
+    )
+    return (
+        f'SELECT {wanted} FROM "latency" WHERE $timeFilter AND {ANCHOR} AND {AREA} '
         "GROUP BY time($__interval) fill(none)"
     )

@@ -1,0 +1,119 @@
+"""Province and regency: which stations, since when, and what their links give."""
+
+from __future__ import annotations
+
+from grafana import queries as q
+from grafana.boards import columns as c
+from grafana.boards.board import Board
+from grafana.panels import CHOSEN, Column, Look, Panel, Query
+
+_NAMED = ("class_level", "name", "since_s", "age_s", "kpi", "side", "contact", "ticket",
+          "never", "maintenance", "acknowledged")  # fmt: skip
+_PLACED = ("class_level", "name", "since_s", "kpi", "latitude", "longitude")
+_STATION = '"province", "regency", "operator", "station"'
+_OPERATOR = c.same("$tag_operator")
+_WHERE = f"{q.ANCHOR} AND {q.AREA}"
+STATIONS = Panel(
+    1, "table", ("Stations in trouble", "TPS bermasalah"),
+    ("Silent, bad and degraded stations by name, the worst of each regency",
+     "TPS senyap, buruk, dan menurun menurut nama, yang terburuk per kabupaten/kota"),
+    Look(14, 12, "none", age="2m"),
+    (Query(q.columns(_NAMED, "station", q.AREA, _STATION)),),
+    columns=(
+        c.LEVEL, c.STATION, c.NAME, c.REGENCY_CODE, c.OPERATOR, c.SINCE, c.WHY, c.SIDE,
+        c.CONTACT, c.TICKET, c.AGE,
+        Column("never", ("Never heard", "Belum pernah"), "bool_yes_no"),
+        Column("maintenance", ("Maintenance", "Pemeliharaan"), "bool_yes_no"),
+        Column("acknowledged", ("Taken on", "Ditangani"), "bool_yes_no"),
+        c.PROVINCE,
+    ),
+    sort="class_level",
+)  # fmt: skip
+MAP = Panel(
+    2, "geomap", ("Where they are", "Lokasinya"),
+    ("The named stations; grey outline without the internet",
+     "TPS yang dinamai; garis batas abu-abu tanpa internet"),
+    Look(10, 12, "none", age="2m"),
+    (Query(q.columns(_PLACED, "station", q.AREA, _STATION)),),
+    columns=(
+        c.LEVEL, c.STATION, c.NAME, c.REGENCY_CODE, c.OPERATOR, c.SINCE, c.WHY,
+        c.LATITUDE, c.LONGITUDE, c.PROVINCE,
+    ),
+)  # fmt: skip
+WORST = Panel(
+    3, "state-timeline", ("State of each regency", "Keadaan tiap kabupaten/kota"),
+    (("The worst state that a tenth of its stations are in; a gap was not counted. "
+     "Choose a province: forty rows can be read"),
+     ("Keadaan terburuk dari sepersepuluh TPS; celah berarti tidak dihitung. "
+     "Pilih provinsi: empat puluh baris terbaca")),
+    Look(24, 10, "none", levels=True),
+    (Query(q.over_time('max("class_level")', "census", f"{q.AREA} AND {q.ALL}",
+                       '"regency"'), c.same("$tag_regency")),),
+)  # fmt: skip
+LOSS = Panel(
+    4, "timeseries", ("Loss", "Kehilangan paket"),
+    ("Lost / sent to anchors, both counted; n sent in the tooltip",
+     "Hilang / terkirim ke anchor, keduanya dicacah; n terkirim di tooltip"),
+    Look(12, 9, "percent", (2, 10)),
+    c.ratio(
+        q.over_time(q.LOSS, "latency", _WHERE, '"operator"'),
+        q.over_time('sum("sent")', "latency", _WHERE, '"operator"'),
+        _OPERATOR,
+    ),
+    CHOSEN,
+)  # fmt: skip
+ROUND_TRIPS = Panel(
+    5, "heatmap", ("Round trips", "Waktu pulang-pergi"),
+    (("How many round trips to anchors fell between two bounds, in ms; what was lost "
+     "is in Loss"),
+     ("Berapa pulang-pergi ke anchor jatuh di antara dua batas, dalam ms; yang hilang "
+     "ada di Kehilangan paket")),
+    Look(12, 9, "short"),
+    (Query(q.bins(), c.same("$col")),),
+    CHOSEN,
+)  # fmt: skip
+SIGNAL = Panel(
+    6, "timeseries", ("Signal (RSRP)", "Sinyal (RSRP)"),
+    ("Sum / samples of what modems measured; n in the tooltip",
+     "Jumlah / cacah dari pengukuran modem; n di tooltip"),
+    Look(12, 9, "dBm", (-105, -115), low=True, floor=-200),
+    c.ratio(
+        q.over_time(q.RSRP, "signal", q.AREA, '"operator"'),
+        q.over_time('sum("rsrp_samples")', "signal", q.AREA, '"operator"'),
+        _OPERATOR,
+    ),
+    CHOSEN,
+)  # fmt: skip
+STATES = Panel(
+    7, "timeseries", ("Stations by state", "TPS menurut keadaan"),
+    ("Silent, bad and degraded, of those expected",
+     "Senyap, buruk, menurun, dari yang diharapkan"),
+    Look(12, 9, "short"),
+    tuple(
+        Query(q.counted_over_time(field, q.AREA), alias, style)
+        for field, alias, style in (
+            ("silent", ("silent", "senyap"), ""),
+            ("stations_bad", ("bad", "buruk"), ""),
+            ("stations_degraded", ("degraded", "menurun"), ""),
+            ("expected", ("n expected", "n diharapkan"), "n"),
+        )
+    ),
+)  # fmt: skip
+DELAY = Panel(
+    8, "timeseries", ("Delay", "Waktu tunda"),
+    ("Mean round trip to anchors; n answers in the tooltip",
+     "Rata-rata pulang-pergi ke anchor; n jawaban di tooltip"),
+    Look(12, 9, "ms", (200, 600)),
+    c.ratio(
+        q.over_time(q.DELAY, "latency", _WHERE, '"operator"'),
+        q.over_time('sum("received")', "latency", _WHERE, '"operator"'),
+        _OPERATOR,
+    ),
+    CHOSEN,
+)  # fmt: skip
+REGION = Board(
+    "region",
+    ("Province and regency", "Provinsi dan kabupaten/kota"),
+    ("source", "province", "regency"),
+    (STATIONS, MAP, WORST, LOSS, SIGNAL, ROUND_TRIPS, DELAY, STATES),
+)
