@@ -52,7 +52,7 @@ _AGENT_ALERTS = (
         _per_beat("unsent_old"),
         ("% of agents hold points older than an hour",
          "% agen menyimpan titik lebih dari satu jam"),
-        1,
+        15,
     ),
     _of_agents(
         "clock",
@@ -91,7 +91,7 @@ LATE = Alert(
     ),
     {"warning": _LATE_ASKS, "critical": _LATE_ASKS},
     "$figure > {limit} && $acked >= {least}",
-    ("agents", 1),
+    ("agents", 4),
     voting=_VOTING,
 )
 
@@ -103,6 +103,7 @@ def _pipeline(
     when: str,
     no_data: str = "OK",
     exec_error: str = "Error",
+    shown: tuple[str, int] = ("agents", 7),
 ) -> Alert:
     title, summary = words
     return Alert(
@@ -111,7 +112,7 @@ def _pipeline(
         summary,
         {"warning": (ask,), "critical": (ask,), "none": (ask,)},
         when,
-        ("agents", 7),
+        shown,
         team="platform",
         national=True,
         no_data=no_data,
@@ -186,6 +187,7 @@ _PIPELINE_ALERTS = (
         )),
         _COUNTED,
         "$counted <= {limit}",
+        shown=("overview", 1),
     ),
     _pipeline(
         "heartbeat",

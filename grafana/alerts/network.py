@@ -223,7 +223,7 @@ OUTAGE_OPERATOR = Alert(
     ),
     _both(f.places_down("places")),
     "$places > {limit}",
-    ("operators", 1),
+    ("operators", 7),
     voting=f.voting(f.OPERATORS, f.NETWORK),
     labels=("province", "operator"),
 )

@@ -64,8 +64,8 @@ AGE = Panel(
 HELP = Panel(
     7, "table", ("Who needs help now", "Siapa perlu bantuan sekarang"),
     (("By regency and operator: how many stations are silent or have a bad link, of "
-     "how many that have the operator; since when, why, and whom to call. Empty is well "
-     "only while Data age is green."),
+     "how many that have the operator; since when, why, and whom to call. Empty is "
+     "well only while Data age is green."),
      ("Per kabupaten/kota dan operator: berapa TPS senyap atau link-nya buruk, dari "
      "berapa yang memakai operator itu; sejak kapan, sebabnya, siapa dihubungi. Kosong "
      "berarti baik hanya bila Umur data hijau.")),

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import grafana
 from grafana.files import HERE, generated
+from grafana.looks import ABSENT
 from qos_agent.schema import MEASUREMENTS
 
 FILES = generated()
 BOARDS = {n: json.loads(t) for n, t in FILES.items() if n.startswith("dashboards/")}
-KINDS = {"stat", "table", "geomap", "timeseries", "bargauge", "alertlist",
-         "state-timeline"}  # fmt: skip
-OWN = {"value", "n", "samples"}
+UIDS = {board["uid"]: board for board in BOARDS.values()}
+# Kinds of panel in Grafana's box from 9.3 to 13.
+KINDS = {"alertlist", "bargauge", "geomap", "heatmap", "stat", "state-timeline",
+         "table", "timeseries"}  # fmt: skip
+SOURCES = {"qos", "qos-rollup", "${source}"}
+DEFAULT_THRESHOLD = [{"color": "green", "value": None}, {"color": "red", "value": 80}]
+# What the panel's transformation makes, and no query returns.
+MADE = {"station (count)", "Time"}
+_EVERY_BOARD = pytest.mark.parametrize("name", BOARDS)
+
+
+def panels() -> Iterator[Any]:
+    """Each panel of each board with its place, for parametrize."""
+    for name, board in BOARDS.items():
+        for panel in board["panels"]:
+            yield pytest.param(panel, id=f"{name[11:-5]}:{panel['id']}")
+
+
+_EVERY_PANEL = pytest.mark.parametrize("panel", list(panels()))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -26,18 +46,30 @@ def test_committed_is_generated(name: str) -> None:
 
 
 def test_boards_are_five_in_each_language() -> None:
-    """Ten boards, ten identities."""
-    assert len({board["uid"] for board in BOARDS.values()}) == 10
+    """Ten boards, ten identities, and the same panels and questions in both."""
+    assert len(UIDS) == 10
+    for uid, board in UIDS.items():
+        other = UIDS[uid.removesuffix("-en").removesuffix("-id") + "-id"]
+        assert _without_words(board) == _without_words(other)
+        assert board["title"]
 
 
-@pytest.mark.parametrize("name", BOARDS)
+def _without_words(board: dict[str, Any]) -> list[Any]:
+    return [
+        (p["id"], p["type"], p["gridPos"], [t["query"] for t in p["targets"]])
+        for p in board["panels"]
+    ]
+
+
+@_EVERY_BOARD
 def test_panels_are_distinct_and_do_not_overlap(name: str) -> None:
-    """Each panel has its id, its place on the grid, a known kind, a unit."""
-    panels = BOARDS[name]["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    assert {panel["type"] for panel in panels} <= KINDS
-    assert all(panel["fieldConfig"]["defaults"]["unit"] for panel in panels)
-    for one, two in combinations((panel["gridPos"] for panel in panels), 2):
+    """Each panel has its id, its place on the grid, and words that say what it is."""
+    found = BOARDS[name]["panels"]
+    assert len({panel["id"] for panel in found}) == len(found)
+    assert all(panel["title"] and panel["description"] for panel in found)
+    for place in (panel["gridPos"] for panel in found):
+        assert place["x"] + place["w"] <= 24
+    for one, two in combinations((panel["gridPos"] for panel in found), 2):
         assert not _overlap(one, two)
 
 
@@ -48,24 +80,193 @@ def _overlap(one: dict[str, int], two: dict[str, int]) -> bool:
     )
 
 
-def _queries() -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (f"{name}:{panel['id']}", target)
-        for name, board in BOARDS.items()
-        for panel in board["panels"]
-        for target in panel["targets"]
-    ]
+@_EVERY_PANEL
+def test_panel_is_in_the_box_with_unit_and_thresholds(panel: dict[str, Any]) -> None:
+    """A kind that 9.3 has; a unit; an absent value is grey, never green."""
+    assert panel["type"] in KINDS
+    defaults = panel["fieldConfig"]["defaults"]
+    assert defaults["unit"]
+    assert defaults["noValue"]
+    known = defaults["thresholds"]["steps"]
+    assert known != DEFAULT_THRESHOLD
+    assert known[0] == {"color": ABSENT, "value": None}
+    assert all(one["value"] < two["value"] for one, two in pairwise(known[1:]))
+    assert not defaults.get("custom", {}).get("spanNulls")
 
 
-@pytest.mark.parametrize(("place", "target"), _queries())
-def test_query_is_bounded_and_in_the_schema(place: str, target: dict[str, Any]) -> None:
-    """Every query is bound in time, reads a fixed source, names what there is."""
-    query = target["query"]
-    assert "$timeFilter" in query
-    assert target["datasource"]["uid"] in {"qos", "qos-rollup", "${source}"}
-    table = MEASUREMENTS[re.findall(r'FROM "(\w+)"', query)[0]]
-    known = {field.name for field in table.fields} | set(table.tags) | OWN
-    assert set(re.findall(r'"(\w+)"', query)) - {table.name} <= known
-    if target["datasource"]["uid"] == "${source}":
-        summed = set(re.findall(r'sum\("(\w+)"\)', query))
-        assert all(table.field(field).additive for field in summed)
+@_EVERY_PANEL
+def test_a_current_figure_is_not_an_old_one(panel: dict[str, Any]) -> None:
+    """What shows the last value looks back minutes, not the board's hours."""
+    if panel["type"] in {"stat", "bargauge", "geomap"}:
+        assert panel["timeFrom"] in {"2m", "5m"}
+
+
+def queries() -> Iterator[Any]:
+    """Each query of each panel with its place, for parametrize."""
+    for name, board in BOARDS.items():
+        for panel in board["panels"]:
+            for target in panel["targets"]:
+                place = f"{name[11:-5]}:{panel['id']}{target['refId']}"
+                yield pytest.param(panel, target, id=place)
+
+
+@pytest.mark.parametrize(("panel", "target"), list(queries()))
+def test_query_is_bounded_and_in_the_schema(
+    panel: dict[str, Any], target: dict[str, Any]
+) -> None:
+    """Every SELECT is bound in time, reads a fixed source, names what there is."""
+    query, source = target["query"], target["datasource"]["uid"]
+    assert query.count("$timeFilter") == query.count("SELECT") > 0
+    assert target["rawQuery"] is True
+    assert ";" not in query
+    assert source in SOURCES
+    assert target["datasource"] == panel["datasource"]
+    (name,) = set(re.findall(r'FROM "(\w+)"', query))
+    table = MEASUREMENTS[name]
+    given = {field.name for field in table.fields} | set(table.tags)
+    made = set(re.findall(r'AS "(\w+)"', query))
+    assert set(re.findall(r'"(\w+)"', query)) - {name} <= given | made
+    if source != "qos" and table.source == "agent":
+        # Roll-ups have the additive fields, summed, and no station or link.
+        used = set(re.findall(r'(\w+)\("(\w+)"\)', query))
+        assert {function for function, _ in used} == {"sum"}
+        assert all(table.field(field).additive for _, field in used)
+        assert not re.search(r'"(station|link)"', query)
+    for variable in re.findall(r"\$\{[^}]*\}", query):
+        assert f"=~ /^{variable}$/" in query
+        assert variable.endswith(":regex}")
+
+
+@_EVERY_PANEL
+def test_a_ratio_has_its_sample_count(panel: dict[str, Any]) -> None:
+    """Whatever is divided by stands beside the ratio, in the table or the tooltip."""
+    asked = "\n".join(target["query"] for target in panel["targets"])
+    for divisor in re.findall(r'/ (\(.*?"\)\)|sum\("\w+"\)|"\w+")', asked):
+        shown = re.search(rf"(SELECT|,) {re.escape(divisor)}( AS|,| FROM)", asked)
+        assert shown, divisor
+
+
+@_EVERY_PANEL
+def test_columns_are_what_the_queries_return(panel: dict[str, Any]) -> None:
+    """A table names and orders each of its columns, and none that is not there."""
+    if panel["type"] not in {"table", "geomap"}:
+        return
+    wanted = {o["matcher"]["options"] for o in panel["fieldConfig"]["overrides"]}
+    returned = {
+        column for target in panel["targets"] for column in _columns(target["query"])
+    }
+    assert wanted - MADE <= returned
+    if "station (count)" not in wanted:
+        assert returned <= wanted
+    if panel["type"] == "table":
+        made = {t["id"]: t["options"] for t in panel["transformations"]}
+        order = made["organize"]["indexByName"]
+        assert set(order) == wanted
+        assert ("Time" in wanted) != made["organize"]["excludeByName"].get(
+            "Time", False
+        )
+
+
+def _columns(query: str) -> set[str]:
+    """The names of an answer: of the outer SELECT, and what it groups by."""
+    outer = query.split(" FROM ", maxsplit=1)[0]
+    tail = query.rsplit("GROUP BY ", 1)[1] if "GROUP BY" in query else ""
+    parts = re.split(r", (?![^(]*\))", outer.removeprefix("SELECT "))
+    return {part.split('"')[-2] for part in parts} | set(re.findall(r'"(\w+)"', tail))
+
+
+def _links(board: dict[str, Any]) -> Iterator[str]:
+    yield from (link["url"] for link in board["links"] if "url" in link)
+    for panel in board["panels"]:
+        for override in panel["fieldConfig"]["overrides"]:
+            for each in override["properties"]:
+                if each["id"] == "links":
+                    yield from (link["url"] for link in each["value"])
+
+
+@_EVERY_BOARD
+def test_links_lead_to_boards_that_exist(name: str) -> None:
+    """In the same language, with variables that board has, and the time chosen."""
+    board = BOARDS[name]
+    for url in _links(board):
+        uid = re.match(r"/d/([\w-]+)\?", url)
+        assert uid is not None
+        target = UIDS[uid.group(1)]
+        assert target["tags"] == board["tags"]
+        given = set(re.findall(r"var-(\w+)=", url))
+        assert given <= {v["name"] for v in target["templating"]["list"]}
+        assert "${__url_time_range}" in url or "kiosk" in url
+
+
+def test_all_five_boards_are_reached_from_the_first() -> None:
+    """By data links alone, from regency to station, operators and agents."""
+    seen, waiting = set[str](), {"qos-overview-en"}
+    while waiting:
+        seen |= waiting
+        found = {
+            re.split(r"[/?]", url)[2] for uid in waiting for url in _links(UIDS[uid])
+        }
+        waiting = found - seen
+    assert seen == {uid for uid in UIDS if uid.endswith("-en")}
+
+
+@_EVERY_BOARD
+def test_variables_and_annotations_ask_the_schema(name: str) -> None:
+    """Fixed sources, tags that there are; a list of all stations is never asked."""
+    for asked in BOARDS[name]["templating"]["list"]:
+        if asked["type"] != "query":
+            assert asked["name"] == "source"
+            continue
+        assert asked["datasource"]["uid"] in SOURCES - {"${source}"}
+        match = re.match(
+            r'SHOW TAG VALUES FROM "(\w+)" WITH KEY = "(\w+)"( WHERE .*)?$',
+            asked["query"],
+        )
+        assert match is not None
+        measurement, tag, where = match.groups()
+        assert tag in MEASUREMENTS[measurement].tags
+        assert tag != "station" or "${regency:regex}" in where
+    (phases,) = BOARDS[name]["annotations"]["list"]
+    assert phases["target"]["query"] == phases["query"]
+    assert "$timeFilter" in phases["query"]
+
+
+def _rules() -> Iterator[Any]:
+    for name, text in FILES.items():
+        if "alerting/rules-" not in name:
+            continue
+        for group in json.loads(text)["groups"]:
+            yield from (pytest.param(rule, id=rule["uid"]) for rule in group["rules"])
+
+
+@pytest.mark.parametrize("rule", list(_rules()))
+def test_an_alert_shows_a_panel_of_what_it_asks(rule: dict[str, Any]) -> None:
+    """Its board and panel exist, and the panel reads what the rule reads."""
+    (panel,) = (
+        p for p in UIDS[rule["dashboardUid"]]["panels"] if p["id"] == rule["panelId"]
+    )
+    asked = {m for d in rule["data"] for m in _measurements(d["model"])}
+    shown = {m for target in panel["targets"] for m in _measurements(target)}
+    assert asked & shown
+
+
+def _measurements(model: dict[str, Any]) -> set[str]:
+    return set(re.findall(r'FROM "(\w+)"', model.get("query", "")))
+
+
+def test_the_map_needs_no_internet() -> None:
+    """The outline is shipped as GeoJSON, and no board names a host."""
+    outline = json.loads((HERE / "maps/indonesia_outline.geojson").read_text())
+    assert outline["type"] == "FeatureCollection"
+    for name in BOARDS:
+        assert "://" not in FILES[name]
+        for panel in BOARDS[name]["panels"]:
+            if panel["type"] == "geomap":
+                source = panel["options"]["basemap"]["config"]["src"]
+                assert source == "public/maps/indonesia_outline.geojson"
+
+
+def test_the_generator_is_in_files_of_one_sitting() -> None:
+    """No file of the generator has over 400 lines."""
+    for path in Path(grafana.__file__).parent.rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
