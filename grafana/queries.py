@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from qos_agent.schema import RTT_BOUNDS_MS
 
@@ -15,25 +16,34 @@ DOWN = "\"direction\" = 'down'"
 UP = "\"direction\" = 'up'"
 ALL = "\"operator\" = 'all'"
 EACH = "\"operator\" <> 'all'"
-LOSS = '100.0 * sum("lost") / sum("sent")'
-DELAY = 'sum("rtt_sum_us") / sum("received") / 1000.0'
-RATE = 'sum("rate_bps") / sum("tests")'
-UPLOAD = 'sum("upload_sum_ms") / sum("uploads")'
-PAGE = 'sum("page_sum_ms") / sum("pages")'
-RSRP = 'sum("rsrp_sum_dbm") / sum("rsrp_samples")'
-ACKED = (
-    '(sum("acked_le_2m") + sum("acked_le_1h") + '
-    'sum("acked_le_1d") + sum("acked_older"))'
-)
-LATE = (
-    '100.0 * (sum("acked_le_1h") + sum("acked_le_1d") + sum("acked_older")) / ' + ACKED
-)
-SKIPPED = '100.0 * sum("skipped") / sum("due")'
 
 
-def per_beat(field: str) -> str:
-    """The share of heartbeats with a flag, per cent; or a mean, of a number."""
-    return f'100.0 * sum("{field}") / sum("beats")'
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio of sums. `bottom` is its sample count."""
+
+    top: str
+    bottom: str
+
+    def __str__(self) -> str:
+        """As one figure."""
+        return f"{self.top} / {self.bottom}"
+
+
+LOSS = Ratio('100.0 * sum("lost")', 'sum("sent")')
+DELAY = Ratio('0.001 * sum("rtt_sum_us")', 'sum("received")')
+RATE = Ratio('sum("rate_bps")', 'sum("tests")')
+UPLOAD = Ratio('sum("upload_sum_ms")', 'sum("uploads")')
+PAGE = Ratio('sum("page_sum_ms")', 'sum("pages")')
+RSRP = Ratio('sum("rsrp_sum_dbm")', 'sum("rsrp_samples")')
+_OLD = 'sum("acked_le_1h") + sum("acked_le_1d") + sum("acked_older")'
+LATE = Ratio(f"100.0 * ({_OLD})", f'(sum("acked_le_2m") + {_OLD})')
+SKIPPED = Ratio('100.0 * sum("skipped")', 'sum("due")')
+
+
+def per_beat(field: str, scale: float = 1.0) -> Ratio:
+    """A figure of each heartbeat, on average; of a flag with 100, the share of it."""
+    return Ratio(f'{scale} * sum("{field}")', 'sum("beats")')
 
 
 def select(figure: str, measurement: str, where: str = "", group: str = "") -> str:
@@ -52,6 +62,27 @@ def over_time(
     tags = f", {group}" if group else ""
     by = f"time($__interval){tags} fill({fill})"
     return select(figure, measurement, where, by)
+
+
+def ratio_over_time(
+    ratio: Ratio, measurement: str, where: str = "", group: str = ""
+) -> str:
+    """A ratio by minute or coarser, where there is a sample.
+
+    InfluxDB divides by nought and gets nought, which would look like perfection.
+    """
+    also = f" AND {where}" if where else ""
+    tags = f", {group}" if group else ""
+    by = f" GROUP BY {group}" if group else ""
+    inner = (
+        f'SELECT {ratio.top} AS "top", {ratio.bottom} AS "bottom" '
+        f'FROM "{measurement}" WHERE $timeFilter{also} '
+        f"GROUP BY time($__interval){tags} fill(none)"
+    )
+    return (
+        f'SELECT "top" / "bottom" AS "value" FROM ({inner}) '
+        f'WHERE $timeFilter AND "bottom" > 0{by}'
+    )
 
 
 def latest_sum(field: str, where: str = "") -> str:
@@ -84,9 +115,25 @@ def counted_over_time(field: str, where: str = "") -> str:
     )
 
 
-def columns(fields: tuple[str, ...], measurement: str, where: str, group: str) -> str:
-    """The newest value of several fields, one row a series."""
+def columns(names: tuple[str, ...], measurement: str, where: str, group: str) -> str:
+    """The newest point of each series that has the first field, with what it says.
+
+    All are of one point: a word that it lacks is absent, not an older point's.
+    """
+    first, *others = names
+    wanted = ", ".join([f'last("{first}") AS "{first}"', *(f'"{n}"' for n in others)])
+    return _grouped(wanted, measurement, where, group)
+
+
+def newest_of_each(
+    fields: tuple[str, ...], measurement: str, where: str, group: str
+) -> str:
+    """The newest value of each field, though not one point has them all."""
     wanted = ", ".join(f'last("{name}") AS "{name}"' for name in fields)
+    return _grouped(wanted, measurement, where, group)
+
+
+def _grouped(wanted: str, measurement: str, where: str, group: str) -> str:
     return (
         f'SELECT {wanted} FROM "{measurement}" WHERE $timeFilter AND {where} '
         f"GROUP BY {group}"
@@ -102,11 +149,10 @@ def newest(names: tuple[str, ...], measurement: str, where: str) -> str:
     )
 
 
-def of_phase(phase: str, figure: tuple[str, str], measurement: str, where: str) -> str:
+def of_phase(phase: str, ratio: Ratio, measurement: str, where: str) -> str:
     """A ratio and its sample count in one phase, by operator, named for the phase."""
-    ratio, samples = figure
     return (
-        f'SELECT {ratio} AS "{phase}", sum("{samples}") AS "n_{phase}" '
+        f'SELECT {ratio} AS "{phase}", {ratio.bottom} AS "n_{phase}" '
         f'FROM "{measurement}" WHERE $timeFilter AND {where} '
         f'AND "phase" = \'{phase}\' GROUP BY "operator"'
     )

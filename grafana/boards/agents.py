@@ -8,26 +8,19 @@ from grafana.boards.board import Board
 from grafana.panels import CHOSEN, RAW, Column, Look, Panel, Query, Words
 
 _PROVINCE = c.same("$tag_province")
-_STATION = '"province", "regency", "operator", "station"'
+_STATION = '"province", "regency", "station"'
 
 
-def _fleet(
-    id_: int, words: tuple[Words, Words], look: Look, figure: str, samples: str
-) -> Panel:
+def _fleet(id_: int, words: tuple[Words, Words], look: Look, figure: q.Ratio) -> Panel:
     """A ratio of sums of heartbeats by province, with its sample count."""
     title, about = words
-    queries = c.ratio(
-        q.over_time(figure, "agent", q.AREA, '"province"'),
-        q.over_time(samples, "agent", q.AREA, '"province"'),
-        _PROVINCE,
-    )
+    queries = c.ratio(figure, ("agent", q.AREA), '"province"', _PROVINCE)
     return Panel(id_, "timeseries", title, about, look, queries, CHOSEN)
 
 
 def _flagged(id_: int, title: Words, about: Words, field: str) -> Panel:
     look = Look(12, 8, "percent", (10, 30), top=100.0)
-    figure = q.per_beat(field)
-    return _fleet(id_, (title, about), look, figure, 'sum("beats")')
+    return _fleet(id_, (title, about), look, q.per_beat(field, 100.0))
 
 
 BACKLOG = _fleet(
@@ -36,7 +29,7 @@ BACKLOG = _fleet(
      ("Points that wait at an agent, on average; n heartbeats in the tooltip",
       "Titik menunggu per agen, rata-rata; n detak di tooltip")),
     Look(12, 8, "short", (500, 2000)),
-    'sum("backlog_points") / sum("beats")', 'sum("beats")',
+    q.per_beat("backlog_points"),
 )  # fmt: skip
 ALLOWANCE = _flagged(
     2, ("Data allowance running out", "Kuota data hampir habis"),
@@ -55,7 +48,7 @@ LATE = _fleet(
     (("Delivered late", "Terkirim terlambat"),
      ("Of the points acknowledged, over two minutes old; n points in the tooltip",
       "Dari titik yang diterima, berumur lebih dari dua menit; n titik di tooltip")),
-    Look(12, 8, "percent", (50, 80), top=100.0), q.LATE, q.ACKED,
+    Look(12, 8, "percent", (50, 80), top=100.0), q.LATE,
 )  # fmt: skip
 UNSENT = _flagged(
     15, ("Unsent for over an hour", "Belum terkirim lebih dari satu jam"),
@@ -68,7 +61,7 @@ SKIPPED = _fleet(
     (("Slots skipped", "Slot dilewati"),
      ("Of the slots due, those not measured, with a reason; n due in the tooltip",
       "Dari slot terjadwal, yang tidak diukur, dengan alasan; n slot di tooltip")),
-    Look(12, 8, "percent", (10, 50), top=100.0), q.SKIPPED, 'sum("due")',
+    Look(12, 8, "percent", (10, 50), top=100.0), q.SKIPPED,
 )  # fmt: skip
 FAILURES = _fleet(
     5,
@@ -76,7 +69,7 @@ FAILURES = _fleet(
      ("For each heartbeat, so for each agent a minute; n heartbeats in the tooltip",
       "Per detak, jadi per agen tiap menit; n detak di tooltip")),
     Look(12, 8, "short", (0.1, 1)),
-    'sum("uplink_failures") / sum("beats")', 'sum("beats")',
+    q.per_beat("uplink_failures"),
 )  # fmt: skip
 LOST = _fleet(
     10,
@@ -84,7 +77,7 @@ LOST = _fleet(
      ("Points in quarantine at an agent, on average; n heartbeats in the tooltip",
       "Titik dalam karantina per agen, rata-rata; n detak di tooltip")),
     Look(12, 8, "short", (0.1, 10)),
-    'sum("quarantined_points") / sum("beats")', 'sum("beats")',
+    q.per_beat("quarantined_points"),
 )  # fmt: skip
 EVICTED = Panel(
     16, "timeseries", ("Evicted", "Dibuang"),
@@ -185,7 +178,7 @@ DEVICES = Panel(
     ),
     sort="backlog_points",
 )  # fmt: skip
-_ABSENT = ("never", "name", "contact", "ticket", "maintenance")
+_ABSENT = ("never", "name", "operator", "contact", "ticket", "maintenance")
 NEVER = Panel(
     13, "table", ("Never heard, by name", "Belum pernah terdengar, menurut nama"),
     ("Of each regency those that the census names", "Menurut sensus, per kab./kota"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grafana import queries as q
 from grafana.boards.board import TO_AGENTS, TO_OPERATORS, TO_REGION, TO_STATION
 from grafana.panels import Column, Query, Words
 
@@ -25,11 +26,22 @@ LONGITUDE = Column("longitude", ("Longitude", "Bujur"))
 
 
 def ratio(
-    figure: str, samples: str, alias: Words, more: tuple[Query, ...] = ()
+    figure: q.Ratio,
+    place: tuple[str, str],
+    group: str,
+    alias: Words,
+    more: tuple[Query, ...] = (),
 ) -> tuple[Query, ...]:
-    """A figure's query and its sample count's, which the tooltip shows."""
+    """A ratio's query and its sample count's, which the tooltip shows.
+
+    `place` is a measurement and a clause on it.
+    """
     count = (f"n {alias[0]}", f"n {alias[1]}")
-    return (Query(figure, alias), *more, Query(samples, count, "n"))
+    return (
+        Query(q.ratio_over_time(figure, *place, group), alias),
+        *more,
+        Query(q.over_time(figure.bottom, *place, group), count, "n"),
+    )
 
 
 def same(text: str) -> Words:

@@ -16,16 +16,15 @@ PHASES: tuple[tuple[str, Words], ...] = (
 _OPERATOR = Column("operator", ("Operator", "Operator"), width=120)
 
 
-def _of_phase(phase: str, figure: str, samples: str, place: tuple[str, str]) -> Query:
+def _of_phase(phase: str, figure: q.Ratio, place: tuple[str, str]) -> Query:
     measurement, where = place
     also = f"{where} AND {q.AREA}" if where else q.AREA
-    return Query(q.of_phase(phase, (figure, samples), measurement, also))
+    return Query(q.of_phase(phase, figure, measurement, also))
 
 
 def _by_phase(
-    id_: int, title: Words, unit: str, figure: str, samples: str,
-    place: tuple[str, str],
-) -> Panel:  # fmt: skip
+    id_: int, title: Words, unit: str, figure: q.Ratio, place: tuple[str, str]
+) -> Panel:
     figures = [
         column
         for phase, words in PHASES
@@ -40,30 +39,28 @@ def _by_phase(
     )
     return Panel(
         id_, "table", title, about, Look(12, 7, "none"),
-        tuple(_of_phase(phase, figure, samples, place) for phase, _ in PHASES),
+        tuple(_of_phase(phase, figure, place) for phase, _ in PHASES),
         CHOSEN, (_OPERATOR, *figures), merge=True,
     )  # fmt: skip
 
 
-LOSS = _by_phase(1, ("Loss", "Kehilangan paket"), "percent", q.LOSS, "sent",
-                 ("latency", q.ANCHOR))  # fmt: skip
-DELAY = _by_phase(2, ("Delay", "Waktu tunda"), "ms", q.DELAY, "received",
-                  ("latency", q.ANCHOR))  # fmt: skip
-RATE = _by_phase(3, ("Download", "Unduh"), "bps", q.RATE, "tests",
-                 ("throughput", q.DOWN))  # fmt: skip
-FORMS = _by_phase(4, ("Form upload", "Unggah formulir"), "ms", q.UPLOAD, "uploads",
-                  ("web", ""))  # fmt: skip
+LOSS = _by_phase(
+    1, ("Loss", "Kehilangan paket"), "percent", q.LOSS, ("latency", q.ANCHOR)
+)
+DELAY = _by_phase(2, ("Delay", "Waktu tunda"), "ms", q.DELAY, ("latency", q.ANCHOR))
+RATE = _by_phase(3, ("Download", "Unduh"), "bps", q.RATE, ("throughput", q.DOWN))
+FORMS = _by_phase(4, ("Form upload", "Unggah formulir"), "ms", q.UPLOAD, ("web", ""))
 _SUMS = ("sent", "lost", "received", "rtt_sum_us", "tests", "rate_bps", "uploads",
-         "upload_sum_ms", "good", "degraded", "bad")  # fmt: skip
+         "upload_sum_ms")  # fmt: skip
 _FIGURES = {
-    "loss": q.LOSS,
-    "sent": 'sum("sent")',
-    "delay": q.DELAY,
-    "received": 'sum("received")',
-    "rate": q.RATE,
-    "tests": 'sum("tests")',
-    "upload": q.UPLOAD,
-    "uploads": 'sum("uploads")',
+    name: figure
+    for ratio, name, count in (
+        (q.LOSS, "loss", "sent"),
+        (q.DELAY, "delay", "received"),
+        (q.RATE, "rate", "tests"),
+        (q.UPLOAD, "upload", "uploads"),
+    )
+    for name, figure in ((name, str(ratio)), (count, ratio.bottom))
 }
 USUAL = Panel(
     5, "table", ("Before the election", "Sebelum pemilu"),
@@ -73,7 +70,7 @@ USUAL = Panel(
      "ringan, tidak seperti rentang berminggu-minggu")),
     Look(24, 7, "none", age="2h"),
     (Query(q.derived(
-        _FIGURES, q.columns(_SUMS[:8], "baseline", q.AREA,
+        _FIGURES, q.newest_of_each(_SUMS, "baseline", q.AREA,
                             '"province", "regency", "operator"'),
         q.EACH, '"operator"')),),
     columns=(
@@ -93,12 +90,8 @@ TREND = Panel(
     ("Lost / sent to anchors; n sent in the tooltip",
      "Hilang / terkirim ke anchor; n terkirim di tooltip"),
     Look(12, 9, "percent", (2, 10)),
-    c.ratio(
-        q.over_time(q.LOSS, "latency", f"{q.ANCHOR} AND {q.AREA}", '"operator"'),
-        q.over_time('sum("sent")', "latency", f"{q.ANCHOR} AND {q.AREA}",
-                    '"operator"'),
-        c.same("$tag_operator"),
-    ),
+    c.ratio(q.LOSS, ("latency", f"{q.ANCHOR} AND {q.AREA}"), '"operator"',
+            c.same("$tag_operator")),
     CHOSEN,
 )  # fmt: skip
 _LINKS = ("links_good", "links_degraded", "links_bad", "links_unknown", "down")

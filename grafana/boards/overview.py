@@ -10,7 +10,7 @@ from grafana.panels import Column, Look, Panel, Query, Words
 # The stations that a trouble hits: silent ones have no link that could be judged.
 _HIT = '("silent" + "links_bad")'
 _WORSE = '("silent" + "links_bad" + "links_degraded")'
-_COUNTS = ("class_level", "silent", "links_bad", "links_degraded", "expected",
+_COUNTS = ("expected", "class_level", "silent", "links_bad", "links_degraded",
            "since_s", "kpi", "side", "ticket")  # fmt: skip
 _LINK = '"province", "regency", "operator"'
 NEEDS = q.derived(
@@ -19,13 +19,14 @@ NEEDS = q.derived(
         "hit": _HIT,
         "links_degraded": '"links_degraded"',
         "share": f'100.0 * {_WORSE} / "expected"',
-        **{name: f'"{name}"' for name in _COUNTS[4:]},
+        "expected": '"expected"',
+        **{name: f'"{name}"' for name in _COUNTS[5:]},
     },
     q.columns(_COUNTS, "census", q.EACH, _LINK),
     '"class_level" > 0',
     _LINK,
 )
-_MAP = ("class_level", "expected", "silent", "stations_bad", "operators_down",
+_MAP = ("expected", "class_level", "silent", "stations_bad", "operators_down",
         "latitude", "longitude")  # fmt: skip
 
 
@@ -102,34 +103,25 @@ MAP = Panel(
 _USUAL = ("before the election", "sebelum pemilu")
 
 
-def _trend(
-    id_: int, title: Words, about: Words, look: Look, figure: str, samples: str
-) -> Panel:
+def _trend(id_: int, title: Words, about: Words, look: Look, figure: q.Ratio) -> Panel:
     """The nation now, beside what the same links gave before the election."""
-    usual = Query(q.over_time(figure, "baseline"), _USUAL, "usual")
-    return Panel(
-        id_, "timeseries", title, about, look,
-        c.ratio(
-            q.over_time(figure, "latency", q.ANCHOR),
-            q.over_time(f'sum("{samples}")', "latency", q.ANCHOR),
-            ("now", "sekarang"),
-            (usual,),
-        ),
-    )  # fmt: skip
+    usual = Query(q.ratio_over_time(figure, "baseline"), _USUAL, "usual")
+    queries = c.ratio(figure, ("latency", q.ANCHOR), "", ("now", "sekarang"), (usual,))
+    return Panel(id_, "timeseries", title, about, look, queries)
 
 
 LOSS = _trend(
     9, ("Loss against before the election", "Kehilangan paket dibanding sebelum"),
     ("Lost / sent to anchors; dashed: the same in the weeks before, n in the tooltip",
      "Hilang / terkirim ke anchor; putus-putus: minggu sebelumnya, n di tooltip"),
-    Look(12, 8, "percent", (2, 10)), q.LOSS, "sent",
+    Look(12, 8, "percent", (2, 10)), q.LOSS,
 )  # fmt: skip
 DELAY = _trend(
     11, ("Delay against before the election", "Waktu tunda dibanding sebelum"),
     (("Mean round trip to anchors; dashed: the same in the weeks before, n in the "
      "tooltip"),
      "Rata-rata pulang-pergi ke anchor; putus-putus: minggu sebelumnya, n di tooltip"),
-    Look(12, 8, "ms", (200, 600)), q.DELAY, "received",
+    Look(12, 8, "ms", (200, 600)), q.DELAY,
 )  # fmt: skip
 VOTING = Panel(
     10, "bargauge", ("Voting time passed", "Waktu pemungutan suara"),

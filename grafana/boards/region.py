@@ -8,9 +8,11 @@ from grafana.boards.board import Board
 from grafana.panels import CHOSEN, Column, Look, Panel, Query
 
 _NAMED = ("class_level", "name", "since_s", "age_s", "kpi", "side", "contact", "ticket",
-          "never", "maintenance", "acknowledged")  # fmt: skip
-_PLACED = ("class_level", "name", "since_s", "kpi", "latitude", "longitude")
-_STATION = '"province", "regency", "operator", "station"'
+          "never", "maintenance", "acknowledged", "operator")  # fmt: skip
+_PLACED = ("class_level", "name", "operator", "since_s", "kpi", "latitude",
+           "longitude")  # fmt: skip
+# Its operator is that of its worst link, and may be another the next minute.
+_STATION = '"province", "regency", "station"'
 _OPERATOR = c.same("$tag_operator")
 _WHERE = f"{q.ANCHOR} AND {q.AREA}"
 STATIONS = Panel(
@@ -55,11 +57,7 @@ LOSS = Panel(
     ("Lost / sent to anchors, both counted; n sent in the tooltip",
      "Hilang / terkirim ke anchor, keduanya dicacah; n terkirim di tooltip"),
     Look(12, 9, "percent", (2, 10)),
-    c.ratio(
-        q.over_time(q.LOSS, "latency", _WHERE, '"operator"'),
-        q.over_time('sum("sent")', "latency", _WHERE, '"operator"'),
-        _OPERATOR,
-    ),
+    c.ratio(q.LOSS, ("latency", _WHERE), '"operator"', _OPERATOR),
     CHOSEN,
 )  # fmt: skip
 ROUND_TRIPS = Panel(
@@ -77,11 +75,7 @@ SIGNAL = Panel(
     ("Sum / samples of what modems measured; n in the tooltip",
      "Jumlah / cacah dari pengukuran modem; n di tooltip"),
     Look(12, 9, "dBm", (-105, -115), low=True, floor=-200),
-    c.ratio(
-        q.over_time(q.RSRP, "signal", q.AREA, '"operator"'),
-        q.over_time('sum("rsrp_samples")', "signal", q.AREA, '"operator"'),
-        _OPERATOR,
-    ),
+    c.ratio(q.RSRP, ("signal", q.AREA), '"operator"', _OPERATOR),
     CHOSEN,
 )  # fmt: skip
 STATES = Panel(
@@ -104,11 +98,7 @@ DELAY = Panel(
     ("Mean round trip to anchors; n answers in the tooltip",
      "Rata-rata pulang-pergi ke anchor; n jawaban di tooltip"),
     Look(12, 9, "ms", (200, 600)),
-    c.ratio(
-        q.over_time(q.DELAY, "latency", _WHERE, '"operator"'),
-        q.over_time('sum("received")', "latency", _WHERE, '"operator"'),
-        _OPERATOR,
-    ),
+    c.ratio(q.DELAY, ("latency", _WHERE), '"operator"', _OPERATOR),
     CHOSEN,
 )  # fmt: skip
 REGION = Board(

@@ -22,18 +22,10 @@ def _own(
 
 
 def _by_link(
-    id_: int, words: tuple[Words, Words], look: Look, figure: str, samples: str,
-    source: tuple[str, str] = ("", ""),
-) -> Panel:  # fmt: skip
+    id_: int, words: tuple[Words, Words], look: Look, figure: q.Ratio, measurement: str
+) -> Panel:
     """A ratio of sums of each link, with its sample count."""
-    measurement, where = source
-    both = f"{where} AND {q.LINK}" if where else q.LINK
-    group = '"link", "operator"'
-    queries = c.ratio(
-        q.over_time(figure, measurement, both, group),
-        q.over_time(f'sum("{samples}")', measurement, both, group),
-        _LINK,
-    )
+    queries = c.ratio(figure, (measurement, q.LINK), '"link", "operator"', _LINK)
     return _own(id_, words, look, queries)
 
 
@@ -93,7 +85,7 @@ LOSS = _own(
       "tooltip"))),
     Look(12, 8, "percent", (2, 10), top=100.0),
     (
-        Query(q.over_time(q.LOSS, "latency", q.LINK, '"link", "layer"'),
+        Query(q.ratio_over_time(q.LOSS, "latency", q.LINK, '"link", "layer"'),
               c.same("loss $tag_link $tag_layer"), "bars"),
         Query(q.over_time('sum("sent")', "latency", q.LINK, '"link", "layer"'),
               c.same("n $tag_link $tag_layer"), "n"),
@@ -108,7 +100,8 @@ def _throughput(
     return _own(
         id_, words, Look(12, 8, "bps", limits, low=True),
         (
-            _one(q.RATE, "throughput", ("rate", "laju"), both, "points"),
+            Query(q.ratio_over_time(q.RATE, "throughput", both), ("rate", "laju"),
+                  "points"),
             _one('min("rate_low_bps")', "throughput", ("low end", "ujung bawah"), both,
                  "ends"),
             _one('max("rate_high_bps")', "throughput", ("high end", "ujung atas"), both,
@@ -129,20 +122,19 @@ FORMS = _by_link(
     (("Form upload", "Unggah formulir"),
      ("Time to upload a form-sized bundle; n in the tooltip",
       "Waktu unggah seukuran formulir; n di tooltip")),
-    Look(12, 8, "ms", (30000, 90000)), q.UPLOAD, "uploads", ("web", ""),
+    Look(12, 8, "ms", (30000, 90000)), q.UPLOAD, "web",
 )  # fmt: skip
 PAGES = _by_link(
     15,
     (("Page", "Halaman"), ("Time to load the page; n in the tooltip",
                            "Waktu memuat halaman; n di tooltip")),
-    Look(12, 8, "ms", (4000, 10000)), q.PAGE, "pages", ("web", ""),
+    Look(12, 8, "ms", (4000, 10000)), q.PAGE, "web",
 )  # fmt: skip
 SIGNAL = _by_link(
     6,
     (("Signal power (RSRP)", "Daya sinyal (RSRP)"),
      ("As the modem gives it; n in the tooltip", "Menurut modem; n di tooltip")),
-    Look(12, 8, "dBm", (-105, -115), low=True, floor=-200), q.RSRP, "rsrp_samples",
-    ("signal", ""),
+    Look(12, 8, "dBm", (-105, -115), low=True, floor=-200), q.RSRP, "signal",
 )  # fmt: skip
 QUALITY = _own(
     16,
@@ -214,11 +206,7 @@ LATE = _own(
      ("Of the points acknowledged, over two minutes old; n in the tooltip",
       "Dari titik yang diterima, berumur lebih dari dua menit; n di tooltip")),
     Look(8, 7, "percent", (50, 80), top=100.0),
-    c.ratio(
-        q.over_time(q.LATE, "agent", q.STATION),
-        q.over_time(q.ACKED, "agent", q.STATION),
-        ("late", "terlambat"),
-    ),
+    c.ratio(q.LATE, ("agent", q.STATION), "", ("late", "terlambat")),
 )  # fmt: skip
 _DEVICE = ("version", "config_hash", "calendar_hash", "quarantined_points",
            "allowance_left_share", "uptime_s")  # fmt: skip
@@ -264,11 +252,13 @@ EVENTS = Panel(
     20, "table", ("Events", "Kejadian"),
     ("Starts, phases, clock steps, damage", "Mulai, fase, lompatan jam, kerusakan"),
     Look(24, 8, "none"),
-    (Query(q.newest(("kind", "before", "after", "amount", "detail"), "event",
+    (Query(q.newest(("kind", "count", "before", "after", "amount", "detail"), "event",
                     q.STATION)),),
     RAW,
     columns=(
         _TIME, Column("kind", ("Kind", "Jenis")),
+        # The one field that every event has: without it some would not be rows.
+        Column("count", ("n", "n"), "short", width=50),
         Column("before", ("Before", "Sebelum")), Column("after", ("After", "Sesudah")),
         Column("amount", ("Amount", "Besar")), Column("detail", ("Detail", "Rincian")),
     ),

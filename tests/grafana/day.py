@@ -80,7 +80,7 @@ TROUBLED = _scenario(
 HEALTHY = _scenario("healthy", 24, 12)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Day:
     """What was planted, what was written, and the two databases that hold it.
 
@@ -224,9 +224,10 @@ def _overheard(writer: Writer) -> list[bytes]:
 
 
 def _pre(scenario: Scenario, raw: Database) -> list[bytes]:
-    """The nation two days before, when nothing went wrong."""
+    """The nation two days before, when nothing went wrong but what never went right."""
+    never = tuple(t for t in scenario.trouble if t.kind == "never")
     well = scenario.model_copy(
-        update={"start": PRE, "minutes": PRE_MINUTES, "trouble": ()}
+        update={"start": PRE, "minutes": PRE_MINUTES, "trouble": never}
     )
     lines = [
         line
