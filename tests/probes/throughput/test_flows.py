@@ -1,0 +1,102 @@
+"""Flows and their connections over the loopback, one socket at a time."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from qos_agent.probes.throughput.echo import EchoTrain
+from qos_agent.probes.throughput.flows import Downloads, Uploads
+from qos_agent.probes.throughput.meter import InterfaceMeter
+from qos_agent.probes.throughput.stream import Connection, Endpoint
+from qos_agent.tcp_info import tcp_info
+from tests.probes.throughput.bad_server import HEAD, bad_server, says, silent
+from tests.probes.time_left import TimeLeft
+from tests.requirement import require
+
+AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+LIMIT_BYTES = 50_000_000
+
+
+@contextmanager
+def connected(port: int) -> Iterator[tuple[Endpoint, Connection]]:
+    """A connection to a server of this machine."""
+    deadline = TimeLeft(10)
+    endpoint = Endpoint.of(f"http://127.0.0.1:{port}", None, None, deadline)
+    with closing(Connection.open(endpoint, None, deadline)) as connection:
+        yield endpoint, connection
+
+
+def test_closing_resets() -> None:
+    """What is still under way is not wanted: the other end learns so at once."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with connected(server.getsockname()[1]):
+            other = server.accept()[0]
+        with other, pytest.raises(ConnectionResetError):
+            other.recv(1)
+
+
+def test_a_body_that_has_ended_wakes_nobody() -> None:
+    """A closed connection is readable for ever: it is taken out of the selector."""
+    body = HEAD + b"Content-Length: 100000\r\n\r\n" + bytes(100_000)
+    with ExitStack() as stack:
+        port = stack.enter_context(bad_server(says(body)))
+        endpoint, connection = stack.enter_context(connected(port))
+        meter = stack.enter_context(InterfaceMeter("lo"))
+        selector = stack.enter_context(selectors.DefaultSelector())
+        echo = stack.enter_context(closing(EchoTrain("127.0.0.1", None)))
+        flows = Downloads(endpoint, "x", [connection], meter, echo, LIMIT_BYTES)
+        flows.start_more(selector, 1)
+        end_s = time.monotonic() + 5
+        while not flows.finished() and time.monotonic() < end_s:
+            selector.select(0.01)
+            flows.sweep()
+        assert flows.finished()
+        assert len(selector.get_map()) == 0
+
+
+def test_an_upload_takes_the_room_it_is_given_and_no_more() -> None:
+    """What may be handed to the kernel is, exactly; then nobody asks to write."""
+    with ExitStack() as stack:
+        port = stack.enter_context(bad_server(silent))
+        endpoint, connection = stack.enter_context(connected(port))
+        selector = stack.enter_context(selectors.DefaultSelector())
+        flows = Uploads(endpoint, "x", [connection], LIMIT_BYTES)
+        flows.start_more(selector, 1)
+        flows.serve(connection, selectors.EVENT_WRITE, 12_345)
+        assert flows.carried_bytes == 12_345
+        (key,) = selector.get_map().values()
+        assert key.events == selectors.EVENT_READ
+
+
+@pytest.mark.parametrize(
+    ("name", "reading", "want"),
+    [(b"bbr", True, True), (b"bbr", False, False), (b"reno", True, False)],
+)
+def test_only_bbr_that_no_window_holds_back_is_queue_averse(
+    name: bytes, want: bool, reading: bool
+) -> None:
+    """BBR fills a link without a queue, unless the other end does not read."""
+    require("bbr" in AVAILABLE.read_text().split(), "bbr", "modprobe tcp_bbr")
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = server.getsockname()[1]
+        endpoint, connection = stack.enter_context(connected(port))
+        other = stack.enter_context(server.accept()[0])
+        level, option = socket.IPPROTO_TCP, socket.TCP_CONGESTION
+        connection.sock.setsockopt(level, option, name)
+        flows = Uploads(endpoint, "x", [connection], LIMIT_BYTES)
+        end_s = time.monotonic() + 5
+        held = 0.0
+        while (reading or held < 0.9) and time.monotonic() < end_s:
+            connection.send(memoryview(bytes(65_536)))
+            held = tcp_info(connection.sock).window_share
+            if reading and other.recv(65_536):
+                break
+        assert flows.queue_averse() is want
