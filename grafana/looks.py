@@ -197,7 +197,7 @@ def geomap(size: str) -> Json:
     """
     of_size: Json = {"fixed": 7, "min": 5, "max": 20}
     return {
-        "view": {"id": "coords", "lat": -2.5, "lon": 118, "zoom": 4.5},
+        "view": {"id": "coords", "lat": -2.5, "lon": 118, "zoom": 4},
         "controls": {
             "showZoom": True,
             "mouseWheelZoom": True,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grafana.looks import (
+    ABSENT,
     EXTRAS,
     NEUTRAL,
     STYLES,
@@ -116,7 +117,9 @@ def panel_json(panel: Panel, language: int, x: int, y: int) -> Json:
         "options": _options(panel, language),
         "transformations": _transformations(panel),
     }
-    return made | ({"timeFrom": panel.look.age} if panel.look.age else {})
+    if panel.look.age:
+        made |= {"timeFrom": panel.look.age, "hideTimeOverride": panel.kind == "stat"}
+    return made
 
 
 def _target(panel: Panel, index: int, language: int) -> Json:
@@ -134,7 +137,6 @@ def _target(panel: Panel, index: int, language: int) -> Json:
 
 def _defaults(panel: Panel, language: int) -> Json:
     look = panel.look
-    by_value = panel.kind != "timeseries" or look.levels
     defaults: Json = {
         "unit": look.unit,
         "noValue": no_value(language),
@@ -142,7 +144,7 @@ def _defaults(panel: Panel, language: int) -> Json:
             "mode": "absolute",
             "steps": steps(look.limits, low=look.low, floor=look.floor),
         },
-        "color": {"mode": "thresholds" if by_value else "palette-classic"},
+        "color": _color(panel),
         "links": [],
     }
     if look.levels:
@@ -151,6 +153,15 @@ def _defaults(panel: Panel, language: int) -> Json:
         defaults |= {"min": look.floor, "max": look.top}
     style = custom(panel.kind, limited=look.limits is not None)
     return defaults | ({"custom": style} if style else {})
+
+
+def _color(panel: Panel) -> Json:
+    if panel.kind == "state-timeline" and panel.look.levels:
+        # By thresholds a merged bar would lose its mapping: every class one colour.
+        return {"mode": "fixed", "fixedColor": ABSENT}
+    if panel.kind != "timeseries" or panel.look.levels:
+        return {"mode": "thresholds"}
+    return {"mode": "palette-classic"}
 
 
 def _series(panel: Panel, language: int) -> list[Json]:
