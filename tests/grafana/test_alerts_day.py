@@ -1,0 +1,221 @@
+"""Every rule asked every minute while days go by under the census service.
+
+One day has a trouble of each kind, at places of its own; on the other nothing is
+planted. InfluxDB, register, census, sums and the rules' files are the real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grafana.alerts.limits import LIMITS
+from qos_agent.noc.register.importing import stage
+from qos_agent.noc.register.store import Register
+from qos_agent.noc.service import Service
+from qos_agent.noc.simulator.population import nation, write_register
+from qos_agent.noc.simulator.run import Nation
+from qos_agent.noc.simulator.scenario import Scenario
+from tests.grafana.watch import FOREVER, Spell, Watch, evaluate, rules_of
+from tests.noc.nation import MINUTE_NS, deliver, settings
+from tests.servers.database import Database
+
+# 10:00 in WIB: votes are cast until three hours later.
+START = datetime(2024, 2, 14, 3, 0, tzinfo=UTC)
+AREAS = {"java-w", "nation"}
+WITHIN = {(limit.alert, limit.severity): limit.within_min for limit in LIMITS}
+
+
+def _scenario(name: str, stations: int, minutes: int, trouble: Any = ()) -> Scenario:
+    return Scenario.model_validate(
+        {
+            "name": name,
+            "stations": stations,
+            "minutes": minutes,
+            "days_before": 2,
+            "step_before": 360,
+            "start": START,
+            "calendar": "2024-02-14",
+            "provinces": ["31"],
+            "targets": ["anchor"],
+            "trouble": trouble,
+        }
+    )
+
+
+KILLED_AT = 62
+TROUBLED = _scenario(
+    "troubled",
+    130,
+    KILLED_AT,
+    [
+        {"kind": "power_cut", "regency": "3171", "from": 12, "to": 36},
+        {"kind": "core_failure", "regency": "3172", "operator": "indosat",
+         "from": 12, "to": 36},
+        {"kind": "core_failure", "regency": "3174", "operator": "indosat",
+         "from": 12, "to": 36},
+        {"kind": "allowance", "regency": "3172", "from": 4, "to": 40, "amount": 5.0},
+        {"kind": "wrong_clock", "regency": "3174", "from": 4, "to": 40,
+         "amount": 3.0},
+        {"kind": "backlog", "regency": "3173", "from": 12, "to": 36},
+        {"kind": "overload", "regency": "3175", "from": 12, "to": 45, "amount": 7.0},
+        {"kind": "power_cut", "regency": "3171", "from": 50},
+    ],
+)  # fmt: skip
+HEALTHY = _scenario("healthy", 130, 30)
+
+
+def _lived(
+    scenario: Scenario, server: Database, folder: Path, after_min: int = 0
+) -> Watch:
+    """Live through a scenario, then some minutes with the census dead."""
+    rollup = server.fresh()
+    watch = Watch(rules_of(AREAS))
+    minute = -1
+    for ends_ns in _minutes(scenario, server.fresh(), rollup, folder):
+        minute += 1
+        evaluate(watch, minute, ends_ns, rollup)
+    for after in range(1, after_min + 1):
+        evaluate(watch, minute + after, ends_ns + after * MINUTE_NS, rollup)
+    return watch
+
+
+def _minutes(
+    scenario: Scenario, raw: Database, rollup: Database, folder: Path
+) -> Iterator[int]:
+    """Each minute of voting day as it ends, with its census and sums written."""
+    _register(scenario, folder)
+    service = Service(_settings(scenario, raw, rollup, folder))
+    for batch in Nation(scenario, START).run():
+        deliver(raw, [line for lines in batch.lines.values() for line in lines])
+        if batch.minute < 0:
+            start_ns = _start_ns() + batch.minute * MINUTE_NS
+            for _ in service.recompute(start_ns, start_ns + 2 * MINUTE_NS):
+                pass
+        elif batch.minute < scenario.minutes:
+            report = service.minute(batch.ends_ns)
+            # In one go what is ten minutes old: as a busy census would.
+            late = batch.minute % 10 == 1
+            assert report.failed == {}
+            for _ in service.owed(batch.ends_ns, report) if late else ():
+                pass
+            yield batch.ends_ns
+    service.close()
+
+
+def _start_ns() -> int:
+    return int(START.timestamp()) * 10**9
+
+
+def _register(scenario: Scenario, folder: Path) -> None:
+    path = folder / "stations.csv"
+    write_register(path, nation(scenario))
+    register = Register(folder / "register.sqlite3")
+    assert stage(register, path, lambda _: None).faults == []
+    register.apply(_start_ns() // 10**9 - 3 * 86400, close_missing=False)
+    register.close()
+
+
+def _settings(scenario: Scenario, raw: Database, rollup: Database, folder: Path) -> Any:
+    collector = {"url": raw.url, "bucket": raw.database,
+                 "provinces": list(scenario.provinces)}  # fmt: skip
+    # The pass over a week would be most of the work, and there is no such week.
+    return settings(raw, rollup, folder, collectors=[collector],
+                    rollups={"back": "90m"})  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def troubled_watch(
+    influxdb_shared: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Watch:
+    """What was told on the day of troubles, and after the census had died."""
+    return _lived(TROUBLED, influxdb_shared, tmp_path_factory.mktemp("troubled"), 12)
+
+
+@pytest.fixture(scope="session")
+def healthy_watch(
+    influxdb_shared: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Watch:
+    """What was told on the day without."""
+    return _lived(HEALTHY, influxdb_shared, tmp_path_factory.mktemp("healthy"))
+
+
+# A spell outlasts its trouble by the device's window of ten minutes, the ten minutes
+# in which a bad one is remembered, and the minute of the census.
+ENDS_WITHIN = 22
+SECOND_CUT = 50
+BACKLOG_ARRIVES = 36
+
+
+PLANTED = (
+    ("silent", {"regency": "3171"}, (12, 36)),
+    ("silent", {"regency": "3173"}, (12, 36)),
+    ("outage-place", {"regency": "3171"}, (12, 36)),
+    ("outage-operator", {"province": "31", "operator": "indosat"}, (12, 36)),
+    ("bad-share", {"regency": "3172", "operator": "indosat"}, (12, 36)),
+    ("bad-share", {"regency": "3174", "operator": "indosat"}, (12, 36)),
+    ("degraded-share", {"regency": "3175", "operator": "telkomsel"}, (12, 45)),
+    ("allowance", {"regency": "3172"}, (4, 40)),
+    ("clock", {"regency": "3174"}, (4, 40)),
+)
+
+
+@pytest.mark.parametrize("severity", ["warning", "critical"])
+@pytest.mark.parametrize(("alert", "labels", "trouble"), PLANTED, ids=str)
+def test_what_was_planted_fires_once_while_it_lasts(
+    troubled_watch: Watch, alert: str, severity: str, labels: Any, trouble: Spell
+) -> None:
+    """It fires within its minutes, stays while the trouble does, ends, never flaps."""
+    spells = troubled_watch.spells(alert, severity, **labels)
+    mine = [spell for spell in spells if spell[0] < SECOND_CUT]
+    assert len(mine) == 1, spells
+    begins, ends = trouble
+    within = WITHIN[alert, severity]
+    assert begins < mine[0][0] <= begins + within
+    assert ends <= mine[0][1] <= ends + ENDS_WITHIN
+
+
+def test_the_healthy_nation_is_silent(healthy_watch: Watch) -> None:
+    """Not one alert where nothing was planted, but the one that always fires."""
+    assert healthy_watch.fired() == {("heartbeat", "")}
+
+
+def test_nothing_fires_where_nothing_was_planted(troubled_watch: Watch) -> None:
+    """Operators that work are not accused, nor places that are well."""
+    accused = {where for _, where in troubled_watch.fired() if "/" in where}
+    assert {where for where in accused if not where.startswith("3175")} <= {
+        "3172/indosat", "3174/indosat", "31/indosat",
+    }  # fmt: skip
+    assert troubled_watch.spells("outage-place", "warning", regency="3172") == []
+    assert troubled_watch.spells("outage-place", "warning", regency="3174") == []
+    silent = {w for alert, w in troubled_watch.fired() if alert == "silent"}
+    assert silent == {"3171", "3173"}
+
+
+def test_backlog_that_arrives_fires_nothing(troubled_watch: Watch) -> None:
+    """When all that 3173 measured comes at once, its alerts end and none begins."""
+    begun = [
+        (minute, turn)
+        for minute, turn in troubled_watch.turns
+        if turn.state == "firing"
+        and minute >= BACKLOG_ARRIVES
+        and dict(turn.labels).get("regency") == "3173"
+    ]
+    assert begun == []
+
+
+def test_census_killed_is_told_and_silence_is_not_resolved(
+    troubled_watch: Watch,
+) -> None:
+    """The watchdog fires in time; the second power cut goes on being told."""
+    (spell,) = troubled_watch.spells("pipeline-dead", "critical")
+    within = WITHIN["pipeline-dead", "critical"]
+    assert KILLED_AT < spell[0] <= KILLED_AT + 5 + within
+    for severity in ("warning", "critical"):
+        *_, last = troubled_watch.spells("silent", severity, regency="3171")
+        assert SECOND_CUT < last[0] < KILLED_AT + 5
+        assert last[1] == FOREVER
