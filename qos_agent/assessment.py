@@ -9,12 +9,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qos_agent import thresholds
 from qos_agent.baseline import BaselineStore, Memory
 from qos_agent.incident import Incidents, Moment
 from qos_agent.model import Link, Phase, Reading
 from qos_agent.settings import Settings
-from qos_agent.verdict import Judge, Judgement, Rules
+from qos_agent.verdict import Judge, Judgement, rules
 
 
 @dataclass(slots=True)
@@ -26,19 +25,6 @@ class _Case:
     incidents: Incidents
     judgement: Judgement | None = None
     roaming: bool | None = None
-
-
-def rules(settings: Settings) -> Rules:
-    """By what links are judged. Raises InvalidConfigError for a bad threshold file."""
-    section = settings.verdict
-    return Rules(
-        thresholds=thresholds.load(section.thresholds),
-        worsen_s=section.worsen_after,
-        recover_s=section.recover_after,
-        unavailable_loss=section.unavailable_loss,
-        baseline_samples=section.baseline_samples,
-        form=settings.form.name,
-    )
 
 
 class Assessment:

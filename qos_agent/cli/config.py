@@ -61,12 +61,12 @@ def _shortfalls(settings: Settings) -> Iterator[str]:
     from zoneinfo import ZoneInfo
 
     from qos_agent import election
-    from qos_agent.assessment import rules
     from qos_agent.budget import allowances
     from qos_agent.clock import system_clock
     from qos_agent.forecast import Station, shortfalls
     from qos_agent.parts import demand
     from qos_agent.probes.table import make_probes
+    from qos_agent.verdict import rules
 
     rules(settings)  # a bad file of thresholds is a fault of the configuration too
     identity = settings.identity()
