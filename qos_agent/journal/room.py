@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from qos_agent.journal import delivery, eviction, opening
+from qos_agent.journal import allowance, delivery, eviction, opening
 from qos_agent.journal.dating import Now
 from qos_agent.journal.eviction import Ages
 from qos_agent.journal.session import Session
@@ -19,6 +20,8 @@ _LEAST_BYTES = 4_000_000
 # On a short disk so many bytes of the file are freed ahead, to be used again.
 _HEADROOM_BYTES = 262_144
 _GOAL_PERCENT = 95
+# No month of an allowance reaches back further.
+_ALLOWANCE_PERIODS = timedelta(days=70)
 
 
 class Tidier:
@@ -53,9 +56,7 @@ class Tidier:
         ages = Ages(
             now_ns, now_ns - int(limits.keep_s * 1e9), now_ns - int(limits.age_s * 1e9)
         )
-        self._tell(
-            self._session.write("tidy", lambda db: eviction.remove_aged(db, ages))
-        )
+        self._tell(self._session.write("tidy", lambda db: _tidy(db, ages)))
 
     def _used_bytes(self) -> int:
         return self._session.read("read", eviction.used_bytes)
@@ -81,6 +82,12 @@ class Tidier:
         for removal in removals:
             if removal.reason.startswith("undelivered"):
                 self._session.tell(_event(removal))
+
+
+def _tidy(db: sqlite3.Connection, ages: Ages) -> list[Removal]:
+    moment = datetime.fromtimestamp(ages.now_ns / 1e9, UTC) - _ALLOWANCE_PERIODS
+    allowance.forget(db, moment.date().isoformat())
+    return eviction.remove_aged(db, ages)
 
 
 def _event(removal: Removal) -> JournalEvent:

@@ -13,7 +13,7 @@ from pathlib import Path
 from qos_agent.errors import StorageError
 from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
 from tests.clocks import FakeClock
-from tests.faults.conftest import FULL, Account
+from tests.faults.conftest import FULL, Account, tried
 from tests.journal.support import change, deliver, open_journal, put, seqs
 from tests.requirement import require
 
@@ -36,14 +36,15 @@ def _small_disk(folder: Path, size_kb: int) -> Iterator[Path]:
 def test_disk_full_at_every_write(tmp_path: Path, account: Account) -> None:
     """Wherever the room ends: refused whole and told, or stored whole."""
     tries = range(0, 400, 4) if FULL else range(0, 400, 40)
-    readings = lost = doubled = 0
-    for spare_kb in tries:
+    count = readings = lost = doubled = 0
+    for spare_kb in tried("full disks", tries):
+        count += 1
         with _small_disk(tmp_path / str(spare_kb), 2048) as folder:
             kept, found = _fill_and_go_on(folder, spare_kb)
         readings += len(kept)
         lost += len(set(kept) - set(found))
         doubled += len(found) - len(set(found)) + len(set(found) - set(kept))
-    account("disk full at every write", len(tries), readings, lost, doubled)
+    account("disk full at every write", count, readings, lost, doubled)
 
 
 def _fill_and_go_on(folder: Path, spare_kb: int) -> tuple[list[int], list[int]]:

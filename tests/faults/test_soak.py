@@ -8,13 +8,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import count, takewhile
 from pathlib import Path
 
 from qos_agent.gate import LinkGate
 from qos_agent.journal import Journal
 from qos_agent.settings import Settings
 from tests.clocks import FakeClock
-from tests.faults.conftest import FULL, Account
+from tests.faults.conftest import FULL, Account, tried
 from tests.journal.support import open_journal, point
 from tests.servers.answers import (
     Answer,
@@ -35,7 +36,8 @@ from tests.servers.fixtures import MakeFront
 from tests.uplink.support import make_settings, make_uplink, system_clock, towards
 
 SOAK_S = 600.0 if FULL else 12.0
-OUTAGE_MINUTES = 72 * 60 if FULL else 6 * 60
+OUTAGE_MINUTES = 72 * 60
+READINGS_A_MINUTE = 10 if FULL else 2
 
 
 def _chaos(chance: random.Random) -> Callable[[Request], Answer]:
@@ -76,7 +78,7 @@ class _Agent:
         self.uplink = make_uplink(
             self.journal, self._settings, system_clock(), self.stop, LinkGate()
         )
-        self._thread = threading.Thread(target=self.uplink.run)
+        self._thread = threading.Thread(target=self.uplink.run, daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -107,14 +109,17 @@ def test_soak_in_which_everything_fails(
     section = towards(influxdb, through.url) | {"timeout": "500ms"}
     agent = _Agent(tmp_path, make_settings(section, batch=40, backoff="100ms"))
     end, rounds = time.monotonic() + SOAK_S, 0
-    early_bytes = 0
-    while time.monotonic() < end:
+    began_ns, early_bytes = agent.clock.boot_ns(), 0
+    endless = takewhile(lambda _: time.monotonic() < end, count(1))
+    for rounds in tried("rounds of the soak", endless):
         _one_round(agent, chance)
-        rounds += 1
         if rounds == 200:
             early_bytes = _memory_bytes()
         time.sleep(0.003)
     grown_bytes = _memory_bytes() - early_bytes
+    hours = (agent.clock.boot_ns() - began_ns) / 3600e9
+    print(f"\n  {hours:.0f} h of the agent's time; memory {grown_bytes / 1e6:+.1f} MB")
+    assert hours >= 1 or not FULL
     agent.clock.trusted = True
     agent.put(1)
     agent.end()
@@ -122,7 +127,7 @@ def test_soak_in_which_everything_fails(
     agent.restart()
     # A single point refused as too large was set aside: a person brings it back.
     agent.journal.requeue()
-    assert agent.uplink.drain(60)
+    assert agent.uplink.drain(300)
     stored, lost, doubled = _compare(agent.journal, influxdb)
     agent.end()
     assert grown_bytes < 24_000_000
@@ -144,17 +149,17 @@ def _one_round(agent: _Agent, chance: random.Random) -> None:
 
 
 def test_outage_of_days_in_compressed_time(
-    tmp_path: Path, influxdb: Database, front: MakeFront, account: Account
+    quick_disk: Path, influxdb: Database, front: MakeFront, account: Account
 ) -> None:
     """Days without a network, then the backlog, and live points ahead of it."""
     through = front()
     through.stop()
     settings = make_settings(towards(influxdb, through.url), backoff="300ms")
-    agent = _Agent(tmp_path, settings)
-    for _ in range(OUTAGE_MINUTES):
+    agent = _Agent(quick_disk, settings)
+    for _ in tried("minutes without network", range(OUTAGE_MINUTES)):
         agent.clock.advance(60)
-        agent.put(10)
-    backlog = OUTAGE_MINUTES * 10
+        agent.put(READINGS_A_MINUTE)
+    backlog = OUTAGE_MINUTES * READINGS_A_MINUTE
     assert agent.journal.counts().undelivered["collector"] == backlog
     through.start()
     began, delays_s = time.monotonic(), []
@@ -166,14 +171,16 @@ def test_outage_of_days_in_compressed_time(
         _await_ack(influxdb, newest)
         delays_s.append(time.monotonic() - put_at)
     took_s = time.monotonic() - began
-    agent.uplink.drain(10)
+    agent.uplink.drain(120)
     stored, lost, doubled = _compare(agent.journal, influxdb)
     agent.end()
     print(
-        f"\n{backlog / took_s:.0f} points/s; live delay at most {max(delays_s):.2f} s"
+        f"\n  drained {backlog / took_s:.0f} points/s through a front;"
+        f" live delay at most {max(delays_s):.2f} s"
     )
-    assert max(delays_s) < 10
-    account("72 h without network, compressed", 1, stored, lost, doubled)
+    assert max(delays_s) < 15
+    what = f"72 h without network, {READINGS_A_MINUTE} a minute"
+    account(what, 1, stored, lost, doubled)
 
 
 def _await_ack(database: Database, seq: int, limit_s: float = 15.0) -> None:

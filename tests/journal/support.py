@@ -46,6 +46,9 @@ def point(boot_ns: int, measurement: str = "latency", **tags: str) -> Point:
         return Point("host", PLACE | tags, {"cpu_share": 0.25}, boot_ns)
     if measurement == "signal":
         return Point("signal", PLACE | tags, {"rsrp_dbm": -97.0}, boot_ns)
+    if measurement == "verdict":
+        link = {"link": "main", "operator": "telkomsel"}
+        return Point("verdict", PLACE | link | tags, {"good": 1}, boot_ns)
     if measurement == "event":
         return Point("event", {**PLACE, "kind": "start"}, {"count": 1}, boot_ns)
     return Point(measurement, {**PLACE, **LATENCY_TAGS, **tags}, fields, boot_ns)

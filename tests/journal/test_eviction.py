@@ -168,6 +168,21 @@ def test_refused_points_are_not_taken_for_delivered(
     assert seqs(journal) == [1, 3, 4]
 
 
+def test_spent_bytes_are_forgotten_when_no_month_reaches_back(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """The allowance's book does not grow for ever, and this month's page stays."""
+    journal = open_journal(tmp_path)
+    for days in (0, 40, 40):
+        clock.advance(days * DAY_S)
+        put(journal, clock)
+        journal.spend("main", "uplink", 100, clock.boot_id, clock.boot_ns())
+    clock.advance(2 * 3600)
+    put(journal, clock)
+    days_left = [use.day for use in journal.usage("main", "2024-01-01")]
+    assert days_left == ["2024-03-25", "2024-05-04"]
+
+
 def test_untrusted_clock_removes_nothing(tmp_path: Path, clock: FakeClock) -> None:
     """A clock ten years ahead must not make all points too old at once."""
     journal = open_journal(tmp_path, JournalLimits(keep_s=60, disk_reserve_bytes=0))

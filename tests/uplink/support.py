@@ -96,7 +96,7 @@ class Bench:
 
     def start(self) -> None:
         """Run the uplink's loop in a thread."""
-        self._thread = threading.Thread(target=self.uplink.run)
+        self._thread = threading.Thread(target=self.uplink.run, daemon=True)
         self._thread.start()
 
     def owed(self) -> int:
