@@ -76,6 +76,7 @@ class Agent:
         self._parts = build(loaded, clock, self._stop)
         self._timeline = self._parts.station.timeline
         self._last_record_ns = self._parts.journal.last_time_ns()
+        self._absent: tuple[int, int] | None = None
         clock.not_behind(self._last_record_ns)
         self._phase = self._timeline.phase_at(self._believed_wall_ns())
         self._watched_ns = clock.boot_ns()
@@ -245,6 +246,7 @@ class Agent:
             self._record(event(kind, self._clock.boot_ns(), detail))
         self._watch_reload()
         self._watch_clock()
+        self._write_absences()
         before_ns, now_ns = self._watched_ns, self._clock.boot_ns()
         self._watched_ns = now_ns
         wall_ns, elapsed_ns = self._believed_wall_ns(), now_ns - before_ns
@@ -317,12 +319,21 @@ class Agent:
         links = self._settings.link_list()
         for reading in cut_off(parts.journal.killed, now_ns, links, parts.probes):
             self._record(reading)
-        last_ns, state = self._last_record_ns, self._clock.state()
-        if last_ns is None or not state.trusted:
+        if self._last_record_ns is not None:
+            self._absent = (self._last_record_ns, now_ns)
+        self._write_absences()
+
+    def _write_absences(self) -> None:
+        """The slots that passed while stopped, as soon as it is known how many."""
+        state = self._clock.state()
+        if self._absent is None or not state.trusted:
             return
-        gap = (last_ns, now_ns + state.offset_ns)
-        found = absences(gap, state.offset_ns, self._timeline, self._jobs, parts.probes)
-        for reading in found:
+        (last_ns, start_boot_ns), self._absent = self._absent, None
+        gap = (last_ns, start_boot_ns + state.offset_ns)
+        probes = self._parts.probes
+        for reading in absences(
+            gap, state.offset_ns, self._timeline, self._jobs, probes
+        ):
             self._record(reading)
 
 

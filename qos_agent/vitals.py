@@ -34,6 +34,7 @@ _DELTAS = (
 _LOW_SHARE = 0.1
 _POOR_CLOCK_MS = 1000.0
 _OLD_S = 3600.0
+_NEED_KEPT_NS = 600 * 10**9
 
 
 class Vitals:
@@ -45,6 +46,7 @@ class Vitals:
         self._start_ns = parts.clock.boot_ns()
         self._links = parts.settings.link_list()
         self._moved = {link.name: link_bytes(link) for link in self._links}
+        self._needs: dict[str, tuple[tuple[int, int], int]] = {}
         self._before = self._totals()
 
     def pulse(self) -> Pulse:
@@ -174,9 +176,22 @@ class Vitals:
         )
 
     def _need_bytes(self, link: Link, left: Left) -> int | None:
-        """What the schedule will need until the reset, where there is a limit."""
+        """What the schedule will need until the reset, where there is a limit.
+
+        Weeks of slots are counted for it, so it is kept for a while; a clock that was
+        set, and a new month, ask for it anew.
+        """
         if left.month_bytes is None:
             return None
+        clock = self._parts.clock
+        age_key = (clock.boot_ns() // _NEED_KEPT_NS, clock.wall_ns() // _NEED_KEPT_NS)
+        known = self._needs.get(link.name)
+        if known is None or known[0] != age_key:
+            known = (age_key, self._forecast_bytes(link))
+            self._needs[link.name] = known
+        return known[1]
+
+    def _forecast_bytes(self, link: Link) -> int:
         allowance = allowances(self._parts.settings)[link.name]
         station, now_ns = self._parts.station, self._parts.clock.wall_ns()
         demand = self._parts.demand()

@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 CountOption = Annotated[int, typer.Option("-n", "--lines", min=1, help="How many.")]
-AfterOption = Annotated[int, typer.Option(help="Only points after this number.")]
+AfterOption = Annotated[int | None, typer.Option(help="Only points after this number.")]
 FileArgument = Annotated[
     Path | None, typer.Argument(help="Where to write; standard output by default.")
 ]
@@ -78,10 +78,10 @@ def tail(
     config: ConfigOption = None, lines: CountOption = 20, as_json: JsonOption = False
 ) -> None:
     """Print the newest points as they are stored: canonical line protocol."""
-    from qos_agent.journal.reading import reading
+    from qos_agent.journal.reading import EVERY_SEQ, reading
 
     with reading(_folder(config)) as journal:
-        for line in journal.lines(-(2**62), lines):
+        for line in journal.lines(EVERY_SEQ, lines):
             print(_as_json(line) if as_json else line.decode())
 
 
@@ -95,14 +95,15 @@ def _as_json(line: bytes) -> str:
 def export(
     file: FileArgument = None,
     config: ConfigOption = None,
-    after: AfterOption = -(2**62),
+    after: AfterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write all points, byte for byte as stored, for `influx write` or an archive."""
-    from qos_agent.journal.reading import reading
+    from qos_agent.journal.reading import EVERY_SEQ, reading
 
+    first = EVERY_SEQ if after is None else after
     with reading(_folder(config)) as journal, _output(file) as out:
-        for line in journal.lines(after):
+        for line in journal.lines(first):
             out.write((_as_json(line).encode() if as_json else line) + b"\n")
 
 

@@ -20,7 +20,7 @@ FULL = os.environ.get("QOS_FAULTS") == "full"
 Account = Callable[[str, int, int, int, int], None]
 _T = TypeVar("_T")
 # In full: at the latest after so long a fault has been tried often enough.
-LIMIT_S = 900.0
+LIMIT_S = 1200.0
 _SAY_EVERY_S = 15.0
 
 
