@@ -66,10 +66,15 @@ def _share(name: str, title: Words, worse: str, words: Words) -> Alert:
     )
 
 
-def _silent_asks(without: str) -> tuple[Ask, ...]:
+def _silent_asks(quiet: str) -> tuple[Ask, ...]:
+    """How many are silent, and of how many: all that are expected, whatever is noted.
+
+    A note of maintenance is shown; a station under one is silent all the same.
+    """
     return (
-        f.last("quiet", f'"silent" - {without}', f.ALL, f.PLACE),
-        f.last("of", f'"expected" - {without}', f.ALL, f.PLACE),
+        f.last("quiet", quiet, f.ALL, f.PLACE),
+        f.last("of", '"expected"', f.ALL, f.PLACE),
+        f.last("noted", '"maintenance"', f.ALL, f.PLACE),
     )
 
 
@@ -77,13 +82,20 @@ SILENT = Alert(
     "silent",
     ("Silent stations", "TPS senyap"),
     (
-        f"{{{{ $labels.regency }}}}: {value('quiet')} of {value('of')} stations silent",
-        f"{{{{ $labels.regency }}}}: {value('quiet')} dari {value('of')} TPS senyap",
+        (
+            f"{{{{ $labels.regency }}}}: {value('quiet')} of {value('of')} stations "
+            f"silent ({value('noted')} under planned maintenance)"
+        ),
+        (
+            f"{{{{ $labels.regency }}}}: {value('quiet')} dari {value('of')} TPS "
+            f"senyap ({value('noted')} dalam pemeliharaan)"
+        ),
     ),
-    # While agents are being installed most stations were never heard.
+    # While agents are being installed most stations were never heard: they stay in
+    # the denominator, and are silent from the moment votes are cast.
     {
-        "warning": _silent_asks('"never" - "maintenance"'),
-        "critical": _silent_asks('"maintenance"'),
+        "warning": _silent_asks('"silent" - "never"'),
+        "critical": _silent_asks('"silent"'),
     },
     "$of >= {least} && 100 * $quiet / $of > {limit}",
     ("overview", 3),
