@@ -81,8 +81,12 @@ def test_slots_missed_before_the_clock_was_known_are_told_after(
     _await(lambda: _pending(tmp_path) >= 1)
     assert _absences(tmp_path) == []
     clock.offset_ns, clock.trusted = true_offset_ns, True
-    clock.advance(61)
-    _await(lambda: bool(_absences(tmp_path)))
+
+    def told() -> bool:
+        clock.advance(61)  # the next commit
+        return bool(_absences(tmp_path))
+
+    _await(told)
     agent.stop()
     running.join(30)
     (absence,) = _absences(tmp_path)
