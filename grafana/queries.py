@@ -56,7 +56,7 @@ def select(figure: str, measurement: str, where: str = "", group: str = "") -> s
 
 
 def over_time(
-    figure: str, measurement: str, where: str = "", group: str = "", fill: str = "none"
+    figure: str, measurement: str, where: str = "", group: str = "", fill: str = "null"
 ) -> str:
     """The same by minute or coarser, as the panel's width allows."""
     tags = f", {group}" if group else ""
@@ -70,18 +70,19 @@ def ratio_over_time(
     """A ratio by minute or coarser, where there is a sample.
 
     InfluxDB divides by nought and gets nought, which would look like perfection.
+    Where nothing was measured there is a null, for a line to break at.
     """
     also = f" AND {where}" if where else ""
     tags = f", {group}" if group else ""
-    by = f" GROUP BY {group}" if group else ""
     inner = (
         f'SELECT {ratio.top} AS "top", {ratio.bottom} AS "bottom" '
         f'FROM "{measurement}" WHERE $timeFilter{also} '
         f"GROUP BY time($__interval){tags} fill(none)"
     )
     return (
-        f'SELECT "top" / "bottom" AS "value" FROM ({inner}) '
-        f'WHERE $timeFilter AND "bottom" > 0{by}'
+        f'SELECT sum("top") / sum("bottom") AS "value" FROM ({inner}) '
+        f'WHERE $timeFilter AND "bottom" > 0 '
+        f"GROUP BY time($__interval){tags} fill(null)"
     )
 
 
@@ -111,7 +112,7 @@ def counted_over_time(field: str, where: str = "") -> str:
         f'SELECT sum("{field}") AS "value" FROM (SELECT mean("{field}") AS "{field}" '
         f'FROM "census" WHERE $timeFilter AND {ALL}{also} '
         'GROUP BY time($__interval), "province", "regency" fill(none)) '
-        "WHERE $timeFilter GROUP BY time($__interval) fill(none)"
+        "WHERE $timeFilter GROUP BY time($__interval) fill(null)"
     )
 
 

@@ -31,7 +31,7 @@ def _by_link(
 
 def _one(
     figure: str, measurement: str, alias: Words, where: str = q.STATION,
-    style: str = "", fill: str = "none",
+    style: str = "", fill: str = "null",
 ) -> Query:  # fmt: skip
     return Query(q.over_time(figure, measurement, where, fill=fill), alias, style)
 

@@ -131,13 +131,27 @@ class Day:
     ) -> list[Row]:
         """The rows Grafana would get for the `range_s` before a moment, now if None.
 
+        Rows of nothing but nulls, where lines break, are left out: see `gaps`.
         `source` is a data source's uid, or the variable that names one.
         """
         chosen = {"source": ROLLUP, **variables}
         uid = chosen["source"] if source == CHOSEN else source
         at_ns = self.end_ns if at_ns is None else at_ns
         database = {RAW: self.raw, ROLLUP: self.rollup}[str(uid)]
-        return database.query(substitute(query, at_ns, range_s, chosen))
+        rows = database.query(substitute(query, at_ns, range_s, chosen))
+        return [row for row in rows if _says_something(row)]
+
+    def gaps(
+        self, query: str, source: str, range_s: float, **variables: str | Sequence[str]
+    ) -> list[Row]:
+        """The rows of nothing but nulls: where a line breaks."""
+        database = {RAW: self.raw, ROLLUP: self.rollup}[source]
+        rows = database.query(substitute(query, self.end_ns, range_s, dict(variables)))
+        return [row for row in rows if not _says_something(row)]
+
+
+def _says_something(row: Row) -> bool:
+    return "value" not in row or row["value"] is not None
 
 
 def substitute(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pytest
 
 from grafana.panels import RAW, ROLLUP
+from grafana.queries import DELAY, ratio_over_time
 from tests.grafana.asked import (
     AGES_S,
     NATION,
@@ -157,3 +158,11 @@ def test_phases_are_annotated_where_they_begin(troubled: Day) -> None:
     assert "Counting" in row["title"]
     assert row["text"].startswith("WIT 2024-02-14 13:00")
     assert row["end_ms"] > troubled.end_ns // 10**6
+
+
+def test_a_line_breaks_where_nothing_was_answered(troubled: Day) -> None:
+    """In the outage of an operator its delay is null, minute by minute, not joined."""
+    delay = ratio_over_time(DELAY, "latency", "\"layer\" = 'anchor'", '"station"')
+    broken = troubled.gaps(delay, RAW, 3 * 3600)
+    dead = set(troubled.hit("core_failure"))
+    assert dead & {row["station"] for row in broken}
