@@ -1,8 +1,7 @@
 """Gives a sender its batches, the next prepared while one is under way.
 
-Claiming, packing and settling take a third as long as a collector nearby takes to
-store the points; beside the request they cost a drain nothing. One helper thread
-does them in order, and only where batches follow each other without a pause.
+One helper thread claims, packs and settles in order beside the request, and only where
+batches follow each other without a pause.
 """
 
 from __future__ import annotations
