@@ -54,6 +54,9 @@ FULL_LIMIT_S = 900.0
 FIRES_LIMIT_S = 1200.0
 BOARDS = sorted((FILES / "dashboards").rglob("*.json"))
 ALERTING = sorted((FILES / "provisioning" / "alerting").glob("*.yaml"))
+# How a panel says that its query failed: until 9.4, and later.
+FAILED = re.compile(r"panel-info-corner--error|Panel status error[^\"]*")
+LOOKS = 8
 CHOSEN = {"source": "qos-rollup"}
 
 
@@ -269,16 +272,33 @@ def _frames(
 
 
 def test_each_board_can_be_seen(centre: Centre, tmp_path: Path) -> None:
-    """Chromium draws each board: every panel's title is there, no panel has failed."""
+    """Chromium draws each board: every panel is there, and none fails at every look."""
     require(pictures.browser() is not None, "Chromium", "apt-get install chromium")
     given = "".join(f"&var-{k}={quote(v)}" for k, v in _variables(centre).items())
     for uid, height in pictures.boards():
         address = pictures.page(centre.grafana.url, uid, given)
-        shown = pictures.text(address, height)
-        for panel in _panels(_loaded(centre, uid)):
-            assert panel["title"] in shown, (uid, panel["title"])
-        assert re.findall(r'data-testid="[^"]*[Pp]anel status error[^"]*"', shown) == []
+        always = {panel["title"] for panel in _panels(_loaded(centre, uid))}
+        for _ in range(LOOKS):
+            shown = pictures.text(address, height)
+            assert {title for title in always if title not in shown} == set(), uid
+            always &= _failed(shown)
+            if not always:
+                break
+        assert always == set(), uid
         picture = tmp_path / f"{uid}.png"
         pictures.take(address, height, picture)
         assert picture.stat().st_size > 10_000
         print(picture)
+
+
+def _failed(shown: str) -> set[str]:
+    """The panels that say they have failed.
+
+    A browser in virtual time cancels questions now and then ("abort Handler" in
+    Grafana's log), each time others; what Grafana refuses fails at every look.
+    """
+    return {
+        titles[-1]
+        for mark in FAILED.finditer(shown)
+        if (titles := re.findall(r'aria-label="([^"]*) panel"', shown[: mark.start()]))
+    }
