@@ -27,6 +27,19 @@ _MENDS = {
     403: "the token may not read here; give it read permission",
     404: "no such database; create the bucket",
 }
+# What 1.x says when a limit of its own is met: in queries, and in points written.
+LIMITS = {
+    "database not found": _MENDS[404],
+    "max-select-series": "raise max-select-series, or set 0",
+    "max-select-point": "raise max-select-point, or set 0",
+    "max-select-buckets": "raise max-select-buckets, or set 0",
+    "query-timeout": "raise query-timeout, or rollups.span down",
+    "max-concurrent-queries": "raise max-concurrent-queries, or set 0",
+    "max-values-per-tag": "set index-version = tsi1, or raise max-values-per-tag",
+    "max-series-per-database":
+        "set index-version = tsi1, or raise max-series-per-database",
+    "beyond retention policy": "raise the retention of this database",
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -53,12 +66,21 @@ class Row:
 
 
 class Server:
-    """One database to query. The token's file is read again when it is refused."""
+    """One database to query. The token's file is read again at each question.
+
+    A server that did not answer is not asked again until `wake`: were each question
+    to wait for it, the others would wait too.
+    """
 
     def __init__(self, section: CollectorSection, timeout_s: float = 60.0) -> None:
         self._section = section
         self._timeout_s = timeout_s
         self._pool: PoolManager | None = None
+        self._silent: QueryError | None = None
+
+    def wake(self) -> None:
+        """Ask again, also where there was no answer."""
+        self._silent = None
 
     @property
     def name(self) -> str:
@@ -101,9 +123,7 @@ class Server:
             (part["error"] for part in (said, *results) if "error" in part), ""
         )
         if answer.status != 200 or error or not results:
-            mend = _MENDS.get(answer.status, "")
-            if "database not found" in error:
-                mend = _MENDS[404]
+            mend = mend_of(error) or _MENDS.get(answer.status, "")
             error = error or "something answers in InfluxDB's place"
             why = words(f"{answer.status}: {error}")
             raise QueryError(self.name, f"{why}; {mend}" if mend else why)
@@ -112,6 +132,8 @@ class Server:
     def _ask(self, query: str) -> BaseHTTPResponse:
         import urllib3
 
+        if self._silent is not None:
+            raise self._silent
         try:
             token = self._section.current_token()
             headers = {"Authorization": f"Token {token}"} if token else {}
@@ -129,7 +151,8 @@ class Server:
                 timeout=self._timeout_s,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise QueryError(self.name, words(str(error))) from error
+            self._silent = QueryError(self.name, words(str(error)))
+            raise self._silent from error
 
     def _connections(self) -> PoolManager:
         import urllib3
@@ -142,6 +165,11 @@ class Server:
                     context.load_verify_locations(self._section.ca_file)
             self._pool = urllib3.PoolManager(ssl_context=context)
         return self._pool
+
+
+def mend_of(said: str) -> str:
+    """What to change, where a server's words name a limit; empty where they do not."""
+    return next((mend for name, mend in LIMITS.items() if name in said), "")
 
 
 def _go_duration_s(text: str) -> float | None:

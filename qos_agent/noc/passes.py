@@ -20,12 +20,16 @@ _DAY_NS = 86400 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Minutes of a province to sum, and the cursor that moves when it is done."""
+    """Minutes of a province to sum, and the cursor that moves when it is done.
+
+    What was never summed is the most urgent, 0; then what is youngest.
+    """
 
     province: str
     from_ns: int
     to_ns: int
     cursor: str
+    urgency: int = 0
 
 
 def whole(at_ns: int) -> int:
@@ -40,17 +44,26 @@ def begin(state: State, settings: RollupsSection, province: str, at_ns: int) -> 
             state.set_mark(name, whole(at_ns - int(age_s * 1e9)))
 
 
-def begin_day(state: State, province: str, at_ns: int, back_s: float) -> None:
-    """Start the day's pass, at its first call of a day, `back_s` ago."""
-    day = at_ns // _DAY_NS
-    if state.mark(f"day/{province}") != day:
+def begin_day(
+    state: State, settings: RollupsSection, province: str, at_ns: int, back_s: float
+) -> None:
+    """Start the day's pass, from `back_s` ago to where the other passes go on."""
+    oldest_s = max((settings.settle, *settings.again))
+    with state.together():
         state.set_mark(f"daily/{province}", whole(at_ns - int(back_s * 1e9)))
-        state.set_mark(f"day/{province}", day)
+        state.set_mark(f"daily-end/{province}", whole(at_ns - int(oldest_s * 1e9)))
+        state.set_mark(f"day/{province}", at_ns // _DAY_NS)
 
 
-def day_has_begun(state: State, province: str, at_ns: int) -> bool:
-    """Whether the day's pass was started already."""
-    return state.mark(f"day/{province}") == at_ns // _DAY_NS
+def day_is_due(state: State, province: str, at_ns: int) -> bool:
+    """Whether the day's pass is to be started: one that is under way ends first.
+
+    Else what is youngest would never be made again where a day is too short.
+    """
+    if state.mark(f"day/{province}") == at_ns // _DAY_NS:
+        return False
+    cursor, end_ns = state.mark(f"daily/{province}"), _daily_end_ns(state, province)
+    return cursor is None or end_ns is None or cursor >= end_ns
 
 
 def fresh(settings: RollupsSection, province: str, at_ns: int) -> Stretch:
@@ -63,14 +76,34 @@ def due(
     state: State, settings: RollupsSection, province: str, at_ns: int
 ) -> Iterator[Stretch]:
     """What is to be summed again, the most urgent first: gaps, then the ages."""
-    oldest_s = max((settings.settle, *settings.again))
-    daily = (f"daily/{province}", oldest_s)
-    for name, age_s in (*_ages(settings, province), daily):
+    for urgency, (name, end_ns) in enumerate(_ends(state, settings, province, at_ns)):
         cursor = state.mark(name)
-        end_ns = whole(at_ns - int(age_s * 1e9))
         if cursor is not None and cursor < end_ns:
-            to_ns = min(end_ns, cursor + whole(int(settings.span * 1e9)))
-            yield Stretch(province, cursor, to_ns, name)
+            step_ns = max(MINUTE_NS, whole(int(settings.span * 1e9)))
+            to_ns = min(end_ns, cursor + step_ns)
+            yield Stretch(province, cursor, to_ns, name, urgency)
+
+
+def owed_s(state: State, settings: RollupsSection, province: str, at_ns: int) -> float:
+    """How much time is still to be summed again in a province."""
+    ends = _ends(state, settings, province, at_ns)
+    cursors = ((state.mark(name), end_ns) for name, end_ns in ends)
+    return sum(max(0, end - at) / 1e9 for at, end in cursors if at is not None)
+
+
+def _ends(
+    state: State, settings: RollupsSection, province: str, at_ns: int
+) -> Iterator[tuple[str, int]]:
+    """Each pass of a province, and the moment up to which it can go now."""
+    for name, age_s in _ages(settings, province):
+        yield name, whole(at_ns - int(age_s * 1e9))
+    end_ns = _daily_end_ns(state, province)
+    if end_ns is not None:
+        yield f"daily/{province}", end_ns
+
+
+def _daily_end_ns(state: State, province: str) -> int | None:
+    return state.mark(f"daily-end/{province}")
 
 
 def behind_s(

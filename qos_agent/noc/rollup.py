@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from qos_agent.line_protocol import encode
+from qos_agent.line_protocol import encode, tag_value
 from qos_agent.model import Record, Value
 from qos_agent.noc.influxql import Row, Server, between, word
 from qos_agent.schema import MEASUREMENTS, Field, Measurement
@@ -66,7 +66,9 @@ def lines(
         rows = server.select(sums.query(province, start_ns, end_ns))
         for (time_ns, tags), totals in _added(rows).items():
             fields = _fields(sums, totals)
-            yield encode(Record(sums.measurement, dict(tags), fields, time_ns))
+            # Whoever wrote a point, its tags must not stop the others' sums.
+            clean = {name: tag_value(value) for name, value in tags}
+            yield encode(Record(sums.measurement, clean, fields, time_ns))
 
 
 def _added(rows: Iterable[Row]) -> dict[tuple[int, _Tags], dict[str, Value]]:

@@ -22,6 +22,8 @@ def run(service: Service, stop: threading.Event) -> None:
         _log.info("%s", report)
         next_ns = at_ns // MINUTE_NS * MINUTE_NS + MINUTE_NS
         _do_owed(service, report, next_ns, stop)
+        if owed := report.what_is_owed():
+            _log.warning("%s", owed)
         stop.wait(max(0.0, (next_ns - time.time_ns()) / 1e9))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from qos_agent.election import named
@@ -42,7 +42,10 @@ Failed = dict[str, str]
 
 @dataclass(slots=True)
 class Report:
-    """One minute's work, for the log and for `--once`."""
+    """One minute's work, for the log and for `--once`.
+
+    `failed` is by province; `late` the same of what was owed from before.
+    """
 
     at_ns: int
     census_s: float = 0.0
@@ -50,6 +53,8 @@ class Report:
     written: Counter[str] = field(default_factory=Counter)
     behind_s: float = 0.0
     failed: Failed = field(default_factory=dict)
+    late: Failed = field(default_factory=dict)
+    owed_s: float = 0.0
 
     @property
     def points(self) -> int:
@@ -58,27 +63,29 @@ class Report:
 
     def __str__(self) -> str:
         """One line."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.at_ns // 10**9))
         said = (
-            f"{at}: census {self.census_s:.2f} s, roll-ups {self.rollup_s:.2f} s, "
-            f"{self.points} points, behind {duration_text(self.behind_s)}"
+            f"{_at(self.at_ns)}: census {self.census_s:.2f} s, "
+            f"roll-ups {self.rollup_s:.2f} s, {self.points} points, "
+            f"behind {duration_text(self.behind_s)}, "
+            f"to be summed again {duration_text(self.owed_s)}"
         )
-        by_reason: dict[str, list[str]] = {}
-        for province, reason in self.failed.items():
-            by_reason.setdefault(reason, []).append(province)
-        for reason, codes in by_reason.items():
-            said += f"; not in provinces {', '.join(sorted(codes))}: {reason}"
-        return said
+        return "; ".join([said, *_by_reason(self.failed)])
+
+    def what_is_owed(self) -> str:
+        """What could not be made good after the minute; empty where all could."""
+        return "; ".join(_by_reason(self.late))
 
 
 class Service:
     """The servers, the register and the marks, and what is done with them."""
 
-    def __init__(self, settings: NocSettings) -> None:
+    def __init__(
+        self, settings: NocSettings, wait: Callable[[float], object] = time.sleep
+    ) -> None:
         self.settings = settings
         self.register = Register(settings.folder / "register.sqlite3")
         self.state = State(settings.folder / "census.sqlite3")
-        self.writer = Writer(settings.rollup)
+        self.writer = Writer(settings.rollup, wait)
         self.rollups = _server(settings.rollup)
         by_shard = {shard: _server(shard) for shard in settings.collectors}
         self._servers = tuple(by_shard.values())
@@ -114,16 +121,23 @@ class Service:
         at_ns = passes.whole(at_ns)
         report = Report(at_ns)
         self.retention.forget()
+        for server in (*self._servers, self.rollups):
+            server.wake()
+        self.writer.wake()
         began = time.monotonic()
         self._census(at_ns, report)
         counted = time.monotonic()
         for province in self.servers:
             passes.begin(self.state, self.settings.rollups, province, at_ns)
             stretch = passes.fresh(self.settings.rollups, province, at_ns)
-            self._attempt(stretch, report)
+            self._attempt(stretch, report, report.failed)
         report.census_s = counted - began
         report.rollup_s = time.monotonic() - counted
         report.behind_s = self.behind_s(at_ns)
+        report.owed_s = sum(
+            passes.owed_s(self.state, self.settings.rollups, province, at_ns)
+            for province in self.servers
+        )
         self._annotate(at_ns)
         self._beat(report)
         return report
@@ -131,17 +145,17 @@ class Service:
     def owed(self, at_ns: int, report: Report) -> Iterator[float]:
         """Do what is owed, a stretch at a time; the seconds that each one took."""
         self._owed = report
-        gave_up: set[str] = set()
         while True:
             began = time.monotonic()
-            if self._missed_census(at_ns, report) or self._baseline(at_ns, report):
-                yield time.monotonic() - began
-                continue
-            stretch = self._next(at_ns, gave_up)
-            if stretch is None:
+            stretch = self._next(at_ns, report)
+            gap = stretch is not None and stretch.urgency == 0
+            done = not gap and (
+                self._missed_census(at_ns, report) or self._baseline(at_ns, report)
+            )
+            if not done and stretch is None:
                 return
-            if not self._attempt(stretch, report):
-                gave_up.add(stretch.province)
+            if not done and stretch is not None:
+                self._attempt(stretch, report, report.late)
             yield time.monotonic() - began
 
     def behind_s(self, at_ns: int, provinces: Iterable[str] | None = None) -> float:
@@ -173,16 +187,18 @@ class Service:
         found = self.clerk.take(self.rolls, at_ns)
         report.failed |= found.failed
         for province in self.servers:
-            done = self._written(found, province, report)
+            done = self._written(found, province, report, report.failed)
             passes.census_taken(self.state, province, at_ns, done=done)
 
-    def _written(self, found: Census, province: str, report: Report) -> bool:
+    def _written(
+        self, found: Census, province: str, report: Report, failed: Failed
+    ) -> bool:
         if province in found.failed:
             return False
         try:
             self.writer.write(found.lines.get(province, []))
         except WriteError as error:
-            report.failed[province] = str(error)
+            failed[province] = str(error)
             return False
         report.written[province] += len(found.lines.get(province, []))
         return True
@@ -193,34 +209,48 @@ class Service:
         earliest_ns = at_ns - int(self.settings.census.catch_up * 1e9)
         missed = {
             province: max(missing_ns, earliest_ns)
-            for province in set(self.servers) - set(report.failed)
+            for province in self.servers.keys()
+            - report.failed.keys()
+            - report.late.keys()
             if (missing_ns := passes.census_missing(self.state, province, at_ns))
         }
         if not missed:
             return False
         moment = min(missed.values())
+        if moment == earliest_ns:
+            _log.warning(
+                "what the census missed before %s is past "
+                "census.catch_up and stays missed",
+                _at(moment),
+            )
         found = self.clerk.take(Rolls(version=self.rolls.version, past=True), moment)
-        report.failed |= found.failed
-        for province, first in missed.items():
-            if first == moment and self._written(found, province, report):
+        report.late |= {p: why for p, why in found.failed.items() if p in missed}
+        for province in (p for p, first in missed.items() if first == moment):
+            if self._written(found, province, report, report.late):
                 passes.census_made_good(self.state, province, moment)
         return True
 
     def _baseline(self, at_ns: int, report: Report) -> bool:
         """Write the hour's baseline of one province; False where none is due."""
         hour = at_ns // _HOUR_NS
-        due = [p for p in self.servers if self._done.get(f"baseline/{p}") != hour]
+        due = [
+            province
+            for province in self.servers
+            if self._done.get(f"baseline/{province}") != hour
+            and province not in report.late
+        ]
         if not due:
             return False
         province, back_s = due[0], self.settings.census.baseline
-        self._done[f"baseline/{province}"] = hour
         try:
             at_ns = passes.whole(at_ns)
             found = baseline_lines(self.rollups, province, at_ns, back_s)
             self.writer.write(found)
-            report.written[province] += len(found)
         except (QueryError, WriteError) as error:
-            report.failed[province] = str(error)
+            report.late[province] = str(error)
+        else:
+            report.written[province] += len(found)
+            self._done[f"baseline/{province}"] = hour
         return True
 
     def _annotate(self, at_ns: int) -> None:
@@ -236,7 +266,9 @@ class Service:
 
     def _beat(self, report: Report) -> None:
         """Write how this minute went, and what was owed before it, by collector."""
-        failed = self._owed.failed | report.failed
+        before = self._owed
+        late = {p: why for p, why in before.late.items() if p not in before.failed}
+        failed = late | report.failed
         warned = dict(self.retention.warnings(self._servers))
         beats = [
             Beat(
@@ -257,21 +289,21 @@ class Service:
             _log.warning("heartbeat: %s; kept for the next minute", error)
         self._owed = Report(report.at_ns)
 
-    def _next(self, at_ns: int, gave_up: set[str]) -> Stretch | None:
-        for province in self.servers:
-            if province in gave_up:
-                continue
+    def _next(self, at_ns: int, report: Report) -> Stretch | None:
+        """The most urgent stretch of any province; of equals the oldest, in turn."""
+        found: list[Stretch] = []
+        for province in self.servers.keys() - report.late.keys():
             self._begin_day(province, at_ns)
             settings = self.settings.rollups
-            owed = passes.due(self.state, settings, province, at_ns)
-            if (stretch := next(owed, None)) is not None:
-                return stretch
-        return None
+            found += passes.due(self.state, settings, province, at_ns)
+        return min(
+            found, key=lambda s: (s.urgency, s.from_ns, s.province), default=None
+        )
 
     def _begin_day(self, province: str, at_ns: int) -> None:
-        if passes.day_has_begun(self.state, province, at_ns):
+        if not passes.day_is_due(self.state, province, at_ns):
             return
-        back_s = self.settings.rollups.back
+        settings = self.settings.rollups
         query = (
             'SELECT MAX("oldest_unsent_s") AS "oldest" FROM "agent" WHERE '  # noqa: S608
             f'"province" = {word(province)} AND '
@@ -281,21 +313,38 @@ class Service:
             rows = list(self.servers[province].select(query))
         except QueryError:
             return  # tomorrow's pass, or the next try, asks again
-        reported = [float(r.values["oldest"]) for r in rows if "oldest" in r.values]
-        back_s = max([back_s, *reported])
-        passes.begin_day(self.state, province, at_ns, back_s)
+        # What was so old at its heartbeat may be a day older by now.
+        reported = [
+            float(r.values["oldest"]) + _DAY_NS / 1e9
+            for r in rows
+            if "oldest" in r.values
+        ]
+        back_s = max([settings.back, *reported])
+        passes.begin_day(self.state, settings, province, at_ns, back_s)
 
-    def _attempt(self, stretch: Stretch, report: Report) -> bool:
+    def _attempt(self, stretch: Stretch, report: Report, failed: Failed) -> None:
+        """Sum a stretch and move its cursor; what failed moves nothing."""
         try:
-            count = self.summer.sum(stretch, time.time_ns())
+            count = self.summer.sum(stretch, report.at_ns)
             report.written[stretch.province] += count
         except (QueryError, WriteError) as error:
-            report.failed[stretch.province] = str(error)
-            return False
+            failed[stretch.province] = str(error)
+            return
         before = self.state.mark(stretch.cursor)
         if before is not None and stretch.from_ns <= before < stretch.to_ns:
             self.state.set_mark(stretch.cursor, stretch.to_ns)
-        return True
+
+
+def _at(at_ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ns // 10**9))
+
+
+def _by_reason(failed: Failed) -> Iterator[str]:
+    by_reason: dict[str, list[str]] = {}
+    for province, reason in failed.items():
+        by_reason.setdefault(reason, []).append(province)
+    for reason, codes in by_reason.items():
+        yield f"not in provinces {', '.join(sorted(codes))}: {reason}"
 
 
 def _server(section: CollectorSection) -> Server:

@@ -48,7 +48,7 @@ class CensusSection(Section):
     exceptions: int = Field(
         20, ge=0, le=10_000, description="stations named in each regency, worst first"
     )
-    catch_up: Duration = Field(3600.0, description="missed minutes made good")
+    catch_up: Duration = Field(6 * 3600.0, description="missed minutes made good")
     area_share: float = Field(
         0.05, gt=0, le=1, description="of the stations: an area is as bad as these"
     )

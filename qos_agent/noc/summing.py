@@ -14,7 +14,7 @@ from qos_agent.noc.influxql import Server
 from qos_agent.noc.passes import Stretch
 from qos_agent.noc.retention import Retention
 from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, Sums, lines
-from qos_agent.noc.writing import Writer
+from qos_agent.noc.writing import WriteError, Writer
 
 _Key = tuple[int, tuple[tuple[str, str], ...]]
 
@@ -42,13 +42,21 @@ class Summer:
         if from_ns >= stretch.to_ns:
             return 0
         span, count = (from_ns, stretch.to_ns), 0
+        refused: WriteError | None = None
         for sums in ALL_SUMS:
             found = list(lines(server, sums, stretch.province, *span))
             if not kept.sure:
                 stored = lines(self.rollups, sums, stretch.province, *span)
                 found = not_fewer(sums, found, stored)
-            self.writer.write(found)
+            try:
+                self.writer.write(found)
+            except WriteError as error:
+                if not error.refused:
+                    raise
+                refused = refused or error
             count += len(found)
+        if refused is not None:
+            raise refused
         return count
 
 

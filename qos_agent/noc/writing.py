@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qos_agent.errors import DeliveryError
+from qos_agent.noc.influxql import mend_of
 from qos_agent.settings import CollectorSection
 from qos_agent.uplink.decision import Action, decide
 from qos_agent.uplink.packing import pack
 from qos_agent.uplink.transport import InfluxTransport
 
-_log = logging.getLogger(__name__)
 BATCH = 5000
-_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+_WAITS_S = (0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(eq=False)
 class WriteError(DeliveryError):
-    """A database that did not take points: which one, and its words."""
+    """A database that did not take points: which one, and its words.
+
+    `refused` is of some points, by a database that takes the others.
+    """
 
     server: str
     why: str
+    refused: bool = False
 
     def __str__(self) -> str:
         """One line for the log."""
@@ -31,7 +34,11 @@ class WriteError(DeliveryError):
 
 
 class Writer:
-    """Writes batches and waits a little where the server asks for it."""
+    """Writes batches and waits a little where the server asks for it.
+
+    A database that took nothing is not tried again until `wake`: were each batch to
+    wait for it, a minute would not be enough.
+    """
 
     def __init__(
         self, section: CollectorSection, wait: Callable[[float], object] = time.sleep
@@ -39,20 +46,36 @@ class Writer:
         self._section = section
         self._transport = InfluxTransport(section)
         self._wait = wait
+        self._down: WriteError | None = None
+
+    def wake(self) -> None:
+        """Try again, also where nothing was taken."""
+        self._down = None
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Write all lines. Raises WriteError where a batch is still not taken.
 
-        Writing is idempotent: after an error the whole may be written again.
+        Where some points are refused the others are written first. Writing is
+        idempotent: after an error the whole may be written again.
         """
+        refused: WriteError | None = None
         for start in range(0, len(lines), BATCH):
-            self._write_batch(lines[start : start + BATCH])
+            try:
+                self._write_batch(lines[start : start + BATCH])
+            except WriteError as error:
+                if not error.refused:
+                    raise
+                refused = refused or error
+        if refused is not None:
+            raise refused
 
     def close(self) -> None:
         """Close connections."""
         self._transport.close()
 
     def _write_batch(self, batch: Sequence[bytes]) -> None:
+        if self._down is not None:
+            raise self._down
         said = ""
         for wait_s in (*_WAITS_S, None):
             exchange = self._transport.post(pack(batch), self._section.timeout)
@@ -66,11 +89,16 @@ class Writer:
                     self._write_batch(batch[middle:])
                     return
                 case Action.BISECT:
-                    break
+                    raise self._error(decision.words, refused=True)
                 case Action.RENEW_TOKEN:
                     self._transport.renew()
             said = decision.words
             if wait_s is not None:
                 self._wait(max(wait_s, decision.wait_s or 0.0))
+        self._down = self._error(said, refused=False)
+        raise self._down
+
+    def _error(self, said: str, *, refused: bool) -> WriteError:
+        mend = mend_of(said)
         where = f"{self._section.url}/{self._section.bucket}"
-        raise WriteError(where, decision.words or said)
+        return WriteError(where, f"{said}; {mend}" if mend else said, refused)

@@ -47,7 +47,9 @@ def deliver(database: Database, lines: list[bytes]) -> None:
         assert answer.status == 204, answer.body
 
 
-def settings(raw: Database, rollup: Database, folder: Path, **more: Any) -> NocSettings:
+def settings(
+    raw: Database, rollup: Database, folder: Path, /, **more: Any
+) -> NocSettings:
     """Settings that read one database and write the other."""
     return NocSettings.model_validate(
         {

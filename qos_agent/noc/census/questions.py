@@ -42,7 +42,7 @@ def heard(
         'GROUP BY "regency", "station"'
     )
     query = f'SELECT COUNT("beats") AS "n" FROM ({inner}) GROUP BY "regency"'  # noqa: S608
-    return {row.tags["regency"]: int(row.values["n"]) for row in server.select(query)}
+    return {row.tags["regency"]: int(row.values["n"]) for row in _placed(server, query)}
 
 
 def newest(server: Server, province: str, span: Span) -> dict[str, int]:
@@ -52,7 +52,7 @@ def newest(server: Server, province: str, span: Span) -> dict[str, int]:
         f'WHERE {_where(province, span)} GROUP BY "regency"'
     )
     return {
-        row.tags["regency"]: int(row.values["time"]) for row in server.select(query)
+        row.tags["regency"]: int(row.values["time"]) for row in _placed(server, query)
     }
 
 
@@ -63,7 +63,8 @@ def roll_call(server: Server, regency: str, span: Span) -> dict[str, int]:
         f'WHERE {_where(regency[:2], span)}{_only([regency])} GROUP BY "station"'
     )
     return {
-        row.tags["station"]: int(row.values["time"]) for row in server.select(query)
+        row.tags["station"]: int(row.values["time"])
+        for row in _placed(server, query, "station")
     }
 
 
@@ -88,7 +89,7 @@ def station_classes(
         'SELECT SUM("good") AS "good", SUM("degraded") AS "degraded", '  # noqa: S608
         f'SUM("bad") AS "bad" FROM ({stations}) GROUP BY "regency"'
     )
-    return {row.tags["regency"]: _counts(row) for row in server.select(query)}
+    return {row.tags["regency"]: _counts(row) for row in _placed(server, query)}
 
 
 def link_classes(
@@ -102,7 +103,7 @@ def link_classes(
     query = f'SELECT {_SUMS} FROM ({links}) GROUP BY "regency", "operator"'  # noqa: S608
     return {
         (row.tags["regency"], row.tags.get("operator", "unknown")): _counts(row)
-        for row in server.select(query)
+        for row in _placed(server, query)
     }
 
 
@@ -122,7 +123,8 @@ def not_good_links(
         'SELECT "degraded", "bad", "kpi", "side", "since_s" '  # noqa: S608
         f'FROM ({links}) WHERE "bad" > 0 OR "degraded" > 0 GROUP BY {_LINK}'
     )
-    return ((row.tags["regency"], _judged(row)) for row in server.select(query))
+    rows = _placed(server, query, "regency", "station")
+    return ((row.tags["regency"], _judged(row)) for row in rows)
 
 
 def links_by_name(server: Server, regency: str, span: Span) -> list[Judged]:
@@ -131,7 +133,13 @@ def links_by_name(server: Server, regency: str, span: Span) -> list[Judged]:
         f'SELECT {_LAST}, {_WHY} FROM "verdict" '  # noqa: S608
         f"WHERE {_where(regency[:2], span)}{_only([regency])} GROUP BY {_LINK}"
     )
-    return [_judged(row) for row in server.select(query)]
+    return [_judged(row) for row in _placed(server, query, "station")]
+
+
+def _placed(server: Server, query: str, *tags: str) -> Iterator[Row]:
+    """The rows with these tags: a point that says not where it is from is nobody's."""
+    wanted = tags or ("regency",)
+    return (row for row in server.select(query) if all(t in row.tags for t in wanted))
 
 
 def _where(province: str, span: Span) -> str:

@@ -1,0 +1,119 @@
+"""National figures on the sums equal DuckDB's from the raw points, late ones too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qos_agent.noc.run import work_off
+from qos_agent.noc.service import Service
+from tests.noc import nation
+from tests.noc.figures import FIGURES, from_raw, from_rollups
+from tests.noc.nation import MINUTE_NS, START_NS
+from tests.servers.database import Database
+
+HOUR_NS, DAY_NS = 60 * MINUTE_NS, 1440 * MINUTE_NS
+PLACES = ("81", "94")  # of one size
+TROUBLE = [
+    {"kind": "never", "share": 0.1},
+    {"kind": "power_cut", "from": 5, "to": 12, "regency": "8101"},
+    {"kind": "backlog", "from": 4, "to": 14, "share": 0.2},
+    {"kind": "core_failure", "from": 8, "to": 15, "operator": "telkomsel"},
+    {"kind": "slow_uplink", "share": 0.1, "amount": 6.0},
+    {"kind": "overload", "from": 2, "amount": 3.0, "share": 0.5},
+]
+
+
+def assert_equal(
+    rollup: Database, arrived: set[bytes], from_ns: int, to_ns: int
+) -> None:
+    """Every figure, per province and nation, sums above and below the line."""
+    ours, theirs = (
+        from_rollups(rollup, from_ns, to_ns),
+        from_raw(arrived, from_ns, to_ns),
+    )
+    for figure in FIGURES:
+        expected = theirs[figure.name]
+        assert set(expected) == {"", *PLACES}, figure.name
+        assert ours[figure.name].keys() == expected.keys(), figure.name
+        for place, (above, below) in expected.items():
+            assert below > 0, (figure.name, place)
+            found = ours[figure.name][place]
+            assert found == pytest.approx((above, below), rel=1e-12), (figure, place)
+
+
+def test_all_figures_equal_duckdbs_after_late_data(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """Two provinces, two links, duplicates, silence, backlogs that return: all counted.
+
+    The service runs as it does in life: each minute, then again at 12 minutes.
+    """
+    made = nation.scenario(
+        stations=64, minutes=16, duplicates=0.05, trouble=TROUBLE, provinces=PLACES
+    )
+    nation.registered(made, tmp_path)
+    rollup = influxdb.fresh()
+    again = {"settle": "2m", "again": ("12m",), "back": "1m"}
+    raw = {"url": influxdb.url, "bucket": influxdb.database, "provinces": PLACES}
+    settings = nation.settings(
+        influxdb, rollup, tmp_path, rollups=again, collectors=[raw]
+    )
+    service = Service(settings)
+    arrived: set[bytes] = set()
+    for batch in nation.begin(made).run():
+        new = [line for lines in batch.lines.values() for line in lines]
+        nation.deliver(influxdb, new)
+        arrived |= set(new)
+        report = service.minute(batch.ends_ns)
+        work_off(service, report)
+        assert (report.failed, report.late) == ({}, {})
+    # What was late is summed again when it is old enough.
+    work_off(service, service.minute(batch.ends_ns + 13 * MINUTE_NS))
+    assert_equal(rollup, arrived, START_NS, batch.ends_ns)
+
+
+@pytest.mark.parametrize(
+    ("late_ns", "when_ns"),
+    [
+        pytest.param(5 * MINUTE_NS, 11 * MINUTE_NS, id="minutes: the pass at 10 min"),
+        pytest.param(40 * MINUTE_NS, 61 * MINUTE_NS, id="an hour: the pass at 1 h"),
+        pytest.param(7 * HOUR_NS, DAY_NS, id="hours: the daily pass"),
+        pytest.param(4 * DAY_NS, 5 * DAY_NS, id="days: the daily pass"),
+        pytest.param(12 * DAY_NS, 13 * DAY_NS, id="12 days, as the agent reported"),
+    ],
+)
+def test_late_data_is_counted_when_its_pass_comes(
+    influxdb: Database, tmp_path: Path, late_ns: int, when_ns: int
+) -> None:
+    """What arrives late is missing before its pass and there after it, exactly once."""
+    rollup = influxdb.fresh()
+    passes = {"span": "4h"}
+    nation.settled(tmp_path, {S: [("main", "xl", "")] for S in (ONE, OTHER)})
+    service = Service(nation.settings(influxdb, rollup, tmp_path, rollups=passes))
+    at_ns = START_NS + MINUTE_NS
+    nation.deliver(influxdb, [nation.beat(ONE, START_NS)])
+    work_off(service, service.minute(at_ns))
+    assert beats(rollup, START_NS) == 1
+    work_off(service, service.minute(START_NS + late_ns - MINUTE_NS))
+    late_s = late_ns / 1e9
+    nation.deliver(influxdb, [
+        nation.beat(OTHER, START_NS),
+        nation.beat(OTHER, START_NS + late_ns, oldest_unsent_s=late_s),
+    ])  # fmt: skip
+    work_off(service, service.minute(START_NS + late_ns + MINUTE_NS))
+    assert beats(rollup, START_NS) == 1
+    work_off(service, service.minute(START_NS + when_ns))
+    assert beats(rollup, START_NS) == 2
+    assert beats(rollup, START_NS + late_ns) == 1
+
+
+ONE, OTHER = "3171010001001", "3171010001002"
+
+
+def beats(rollup: Database, at_ns: int) -> int:
+    """The sum of heartbeats in a minute of the roll-ups."""
+    at_ns = at_ns // MINUTE_NS * MINUTE_NS
+    rows = rollup.query(f"SELECT SUM(beats) FROM agent WHERE time = {at_ns}")
+    return int(rows[0]["sum"]) if rows else 0
