@@ -122,6 +122,12 @@ def _ages(settings: RollupsSection, province: str) -> Iterator[tuple[str, float]
         yield f"again-{age_s:.0f}/{province}", age_s
 
 
+def census_begun(state: State, province: str, at_ns: int) -> None:
+    """Note before the first census of all that it is owed from now on."""
+    if state.mark(f"census/{province}") is None:
+        state.set_mark(f"census/{province}", at_ns - MINUTE_NS)
+
+
 def census_taken(state: State, province: str, at_ns: int, *, done: bool) -> None:
     """Note whether the census of a minute was taken.
 
@@ -131,8 +137,6 @@ def census_taken(state: State, province: str, at_ns: int, *, done: bool) -> None
     through = state.mark(f"census/{province}")
     if not done:
         state.set_mark(f"resumed/{province}", 0)
-        if through is None:
-            state.set_mark(f"census/{province}", at_ns - MINUTE_NS)
     elif through is None or through >= at_ns - MINUTE_NS:
         state.set_mark(f"census/{province}", at_ns)
     else:

@@ -184,6 +184,8 @@ class Service:
             yield f"province {province}: no collector holds it; add it to one"
 
     def _census(self, at_ns: int, report: Report) -> None:
+        for province in self.servers:
+            passes.census_begun(self.state, province, at_ns)
         found = self.clerk.take(self.rolls, at_ns)
         report.failed |= found.failed
         for province in self.servers:

@@ -14,10 +14,10 @@ from tests.noc.nation import MINUTE_NS, START_NS
 from tests.servers.database import Database
 
 HOUR_NS, DAY_NS = 60 * MINUTE_NS, 1440 * MINUTE_NS
-PLACES = ("81", "94")  # of one size
+PLACES = ("17", "19")  # of a size, and in the zone that votes
 TROUBLE = [
     {"kind": "never", "share": 0.1},
-    {"kind": "power_cut", "from": 5, "to": 12, "regency": "8101"},
+    {"kind": "power_cut", "from": 5, "to": 12, "regency": "1771"},
     {"kind": "backlog", "from": 4, "to": 14, "share": 0.2},
     {"kind": "core_failure", "from": 8, "to": 15, "operator": "telkomsel"},
     {"kind": "slow_uplink", "share": 0.1, "amount": 6.0},

@@ -33,11 +33,11 @@ def kill_at(
     """The nth call of a method does not return, done or not."""
     real, calls = getattr(owner, name), iter(range(1, 10**9))
 
-    def call(self: Any, *args: Any) -> Any:
+    def call(self: Any, *args: Any, **named: Any) -> Any:
         last = next(calls) == nth
         if last and not after:
             raise KilledError
-        found = real(self, *args)
+        found = real(self, *args, **named)
         if last:
             raise KilledError
         return found
