@@ -75,7 +75,7 @@ class Life:
             )
             rows = self.rollup.query(query)
             found = {r["regency"]: {n: r.get(n) for n in BY_AREA} for r in rows}
-            assert found == self.tally.areas(at_ns), at_ns
+            assert found == self.tally.areas(at_ns), (at_ns, found)
             assert len(rows) == len(found)
         assert_sums(self.rollup, self.arrived, ends_ns[-1])
 
