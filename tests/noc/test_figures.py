@@ -51,7 +51,7 @@ def test_all_figures_equal_duckdbs_after_late_data(
     The service runs as it does in life: each minute, then again at 12 minutes.
     """
     made = nation.scenario(
-        stations=64, minutes=16, duplicates=0.05, trouble=TROUBLE, provinces=PLACES
+        stations=96, minutes=16, duplicates=0.05, trouble=TROUBLE, provinces=PLACES
     )
     nation.registered(made, tmp_path)
     rollup = influxdb.fresh()
