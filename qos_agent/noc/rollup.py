@@ -23,6 +23,7 @@ MINUTE_NS = 60 * 10**9
 _SUMMED_OVER = frozenset({"station", "link"})
 # A question's most: three minutes of a large province are what memory has room for.
 _AT_ONCE_NS = 3 * MINUTE_NS
+_POINTS_AT_ONCE = 50_000
 _Tags = tuple[tuple[str, str], ...]
 
 
@@ -61,14 +62,36 @@ def lines(
 
     `from_ns` and `to_ns` are whole minutes. Raises QueryError.
     """
-    for start_ns in range(from_ns, to_ns, _AT_ONCE_NS):
-        end_ns = min(to_ns, start_ns + _AT_ONCE_NS)
+    for start_ns, end_ns in _spans(server, sums, province, from_ns, to_ns):
         rows = server.select(sums.query(province, start_ns, end_ns))
         for (time_ns, tags), totals in _added(rows).items():
             fields = _fields(sums, totals)
             # Whoever wrote a point, its tags must not stop the others' sums.
             clean = {name: tag_value(value) for name, value in tags}
             yield encode(Record(sums.measurement, clean, fields, time_ns))
+
+
+def _spans(
+    server: Server, sums: Sums, province: str, from_ns: int, to_ns: int
+) -> Iterator[tuple[int, int]]:
+    """The span in as few parts as memory has room for: a week of nothing is one."""
+    minutes = (to_ns - from_ns) // MINUTE_NS
+    few = to_ns - from_ns <= _AT_ONCE_NS
+    if few or _points(server, sums, province, (from_ns, to_ns)) <= _POINTS_AT_ONCE:
+        yield from_ns, to_ns
+        return
+    middle_ns = from_ns + minutes // 2 * MINUTE_NS
+    yield from _spans(server, sums, province, from_ns, middle_ns)
+    yield from _spans(server, sums, province, middle_ns, to_ns)
+
+
+def _points(server: Server, sums: Sums, province: str, span: tuple[int, int]) -> int:
+    """How many points there are: every one of the agents' has its number."""
+    query = (
+        f'SELECT COUNT("seq") AS "n" FROM "{sums.measurement}" '  # noqa: S608
+        f'WHERE "province" = {word(province)} AND {between(*span)}'
+    )
+    return sum(int(row.values.get("n", 0)) for row in server.select(query))
 
 
 def _added(rows: Iterable[Row]) -> dict[tuple[int, _Tags], dict[str, Value]]:

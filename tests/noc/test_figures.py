@@ -89,9 +89,12 @@ def test_late_data_is_counted_when_its_pass_comes(
 ) -> None:
     """What arrives late is missing before its pass and there after it, exactly once."""
     rollup = influxdb.fresh()
-    passes = {"span": "4h"}
+    passes = {"span": "12h"}
     nation.settled(tmp_path, {S: [("main", "xl", "")] for S in (ONE, OTHER)})
-    service = Service(nation.settings(influxdb, rollup, tmp_path, rollups=passes))
+    one = {"url": influxdb.url, "bucket": influxdb.database, "provinces": ["31"]}
+    service = Service(
+        nation.settings(influxdb, rollup, tmp_path, rollups=passes, collectors=[one])
+    )
     at_ns = START_NS + MINUTE_NS
     nation.deliver(influxdb, [nation.beat(ONE, START_NS)])
     work_off(service, service.minute(at_ns))

@@ -109,3 +109,22 @@ def test_the_fields_are_the_schemas_additive_ones() -> None:
         assert [f for f in table.fields if f.additive] == list(sums.fields)
         assert sums.fields
         assert set(table.tags) - set(sums.tags) <= {"station", "link"}
+
+
+def test_sums_are_the_same_in_however_many_parts(
+    influxdb: Database, arrived: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A span that has too many points for one question is halved, and adds up alike."""
+    nation.deliver(influxdb, arrived)
+    server = Server(CollectorSection(url=influxdb.url, bucket=influxdb.database))
+    sums = next(sums for sums in ALL_SUMS if sums.measurement == "latency")
+    span = (nation.START_NS, nation.START_NS + 13 * nation.MINUTE_NS)
+    whole = sorted(lines(server, sums, "31", *span))
+    asked: list[str] = []
+    real = Server.select
+    monkeypatch.setattr("qos_agent.noc.rollup._POINTS_AT_ONCE", 100)
+    monkeypatch.setattr(
+        Server, "select", lambda self, q: asked.append(q) or real(self, q)
+    )
+    assert sorted(lines(server, sums, "31", *span)) == whole
+    assert len(asked) > 10
