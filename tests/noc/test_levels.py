@@ -19,7 +19,7 @@ from qos_agent.noc.census.levels import (
 from qos_agent.noc.state import State
 
 MINUTE_NS = 60 * 10**9
-SHARE = st.floats(0.001, 1.0)
+SHARE = st.sampled_from([0.05, 0.1, 0.3, 0.5, 1.0])
 COUNTS = st.fixed_dictionaries({name: st.integers(0, 50) for name in LEVELS})
 LIMITS = st.builds(Outage, st.floats(0.01, 1.0), st.integers(1, 6))
 OPERATORS = st.dictionaries(
@@ -60,6 +60,12 @@ def test_an_area_is_good_only_where_something_is(
         assert counts["good"] > 0
     if counts["silent"] and counts["silent"] >= share * expected:
         assert found == 3
+
+
+def test_bad_and_silent_count_together() -> None:
+    """Three in a hundred silent and three bad are six that are bad or worse."""
+    assert level({"good": 94, "bad": 3, "silent": 3}, 100, 0.05) == 2
+    assert level({"good": 96, "bad": 2, "silent": 2}, 100, 0.05) == 0
 
 
 def test_nothing_expected_has_no_level() -> None:
@@ -109,6 +115,12 @@ def test_the_commonest_word_is_none_but_where_there_is_none(
     assert all(given_words.count(word) <= most for word in given_words)
 
 
+def rows_of(state: State) -> list[tuple[int, int]]:
+    """The changes of level that are remembered."""
+    rows = state._db.execute("SELECT from_ns, level FROM standing ORDER BY from_ns")
+    return rows.fetchall()
+
+
 @given(
     st.lists(st.integers(0, 3), min_size=1, max_size=40),
     st.sets(st.integers(0, 39)),
@@ -125,12 +137,12 @@ def test_since_is_exact_also_for_minutes_taken_late(
         state.since_ns("31", levels[minute], (minute + 1) * MINUTE_NS, past=False)
     for minute in gone:
         state.since_ns("31", levels[minute], (minute + 1) * MINUTE_NS, past=True)
+    without = State(Path(":memory:"))
     for minute, now in enumerate(levels):
-        first = minute
-        while first and levels[first - 1] == now:
-            first -= 1
-        at_ns = (minute + 1) * MINUTE_NS
-        assert state.since_ns("31", now, at_ns, past=True) == (first + 1) * MINUTE_NS
+        without.since_ns("31", now, (minute + 1) * MINUTE_NS, past=False)
+    assert rows_of(state) == rows_of(without)
+    changes = [m for m, now in enumerate(levels) if not m or levels[m - 1] != now]
+    assert [from_ns // MINUTE_NS - 1 for from_ns, _ in rows_of(state)] == changes
 
 
 def test_since_is_remembered_over_a_restart_and_bounded(tmp_path: Path) -> None:
