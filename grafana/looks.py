@@ -117,6 +117,10 @@ STYLES: dict[str, Json] = {
         "color": {"mode": "fixed", "fixedColor": ABSENT},
         **_DASHED,
     },
+    **{
+        name: {"color": {"mode": "fixed", "fixedColor": colour}}
+        for name, colour in (("silent", SILENT), ("bad", BAD), ("degraded", DEGRADED))
+    },
     "low": {"custom.lineWidth": 0, "custom.fillOpacity": 0},
     "high": {"custom.lineWidth": 0, "custom.fillOpacity": 25},
     "bars": {"custom.drawStyle": "bars", "custom.fillOpacity": 80},

@@ -70,14 +70,14 @@ HELP = Panel(
      ("Per kabupaten/kota dan operator: berapa TPS senyap atau link-nya buruk, dari "
      "berapa yang memakai operator itu; sejak kapan, sebabnya, siapa dihubungi. Kosong "
      "berarti baik hanya bila Umur data hijau.")),
-    Look(14, 14, "none", age="2m"),
+    Look(24, 10, "none", age="2m"),
     (Query(NEEDS),),
     columns=(
         c.LEVEL, c.REGENCY, c.OPERATOR,
-        Column("hit", ("Without", "Tanpa"), "short", width=80),
-        Column("links_degraded", ("Degraded", "Menurun"), "short", width=90),
-        Column("expected", ("of n", "dari n"), "short", width=70),
-        Column("share", ("Not well", "Tidak baik"), "percent", width=90),
+        Column("hit", ("Without", "Tanpa"), "short", width=110),
+        Column("links_degraded", ("Degraded", "Menurun"), "short", width=120),
+        Column("expected", ("of n", "dari n"), "short", width=90),
+        Column("share", ("Not well", "Tidak baik"), "percent", width=120),
         c.SINCE, c.WHY, c.SIDE, c.TICKET, c.PROVINCE,
     ),
     sort="hit",
@@ -88,7 +88,7 @@ MAP = Panel(
      "Grey is not known. The outline needs no internet."),
      ("Keadaan terburuk dari sepersepuluh TPS; lebih besar: lebih banyak TPS. Abu-abu "
      "tidak diketahui. Peta tidak memerlukan internet.")),
-    Look(10, 14, "none", age="2m"),
+    Look(10, 12, "none", age="2m"),
     (Query(q.columns(_MAP, "census", q.ALL, '"province", "regency"')),),
     columns=(
         c.LEVEL, c.REGENCY, c.PROVINCE,
@@ -114,14 +114,14 @@ LOSS = _trend(
     9, ("Loss against before the election", "Kehilangan paket dibanding sebelum"),
     ("Lost / sent to anchors; dashed: the same in the weeks before, n in the tooltip",
      "Hilang / terkirim ke anchor; putus-putus: minggu sebelumnya, n di tooltip"),
-    Look(12, 8, "percent", (2, 10)), q.LOSS,
+    Look(8, 8, "percent", (2, 10)), q.LOSS,
 )  # fmt: skip
 DELAY = _trend(
     11, ("Delay against before the election", "Waktu tunda dibanding sebelum"),
     (("Mean round trip to anchors; dashed: the same in the weeks before, n in the "
      "tooltip"),
      "Rata-rata pulang-pergi ke anchor; putus-putus: minggu sebelumnya, n di tooltip"),
-    Look(12, 8, "ms", (200, 600)), q.DELAY,
+    Look(8, 8, "ms", (200, 600)), q.DELAY,
 )  # fmt: skip
 VOTING = Panel(
     10, "bargauge", ("Voting time passed", "Waktu pemungutan suara"),
@@ -135,14 +135,14 @@ ALERTS = Panel(
     12, "alertlist", ("Alerts", "Peringatan"),
     ("Firing and pending; without the heartbeat, which always fires",
      "Aktif dan menunggu; tanpa detak, yang selalu aktif"),
-    Look(8, 8, "none"),
+    Look(7, 12, "none"),
 )  # fmt: skip
 STATES = Panel(
     13, "timeseries", ("Stations in trouble", "TPS bermasalah"),
     ("Silent, bad and degraded in the nation", "Senyap, buruk, menurun, nasional"),
-    Look(8, 8, "short"),
+    Look(7, 12, "short"),
     tuple(
-        Query(q.counted_over_time(field), alias)
+        Query(q.counted_over_time(field), alias, alias[0])
         for field, alias in (
             ("silent", ("silent", "senyap")),
             ("stations_bad", ("bad", "buruk")),
@@ -154,5 +154,5 @@ OVERVIEW = Board(
     "overview",
     ("Election overview", "Ikhtisar pemilu"),
     (),
-    (*COUNTS, AGE, HELP, MAP, VOTING, STATES, ALERTS, LOSS, DELAY),
+    (*COUNTS, AGE, HELP, MAP, STATES, ALERTS, VOTING, LOSS, DELAY),
 )

@@ -86,9 +86,9 @@ STATES = Panel(
     tuple(
         Query(q.counted_over_time(field, q.AREA), alias, style)
         for field, alias, style in (
-            ("silent", ("silent", "senyap"), ""),
-            ("stations_bad", ("bad", "buruk"), ""),
-            ("stations_degraded", ("degraded", "menurun"), ""),
+            ("silent", ("silent", "senyap"), "silent"),
+            ("stations_bad", ("bad", "buruk"), "bad"),
+            ("stations_degraded", ("degraded", "menurun"), "degraded"),
             ("expected", ("n expected", "n diharapkan"), "n"),
         )
     ),
