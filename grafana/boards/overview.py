@@ -84,10 +84,10 @@ HELP = Panel(
 )  # fmt: skip
 MAP = Panel(
     8, "geomap", ("Regencies by state", "Kabupaten/kota menurut keadaan"),
-    (("The worst state that a tenth of the stations are in; larger: more stations. "
+    (("The worst state that one station in twenty is in; larger: more stations. "
      "Grey is not known. The outline needs no internet."),
-     ("Keadaan terburuk dari sepersepuluh TPS; lebih besar: lebih banyak TPS. Abu-abu "
-     "tidak diketahui. Peta tidak memerlukan internet.")),
+     ("Keadaan terburuk dari satu di antara 20 TPS; lebih besar: lebih banyak TPS. "
+     "Abu-abu tidak diketahui. Peta tidak memerlukan internet.")),
     Look(10, 12, "none", age="2m"),
     (Query(q.columns(_MAP, "census", q.ALL, '"province", "regency"')),),
     columns=(
