@@ -174,7 +174,8 @@ def test_outage_lasts_its_window(lab: MakeLab) -> None:
     sent, received = ping_counts(net, "-c", "60", "-i", "0.02", SERVER)
     lost = net.dropped("forward", "echo_requests")
     assert sent - received == lost + net.dropped("back", "echo_replies")
-    assert lost == pytest.approx(25, abs=6)
+    # A busy machine pings later than every 20 ms.
+    assert lost == pytest.approx(25, abs=12)
 
 
 def test_gateway_answers_during_a_cut(lab: MakeLab) -> None:
