@@ -233,6 +233,10 @@ def _transformations(panel: Panel) -> list[Json]:
         made.append({"id": "merge", "options": {}})
     if panel.counted:
         made.append({"id": "groupBy", "options": {"fields": _grouping(panel)}})
+    if panel.kind == "geomap":
+        # Drawn in this order: the worst lies on top where markers overlap.
+        worst_last = {"field": "class_level", "desc": False}
+        made.append({"id": "sortBy", "options": {"fields": {}, "sort": [worst_last]}})
     if panel.kind == "table":
         hidden = {c.name: True for c in panel.columns if c.shown == "hidden"}
         if all(column.name != "Time" for column in panel.columns):
