@@ -230,6 +230,9 @@ def _transformations(panel: Panel) -> list[Json]:
     """The order of columns is the backend's whim, and Time means nothing in sums."""
     made: list[Json] = []
     if panel.merge:
+        # Rows are merged where all that they share is equal, and Time is not.
+        no_time = {"exclude": {"names": ["Time"]}}
+        made.append({"id": "filterFieldsByName", "options": no_time})
         made.append({"id": "merge", "options": {}})
     if panel.counted:
         made.append({"id": "groupBy", "options": {"fields": _grouping(panel)}})

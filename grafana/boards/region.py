@@ -43,14 +43,15 @@ MAP = Panel(
     ),
 )  # fmt: skip
 WORST = Panel(
-    3, "state-timeline", ("State of each regency", "Keadaan tiap kabupaten/kota"),
-    (("The worst state that a tenth of its stations are in; a gap was not counted. "
-     "Choose a province: forty rows can be read"),
-     ("Keadaan terburuk dari sepersepuluh TPS; celah berarti tidak dihitung. "
-     "Pilih provinsi: empat puluh baris terbaca")),
+    3, "state-timeline", ("Regencies bad or silent", "Kab./kota buruk atau senyap"),
+    (("The regencies of which one station in twenty or more was bad or silent, and "
+     "when. Empty: better than that, or not counted (see Stations by state)"),
+     ("Kabupaten/kota yang satu dari 20 TPS-nya atau lebih buruk atau senyap, dan "
+     "kapan. Kosong: lebih baik, atau tidak dihitung (lihat TPS menurut keadaan)")),
     Look(24, 10, "none", levels=True),
-    (Query(q.over_time('max("class_level")', "census", f"{q.AREA} AND {q.ALL}",
-                       '"regency"'), c.same("$tag_regency")),),
+    (Query(q.over_time('max("class_level")', "census",
+                       f'{q.AREA} AND {q.ALL} AND "class_level" >= 2', '"regency"'),
+           c.same("$tag_regency")),),
 )  # fmt: skip
 LOSS = Panel(
     4, "timeseries", ("Loss", "Kehilangan paket"),

@@ -2,8 +2,7 @@
 
 Looking before every packet would cost as much as the packet. Between two looks the
 room is at most halved: by what the flows themselves carry, and in time by a link
-twice as fast as it has ever been. On a busy device a look may come late: so the far
-end is offered windows of what is left, and the kernel is handed half of it at most.
+twice as fast as it has ever been.
 """
 
 from __future__ import annotations
@@ -25,20 +24,14 @@ class ByteCap:
         self._moved_bytes = meter.moved()
         self._carried_bytes = 0
         self._fastest_bps = 1.0
-        self._left_bytes = limit_bytes - self._moved_bytes
-        self._room_bytes = self._left_bytes // 2
+        self._left_bytes = self._room_bytes = limit_bytes - self._moved_bytes
         self.due_s = 0.0
-
-    @property
-    def unmoved_bytes(self) -> int:
-        """Left of the limit at the last look, what was under way not taken off."""
-        return max(0, self._limit_bytes - self._moved_bytes)
 
     def is_due(self, now_s: float, carried_bytes: int) -> bool:
         """Whether the counter must be looked at, with so much carried by the flows."""
         carried = carried_bytes - self._carried_bytes
-        used = 0 < min(self._left_bytes // 2, self._room_bytes) <= carried
-        return used or now_s >= self.due_s
+        least = min(self._left_bytes, self._room_bytes)
+        return now_s >= self.due_s or carried >= least / 2
 
     def room_bytes(self, carried_bytes: int) -> int:
         """What may still be handed to the kernel."""
@@ -65,8 +58,7 @@ class ByteCap:
         self._looked_s, self._carried_bytes = now_s, carried_bytes
         self._moved_bytes = moved_bytes
         self._left_bytes = self._limit_bytes - moved_bytes - coming_bytes
-        # Half, so that a late next look finds room for what is sent a second time.
-        self._room_bytes = self._left_bytes // 2 - held_bytes
+        self._room_bytes = self._left_bytes - held_bytes
         half_s = self._left_bytes * 8 / self._fastest_bps / 2
         self.due_s = now_s + min(max(half_s, _LEAST_WAIT_S), _MOST_WAIT_S)
         return self._left_bytes <= 0

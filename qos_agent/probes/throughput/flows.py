@@ -61,10 +61,6 @@ class Flows(Protocol):
         """What the kernel has yet to send for us."""
         ...
 
-    def keep_within(self, left_bytes: int, /) -> None:
-        """Let no more than this come or go before the next look, even if it is late."""
-        ...
-
     def queue_averse(self) -> bool:
         """Whether the sender is known to fill a link without a queue standing."""
         ...
@@ -113,7 +109,6 @@ class Downloads:
         info = tcp_info(connections[0].sock)
         frame_bytes = info.mss_bytes + info.header_bytes + meter.header_bytes
         self._payload_share = info.mss_bytes / frame_bytes
-        self._least_window_bytes = 2 * info.mss_bytes
         share_bytes = limit_bytes // _READS_IN_LIMIT
         self._wake_bytes = min(max(share_bytes, _LEAST_READ_BYTES), _MOST_READ_BYTES)
         self._selector: selectors.BaseSelector | None = None
@@ -163,17 +158,6 @@ class Downloads:
     def held_bytes(self) -> int:
         """Nothing: requests are short."""
         return 0
-
-    def keep_within(self, left_bytes: int, /) -> None:
-        """Offer windows of what is left: a busy device looks late, its kernel does not.
-
-        A window once offered is not taken back (RFC 9293, section 3.8.6): what passes
-        is at most what was under way.
-        """
-        share_bytes = int(left_bytes * self._payload_share) // max(1, self.started)
-        for connection in self._connections[: self.started]:
-            if not self._bodies[id(connection)].ended:
-                connection.offer_at_most(max(share_bytes, self._least_window_bytes))
 
     def queue_averse(self) -> bool:
         """Unknown: the sender is the server."""
@@ -302,7 +286,7 @@ class Uploads:
         self.carried_bytes += self._left[id(connection)] - left_bytes
         self._left[id(connection)] = left_bytes
         if left_bytes <= end_bytes and self._selector is not None:
-            # No more before the next look: to be told that one can would be to spin.
+            # Nothing more may be written: to be told that one can would be to spin.
             self._selector.modify(connection.sock, selectors.EVENT_READ, connection)
 
     def sweep(self) -> None:
@@ -315,15 +299,6 @@ class Uploads:
     def _acked(self) -> int:
         infos = (tcp_info(c.sock) for c in self._connections)
         return sum(info.acked_bytes + info.sacked_bytes for info in infos)
-
-    def keep_within(self, left_bytes: int, /) -> None:
-        """Write again, within the new room; `serve` keeps to it."""
-        if self._selector is None or left_bytes <= 0:
-            return
-        both = selectors.EVENT_READ | selectors.EVENT_WRITE
-        for connection in self._connections[: self.started]:
-            if self._left[id(connection)] > 0:
-                self._selector.modify(connection.sock, both, connection)
 
     def held_bytes(self) -> int:
         """What waits in the send buffers."""

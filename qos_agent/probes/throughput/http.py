@@ -249,9 +249,7 @@ class _Test:
         rtt_s = self._bench.echo.recent_s() or self._rtt_s
         coming_bytes = int(rate_bps / 8 * rtt_s) if flows.pushed else 0
         held_bytes = flows.held_bytes()
-        spent = self._cap.look(now_s, flows.carried_bytes, coming_bytes, held_bytes)
-        flows.keep_within(self._cap.unmoved_bytes)
-        return spent
+        return self._cap.look(now_s, flows.carried_bytes, coming_bytes, held_bytes)
 
     def _reason(self, now_s: float, deadline: Deadline) -> Stop | None:
         """Why to stop at the end of a bin."""

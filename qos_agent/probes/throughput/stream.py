@@ -120,10 +120,6 @@ class Connection:
         """Count as readable only with so much to read, or with the end."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
 
-    def offer_at_most(self, size_bytes: int) -> None:
-        """Offer the far end no larger window, which the kernel holds to without us."""
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, size_bytes)
-
     @property
     def secure(self) -> bool:
         """Whether TLS is between us and the socket."""
