@@ -20,6 +20,10 @@ _CLAIM = """
     )
     ORDER BY seq LIMIT ?
 """
+_SETTLE = """
+    INSERT INTO temp.claim SELECT collector, seq, 1 FROM delivery
+    WHERE collector = ? AND seq = ? ON CONFLICT DO UPDATE SET settled = 1
+"""
 _SETTLED = "SELECT collector, seq FROM temp.claim WHERE settled = 1"
 _ALL = 2**62
 
@@ -58,9 +62,9 @@ def altered(rows: Iterable[ClaimedRow]) -> list[int]:
 
 
 def settle(db: sqlite3.Connection, collectors: Iterable[int], batch: Batch) -> None:
-    """Note as delivered to each; the next commit to disk carries it."""
+    """Note as delivered to each it is owed to; the next commit to disk carries it."""
     db.executemany(
-        "INSERT INTO temp.claim VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET settled = 1",
+        _SETTLE,
         [(collector, seq) for collector in collectors for seq in batch.seqs],
     )
 
@@ -84,7 +88,12 @@ def quarantine(
 ) -> None:
     """Owe no longer, keep the points and the words of who refused."""
     for key in product(collectors, seqs):
-        db.execute("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?)", (*key, words))
+        # No REPLACE: it would delete without the trigger that counts.
+        db.execute(
+            "INSERT INTO quarantine VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET words = excluded.words",
+            (*key, words),
+        )
         db.execute("DELETE FROM delivery WHERE collector = ? AND seq = ?", key)
         db.execute("DELETE FROM temp.claim WHERE collector = ? AND seq = ?", key)
 
@@ -107,12 +116,11 @@ def requeue_span(db: sqlite3.Connection, collector: int, first: int, last: int) 
     ).rowcount
 
 
-def undelivered(db: sqlite3.Connection) -> dict[str, int]:
-    """Points owed, by collector."""
+def settled(db: sqlite3.Connection) -> dict[int, int]:
+    """Points settled and not yet taken out of what is owed, by collector's number."""
     rows = db.execute(
-        "SELECT name, (SELECT COUNT(*) FROM delivery WHERE collector = id)"
-        " - (SELECT COUNT(*) FROM temp.claim WHERE collector = id AND settled = 1)"
-        " FROM collector ORDER BY id"
+        "SELECT collector, COUNT(*) FROM temp.claim WHERE settled = 1"
+        " GROUP BY collector"
     )
     return dict(rows.fetchall())
 

@@ -197,14 +197,6 @@ def _enter(db: sqlite3.Connection, removals: Iterable[Removal]) -> None:
     )  # fmt: skip
 
 
-def evicted_points(db: sqlite3.Connection) -> int:
-    """Undelivered points ever removed."""
-    found = db.execute(
-        "SELECT COALESCE(SUM(points), 0) FROM removal WHERE reason LIKE 'undelivered%'"
-    )
-    return int(found.fetchone()[0])
-
-
 def removals(db: sqlite3.Connection) -> list[Removal]:
     """The whole account."""
     rows = db.execute(

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from qos_agent.journal import allowance, delivery, eviction, opening
+from qos_agent.journal import allowance, eviction, opening
 from qos_agent.journal.dating import Now
 from qos_agent.journal.eviction import Ages
 from qos_agent.journal.session import Session
-from qos_agent.journal.types import JournalCounts, JournalEvent, Removal
+from qos_agent.journal.types import JournalEvent, Removal
 
 _TIDY_EVERY_NS = 3600 * 10**9
 # What the journal takes even of a disk that is short of room already.
@@ -100,22 +100,3 @@ def _event(removal: Removal) -> JournalEvent:
 
 def _file_bytes(path: Path) -> int:
     return path.stat().st_size
-
-
-def counts(db: sqlite3.Connection, primary: int) -> JournalCounts:
-    """How much there is of everything; the oldest unsent is the primary's."""
-
-    def count(table: str, where: str = "") -> int:
-        return int(db.execute(f"SELECT COUNT(*) FROM {table} {where}").fetchone()[0])  # noqa: S608
-
-    page_bytes = db.execute("PRAGMA page_size").fetchone()[0]
-    pages = db.execute("PRAGMA page_count").fetchone()[0]
-    return JournalCounts(
-        points=count("point"),
-        undelivered=delivery.undelivered(db),
-        oldest_unsent_ns=delivery.oldest_owed_ns(db, primary),
-        pending=count("pending"),
-        quarantined=count("quarantine"),
-        evicted=eviction.evicted_points(db),
-        file_bytes=pages * page_bytes,
-    )

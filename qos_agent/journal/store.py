@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from qos_agent.journal import allowance, dating, delivery, room
+from qos_agent.journal import allowance, counters, dating, delivery, room
 from qos_agent.journal.dating import Now
 from qos_agent.journal.eviction import Ranking
 from qos_agent.journal.session import Plan, Session
@@ -235,7 +235,7 @@ class Journal:
     def counts(self) -> JournalCounts:
         """How much there is of everything."""
         primary = next(iter(self._session.file.collectors.values()))
-        return self._session.read("read", lambda db: room.counts(db, primary))
+        return self._session.read("read", lambda db: counters.counts(db, primary))
 
     def last_time_ns(self) -> int | None:
         """The newest time stamp on record; None in an empty journal."""

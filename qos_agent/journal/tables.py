@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from qos_agent.journal import counters
+
 FILE_NAME = "journal.sqlite3"
 
 # Chosen by `python -m bench.journal`: a commit writes few small pages.
@@ -132,6 +134,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 1024:d}")
     _migrate(connection)
     connection.execute(_CLAIM)
+    counters.prepare(connection)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

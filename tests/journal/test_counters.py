@@ -1,0 +1,153 @@
+"""What the journal says it holds is what a count of its tables finds."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qos_agent.errors import StorageError
+from qos_agent.journal import Journal, JournalCounts, JournalLimits, Lane, delivery
+from qos_agent.journal.reading import requeue
+from tests.clocks import FakeClock
+from tests.journal.support import look, open_journal, point, put
+
+TIGHT = JournalLimits(size_bytes=120_000, disk_reserve_bytes=0)
+COLLECTORS = ("collector", "fallback")
+
+Step = tuple[str, int, str]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ("put", "put", "wait", "settle", "settle", "release", "refuse", "again",
+             "elsewhere", "flush", "broken")
+        ),
+        st.integers(1, 60),
+        st.sampled_from(COLLECTORS),
+    ),
+    min_size=5,
+    max_size=25,
+)  # fmt: skip
+
+
+def _put(journal: Journal, clock: FakeClock, count: int, *, trusted: bool) -> None:
+    clock.trusted = trusted
+    points = []
+    for number in range(count):
+        clock.advance(0.001)
+        points.append(point(clock.boot_ns(), ("latency", "host")[number % 2]))
+    journal.put(points, clock.state(), clock.boot_id)
+
+
+def _deliver(journal: Journal, what: str, count: int, collector: str) -> None:
+    for lane in Lane:
+        if batch := journal.claim(collector, count, lane):
+            match what:
+                case "settle":
+                    journal.settle(batch)
+                case "release":
+                    journal.release(batch)
+                case _:
+                    journal.quarantine(batch, "refused")
+
+
+def _take(journal: Journal, folder: Path, clock: FakeClock, step: Step) -> None:
+    what, count, collector = step
+    match what:
+        case "put" | "wait":
+            _put(journal, clock, count, trusted=what == "put")
+        case "again":
+            journal.requeue(1, count)
+        case "elsewhere":
+            requeue(folder, 1, count)
+        case "flush":
+            journal.flush()
+        case "broken":
+            failing = mock.patch.object(delivery, "owe", side_effect=_fails)
+            with failing, suppress(StorageError):
+                _put(journal, clock, count, trusted=True)
+        case _:
+            _deliver(journal, what, count, collector)
+
+
+def _fails(*_: object) -> None:
+    raise StorageError("store in", "journal", "no room on the disk")
+
+
+def _counted(journal: Journal, folder: Path) -> JournalCounts:
+    """The same by counting the file's tables, once all is on disk."""
+    journal.flush()
+
+    def one(sql: str) -> int:
+        return int(look(folder, sql)[0][0])
+
+    owed = dict.fromkeys(COLLECTORS, 0) | dict(
+        look(folder, "SELECT name, COUNT(*) FROM delivery JOIN collector ON id ="
+                     " collector GROUP BY name")
+    )  # fmt: skip
+    oldest = look(folder, "SELECT time_ns FROM delivery JOIN point USING (seq)"
+                          " WHERE collector = 1 ORDER BY seq LIMIT 1")  # fmt: skip
+    return JournalCounts(
+        points=one("SELECT COUNT(*) FROM point"),
+        undelivered=owed,
+        oldest_unsent_ns=oldest[0][0] if oldest else None,
+        pending=one("SELECT COUNT(*) FROM pending"),
+        quarantined=one("SELECT COUNT(*) FROM quarantine"),
+        evicted=one("SELECT COALESCE(SUM(points), 0) FROM removal"
+                    " WHERE reason LIKE 'undelivered%'"),
+        file_bytes=one("PRAGMA page_count") * one("PRAGMA page_size"),
+    )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=STEPS)
+def test_counts_are_those_of_the_tables(steps: list[Step]) -> None:
+    """Whatever happened, also rolled back, evicted, or done by another process."""
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        folder, clock = Path(name), FakeClock()
+        journal = open_journal(folder, TIGHT, COLLECTORS)
+        for step in steps:
+            _take(journal, folder, clock, step)
+            said = journal.counts()
+        assert said == _counted(journal, folder)
+        assert journal.counts() == said
+        journal.close()
+
+
+def test_counting_does_not_read_the_tables(tmp_path: Path) -> None:
+    """A second look at a large journal takes no longer than at a small one.
+
+    Counted in SQLite's own steps, of which a whole table takes one a row or more.
+    """
+    clock, journal = FakeClock(), open_journal(tmp_path)
+    put(journal, clock, 5000)
+    journal.counts()
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    connection = journal._session.file.database._connection
+    connection.set_progress_handler(step, 1)
+    journal.counts()
+    connection.set_progress_handler(None, 1)
+    journal.close()
+    assert steps < 1000
+
+
+def test_what_the_fallback_took_is_not_taken_off_twice(tmp_path: Path) -> None:
+    """The collector's word settles the fallback too: of what that one is still owed."""
+    clock, journal = FakeClock(), open_journal(tmp_path, collectors=COLLECTORS)
+    put(journal, clock, 10)
+    for name in ("fallback", "collector"):
+        journal.settle(journal.claim(name, 10, Lane.FRESH))
+        if name == "fallback":
+            journal.flush()
+    assert journal.counts().undelivered == {"collector": 0, "fallback": 0}
+    journal.close()
