@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from qos_agent.errors import OperatorError
@@ -18,6 +20,14 @@ from qos_agent.line_protocol import decode
 _FAULTS_MAX = 20
 # Points recovered from a journal before this one have numbers below 1.
 EVERY_SEQ = -(2**62)
+_LINES_AFTER = """
+    SELECT line FROM point WHERE seq > ? AND line IS NOT NULL ORDER BY seq
+"""
+_FIRST_OF_LAST = """
+    SELECT MIN(seq) FROM (
+        SELECT seq FROM point WHERE line IS NOT NULL ORDER BY seq DESC LIMIT ?
+    )
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,37 +84,39 @@ class Reader:
 
     def lines(self, after_seq: int, last: int | None = None) -> Iterator[bytes]:
         """Lines in order after a number; only the `last` ones where that is given."""
-        rows = self._db.execute(
-            "SELECT line FROM (SELECT seq, line FROM point WHERE seq > ?"
-            " AND line IS NOT NULL ORDER BY seq DESC LIMIT ?) ORDER BY seq",
-            (after_seq, -1 if last is None else last),
-        )
+        if last is not None:
+            (first,) = self._db.execute(_FIRST_OF_LAST, (last,)).fetchone()
+            after_seq = max(after_seq, EVERY_SEQ if first is None else first - 1)
+        rows = self._db.execute(_LINES_AFTER, (after_seq,))
         return (bytes(row[0]) for row in rows)
 
     def verify(self) -> Verdict:
         """The file's structure, every line against its hash and the schema, gaps."""
-        faults = [
-            f"file: {row[0]}"
-            for row in self._db.execute(f"PRAGMA integrity_check({_FAULTS_MAX})")
-            if row[0] != "ok"
-        ]
-        points = 0
+        faults = tuple(islice(self._faults(), _FAULTS_MAX))
+        return Verdict(self._count("point"), faults)
+
+    def _faults(self) -> Iterator[str]:
+        for (said,) in self._db.execute(f"PRAGMA integrity_check({_FAULTS_MAX})"):
+            if said != "ok":
+                yield f"file: {said}"
         for seq, line, leaf in self._db.execute("SELECT seq, line, leaf FROM point"):
-            points += 1
             if line is not None and (fault := _fault(line, leaf)):
-                faults.append(f"point {seq}: {fault}")
-        faults += [f"points {low} to {high}: missing" for low, high in self._gaps()]
-        return Verdict(points, tuple(faults[:_FAULTS_MAX]))
+                yield f"point {seq}: {fault}"
+        for low, high in self._gaps():
+            yield f"points {low} to {high}: missing"
 
     def _gaps(self) -> Iterator[tuple[int, int]]:
-        """Numbers neither here, nor pending, nor in the account of removals."""
-        known = [
-            *((r[0], r[0]) for r in self._db.execute("SELECT seq FROM point")),
-            *((r[0], r[0]) for r in self._db.execute("SELECT seq FROM pending")),
-            *((r.first_seq, r.last_seq) for r in eviction.removals(self._db)),
-        ]
+        """Numbers neither here, nor pending, nor in the account of removals.
+
+        In order from each, so that a large journal is not held in memory.
+        """
+        stored = (
+            self._db.execute(f"SELECT seq, seq FROM {table} WHERE seq > 0 ORDER BY seq")  # noqa: S608
+            for table in ("point", "pending")
+        )
+        removed = sorted((r.first_seq, r.last_seq) for r in eviction.removals(self._db))
         reached = 0
-        for low, high in sorted(span for span in known if span[1] > 0):
+        for low, high in heapq.merge(*stored, removed):
             if low > reached + 1:
                 yield reached + 1, low - 1
             reached = max(reached, high)
