@@ -42,7 +42,8 @@ def to_collectors(
     """Deliver each minute when it has passed; `speed` 0 does not wait for it.
 
     `rate` is the most points a second. What was measured before the start is not waited
-    for. While one part is on its way the next is made. Raises WriteError.
+    for. While one part is on its way the next is made. Told to stop, it sends no more;
+    what was yielded is written. Raises WriteError.
     """
     began_mono = now_mono()
     with Delivery(settings, stop.wait) as delivery:
@@ -50,12 +51,14 @@ def to_collectors(
             if speed and batch.minute >= 0:
                 due_s = (batch.minute + 1) * 60 / speed
                 stop.wait(max(0.0, due_s - (now_mono() - began_mono)))
-            sent_mono = now_mono()
-            delivery.send(batch.lines)
             if stop.is_set():
                 break
+            sent_mono = now_mono()
+            delivery.send(batch.lines)
             stop.wait(max(0.0, batch.count / rate - (now_mono() - sent_mono)))
             yield batch
+            if stop.is_set():
+                break
         delivery.finish()
 
 
