@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +13,9 @@ from qos_agent.cli.noc_options import NocConfigOption, moment_s
 from qos_agent.cli.noc_register import register
 from qos_agent.cli.noc_simulate import simulate
 from qos_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qos_agent.noc.service import Service
 
 app = typer.Typer(
     help="For the operations centre: register, census, roll-ups, a simulated nation.",
@@ -38,6 +43,7 @@ def census(
     from qos_agent.noc.service import Service
     from qos_agent.noc.settings import load
 
+    span = _span(*recompute) if recompute is not None else None
     settings = load(config)
     if not settings.collectors:
         raise ConfigError("collectors", "nothing", "[[collectors]]", "add one")
@@ -45,11 +51,8 @@ def census(
         raise ConfigError("rollup.url", "nothing", "a URL", "set rollup.url")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     service = Service(settings)
-    if recompute is not None:
-        from_ns, to_ns = (moment_s(text) * 10**9 for text in recompute)
-        for stretch in service.recompute(from_ns, to_ns):
-            print(f"province {stretch.province}: to {stretch.to_ns // 10**9}")
-        return 0
+    if span is not None:
+        return _sum_again(service, *span)
     if once:
         report = service.minute(time.time_ns())
         print(report)
@@ -58,4 +61,37 @@ def census(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     run(service, stop)
+    return 0
+
+
+def _span(begins: str, ends: str) -> tuple[int, int]:
+    """Two moments in their order, in nanoseconds."""
+    from_s, to_s = moment_s(begins), moment_s(ends)
+    if from_s >= to_s:
+        raise ConfigError(
+            "--recompute", f"{begins} to {ends}", "FROM before TO", "swap them"
+        )
+    return from_s * 10**9, to_s * 10**9
+
+
+def _sum_again(service: Service, from_ns: int, to_ns: int) -> int:
+    """Sum a span again, a line a stretch; what stands in the way is raised."""
+    for words in service.expired(from_ns):
+        print(words, file=sys.stderr)
+    points = 0
+    try:
+        for stretch, count in service.recompute(from_ns, to_ns):
+            points += count
+            at = datetime.fromtimestamp(stretch.to_ns // 10**9, UTC).isoformat()
+            print(f"province {stretch.province}: to {at}, {count} points", flush=True)
+    except KeyboardInterrupt:
+        print(
+            f"stopped by hand, {points} points; sums are replaced whole: "
+            "the same command again makes the rest",
+            file=sys.stderr,
+        )
+        return 130
+    finally:
+        service.close()
+    print(f"summed again: {points} points")
     return 0

@@ -26,6 +26,7 @@ from qos_agent.noc.places import provinces
 from qos_agent.noc.polls import Polls
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.retention import Retention
+from qos_agent.noc.rollup import MINUTE_NS
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.state import State
 from qos_agent.noc.summing import Summer
@@ -165,16 +166,28 @@ class Service:
         ages = (passes.behind_s(self.state, settings, p, at_ns) for p in wanted)
         return max(ages, default=0.0)
 
-    def recompute(self, from_ns: int, to_ns: int) -> Iterator[Stretch]:
-        """Sum again between two moments. Raises QueryError, WriteError."""
-        from_ns, to_ns = passes.whole(from_ns), passes.whole(to_ns)
+    def recompute(self, from_ns: int, to_ns: int) -> Iterator[tuple[Stretch, int]]:
+        """Sum each minute between two moments again: a stretch, and its points.
+
+        Raises QueryError, WriteError.
+        """
+        from_ns, to_ns = passes.whole(from_ns), passes.whole(to_ns + MINUTE_NS - 1)
         step = passes.whole(int(self.settings.rollups.span * 1e9))
         for province in self.servers:
             for start in range(from_ns, to_ns, step):
                 end = min(to_ns, start + step)
                 stretch = Stretch(province, start, end, "")
-                self.summer.sum(stretch, time.time_ns())
-                yield stretch
+                yield stretch, self.summer.sum(stretch, time.time_ns())
+
+    def expired(self, from_ns: int) -> Iterator[str]:
+        """Of which collectors raw points since then are gone, and until when."""
+        for server in self._servers:
+            gone_ns = self.retention.of(server).from_ns(time.time_ns())
+            if gone_ns > from_ns:
+                yield (
+                    f"{server.name}: raw points before {_at(gone_ns)} are gone; "
+                    "sums of that time stay as they are"
+                )
 
     def warnings(self) -> Iterator[str]:
         """What should be changed, though all goes on without it."""

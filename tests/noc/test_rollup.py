@@ -54,11 +54,11 @@ def summed(sums: Sums, raw: Iterable[bytes]) -> set[tuple[Any, ...]]:
         totals = ", ".join(f"sum({name})" for name in names)
         found = db.execute(f"SELECT * EXCLUDE ({', '.join(names)}), {totals} "
                            "FROM raw GROUP BY ALL").fetchall()  # fmt: skip
-    return {tuple(_rounded(value) for value in row) for row in found}
+    return {tuple(rounded(value) for value in row) for row in found}
 
 
-def _rounded(value: Any) -> Any:
-    # Sums of floats differ in their last digit by the order of adding.
+def rounded(value: Any) -> Any:
+    """A sum to compare: those of floats differ in their last digit by their order."""
     return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
@@ -67,7 +67,7 @@ def rolled(sums: Sums, lines_: Iterable[bytes]) -> set[tuple[Any, ...]]:
     return {
         (r.time_ns,
          *(r.tags.get(tag) for tag in sums.tags),
-         *(_rounded(r.fields.get(f.name)) for f in sums.fields))
+         *(rounded(r.fields.get(f.name)) for f in sums.fields))
         for r in map(decode, lines_)
     }  # fmt: skip
 
