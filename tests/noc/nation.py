@@ -47,6 +47,19 @@ def deliver(database: Database, lines: list[bytes]) -> None:
         assert answer.status == 204, answer.body
 
 
+def lived(made: Scenario, folder: Path, raw: Database) -> list[bytes]:
+    """Register a scenario's stations and deliver all of it; every line."""
+    registered(made, folder)
+    arrived = [
+        line
+        for batch in begin(made).run()
+        for lines in batch.lines.values()
+        for line in lines
+    ]
+    deliver(raw, arrived)
+    return arrived
+
+
 def settings(
     raw: Database, rollup: Database, folder: Path, /, **more: Any
 ) -> NocSettings:

@@ -28,19 +28,15 @@ def test_baseline_equals_duckdbs_sums_of_raw_points(
 ) -> None:
     """By regency and operator: anchors only, downloads only, nothing after `pre`."""
     made = nation.scenario(stations=40, minutes=61, provinces=["31"], start=BEFORE)
-    nation.registered(made, tmp_path)
+    arrived = nation.lived(made, tmp_path, influxdb)
+    begins_ns = nation.begin(made).start_ns
     rollup = influxdb.fresh()
-    arrived: list[bytes] = []
-    run = nation.begin(made)
-    for batch in run.run():
-        arrived += [line for lines in batch.lines.values() for line in lines]
     later = nation.scenario(stations=40, minutes=5, provinces=["31"])
-    for batch in nation.begin(later).run():
-        arrived += [line for lines in batch.lines.values() for line in lines]
-    arrived += _forms(run.start_ns)
-    nation.deliver(influxdb, arrived)
+    forms = _forms(begins_ns)
+    nation.deliver(influxdb, forms)
+    arrived += forms + nation.lived(later, tmp_path, influxdb)
     service = Service(nation.settings(influxdb, rollup, tmp_path, rollups=BRIEF))
-    for _ in service.recompute(run.start_ns, run.start_ns + 65 * MINUTE_NS):
+    for _ in service.recompute(begins_ns, begins_ns + 65 * MINUTE_NS):
         pass
     for _ in service.recompute(START_NS, START_NS + 10 * MINUTE_NS):
         pass
@@ -55,7 +51,7 @@ def test_baseline_equals_duckdbs_sums_of_raw_points(
     for key, sums in expected.items():
         assert found[key] == pytest.approx(sums), key
     spans = [r["span_s"] for r in rollup.rows("baseline") if r["span_s"] is not None]
-    reach_s = (at_ns - run.start_ns) / 1e9
+    reach_s = (at_ns - begins_ns) / 1e9
     assert max(spans) == reach_s
     assert min(spans) > reach_s - 3600
 
@@ -112,10 +108,8 @@ def test_without_points_before_there_is_no_baseline(
 ) -> None:
     """On a nation first seen on voting day the baseline is absent, not zero."""
     made = nation.scenario(stations=10, minutes=3, provinces=["31"])
-    nation.registered(made, tmp_path)
+    nation.lived(made, tmp_path, influxdb)
     rollup = influxdb.fresh()
-    for batch in nation.begin(made).run():
-        nation.deliver(influxdb, [x for lines in batch.lines.values() for x in lines])
     service = Service(nation.settings(influxdb, rollup, tmp_path, rollups=BRIEF))
     work_off(service, service.minute(START_NS + 3 * MINUTE_NS))
     assert rollup.count("latency", "sent") > 0
@@ -152,10 +146,8 @@ def test_heartbeat_says_how_each_collector_fares(
 ) -> None:
     """One collector answers, one has no such database: both have their point."""
     made = nation.scenario(stations=10, minutes=3, provinces=["31"])
-    nation.registered(made, tmp_path)
+    nation.lived(made, tmp_path, influxdb)
     rollup = influxdb.fresh()
-    for batch in nation.begin(made).run():
-        nation.deliver(influxdb, [x for lines in batch.lines.values() for x in lines])
     both = [
         {"url": influxdb.url, "bucket": influxdb.database, "provinces": ["31"]},
         {"url": influxdb.url, "bucket": "nowhere", "provinces": ["94"]},
