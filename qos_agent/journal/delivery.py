@@ -20,10 +20,6 @@ _CLAIM = """
     )
     ORDER BY seq LIMIT ?
 """
-_SETTLE = """
-    INSERT INTO temp.claim SELECT collector, seq, 1 FROM delivery
-    WHERE collector = ? AND seq = ? ON CONFLICT DO UPDATE SET settled = 1
-"""
 _SETTLED = "SELECT collector, seq FROM temp.claim WHERE settled = 1"
 _ALL = 2**62
 
@@ -62,9 +58,9 @@ def altered(rows: Iterable[ClaimedRow]) -> list[int]:
 
 
 def settle(db: sqlite3.Connection, collectors: Iterable[int], batch: Batch) -> None:
-    """Note as delivered to each it is owed to; the next commit to disk carries it."""
+    """Note as delivered to each; the next commit to disk carries it."""
     db.executemany(
-        _SETTLE,
+        "INSERT INTO temp.claim VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET settled = 1",
         [(collector, seq) for collector in collectors for seq in batch.seqs],
     )
 
@@ -117,10 +113,13 @@ def requeue_span(db: sqlite3.Connection, collector: int, first: int, last: int) 
 
 
 def settled(db: sqlite3.Connection) -> dict[int, int]:
-    """Points settled and not yet taken out of what is owed, by collector's number."""
+    """Points settled and not yet taken out of what is owed, by collector's number.
+
+    Not what was never owed: a stand-in may have had the point long before.
+    """
     rows = db.execute(
-        "SELECT collector, COUNT(*) FROM temp.claim WHERE settled = 1"
-        " GROUP BY collector"
+        "SELECT collector, COUNT(*) FROM temp.claim CROSS JOIN delivery"
+        " USING (collector, seq) WHERE settled = 1 GROUP BY collector"
     )
     return dict(rows.fetchall())
 

@@ -179,3 +179,27 @@ def test_supply_reports_a_settle_that_failed_later(
         supply.finish()
     supply.put_back()
     supply.close()
+
+
+def test_the_next_settle_waits_for_the_one_before(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note refused beside a request is told with the next one, not forgotten."""
+    supply = Supply("collector", journal)
+    first = supply.take(Lane.BACKLOG, 10)
+    supply.prepare(Lane.BACKLOG, 10)
+    assert first is not None
+
+    def refuse(_batch: Batch) -> None:
+        raise StorageError("settle in", "journal", "no room on the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "settle", refuse)
+        supply.settle(first.batch)
+    second = supply.take(Lane.BACKLOG, 10)
+    supply.prepare(Lane.BACKLOG, 10)
+    assert second is not None
+    with pytest.raises(StorageError):
+        supply.settle(second.batch)
+    supply.put_back()
+    supply.close()
