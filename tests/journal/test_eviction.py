@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from qos_agent.journal import JournalLimits, Lane, eviction
+from qos_agent.journal import JournalLimits, Lane, eviction, tables
 from qos_agent.journal.tables import FILE_NAME
 from qos_agent.model import Point
 from tests.clocks import FakeClock
@@ -215,3 +216,21 @@ def test_rank_of_a_target_is_that_of_the_first_seen(count: int) -> None:
     assert ranks == [3] + [2] * (count - 1)
     other = point(1, target="a1", layer="anchor", link="second")
     assert ranking.rank(other) == 3
+
+
+def test_hourly_tidying_reads_only_what_has_had_its_time(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Not the whole journal once for each rank, with everybody else waiting.
+
+    In SQLite's own steps, of which every row looked at takes several.
+    """
+    journal = open_journal(tmp_path)
+    start_ns = clock.wall_ns()
+    put(journal, clock, 3000)
+    journal.close()
+    with closing(tables.connect(tmp_path / FILE_NAME)) as db:
+        steps: list[None] = []
+        db.set_progress_handler(lambda: steps.append(None), 1)
+        eviction.remove_aged(db, eviction.Ages(start_ns, start_ns, start_ns))
+    assert len(steps) < 1000
