@@ -2,9 +2,10 @@
 
 Into a real InfluxDB, by the uplink as it runs in the agent without pauses, while a
 live point is stored five times a second. Beside it, in the same round: what the same
-server takes of the same lines, packed beforehand and posted over bare sockets by one
-connection and by two. The lesser of 20,000 points a second and the better of those is
-the goal. Server and clients share this machine's processors. Medians of five.
+server takes of the same bodies, packed beforehand and posted by http.client over one
+connection and over two. The lesser of 20,000 points a second and the better of those
+is the goal, and the table says which of them it was. Server and clients share this
+machine's processors; the load is that of the last minute. Medians of three.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -37,7 +39,7 @@ from tests.servers.influxdb import InfluxDB
 from tests.uplink.support import make_uplink
 
 GOAL = 20_000
-ROUNDS = 5
+ROUNDS = 3
 BATCHES = (500, 2000, 5000)
 LIMITS = JournalLimits(disk_reserve_bytes=0, size_bytes=10**9)
 HOUR_NS = 3600 * 10**9
@@ -89,6 +91,9 @@ def drain(folder: Path, url: str, bucket: str, batch: int) -> Drained:
     uplink = make_uplink(journal, settings, clock, stop, LinkGate())
     loop = threading.Thread(target=uplink.run)
     delays_ms: list[float] = []
+    # An agent whose network comes back has long loaded the library it sends with.
+    import influxdb_client  # noqa: F401
+
     began, cpu_s = time.perf_counter(), time.process_time()
     loop.start()
     live = threading.Thread(
@@ -198,23 +203,27 @@ def measured(
         for connections, rates in takes.items():
             rates.append(len(lines) / taken(server, bodies, connections))
     rate = statistics.median(d.rate for d in drains)
-    most = max(statistics.median(rates) for rates in takes.values())
-    goal = "20,000" if most >= GOAL else "the server's"
+    single, double = (statistics.median(rates) for rates in takes.values())
+    most = max(single, double)
+    binds = "20,000/s" if most >= GOAL else f"server's {most:.0f}/s"
     live_ms = statistics.median(d.live_p50_ms for d in drains)
     return (
         str(batch),
         spread([d.rate for d in drains], "/s", 0),
         spread(takes[1], "/s", 0),
         spread(takes[2], "/s", 0),
-        f"{rate / min(GOAL, most):.2f} of {goal}",
+        f"{rate / single:.2f} / {rate / double:.2f}",
+        f"{rate / min(GOAL, most):.2f} of {binds}",
         f"{live_ms:.0f} / {max(d.live_max_ms for d in drains):.0f} ms",
         f"{max(d.peak_mib for d in drains):.1f} MiB",
         f"{statistics.median(d.cpu_us_per_point for d in drains):.1f} us",
+        f"{os.getloadavg()[0]:.1f}",
     )
 
 
-HEAD = ("batch", "drained", "server takes, 1 connection", "2 connections", "goal met",
-        "live p50 / max", "peak resident", "cpu a point")  # fmt: skip
+HEAD = ("batch", "drained", "server takes, 1 connection", "2 connections",
+        "ratio to 1 / 2", "goal met", "live p50 / max", "peak resident", "cpu a point",
+        "load")  # fmt: skip
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -233,7 +242,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         lines = fill(Path(folder), points)
         rows = [measured(server, Path(folder), lines, batch) for batch in BATCHES]
         server.stop()
-    show(f"{points} points into InfluxDB {program.version}", HEAD, rows)
+    title = f"{points} points into InfluxDB {program.version}, n {ROUNDS}"
+    show(title, HEAD, rows)
     return 0
 
 
