@@ -10,15 +10,20 @@ stranger can therefore never stand in for a station that has gone silent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import gcd
 
 from qos_agent.noc.census import questions
 from qos_agent.noc.census.questions import Span
 from qos_agent.noc.influxql import Server
 from qos_agent.noc.register.store import Register
+from qos_agent.noc.rollup import MINUTE_NS
 from qos_agent.noc.settings import CensusSection
 from qos_agent.noc.state import State
+
+# (start of a step of time, stations last heard in it)
+Steps = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,59 +88,81 @@ def attend(
     desk: Desk, rolls: Rolls, province: str, expected: Mapping[str, int], at_ns: int
 ) -> dict[str, Attendance]:
     """The attendance of a province's regencies. Raises QueryError."""
-    spans = desk.spans(at_ns)
-    fresh = questions.heard(desk.server, province, spans["late"])
-    alive = questions.heard(desk.server, province, spans["silent"])
-    newest = questions.newest(desk.server, province, spans["silent"])
-    since = _heard_since(desk, rolls, province, at_ns)
-    places = {code for code in expected if code[:2] == province} | alive.keys()
-    found = {}
-    for regency in sorted(places):
-        call = rolls.calls.get(regency)
-        counts = (alive.get(regency, 0), since.get(regency, 0))
-        proven = call is not None and _is_proven(desk.limits, call, counts, at_ns)
-        if call is not None and proven:
-            newest_ns = newest.get(regency)
-            number = fresh.get(regency, 0)
-            found[regency] = Attendance(call, number, None, newest_ns)
+    calls = {r: call for r, call in rolls.calls.items() if r[:2] == province}
+    last = _last_heard(desk, calls, province, at_ns)
+    newest = questions.newest(desk.server, province, desk.spans(at_ns)["silent"])
+    found, unproven = {}, []
+    for regency in sorted({r for r in expected if r[:2] == province} | last.keys()):
+        call, steps = calls.get(regency), last.get(regency, [])
+        if call is not None and _is_proven(desk, call, steps, at_ns):
+            fresh = _since(steps, desk.spans(at_ns)["late"][0])
+            found[regency] = Attendance(call, fresh, None, newest.get(regency))
         else:
-            found[regency] = _by_name(desk, regency, at_ns)
-            rolls.calls[regency] = found[regency].call
+            unproven.append(regency)
+    for regency, attendance in _by_name(desk, province, unproven, at_ns):
+        found[regency] = attendance
+        rolls.calls[regency] = attendance.call
     return found
 
 
-def _is_proven(
-    limits: CensusSection, call: RollCall, counts: tuple[int, int], at_ns: int
-) -> bool:
+def _last_heard(
+    desk: Desk, calls: Mapping[str, RollCall], province: str, at_ns: int
+) -> dict[str, Steps]:
+    """Stations by the step of their last heartbeat, from before the first roll call on.
+
+    Every moment that is asked about begins a step.
+    """
+    recent = [at_ns, *(c.at_ns for c in calls.values() if _is_recent(desk, c, at_ns))]
+    span = (desk.spans(min(recent))["silent"][0], at_ns)
+    late_ns, silent_ns = (
+        at_ns - desk.spans(at_ns)[name][0] for name in ("late", "silent")
+    )
+    step_ns = gcd(late_ns, silent_ns, MINUTE_NS)
+    return questions.last_heard(desk.server, province, span, step_ns)
+
+
+def _since(steps: Steps, from_ns: int) -> int:
+    return sum(n for start_ns, n in steps if start_ns >= from_ns)
+
+
+def _is_recent(desk: Desk, call: RollCall, at_ns: int) -> bool:
+    return 0 <= at_ns - call.at_ns < desk.limits.roll_call * 1e9
+
+
+def _is_proven(desk: Desk, call: RollCall, steps: Steps, at_ns: int) -> bool:
     """Whether the same stations are there as at the roll call."""
-    alive, since = counts
-    recent = 0 <= at_ns - call.at_ns < limits.roll_call * 1e9
-    return recent and not call.strangers and alive == since == call.present
+    alive = _since(steps, desk.spans(at_ns)["silent"][0])
+    ever = _since(steps, desk.spans(call.at_ns)["silent"][0])
+    recent = _is_recent(desk, call, at_ns)
+    return recent and not call.strangers and alive == ever == call.present
 
 
-def _heard_since(desk: Desk, rolls: Rolls, province: str, at_ns: int) -> dict[str, int]:
-    """Stations heard from `silent` before each regency's roll call until now."""
-    by_moment: dict[int, list[str]] = {}
-    for regency, call in rolls.calls.items():
-        if regency[:2] == province and call.at_ns < at_ns and not call.strangers:
-            by_moment.setdefault(call.at_ns, []).append(regency)
-    found: dict[str, int] = {}
-    for moment, regencies in by_moment.items():
-        span = (desk.spans(moment)["silent"][0], at_ns)
-        found |= questions.heard(desk.server, province, span, regencies)
-    return found
+def _by_name(
+    desk: Desk, province: str, regencies: Sequence[str], at_ns: int
+) -> Iterator[tuple[str, Attendance]]:
+    """The attendance of some regencies by the names of all their stations."""
+    if not regencies:
+        return
+    span = desk.spans(at_ns)["lookback"]
+    heard = questions.roll_call(desk.server, province, span, regencies)
+    left: dict[str, int] = {}
+    for regency, last in heard.items():
+        found = _called(desk, regency, last, at_ns)
+        left |= {s: last[s] for s in found.call.absent if s in last}
+        yield regency, found
+    desk.state.remember(left)
 
 
-def _by_name(desk: Desk, regency: str, at_ns: int) -> Attendance:
+def _called(
+    desk: Desk, regency: str, last: Mapping[str, int], at_ns: int
+) -> Attendance:
     spans = desk.spans(at_ns)
-    last = questions.roll_call(desk.server, regency, spans["lookback"])
     stations = desk.register.stations(regency, at_ns // 10**9)
     alive = {s: ns for s, ns in last.items() if ns >= spans["silent"][0]}
     fresh = sum(ns >= spans["late"][0] for ns in last.values())
     silent = [station for station in stations if station not in alive]
     known = desk.state.heard(silent)
     absent = {s: max((last.get(s, 0), known.get(s, 0))) or None for s in silent}
-    desk.state.remember({s: last[s] for s in silent if s in last})
     strangers = {s: ns for s, ns in alive.items() if s not in stations}
     left = [ns for s, ns in last.items() if s not in stations and s not in alive]
     left_ns = max(left, default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from qos_agent.noc.census import questions
@@ -94,22 +94,19 @@ class Clerk:
     ) -> dict[str, list[Judged]]:
         """The verdicts by name of the regencies where counts are not enough."""
         named: dict[str, list[Judged]] = {}
-        for regency, attendance in list(present.items()):
-            desk = self.desks[regency[:2]]
-            span = desk.spans(at_ns)["verdict"]
-            if not by_name(attendance, last, span[0]):
-                continue
+        for province, desk in self.desks.items():
+            from_ns = desk.spans(at_ns)["verdict"][0]
+            doubtful = [
+                regency
+                for regency, attendance in present.items()
+                if regency[:2] == province and by_name(attendance, last, from_ns)
+            ]
             try:
-                named[regency] = questions.links_by_name(desk.server, regency, span)
-                if attendance.last is None:
-                    silent = desk.spans(at_ns)["lookback"]
-                    heard = questions.roll_call(desk.server, regency, silent)
-                    call, newest_ns = attendance.call, attendance.newest_ns
-                    fresh = attendance.fresh
-                    present[regency] = Attendance(call, fresh, heard, newest_ns)
+                named |= _read(desk, province, doubtful, present, at_ns)
             except QueryError as error:
-                found.failed[regency[:2]] = str(error)
-                del present[regency]
+                found.failed[province] = str(error)
+                for regency in doubtful:
+                    del present[regency]
         return named
 
     def _areas(
@@ -124,7 +121,7 @@ class Clerk:
         province = next(iter(present))[:2]
         desk = self.desks[province]
         spans = desk.spans(at_ns)
-        counted = Counted.ask(desk, province, spans["verdict"])
+        counted = _counted(desk, province, present, named, at_ns)
         notes = notes_by_regency(self.register, expected.stations, at_ns // 10**9)
         for regency, attendance in present.items():
             links = named.get(regency)
@@ -150,6 +147,42 @@ class Clerk:
             return self.register.stations(regency, at_s)
         named = {link.station for link in verdicts.not_good}
         return self.register.some(regency, named | attendance.call.absent.keys(), at_s)
+
+
+def _read(
+    desk: Desk,
+    province: str,
+    doubtful: Sequence[str],
+    present: dict[str, Attendance],
+    at_ns: int,
+) -> dict[str, list[Judged]]:
+    """Read some regencies by name, also who is there. Raises QueryError."""
+    if not doubtful:
+        return {}
+    spans = desk.spans(at_ns)
+    links = questions.links_by_name(desk.server, province, spans["verdict"], doubtful)
+    uncalled = [regency for regency in doubtful if present[regency].last is None]
+    if uncalled:
+        span = spans["lookback"]
+        heard = questions.roll_call(desk.server, province, span, uncalled)
+        for regency, last in heard.items():
+            present[regency] = replace(present[regency], last=last)
+    return {regency: links.get(regency, []) for regency in doubtful}
+
+
+def _counted(
+    desk: Desk,
+    province: str,
+    present: Mapping[str, Attendance],
+    named: Mapping[str, Sequence[Judged]],
+    at_ns: int,
+) -> Counted:
+    """The server's counts of the regencies that were not read by name."""
+    rest = [regency for regency in present if regency not in named]
+    if not rest:
+        return Counted({}, {}, {})
+    only = rest if len(rest) < len(present) else ()
+    return Counted.ask(desk, province, desk.spans(at_ns)["verdict"], only)
 
 
 def _by_station(

@@ -1,22 +1,23 @@
 """What the census asks of a collector, in InfluxQL, and the answers as plain data.
 
-Counts are made on the server; names travel for a regency that must be looked at, and
-for links that are not good.
+Counts are made on the server; names travel for regencies that must be looked at, and
+for links that are not good. Each question has one call, whose rows the server makes
+once for each series: a second one beside it, or above it, makes it walk through all of
+them again (docs/decisions/100).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from qos_agent.noc.influxql import Row, Server, between, word
 
 CLASSES = ("good", "degraded", "bad", "unknown")
 NOT_GOOD = frozenset({"degraded", "bad"})
-_LAST = ", ".join(f'LAST("{name}") AS "{name}"' for name in CLASSES)
-_SUMS = ", ".join(f'SUM("{name}") AS "{name}"' for name in CLASSES)
-_WHY = 'LAST("kpi") AS "kpi", LAST("side") AS "side", LAST("since_s") AS "since_s"'
 _LINK = '"regency", "operator", "station", "link"'
+_SAID = ("degraded", "bad", "kpi", "side", "since_s")
+_NAMES_AT_ONCE = 100
 Span = tuple[int, int]
 
 
@@ -32,17 +33,26 @@ class Judged:
     since_s: float | None = None
 
 
-def heard(
-    server: Server, province: str, span: Span, only: Iterable[str] = ()
-) -> dict[str, int]:
-    """How many stations sent a heartbeat in a span, by regency; `only` in some."""
-    inner = (
-        'SELECT SUM("beats") AS "beats" FROM "agent" '  # noqa: S608
-        f"WHERE {_where(province, span)}{_only(only)} "
-        'GROUP BY "regency", "station"'
+def last_heard(
+    server: Server, province: str, span: Span, step_ns: int
+) -> dict[str, list[tuple[int, int]]]:
+    """By regency: (start of a step, stations whose last heartbeat of a span is in it).
+
+    So many were heard since a moment as have their last heartbeat after it.
+    """
+    stations = (
+        'SELECT LAST("beats") AS "beats" FROM "agent" '  # noqa: S608
+        f'WHERE {_where(province, span)} GROUP BY "regency", "station"'
     )
-    query = f'SELECT COUNT("beats") AS "n" FROM ({inner}) GROUP BY "regency"'  # noqa: S608
-    return {row.tags["regency"]: int(row.values["n"]) for row in _placed(server, query)}
+    query = (
+        f'SELECT COUNT("beats") AS "n" FROM ({stations}) WHERE {between(*span)} '  # noqa: S608
+        f'GROUP BY time({step_ns}ns), "regency" fill(none)'
+    )
+    found: dict[str, list[tuple[int, int]]] = {}
+    for row in _placed(server, query):
+        step = (int(row.values["time"]), int(row.values["n"]))
+        found.setdefault(row.tags["regency"], []).append(step)
+    return found
 
 
 def newest(server: Server, province: str, span: Span) -> dict[str, int]:
@@ -56,84 +66,104 @@ def newest(server: Server, province: str, span: Span) -> dict[str, int]:
     }
 
 
-def roll_call(server: Server, regency: str, span: Span) -> dict[str, int]:
-    """When each station of a regency was heard last in a span."""
+def roll_call(
+    server: Server, province: str, span: Span, only: Iterable[str]
+) -> dict[str, dict[str, int]]:
+    """When each station of some regencies was heard last in a span, by regency."""
+    found: dict[str, dict[str, int]] = {code: {} for code in only}
     query = (
         'SELECT LAST("beats") FROM "agent" '  # noqa: S608
-        f'WHERE {_where(regency[:2], span)}{_only([regency])} GROUP BY "station"'
+        f"WHERE {_where(province, span)}{_only('regency', found)} "
+        'GROUP BY "regency", "station"'
     )
+    for row in _placed(server, query, "regency", "station"):
+        here = found.setdefault(row.tags["regency"], {})
+        here[row.tags["station"]] = int(row.values["time"])
+    return found
+
+
+def stations_judged(
+    server: Server, province: str, span: Span, only: Iterable[str] = ()
+) -> dict[str, int]:
+    """How many stations have a verdict on any link in a span, by regency."""
     return {
-        row.tags["station"]: int(row.values["time"])
-        for row in _placed(server, query, "station")
-    }
+        row.tags["regency"]: int(row.values["n"])
+        for row in _verdicts(server, province, span, only, '"regency", "station"',
+                             '"regency"')
+    }  # fmt: skip
 
 
-def station_classes(
-    server: Server, province: str, span: Span
-) -> dict[str, dict[str, int]]:
-    """Stations by the class of their worst link, by regency.
-
-    A link that could not be judged does not make its station worse: `unknown` is what
-    remains when no link was judged.
-    """
-    links = (
-        f'SELECT {_LAST} FROM "verdict" WHERE {_where(province, span)} '  # noqa: S608
-        'GROUP BY "regency", "station", "link"'
-    )
-    stations = (
-        'SELECT MAX("good") * (1 - MAX("degraded")) * (1 - MAX("bad")) AS "good", '  # noqa: S608
-        'MAX("degraded") * (1 - MAX("bad")) AS "degraded", MAX("bad") AS "bad" '
-        f'FROM ({links}) GROUP BY "regency", "station"'
-    )
-    query = (
-        'SELECT SUM("good") AS "good", SUM("degraded") AS "degraded", '  # noqa: S608
-        f'SUM("bad") AS "bad" FROM ({stations}) GROUP BY "regency"'
-    )
-    return {row.tags["regency"]: _counts(row) for row in _placed(server, query)}
-
-
-def link_classes(
-    server: Server, province: str, span: Span
-) -> dict[tuple[str, str], dict[str, int]]:
-    """Links by class, by (regency, operator)."""
-    links = (
-        f'SELECT {_LAST} FROM "verdict" WHERE {_where(province, span)} '  # noqa: S608
-        f"GROUP BY {_LINK}"
-    )
-    query = f'SELECT {_SUMS} FROM ({links}) GROUP BY "regency", "operator"'  # noqa: S608
+def links_judged(
+    server: Server, province: str, span: Span, only: Iterable[str] = ()
+) -> dict[tuple[str, str], int]:
+    """How many links have a verdict in a span, by (regency, operator)."""
     return {
-        (row.tags["regency"], row.tags.get("operator", "unknown")): _counts(row)
-        for row in _placed(server, query)
-    }
+        (row.tags["regency"], row.tags.get("operator", "unknown")): int(row.values["n"])
+        for row in _verdicts(server, province, span, only, _LINK,
+                             '"regency", "operator"')
+    }  # fmt: skip
 
 
-def not_good_links(
-    server: Server, province: str, span: Span
-) -> Iterator[tuple[str, Judged]]:
-    """(regency, link) for each link whose last verdict is degraded or bad.
+def _verdicts(
+    server: Server, province: str, span: Span, only: Iterable[str], each: str, by: str
+) -> Iterator[Row]:
+    last = (
+        'SELECT LAST("good") AS "good" FROM "verdict" '  # noqa: S608
+        f"WHERE {_where(province, span)}{_only('regency', only)} GROUP BY {each}"
+    )
+    query = f'SELECT COUNT("good") AS "n" FROM ({last}) GROUP BY {by}'  # noqa: S608
+    return _placed(server, query)
+
+
+def exceptions(
+    server: Server, province: str, span: Span, only: Iterable[str] = ()
+) -> dict[str, list[Judged]]:
+    """The links whose last verdict is anything but good, by regency."""
+    where = f"{_where(province, span)}{_only('regency', only)}"
+    return _by_regency(server, f'{_last_verdicts(where)} WHERE "good" = 0')
+
+
+def links_by_name(
+    server: Server, province: str, span: Span, only: Iterable[str]
+) -> dict[str, list[Judged]]:
+    """The last verdict of every link in some regencies."""
+    return _by_regency(
+        server, _last_verdicts(f"{_where(province, span)}{_only('regency', only)}")
+    )
+
+
+def well_beside(
+    server: Server, province: str, span: Span, stations: Sequence[str]
+) -> set[str]:
+    """Those of some stations that have a link whose last verdict is good."""
+    found: set[str] = set()
+    for start in range(0, len(stations), _NAMES_AT_ONCE):
+        some = stations[start : start + _NAMES_AT_ONCE]
+        where = f"{_where(province, span)}{_only('station', some)}"
+        links = _by_regency(server, f'{_last_verdicts(where)} WHERE "good" = 1')
+        found |= {link.station for of in links.values() for link in of}
+    return found
+
+
+def _last_verdicts(where: str) -> str:
+    """The last verdict of each link, what else it says taken along with the call.
 
     Grouped by the link and no less: 1.8 takes rows apart where words are missing in
     some of the links that it puts together.
     """
+    names = ", ".join(f'"{name}"' for name in _SAID)
     links = (
-        f'SELECT LAST("degraded") AS "degraded", LAST("bad") AS "bad", {_WHY} '  # noqa: S608
-        f'FROM "verdict" WHERE {_where(province, span)} GROUP BY {_LINK}'
+        f'SELECT LAST("good") AS "good", {names} FROM "verdict" '  # noqa: S608
+        f"WHERE {where} GROUP BY {_LINK}"
     )
-    query = (
-        'SELECT "degraded", "bad", "kpi", "side", "since_s" '  # noqa: S608
-        f'FROM ({links}) WHERE "bad" > 0 OR "degraded" > 0 GROUP BY {_LINK}'
-    )
-    rows = _placed(server, query, "regency", "station")
-    return ((row.tags["regency"], _judged(row)) for row in rows)
+    return f'SELECT "good", {names} FROM ({links})'  # noqa: S608
 
 
-def links_by_name(server: Server, regency: str, span: Span) -> list[Judged]:
-    """The last verdict of every link in a regency."""
-    query = (
-        f'SELECT {_LAST}, {_WHY} FROM "verdict" '  # noqa: S608
-        f"WHERE {_where(regency[:2], span)}{_only([regency])} GROUP BY {_LINK}"
-    )
-    return [_judged(row) for row in _placed(server, query, "station")]
+def _by_regency(server: Server, query: str) -> dict[str, list[Judged]]:
+    found: dict[str, list[Judged]] = {}
+    for row in _placed(server, f"{query} GROUP BY {_LINK}", "regency", "station"):
+        found.setdefault(row.tags["regency"], []).append(_judged(row))
+    return found
 
 
 def _placed(server: Server, query: str, *tags: str) -> Iterator[Row]:
@@ -146,13 +176,9 @@ def _where(province: str, span: Span) -> str:
     return f'"province" = {word(province)} AND {between(*span)}'
 
 
-def _only(regencies: Iterable[str]) -> str:
-    names = " OR ".join(f'"regency" = {word(code)}' for code in regencies)
+def _only(tag: str, values: Iterable[str]) -> str:
+    names = " OR ".join(f'"{tag}" = {word(value)}' for value in values)
     return f" AND ({names})" if names else ""
-
-
-def _counts(row: Row) -> dict[str, int]:
-    return {name: int(row.values.get(name, 0)) for name in CLASSES}
 
 
 def _judged(row: Row) -> Judged:

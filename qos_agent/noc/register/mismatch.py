@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qos_agent.noc.census import questions
 from qos_agent.noc.influxql import Server
-from qos_agent.noc.places import regencies
+from qos_agent.noc.places import provinces, regencies
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.settings import NocSettings
 
@@ -41,12 +41,15 @@ def mismatches(
     span = (at_ns - int(settings.census.silent * 1e9), at_ns)
     newest: dict[str, tuple[int, str]] = {}
     servers = {shard: Server(shard) for shard in settings.collectors}
-    for code, regency in regencies().items():
-        shard = settings.shard_of(regency.province)
+    for province in provinces():
+        shard = settings.shard_of(province)
         if shard is None:
             continue
-        for station, ns in questions.roll_call(servers[shard], code, span).items():
-            newest[station] = max((ns, code), newest.get(station, (0, "")))
+        codes = [code for code in regencies() if code[:2] == province]
+        heard = questions.roll_call(servers[shard], province, span, codes)
+        for code, last in heard.items():
+            for station, ns in last.items():
+                newest[station] = max((ns, code), newest.get(station, (0, "")))
     for server in servers.values():
         server.close()
     for station, (_, code) in sorted(newest.items()):
