@@ -10,7 +10,7 @@ import json
 import math
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -65,6 +65,18 @@ class Row:
     values: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One series of an answer: its tags, and rows of values, None where there is none.
+
+    The first column is `time`, in nanoseconds.
+    """
+
+    tags: Mapping[str, str]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
 class Server:
     """One database to query. The token's file is read again at each question.
 
@@ -89,12 +101,16 @@ class Server:
 
     def select(self, query: str) -> Iterator[Row]:
         """The rows of one SELECT. Raises QueryError."""
+        for table in self.tables(query):
+            for values in table.rows:
+                pairs = zip(table.columns, values, strict=True)
+                yield Row(table.tags, {k: v for k, v in pairs if v is not None})
+
+    def tables(self, query: str) -> Iterator[Table]:
+        """The answer to one SELECT, a table a series. Raises QueryError."""
         for series in self._series(query):
             tags = {k: v for k, v in series.get("tags", {}).items() if v}
-            columns = series["columns"]
-            for values in series.get("values", ()):
-                pairs = zip(columns, values, strict=True)
-                yield Row(tags, {k: v for k, v in pairs if v is not None})
+            yield Table(tags, series["columns"], series.get("values", ()))
 
     def retention_s(self) -> float | None:
         """How long points are kept; None where the server does not say.

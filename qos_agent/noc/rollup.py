@@ -10,12 +10,14 @@ times as much on SUM() of each field of each series (docs/decisions/082).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any
 
 from qos_agent.line_protocol import encode, tag_value
 from qos_agent.model import Record, Value
-from qos_agent.noc.influxql import Row, Server, between, word
+from qos_agent.noc.influxql import Server, Table, between, word
 from qos_agent.schema import MEASUREMENTS, Field, Measurement
 
 MINUTE_NS = 60 * 10**9
@@ -62,27 +64,31 @@ def lines(
 
     `from_ns` and `to_ns` are whole minutes. Raises QueryError.
     """
-    for start_ns, end_ns in _spans(server, sums, province, from_ns, to_ns):
-        rows = server.select(sums.query(province, start_ns, end_ns))
-        for (time_ns, tags), totals in _added(rows).items():
-            fields = _fields(sums, totals)
-            # Whoever wrote a point, its tags must not stop the others' sums.
-            clean = {name: tag_value(value) for name, value in tags}
-            yield encode(Record(sums.measurement, clean, fields, time_ns))
+    for span in spans(server, sums, province, from_ns, to_ns):
+        yield from added(sums, server.tables(sums.query(province, *span)))
 
 
-def _spans(
+def added(sums: Sums, tables: Iterable[Table]) -> Iterator[bytes]:
+    """The lines of what one question answered."""
+    for (time_ns, tags), totals in _added(tables).items():
+        fields = _fields(sums, totals)
+        # Whoever wrote a point, its tags must not stop the others' sums.
+        clean = {name: tag_value(value) for name, value in tags}
+        yield encode(Record(sums.measurement, clean, fields, time_ns))
+
+
+def spans(
     server: Server, sums: Sums, province: str, from_ns: int, to_ns: int
 ) -> Iterator[tuple[int, int]]:
-    """The span in as few parts as memory has room for: a week of nothing is one."""
+    """A span in as few parts as memory has room for: a week of nothing is one."""
     minutes = (to_ns - from_ns) // MINUTE_NS
     few = to_ns - from_ns <= _AT_ONCE_NS
     if few or _points(server, sums, province, (from_ns, to_ns)) <= _POINTS_AT_ONCE:
         yield from_ns, to_ns
         return
     middle_ns = from_ns + minutes // 2 * MINUTE_NS
-    yield from _spans(server, sums, province, from_ns, middle_ns)
-    yield from _spans(server, sums, province, middle_ns, to_ns)
+    yield from spans(server, sums, province, from_ns, middle_ns)
+    yield from spans(server, sums, province, middle_ns, to_ns)
 
 
 def _points(server: Server, sums: Sums, province: str, span: tuple[int, int]) -> int:
@@ -94,16 +100,22 @@ def _points(server: Server, sums: Sums, province: str, span: tuple[int, int]) ->
     return sum(int(row.values.get("n", 0)) for row in server.select(query))
 
 
-def _added(rows: Iterable[Row]) -> dict[tuple[int, _Tags], dict[str, Value]]:
+def _added(tables: Iterable[Table]) -> dict[tuple[int, _Tags], dict[str, Value]]:
     """The sums of the rows by minute and tags; what no row has is absent."""
     found: dict[tuple[int, _Tags], dict[str, Value]] = {}
-    for row in rows:
-        values = dict(row.values)
-        minute_ns = int(values.pop("time")) // MINUTE_NS * MINUTE_NS
-        totals = found.setdefault((minute_ns, tuple(row.tags.items())), {})
-        for name, value in values.items():
-            totals[name] = totals.get(name, 0) + value
+    for table in tables:
+        tags = tuple(table.tags.items())
+        for minute_ns, rows in groupby(table.rows, _minute_ns):
+            totals = found.setdefault((minute_ns, tags), {})
+            columns = zip(table.columns, zip(*rows, strict=True), strict=True)
+            for name, values in islice(columns, 1, None):
+                if values.count(None) < len(values):
+                    totals[name] = totals.get(name, 0) + sum(filter(None, values))
     return {key: totals for key, totals in found.items() if totals}
+
+
+def _minute_ns(row: Sequence[Any]) -> int:
+    return int(row[0]) // MINUTE_NS * MINUTE_NS
 
 
 def _fields(sums: Sums, totals: Mapping[str, Value]) -> dict[str, Value]:

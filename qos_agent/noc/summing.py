@@ -4,60 +4,114 @@ place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from qos_agent.line_protocol import decode, encode
 from qos_agent.model import Record
 from qos_agent.noc import passes
-from qos_agent.noc.influxql import Server
+from qos_agent.noc.influxql import Server, Table
 from qos_agent.noc.passes import Stretch
-from qos_agent.noc.retention import Retention
-from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, Sums, lines
+from qos_agent.noc.retention import Kept, Retention
+from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, Sums, added, lines, spans
 from qos_agent.noc.writing import WriteError, Writer
 
 _Key = tuple[int, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
+class _Question:
+    """A part of a stretch, of one measurement."""
+
+    sums: Sums
+    province: str
+    span: tuple[int, int]
+
+    def ask(self, server: Server) -> list[Table]:
+        return list(server.tables(self.sums.query(self.province, *self.span)))
+
+
+@dataclass(frozen=True, slots=True)
 class Summer:
-    """Reads raw points of each province's server, writes their sums."""
+    """Reads raw points of each province's server, writes their sums.
+
+    `_fresh` has the lines of each province's youngest minutes, which are made again
+    each minute: those that have not changed are not written again.
+    """
 
     servers: Mapping[str, Server]
     rollups: Server
     writer: Writer
     retention: Retention
+    _fresh: dict[str, frozenset[bytes]] = field(default_factory=dict)
 
     def sum(self, stretch: Stretch, now_ns: int) -> int:
-        """Sum a stretch; how many points. Raises QueryError, WriteError.
+        """Sum a stretch; how many points it wrote. Raises QueryError, WriteError.
 
         What raw points no longer cover is left. Where it is not known how long they
         are kept, a stored sum stands if it counts more than the new one.
         """
-        server = self.servers[stretch.province]
-        kept = self.retention.of(server)
+        kept = self.retention.of(self.servers[stretch.province])
         from_ns = max(
             stretch.from_ns, passes.whole(kept.from_ns(now_ns) + MINUTE_NS - 1)
         )
         if from_ns >= stretch.to_ns:
             return 0
-        span, count = (from_ns, stretch.to_ns), 0
+        fresh = stretch.cursor == f"fresh/{stretch.province}"
+        before = (
+            self._fresh.pop(stretch.province, frozenset()) if fresh else frozenset()
+        )
+        all_of_them: list[bytes] = []
+        count = 0
         refused: WriteError | None = None
-        for sums in ALL_SUMS:
-            found = list(lines(server, sums, stretch.province, *span))
-            if not kept.sure:
-                stored = lines(self.rollups, sums, stretch.province, *span)
-                found = not_fewer(sums, found, stored)
+        for found in self._found(stretch.province, (from_ns, stretch.to_ns), kept):
+            changed = [line for line in found if line not in before]
             try:
-                self.writer.write(found)
+                self.writer.write(changed)
             except WriteError as error:
                 if not error.refused:
                     raise
                 refused = refused or error
-            count += len(found)
+            count += len(changed)
+            if fresh:
+                all_of_them += found
         if refused is not None:
             raise refused
+        if fresh:
+            self._fresh[stretch.province] = frozenset(all_of_them)
         return count
+
+    def _found(
+        self, province: str, span: tuple[int, int], kept: Kept
+    ) -> Iterator[list[bytes]]:
+        """The lines of each question, while the server answers the next."""
+        server = self.servers[province]
+        questions = (
+            _Question(sums, province, part)
+            for sums in ALL_SUMS
+            for part in spans(server, sums, province, *span)
+        )
+        for question, tables in _ahead(questions, server):
+            found = list(added(question.sums, tables))
+            if not kept.sure:
+                stored = lines(self.rollups, question.sums, province, *question.span)
+                found = not_fewer(question.sums, found, stored)
+            yield found
+
+
+def _ahead(
+    questions: Iterable[_Question], server: Server
+) -> Iterator[tuple[_Question, list[Table]]]:
+    """Each question and its answer, one question ahead. Raises QueryError."""
+    with ThreadPoolExecutor(1) as hand:
+        under_way: tuple[_Question, Future[list[Table]]] | None = None
+        for question in questions:
+            before, under_way = under_way, (question, hand.submit(question.ask, server))
+            if before is not None:
+                yield before[0], before[1].result()
+        if under_way is not None:
+            yield under_way[0], under_way[1].result()
 
 
 def not_fewer(

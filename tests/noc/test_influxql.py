@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.noc.influxql import Row, Server
+from qos_agent.noc.influxql import Server, Table
 from qos_agent.noc.run import work_off
 from tests.noc import nation
 from tests.noc.life import BRIEF, Life, service
@@ -33,13 +33,13 @@ NEVER = (
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """All that is asked of any server, as it is sent."""
     queries: list[str] = []
-    real = Server.select
+    real = Server.tables
 
-    def select(self: Server, query: str) -> Iterator[Row]:
+    def tables(self: Server, query: str) -> Iterator[Table]:
         queries.append(query)
         return real(self, query)
 
-    monkeypatch.setattr(Server, "select", select)
+    monkeypatch.setattr(Server, "tables", tables)
     return queries
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qos_agent.line_protocol import decode
-from qos_agent.noc.influxql import Row, Server
+from qos_agent.noc.influxql import Server, Table
 from qos_agent.noc.rollup import ALL_SUMS, Sums, lines
 from qos_agent.schema import MEASUREMENTS
 from qos_agent.settings import CollectorSection
@@ -121,13 +121,13 @@ def test_sums_are_the_same_in_however_many_parts(
     span = (nation.START_NS, nation.START_NS + 13 * nation.MINUTE_NS)
     whole = sorted(lines(server, sums, "31", *span))
     asked: list[str] = []
-    real = Server.select
+    real = Server.tables
     monkeypatch.setattr("qos_agent.noc.rollup._POINTS_AT_ONCE", 100)
 
-    def select(self: Server, query: str) -> Iterator[Row]:
+    def tables(self: Server, query: str) -> Iterator[Table]:
         asked.append(query)
         return real(self, query)
 
-    monkeypatch.setattr(Server, "select", select)
+    monkeypatch.setattr(Server, "tables", tables)
     assert sorted(lines(server, sums, "31", *span)) == whole
     assert len(asked) >= 7  # a count of all, of each half, and four parts
