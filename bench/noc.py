@@ -2,14 +2,19 @@
 
 For each size a simulated nation, over the moment at which polls close in WIB so that
 two phases are seen, goes into a real InfluxDB 1.8 (tsi1). The census and the roll-ups
-of each minute are made, and timed; then every query of the national boards is asked, on
-raw points and on roll-ups. The roll-ups of the last minute are first repeated back over
-an hour: roll-ups grow with time, not with stations. A query that is not answered within
-`--patience` is printed as "> N s".
+of each minute are made, and timed, into a second one; then every query of the national
+boards is asked, on roll-ups and on raw points. The roll-ups of the last minute are
+first repeated back over an hour: roll-ups grow with time, not with stations. A query
+that is not answered within `--patience` is printed as "> N s".
 
 All is kept in `--folder`, step by step: a run that was stopped, or whose `--limit` was
-over (status 75), is taken up by the same command. `--again cycle ask` makes these
-stages anew on the same data. With all sizes it needs 12 GB on disk.
+over (status 75), is taken up by the same command. `--again cycle` makes that stage anew
+on the same data. 100,000 stations need 15 GB on disk.
+
+What a machine cannot hold at once is done by `--shards`: the provinces in so many
+parts, each with a collector of its own, one after the other, all into one database of
+roll-ups; a shard's raw points are removed when it was measured, and no query is asked
+on them. The nation: `--stations 823220 --minutes 1 --shards 10`.
 
 Ground truth beside: expected stations and points counted by the server.
 """
@@ -18,115 +23,172 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-import psutil
-
+from bench import noc_stages
 from bench.noc_progress import Progress, Seen, TimeUpError
-from bench.noc_queries import ROUNDS
-from bench.noc_stages import ROLLED_MINUTES, ROLLUP, STAGES, Bench, ask_name
-from bench.noc_stages import scenario as scenario_of
+from bench.noc_queries import ROUNDS, questions
+from bench.noc_stages import ROLLED_MINUTES, STAGES, Shard, ask_name
 from bench.table import show
 from tests.servers import influxd
-from tests.servers.influxdb import InfluxDB
+from tests.servers.database import Database
+from tests.servers.influxdb import InfluxDB, Settings
 
 SIZES = (1_000, 20_000, 100_000)
 GOAL_S = 2.0
 UNFINISHED = os.EX_TEMPFAIL
+SLOWLY_S = 600.0
 
 
-def wanted(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.noc")
-    parser.add_argument("--stations", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--minutes", type=int, default=4)
-    parser.add_argument("--folder", type=Path,
-                        default=Path(tempfile.gettempdir()) / "qos-bench-noc",
-                        help="kept; remove it when all is done")  # fmt: skip
-    parser.add_argument("--limit", type=float, default=float("inf"),
-                        help="seconds, then stop between two steps")  # fmt: skip
-    parser.add_argument("--again", nargs="+", choices=STAGES, default=())
-    parser.add_argument("--until", choices=STAGES, default=STAGES[-1])
-    parser.add_argument("--patience", type=float, default=60.0,
-                        help="seconds for an answer to a query")  # fmt: skip
-    return parser.parse_args(arguments)
+class PatientInfluxDB(InfluxDB):
+    """A server that is waited for: it has a lot to open, and to answer."""
+
+    patience_s = SLOWLY_S
+
+    @property
+    def view(self) -> Database:
+        """Its database, with more patience."""
+        return replace(super().view, answer_limit_s=self.patience_s)
 
 
-@contextmanager
-def running(program: influxd.Influxd, folder: Path) -> Iterator[InfluxDB]:
-    """The server on what it had before; it ends with the bench, however that ends."""
-    server = InfluxDB(program, folder / "influxdb")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+@dataclass(frozen=True, slots=True)
+class Size:
+    """One size under way."""
+
+    program: influxd.Influxd
+    folder: Path
+    stations: int
+    options: argparse.Namespace
+    progress: Progress
+
+    def shards(self) -> list[Shard]:
+        """Its parts; where there is but one, that is the whole."""
+        minutes, count = self.options.minutes, self.options.shards
+        if count == 1:
+            wanted = noc_stages.scenario(self.stations, minutes)
+            return [Shard(self.folder, self.progress, wanted)]
+        found = []
+        for number, provinces in enumerate(noc_stages.shards(count), start=1):
+            folder = self.folder / f"shard-{number:02}"
+            folder.mkdir(exist_ok=True)
+            progress = Progress(folder / "progress.jsonl", self.progress.ends_mono)
+            stations = noc_stages.stations_of(provinces, self.stations)
+            wanted = noc_stages.scenario(stations, minutes, provinces)
+            found.append(Shard(folder, progress, wanted))
+        return found
+
+    @contextmanager
+    def server(self, folder: Path) -> Iterator[PatientInfluxDB]:
+        """A server on what it had before; it ends with the bench, however that ends."""
+        server = PatientInfluxDB(self.program, folder, Settings(start_limit_s=SLOWLY_S))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+    def wants(self, stage: str) -> bool:
+        """Whether to go as far as that."""
+        return STAGES.index(stage) <= STAGES.index(self.options.until)
+
+    def measure(self) -> None:
+        """All that is missing, then the tables."""
+        shards = self.shards()
+        with self.server(self.folder / "rollups") as rollup:
+            for shard in shards:
+                self.measure_shard(shard, rollup)
+            if self.wants("repeat"):
+                whole = shards[0]
+                span = (whole.start_ns, whole.to_ns)
+                noc_stages.repeat(
+                    self.progress, rollup, self.options.minutes, whole.to_ns
+                )
+            if self.wants("ask"):
+                one = len(shards) == 1
+                raw = self.server(self.folder / "influxdb") if one else nullcontext()
+                with raw as server:
+                    for each in (rollup, server):
+                        if each is not None:
+                            each.patience_s = self.options.patience
+                    noc_stages.ask(self.progress, rollup, server, span)
+        for shard in shards:
+            if rows := shard.progress.of("seen").get("table"):
+                show(*title(shard), rows["rows"])
+        if self.wants("ask"):
+            of_queries(self)
+
+    def measure_shard(self, shard: Shard, rollup: InfluxDB) -> None:
+        """Simulate, load, count and sum; and see what it took."""
+        if shard.progress.is_done("seen", "table"):
+            return
+        shard.simulate()
+        with self.server(shard.folder / "influxdb") as server:
+            if self.wants("load"):
+                shard.load(server)
+            if self.wants("cycle"):
+                shard.cycle(server, rollup)
+                shard.progress.do(
+                    "seen",
+                    "table",
+                    lambda: {"rows": list(of_size(shard, server, rollup))},
+                )
+        if self.options.shards > 1 and self.wants("cycle"):
+            for name in ("influxdb", "lines"):
+                shutil.rmtree(shard.folder / name)
 
 
-def measured(
-    program: influxd.Influxd, bench: Bench, options: argparse.Namespace
-) -> None:
-    """All that is missing of one size, then its tables."""
-    progress, at = bench.progress, STAGES.index(options.until)
-    bench.simulate()
-    with running(program, bench.folder) as server:
-        work: dict[str, Callable[[], None]] = {
-            "load": lambda: bench.load(server),
-            "cycle": lambda: bench.cycle(server),
-            "repeat": lambda: bench.repeat(server),
-            "ask": lambda: bench.ask(server, options.patience),
-        }
-        for stage in STAGES[1 : at + 1]:
-            work[stage]()
-        if progress.of("cycle"):
-            of_size(bench, server)
-    if progress.of("ask"):
-        of_queries(bench, options.patience)
+def title(shard: Shard) -> tuple[str, tuple[str, str]]:
+    """Above a table of one shard."""
+    where = ", ".join(shard.wanted.provinces)
+    said = f"{shard.wanted.stations:,} stations, {shard.wanted.minutes} minutes"
+    return (f"{said}, provinces {where}" if where else said), ("what", "seen")
 
 
-def of_size(bench: Bench, server: InfluxDB) -> None:
+def of_size(
+    shard: Shard, server: InfluxDB, rollup: InfluxDB
+) -> Iterator[tuple[str, str]]:
     """What the minutes cost, and how it grows."""
-    made = bench.progress.of("simulate").values()
-    cycles = list(bench.progress.of("cycle").values())
-    points, minutes = _sum(made, "points"), bench.wanted.minutes
-    size = sum(p.stat().st_size for p in _files(server))
-    rows = (
-        ("stations expected by the last census",
-         f"{expected(bench, server):,} of {bench.wanted.stations:,}"),
-        ("points", f"{points:,}, {points / minutes:,.0f} a minute"),
-        *((f"stage {stage}", f"{bench.progress.total_s(stage):,.0f} s")
-          for stage in STAGES),
-        ("simulated", _rate(bench, "simulate", f"{os.cpu_count()} processes")),
-        ("loaded", _rate(bench, "load", "one writer")),
-        ("census, first after a start", _times(cycles, "census_s", new=True)),
-        ("census, then", _times(cycles, "census_s", new=False)),
-        ("roll-ups of 3 minutes", _times(cycles, "rollup_s", new=None)),
-        ("points written a minute", f"{median(c['points'] for c in cycles):,.0f}"),
-        ("provinces that failed",
-         ", ".join(sorted({p for c in cycles for p in c["failed"]})) or "none"),
-        ("series, by the server", f"{_series(server):,}"),
-        ("series with `phase`, by the lines", f"{_sum(made, 'with_phase'):,}"),
-        ("series without `phase`", f"{_sum(made, 'without'):,}"),
-        ("bytes a point on disk", f"{size / points:.0f}"),
-        ("growth at this size", f"{size / minutes * 60 / 2**30:.2f} GiB an hour"),
-        ("influxd resident", f"{_resident_mib(server):,.0f} MiB"),
-        ("census service resident", f"{max(c['own_mib'] for c in cycles):,} MiB"),
-    )  # fmt: skip
-    title = f"{bench.wanted.stations:,} stations, {minutes} minutes"
-    show(title, ("what", "seen"), rows)
+    progress = shard.progress
+    made, cycles = progress.of("simulate").values(), progress.of("cycle").values()
+    points = _sum(made, "points")
+    size = sum(path.stat().st_size for path in _files(server))
+    failed = sorted({province for cycle in cycles for province in cycle["failed"]})
+    yield ("stations expected by the last census",
+           f"{expected(shard, rollup):,} of {shard.wanted.stations:,}")  # fmt: skip
+    yield "points", f"{points:,}, {points / shard.wanted.minutes:,.0f} a minute"
+    for stage in STAGES[:3]:
+        yield f"stage {stage}", f"{progress.total_s(stage):,.0f} s"
+    yield "simulated", _rate(progress, "simulate", f"{os.cpu_count()} processes")
+    yield "loaded", _rate(progress, "load", "one writer")
+    yield "census, first after a start", _times(cycles, "census_s", new=True)
+    yield "census, then", _times(cycles, "census_s", new=False)
+    yield "roll-ups of 3 minutes", _times(cycles, "rollup_s", new=None)
+    yield "processor time of the server", _times(cycles, "server_cpu_s", new=None)
+    yield "points written a minute", f"{median(c['points'] for c in cycles):,.0f}"
+    yield "provinces that failed", ", ".join(failed) or "none"
+    yield "series, by the server", f"{_series(server):,}"
+    yield "series with `phase`, by the lines", f"{_sum(made, 'with_phase'):,}"
+    yield "series without `phase`", f"{_sum(made, 'without'):,}"
+    yield "raw on disk", f"{size / 2**30:.2f} GiB, {size / points:,.0f} bytes a point"
+    yield "influxd resident", f"{_resident_mib(server):,.0f} MiB"
+    yield "census service resident", f"{max(c['own_mib'] for c in cycles):,} MiB"
 
 
-def expected(bench: Bench, server: InfluxDB) -> int:
+def expected(shard: Shard, rollup: InfluxDB) -> int:
     """Stations by the last census."""
-    found = server.create_database(ROLLUP).query(
-        'SELECT SUM("expected") AS "n" FROM "census" '
-        f"WHERE \"operator\" = 'all' AND time = {bench.to_ns}"
+    mine = " OR ".join(f"\"province\" = '{p}'" for p in shard.wanted.provinces)
+    found = rollup.query(
+        'SELECT SUM("expected") AS "n" FROM "census" WHERE "operator" = \'all\' '
+        f"AND time = {shard.to_ns}{f' AND ({mine})' if mine else ''}"
     )
     return int(found[0]["n"]) if found else 0
 
@@ -135,14 +197,12 @@ def _sum(steps: Iterable[Seen], name: str) -> int:
     return sum(int(step[name]) for step in steps)
 
 
-def _rate(bench: Bench, stage: str, by: str) -> str:
-    steps = bench.progress.of(stage).values()
-    return (
-        f"{_sum(steps, 'points') / bench.progress.total_s(stage):,.0f} points/s, {by}"
-    )
+def _rate(progress: Progress, stage: str, by: str) -> str:
+    points = _sum(progress.of(stage).values(), "points")
+    return f"{points / progress.total_s(stage):,.0f} points/s, {by}"
 
 
-def _times(cycles: Sequence[Seen], name: str, *, new: bool | None) -> str:
+def _times(cycles: Iterable[Seen], name: str, *, new: bool | None) -> str:
     times = [c[name] for c in cycles if new is None or c["new"] is new]
     if not times:
         return "-"
@@ -161,31 +221,31 @@ def _files(server: InfluxDB) -> Iterator[Path]:
 
 
 def _resident_mib(server: InfluxDB) -> float:
-    children = psutil.Process().children()
-    mine = [p for p in children if str(server.folder) in " ".join(p.cmdline())]
-    return float(mine[0].memory_info().rss / 2**20)
+    return float(noc_stages.process(server).memory_info().rss / 2**20)
 
 
-def of_queries(bench: Bench, patience_s: float) -> None:
+def of_queries(size: Size) -> None:
     """The national queries."""
-    seen = bench.progress.of("ask")
-    questions = {q.query: q for q, _ in bench.asked()}
+    seen = size.progress.of("ask")
     rows = []
-    for question in questions.values():
+    for question in {q.query: q for q in questions()}.values():
         found = [seen.get(ask_name(question, raw=raw)) for raw in (True, False)]
-        said = [_said(each, patience_s) for each in found]
+        said = [_said(each, size.options.patience) for each in found]
         count = next((each["rows"] for each in reversed(found) if each), 0)
         rows.append((question.board, question.panel[:40], *said, f"{count:,}"))
-    head = ("board", "panel", f"raw {bench.wanted.minutes} min s",
+    head = ("board", "panel", f"raw {size.options.minutes} min s",
             f"roll-ups {ROLLED_MINUTES} min s", "rows")  # fmt: skip
-    title = f"{bench.wanted.stations:,} stations: national queries"
-    show(f"{title}, median of up to {ROUNDS}", head, rows)
+    show(f"{size.stations:,} stations: national queries, median of up to {ROUNDS}",
+         head, rows)  # fmt: skip
     for name in ("roll-ups", "raw"):
         mine = [v["times_s"] for k, v in seen.items() if k.startswith(f"{name}:")]
         times = [median(some) if some else float("inf") for some in mine]
         late = sum(time_s > GOAL_S for time_s in times)
-        print(f"on {name}: median {median(times):.3f} s, slowest {max(times):.3f} s, "
-              f"{late} of {len(times)} over {GOAL_S:.0f} s")  # fmt: skip
+        if times:
+            print(
+                f"on {name}: median {median(times):.3f} s, slowest "
+                f"{max(times):.3f} s, {late} of {len(times)} over {GOAL_S:.0f} s"
+            )
 
 
 def _said(seen: Seen | None, patience_s: float) -> str:
@@ -194,6 +254,24 @@ def _said(seen: Seen | None, patience_s: float) -> str:
     return (
         f"{median(seen['times_s']):.3f}" if seen["times_s"] else f"> {patience_s:.0f}"
     )
+
+
+def wanted(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.noc")
+    parser.add_argument("--stations", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--minutes", type=int, default=4)
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--folder", type=Path,
+                        default=Path(tempfile.gettempdir()) / "qos-bench-noc",
+                        help="kept; remove it when all is done")  # fmt: skip
+    parser.add_argument("--limit", type=float, default=float("inf"),
+                        help="seconds, then stop between two steps")  # fmt: skip
+    parser.add_argument("--again", nargs="+", choices=STAGES, default=())
+    parser.add_argument("--until", choices=STAGES, default=STAGES[-1])
+    parser.add_argument("--patience", type=float, default=60.0,
+                        help="seconds for an answer to a query")  # fmt: skip
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -211,10 +289,9 @@ def main(arguments: Sequence[str] = ()) -> int:
         folder = options.folder / f"{stations}-{options.minutes}"
         folder.mkdir(parents=True, exist_ok=True)
         progress = Progress(folder / "progress.jsonl", ends_mono)
-        progress.forget(options.again)
-        bench = Bench(folder, progress, scenario_of(stations, options.minutes))
+        progress.forget([*options.again, "seen"] if options.again else ())
         try:
-            measured(program, bench, options)
+            Size(program, folder, stations, options, progress).measure()
         except TimeUpError:
             print("not finished; the same command without --again goes on",
                   file=sys.stderr)  # fmt: skip

@@ -61,7 +61,8 @@ class Progress:
         """Keep what was seen, and say so."""
         self._done.setdefault(stage, {})[name] = seen
         self._append(stage, name, seen)
-        said = ", ".join(f"{key} {value}" for key, value in seen.items())
+        short = {k: v for k, v in seen.items() if not isinstance(v, list)}
+        said = ", ".join(f"{key} {value}" for key, value in short.items())
         print(f"  {stage} {name}: {said}", file=sys.stderr, flush=True)
 
     def check(self) -> None:

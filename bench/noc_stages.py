@@ -1,8 +1,10 @@
 """The stages of `bench.noc`, each a row of steps that can be stopped between any two.
 
-simulate: the nation's lines into files, some regencies at a time, on every core.
-load: the files into the raw database, a minute at a time, and the register.
+Of each shard, which is some provinces:
+simulate: its lines into files, some regencies at a time, on every core.
+load: the register, and the files into a raw database, a minute at a time.
 cycle: the census and the roll-ups of each minute, by a service that begins anew.
+Of all shards together:
 repeat: the last minute's roll-ups back over an hour.
 ask: each national query.
 """
@@ -14,7 +16,6 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,27 +27,46 @@ import psutil
 from bench.noc_progress import Progress, Seen
 from bench.noc_queries import Question, questions, took_s
 from qos_agent.line_protocol import encode, from_row
+from qos_agent.noc.places import regencies
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.service import Service
 from qos_agent.noc.settings import NocSettings
-from qos_agent.noc.simulator.population import nation, write_register
+from qos_agent.noc.simulator.population import nation, spread, write_register
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.simulator.scenario import Scenario
 from qos_agent.noc.writing import Writer
-from tests.servers.database import Database
+from qos_agent.schema import MEASUREMENTS
+from qos_agent.settings import CollectorSection
 from tests.servers.influxdb import InfluxDB
 
 STAGES = ("simulate", "load", "cycle", "repeat", "ask")
 MINUTE_NS = 60 * 10**9
 CLOSING = datetime.fromisoformat("2024-02-14T13:00:00+07:00")
 ROLLED_MINUTES = 60
-ROLLUP = "rollup"
 _STATIONS_A_PART = 5_000
 _PHASE = re.compile(rb",phase=[a-z]+")
 
 
-def scenario(stations: int, minutes: int) -> Scenario:
+def shards(count: int) -> list[tuple[str, ...]]:
+    """The provinces in so many parts of about as many people."""
+    people: dict[str, int] = {}
+    for regency in regencies().values():
+        people[regency.province] = people.get(regency.province, 0) + regency.population
+    parts: list[list[str]] = [[] for _ in range(count)]
+    for province in sorted(people, key=lambda code: -people[code]):
+        smallest = min(parts, key=lambda part: sum(people[code] for code in part))
+        smallest.append(province)
+    return [tuple(sorted(part)) for part in parts]
+
+
+def stations_of(provinces: tuple[str, ...], stations: int) -> int:
+    """How many of a nation's stations are in some provinces."""
+    of_each = spread(stations, list(regencies().values()))
+    return sum(n for code, n in of_each.items() if code[:2] in provinces)
+
+
+def scenario(stations: int, minutes: int, provinces: tuple[str, ...] = ()) -> Scenario:
     """A nation with some of each trouble, half of its minutes after polls close."""
     start = CLOSING.timestamp() - 60 * (minutes // 2)
     trouble = [
@@ -58,7 +78,7 @@ def scenario(stations: int, minutes: int) -> Scenario:
     return Scenario.model_validate({
         "name": "bench", "stations": stations, "minutes": minutes,
         "start": datetime.fromtimestamp(start, CLOSING.tzinfo),
-        "calendar": "2024-02-14", "trouble": trouble,
+        "calendar": "2024-02-14", "trouble": trouble, "provinces": provinces,
     })  # fmt: skip
 
 
@@ -83,8 +103,8 @@ def simulated(wanted: Scenario, part: tuple[int, int], folder: Path) -> Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """One size: its folder, what was done in it, its scenario."""
+class Shard:
+    """Some provinces of a size: the folder, what was done in it, the scenario."""
 
     folder: Path
     progress: Progress
@@ -128,20 +148,10 @@ class Bench:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def settings(self, server: InfluxDB) -> NocSettings:
-        """One collector for all, and the roll-ups on the same server."""
-        address = {"url": server.url, "token": "unused", "timeout": "60s"}
-        return NocSettings.model_validate({
-            "folder": self.folder / "noc",
-            "collectors": [address | {"bucket": server.database}],
-            "rollup": address | {"bucket": ROLLUP},
-            "election": {"calendar": "2024-02-14"},
-        })  # fmt: skip
-
     def load(self, server: InfluxDB) -> None:
         """The register, then each file; writing one twice changes nothing."""
         self.progress.do("load", "register", self._register)
-        writer = Writer(self.settings(server).collectors[0])
+        writer = Writer(_section(server))
         for path in sorted((self.folder / "lines").glob("*.lp.gz")):
             self.progress.do("load", path.name, partial(_loaded, writer, path))
         writer.close()
@@ -157,58 +167,55 @@ class Bench:
         register.close()
         return {"points": 0}
 
-    def cycle(self, server: InfluxDB) -> None:
+    def cycle(self, server: InfluxDB, rollup: InfluxDB) -> None:
         """The centre's work after each minute."""
         if not self.progress.of("cycle"):
             for path in (self.folder / "noc").glob("census.sqlite3*"):
                 path.unlink()
-            server.query(f'DROP DATABASE "{ROLLUP}"')
-        server.create_database(ROLLUP)
-        service = Service(self.settings(server))
+        provinces: dict[str, object] = {"provinces": self.wanted.provinces}
+        service = Service(NocSettings.model_validate({
+            "folder": self.folder / "noc",
+            "collectors": [_address(server) | provinces],
+            "rollup": _address(rollup),
+            "election": {"calendar": "2024-02-14"},
+        }))  # fmt: skip
         first = True
         for minute in range(1, self.wanted.minutes + 1):
             if not self.progress.is_done("cycle", str(minute)):
                 at_ns = self.start_ns + minute * MINUTE_NS
-                self.progress.do(
-                    "cycle", str(minute),
-                    partial(_cycled, service, at_ns, new=first),
-                )  # fmt: skip
+                work = partial(_cycled, service, server, at_ns, new=first)
+                self.progress.do("cycle", str(minute), work)
                 first = False
         service.close()
 
-    def repeat(self, server: InfluxDB) -> None:
-        """The last minute's roll-ups and census, back over an hour."""
-        rollup = server.create_database(ROLLUP)
-        rows = rollup.query(
-            f"SELECT * FROM /.*/ WHERE time >= {self.to_ns - MINUTE_NS} "
-            f"AND time <= {self.to_ns}"
-        )
-        lines = [
-            encode(from_row(row.pop("measurement"), row)) for row in rows if row["time"]
-        ]
-        writer = Writer(self.settings(server).rollup)
-        for back in range(self.wanted.minutes, ROLLED_MINUTES):
-            self.progress.do(
-                "repeat", str(back), partial(_repeated, writer, lines, back)
-            )
-        writer.close()
 
-    def ask(self, server: InfluxDB, patience_s: float) -> None:
-        """Each question on each database; one that takes too long ends the server's."""
-        for question, raw in self.asked():
-            database = server.view if raw else server.create_database(ROLLUP)
-            minutes = self.wanted.minutes if raw else ROLLED_MINUTES
-            end_ns = self.to_ns + (not raw)
-            query = question.about(self.to_ns - minutes * MINUTE_NS, end_ns)
+def repeat(progress: Progress, rollup: InfluxDB, minutes: int, to_ns: int) -> None:
+    """The last minute's roll-ups and census, back over an hour."""
+    span = f"time >= {to_ns - MINUTE_NS} AND time <= {to_ns}"
+    lines = [
+        encode(from_row(name, {k: v for k, v in row.items() if k != "measurement"}))
+        for name in MEASUREMENTS
+        for row in rollup.view.query(f'SELECT * FROM "{name}" WHERE {span}')
+    ]
+    writer = Writer(_section(rollup))
+    for back in range(minutes, ROLLED_MINUTES):
+        progress.do("repeat", str(back), partial(_repeated, writer, lines, back))
+    writer.close()
 
-            work = partial(_answered, server, database, query, patience_s)
-            self.progress.do("ask", ask_name(question, raw=raw), work)
 
-    def asked(self) -> Iterator[tuple[Question, bool]]:
-        """Each question, and whether it is of raw points: roll-ups come first."""
-        all_of_them = list(questions())
-        yield from ((question, False) for question in all_of_them if question.rollup)
-        yield from ((question, True) for question in all_of_them if question.raw)
+def ask(
+    progress: Progress, rollup: InfluxDB, raw: InfluxDB | None, span: tuple[int, int]
+) -> None:
+    """Each question on the roll-ups, then on raw points where they are all there."""
+    from_ns, to_ns = span
+    for server in (rollup, raw) if raw else (rollup,):
+        is_raw = server is raw
+        start_ns = from_ns if is_raw else to_ns - ROLLED_MINUTES * MINUTE_NS
+        for question in questions():
+            if question.raw if is_raw else question.rollup:
+                query = question.about(start_ns, to_ns + (not is_raw))
+                work = partial(_answered, server, query)
+                progress.do("ask", ask_name(question, raw=is_raw), work)
 
 
 def ask_name(question: Question, *, raw: bool) -> str:
@@ -223,13 +230,27 @@ def _loaded(writer: Writer, path: Path) -> Seen:
     return {"points": len(lines)}
 
 
-def _cycled(service: Service, at_ns: int, *, new: bool) -> Seen:
+def _cycled(service: Service, server: InfluxDB, at_ns: int, *, new: bool) -> Seen:
+    before = _cpu_s(server)
     report = service.minute(at_ns)
     return {
         "new": new, "census_s": report.census_s, "rollup_s": report.rollup_s,
+        "server_cpu_s": _cpu_s(server) - before,
         "points": report.points, "failed": report.failed,
         "own_mib": psutil.Process().memory_info().rss >> 20,
     }  # fmt: skip
+
+
+def process(server: InfluxDB) -> psutil.Process:
+    """The server's own."""
+    children = psutil.Process().children()
+    configuration = str(server.folder / "influxdb.conf")
+    return next(p for p in children if configuration in p.cmdline())
+
+
+def _cpu_s(server: InfluxDB) -> float:
+    used = process(server).cpu_times()
+    return float(used.user + used.system)
 
 
 def _repeated(writer: Writer, lines: list[bytes], back: int) -> Seen:
@@ -237,13 +258,19 @@ def _repeated(writer: Writer, lines: list[bytes], back: int) -> Seen:
     return {"points": len(lines)}
 
 
-def _answered(
-    server: InfluxDB, database: Database, query: str, patience_s: float
-) -> Seen:
-    times, rows = took_s(database, query, patience_s)
+def _answered(server: InfluxDB, query: str) -> Seen:
+    times, rows = took_s(server.view, query)
     if not times:
         server.restart()  # it would go on with the question
     return {"times_s": times, "rows": rows}
+
+
+def _section(server: InfluxDB) -> CollectorSection:
+    return CollectorSection.model_validate(_address(server))
+
+
+def _address(server: InfluxDB) -> dict[str, str]:
+    return {"url": server.url, "bucket": server.database, "timeout": "60s"}
 
 
 def _earlier(line: bytes, minutes: int) -> bytes:

@@ -44,6 +44,7 @@ class Database:
     org: str
     database: str
     namespace: str | None = None
+    answer_limit_s: float = ANSWER_LIMIT_S
 
     @property
     def bucket(self) -> str:
@@ -105,7 +106,7 @@ class Database:
     ) -> HttpAnswer:
         """Send one request with the token and return the answer, whatever it is."""
         token = {"Authorization": f"Token {self.token}"} if self.token else {}
-        connection = connect(self.url, self.namespace)
+        connection = connect(self.url, self.namespace, self.answer_limit_s)
         try:
             connection.request(method, path, body, token | dict(headers or {}))
             return read_answer(connection)
@@ -121,16 +122,18 @@ class Database:
             raise QueryError(answer.body.decode())
 
 
-def connect(url: str, namespace: str | None = None) -> http.client.HTTPConnection:
+def connect(
+    url: str, namespace: str | None = None, limit_s: float = ANSWER_LIMIT_S
+) -> http.client.HTTPConnection:
     """Open a connection to a URL's host from a namespace."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_LIMIT_S)
+    connection = kind(parts.hostname or "", parts.port, timeout=limit_s)
     if namespace is not None:
         address = (connection.host, connection.port)
         connection.sock = inside(
-            namespace, lambda: socket.create_connection(address, ANSWER_LIMIT_S)
+            namespace, lambda: socket.create_connection(address, limit_s)
         )
     return connection
 

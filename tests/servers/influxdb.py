@@ -35,6 +35,7 @@ class Settings:
     max_values_per_tag: int = 100_000
     max_series_per_database: int = 1_000_000
     max_body_bytes: int = 25_000_000
+    start_limit_s: float = START_LIMIT_S
 
 
 class InfluxDB:
@@ -161,7 +162,7 @@ class InfluxDB:
         self._await_answer()
 
     def _await_answer(self) -> None:
-        give_up_mono = time.monotonic() + START_LIMIT_S
+        give_up_mono = time.monotonic() + self.settings.start_limit_s
         inner = replace(self.view, url=self._inner_url)
         while time.monotonic() < give_up_mono and self.is_running:
             try:
