@@ -89,7 +89,11 @@ class Size:
     @contextmanager
     def server(self, folder: Path) -> Iterator[PatientInfluxDB]:
         """A server on what it had before; it ends with the bench, however that ends."""
-        server = PatientInfluxDB(self.program, folder, Settings(start_limit_s=SLOWLY_S))
+        settings = Settings(
+            start_limit_s=SLOWLY_S,
+            cache_snapshot_bytes=self.options.snapshot * 2**20,
+        )
+        server = PatientInfluxDB(self.program, folder, settings)
         try:
             server.start()
             yield server
@@ -262,6 +266,8 @@ def wanted(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--stations", type=int, nargs="+", default=SIZES)
     parser.add_argument("--minutes", type=int, default=4)
     parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--snapshot", type=int, default=25, metavar="MIB",
+                        help="the server's cache-snapshot-memory-size")  # fmt: skip
     parser.add_argument("--folder", type=Path,
                         default=Path(tempfile.gettempdir()) / "qos-bench-noc",
                         help="kept; remove it when all is done")  # fmt: skip

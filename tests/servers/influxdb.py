@@ -35,6 +35,8 @@ class Settings:
     max_values_per_tag: int = 100_000
     max_series_per_database: int = 1_000_000
     max_body_bytes: int = 25_000_000
+    # What is gathered in memory before a file is made of it.
+    cache_snapshot_bytes: int = 25 * 2**20
     start_limit_s: float = START_LIMIT_S
 
 
@@ -209,6 +211,8 @@ dir = "{self.folder}/data"
 wal-dir = "{self.folder}/wal"
 index-version = "{settings.index}"
 query-log-enabled = false
+cache-snapshot-memory-size = {settings.cache_snapshot_bytes}
+cache-max-memory-size = {max(2**30, 4 * settings.cache_snapshot_bytes)}
 max-values-per-tag = {settings.max_values_per_tag}
 max-series-per-database = {settings.max_series_per_database}
 [http]
