@@ -119,8 +119,9 @@ def test_who_reports_is_counted_to_the_second(
     taken = desk(influxdb, tmp_path, stations, late=f"{late_s}s")
     at_ns = START_NS + MINUTE_NS
     beats = [
-        nation.beat(station, at_ns - age * 10**9)
+        nation.beat(station, at_ns - before * 10**9)
         for station, age in zip(stations, ages_s, strict=True)
+        for before in (age, age + 50)
     ]
     nation.deliver(influxdb, beats)
     rolls = Rolls()
