@@ -64,8 +64,6 @@ class CensusSection(Section):
     def _ordered(self) -> Self:
         if not self.late < self.silent < self.lookback:
             raise ValueError("late < silent < lookback")
-        if self.late % 1 or self.silent % 1:
-            raise ValueError("late and silent in whole seconds")
         return self
 
 

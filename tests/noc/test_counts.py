@@ -154,4 +154,4 @@ def test_a_roll_call_is_one_question_a_province(
     expected = dict.fromkeys(REGENCIES, 1)
     found = attend(taken, Rolls(), "31", expected, START_NS + MINUTE_NS)
     assert {code: a.call.present for code, a in found.items()} == expected
-    assert len(asked) == 3  # counts, the newest, the names
+    assert len(asked) == 3  # a count, the newest, the names

@@ -12,18 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import gcd
 
 from qos_agent.noc.census import questions
 from qos_agent.noc.census.questions import Span
 from qos_agent.noc.influxql import Server
 from qos_agent.noc.register.store import Register
-from qos_agent.noc.rollup import MINUTE_NS
 from qos_agent.noc.settings import CensusSection
 from qos_agent.noc.state import State
-
-# (start of a step of time, stations last heard in it)
-Steps = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,53 +83,70 @@ def attend(
     desk: Desk, rolls: Rolls, province: str, expected: Mapping[str, int], at_ns: int
 ) -> dict[str, Attendance]:
     """The attendance of a province's regencies. Raises QueryError."""
-    calls = {r: call for r, call in rolls.calls.items() if r[:2] == province}
-    last = _last_heard(desk, calls, province, at_ns)
-    newest = questions.newest(desk.server, province, desk.spans(at_ns)["silent"])
-    found, unproven = {}, []
-    for regency in sorted({r for r in expected if r[:2] == province} | last.keys()):
-        call, steps = calls.get(regency), last.get(regency, [])
-        if call is not None and _is_proven(desk, call, steps, at_ns):
-            fresh = _since(steps, desk.spans(at_ns)["late"][0])
-            found[regency] = Attendance(call, fresh, None, newest.get(regency))
-        else:
-            unproven.append(regency)
-    for regency, attendance in _by_name(desk, province, unproven, at_ns):
+    spans = desk.spans(at_ns)
+    calls = _calls(desk, rolls, province, at_ns)
+    fresh = questions.heard(desk.server, province, spans["late"])
+    newest = questions.newest(desk.server, province, spans["silent"])
+    proven = _proven(desk, calls, fresh, province, at_ns)
+    places = {code for code in expected if code[:2] == province} | newest.keys()
+    found = {
+        regency: Attendance(
+            calls[regency], fresh.get(regency, 0), None, newest.get(regency)
+        )
+        for regency in proven
+    }
+    rest = sorted(places - proven)
+    for regency, attendance in _by_name(desk, province, rest, at_ns):
         found[regency] = attendance
         rolls.calls[regency] = attendance.call
     return found
 
 
-def _last_heard(
-    desk: Desk, calls: Mapping[str, RollCall], province: str, at_ns: int
-) -> dict[str, Steps]:
-    """Stations by the step of their last heartbeat, from before the first roll call on.
+def _calls(desk: Desk, rolls: Rolls, province: str, at_ns: int) -> dict[str, RollCall]:
+    """The roll calls of a province that can prove anything."""
+    return {
+        regency: call
+        for regency, call in rolls.calls.items()
+        if regency[:2] == province
+        and 0 < at_ns - call.at_ns < desk.limits.roll_call * 1e9
+        and not call.strangers
+    }
 
-    Every moment that is asked about begins a step.
+
+def _proven(
+    desk: Desk,
+    calls: Mapping[str, RollCall],
+    fresh: Mapping[str, int],
+    province: str,
+    at_ns: int,
+) -> set[str]:
+    """The regencies where the same stations are there as at their roll call.
+
+    Those heard lately are among those who are not silent, and these among those heard
+    since the roll call: where the first and the last are as many, so are the second.
     """
-    recent = [at_ns, *(c.at_ns for c in calls.values() if _is_recent(desk, c, at_ns))]
-    span = (desk.spans(min(recent))["silent"][0], at_ns)
-    late_ns, silent_ns = (
-        at_ns - desk.spans(at_ns)[name][0] for name in ("late", "silent")
-    )
-    step_ns = gcd(late_ns, silent_ns, MINUTE_NS)
-    return questions.last_heard(desk.server, province, span, step_ns)
+    since = _heard_since(desk, calls, province, at_ns)
+    same = {r: call for r, call in calls.items() if since.get(r, 0) == call.present}
+    some = [r for r, call in same.items() if fresh.get(r, 0) != call.present]
+    alive = dict(fresh)
+    if some:
+        span = desk.spans(at_ns)["silent"]
+        alive |= questions.heard(desk.server, province, span, some)
+    return {r for r, call in same.items() if alive.get(r, 0) == call.present}
 
 
-def _since(steps: Steps, from_ns: int) -> int:
-    return sum(n for start_ns, n in steps if start_ns >= from_ns)
-
-
-def _is_recent(desk: Desk, call: RollCall, at_ns: int) -> bool:
-    return 0 <= at_ns - call.at_ns < desk.limits.roll_call * 1e9
-
-
-def _is_proven(desk: Desk, call: RollCall, steps: Steps, at_ns: int) -> bool:
-    """Whether the same stations are there as at the roll call."""
-    alive = _since(steps, desk.spans(at_ns)["silent"][0])
-    ever = _since(steps, desk.spans(call.at_ns)["silent"][0])
-    recent = _is_recent(desk, call, at_ns)
-    return recent and not call.strangers and alive == ever == call.present
+def _heard_since(
+    desk: Desk, calls: Mapping[str, RollCall], province: str, at_ns: int
+) -> dict[str, int]:
+    """Stations heard from `silent` before each regency's roll call until now."""
+    by_moment: dict[int, list[str]] = {}
+    for regency, call in calls.items():
+        by_moment.setdefault(call.at_ns, []).append(regency)
+    found: dict[str, int] = {}
+    for moment, regencies in by_moment.items():
+        span = (desk.spans(moment)["silent"][0], at_ns)
+        found |= questions.heard(desk.server, province, span, regencies)
+    return found
 
 
 def _by_name(

@@ -33,26 +33,13 @@ class Judged:
     since_s: float | None = None
 
 
-def last_heard(
-    server: Server, province: str, span: Span, step_ns: int
-) -> dict[str, list[tuple[int, int]]]:
-    """By regency: (start of a step, stations whose last heartbeat of a span is in it).
-
-    So many were heard since a moment as have their last heartbeat after it.
-    """
-    stations = (
-        'SELECT LAST("beats") AS "beats" FROM "agent" '  # noqa: S608
-        f'WHERE {_where(province, span)} GROUP BY "regency", "station"'
-    )
-    query = (
-        f'SELECT COUNT("beats") AS "n" FROM ({stations}) WHERE {between(*span)} '  # noqa: S608
-        f'GROUP BY time({step_ns}ns), "regency" fill(none)'
-    )
-    found: dict[str, list[tuple[int, int]]] = {}
-    for row in _placed(server, query):
-        step = (int(row.values["time"]), int(row.values["n"]))
-        found.setdefault(row.tags["regency"], []).append(step)
-    return found
+def heard(
+    server: Server, province: str, span: Span, only: Iterable[str] = ()
+) -> dict[str, int]:
+    """How many stations sent a heartbeat in a span, by regency; `only` in some."""
+    each = ("agent", "beats", '"regency", "station"')
+    rows = _counted(server, each, province, span, only, '"regency"')
+    return {row.tags["regency"]: int(row.values["n"]) for row in rows}
 
 
 def newest(server: Server, province: str, span: Span) -> dict[str, int]:
@@ -86,32 +73,41 @@ def stations_judged(
     server: Server, province: str, span: Span, only: Iterable[str] = ()
 ) -> dict[str, int]:
     """How many stations have a verdict on any link in a span, by regency."""
-    return {
-        row.tags["regency"]: int(row.values["n"])
-        for row in _verdicts(server, province, span, only, '"regency", "station"',
-                             '"regency"')
-    }  # fmt: skip
+    each = ("verdict", "good", '"regency", "station"')
+    rows = _counted(server, each, province, span, only, '"regency"')
+    return {row.tags["regency"]: int(row.values["n"]) for row in rows}
 
 
 def links_judged(
     server: Server, province: str, span: Span, only: Iterable[str] = ()
 ) -> dict[tuple[str, str], int]:
     """How many links have a verdict in a span, by (regency, operator)."""
+    each = ("verdict", "good", _LINK)
+    rows = _counted(server, each, province, span, only, '"regency", "operator"')
     return {
         (row.tags["regency"], row.tags.get("operator", "unknown")): int(row.values["n"])
-        for row in _verdicts(server, province, span, only, _LINK,
-                             '"regency", "operator"')
-    }  # fmt: skip
+        for row in rows
+    }
 
 
-def _verdicts(
-    server: Server, province: str, span: Span, only: Iterable[str], each: str, by: str
+def _counted(
+    server: Server,
+    each: tuple[str, str, str],
+    province: str,
+    span: Span,
+    only: Iterable[str],
+    by: str,
 ) -> Iterator[Row]:
-    last = (
-        'SELECT LAST("good") AS "good" FROM "verdict" '  # noqa: S608
-        f"WHERE {_where(province, span)}{_only('regency', only)} GROUP BY {each}"
+    """How many of each (measurement, field, tags) have a point in a span, as `n`.
+
+    The first point of each is enough: 1.8 looks for the last in older files too.
+    """
+    measurement, field, tags = each
+    first = (
+        f'SELECT FIRST("{field}") AS "one" FROM "{measurement}" '  # noqa: S608
+        f"WHERE {_where(province, span)}{_only('regency', only)} GROUP BY {tags}"
     )
-    query = f'SELECT COUNT("good") AS "n" FROM ({last}) GROUP BY {by}'  # noqa: S608
+    query = f'SELECT COUNT("one") AS "n" FROM ({first}) GROUP BY {by}'  # noqa: S608
     return _placed(server, query)
 
 
