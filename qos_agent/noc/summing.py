@@ -5,7 +5,7 @@ place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from qos_agent.line_protocol import decode, encode
@@ -17,19 +17,8 @@ from qos_agent.noc.retention import Kept, Retention
 from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, Sums, added, lines, spans
 from qos_agent.noc.writing import WriteError, Writer
 
+_Answer = tuple[Sums, tuple[int, int], list[Table]]
 _Key = tuple[int, tuple[tuple[str, str], ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A part of a stretch, of one measurement."""
-
-    sums: Sums
-    province: str
-    span: tuple[int, int]
-
-    def ask(self, server: Server) -> list[Table]:
-        return list(server.tables(self.sums.query(self.province, *self.span)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +75,27 @@ class Summer:
         self, province: str, span: tuple[int, int], kept: Kept
     ) -> Iterator[list[bytes]]:
         """The lines of each question, while the server answers the next."""
-        server = self.servers[province]
-        questions = (
-            _Question(sums, province, part)
-            for sums in ALL_SUMS
-            for part in spans(server, sums, province, *span)
-        )
-        for question, tables in _ahead(questions, server):
-            found = list(added(question.sums, tables))
+        for sums, part, tables in _ahead(self._answers(province, span)):
+            found = list(added(sums, tables))
             if not kept.sure:
-                stored = lines(self.rollups, question.sums, province, *question.span)
-                found = not_fewer(question.sums, found, stored)
+                stored = lines(self.rollups, sums, province, *part)
+                found = not_fewer(sums, found, stored)
             yield found
 
+    def _answers(self, province: str, span: tuple[int, int]) -> Iterator[_Answer]:
+        server = self.servers[province]
+        for sums in ALL_SUMS:
+            for part in spans(server, sums, province, *span):
+                yield sums, part, list(server.tables(sums.query(province, *part)))
 
-def _ahead(
-    questions: Iterable[_Question], server: Server
-) -> Iterator[tuple[_Question, list[Table]]]:
-    """Each question and its answer, one question ahead. Raises QueryError."""
+
+def _ahead(answers: Iterator[_Answer]) -> Iterator[_Answer]:
+    """Each answer, the next question under way, and no more than that one."""
     with ThreadPoolExecutor(1) as hand:
-        under_way: tuple[_Question, Future[list[Table]]] | None = None
-        for question in questions:
-            before, under_way = under_way, (question, hand.submit(question.ask, server))
-            if before is not None:
-                yield before[0], before[1].result()
-        if under_way is not None:
-            yield under_way[0], under_way[1].result()
+        under_way = hand.submit(next, answers, None)
+        while (answer := under_way.result()) is not None:
+            under_way = hand.submit(next, answers, None)
+            yield answer
 
 
 def not_fewer(
