@@ -13,7 +13,7 @@ from qos_agent.noc.run import work_off
 from qos_agent.noc.service import Report, Service
 from qos_agent.noc.settings import NocSettings
 from tests.noc import nation
-from tests.noc.life import BRIEF, Life, service
+from tests.noc.life import BRIEF, Life, assert_sums, service
 from tests.noc.nation import MINUTE_NS
 from tests.servers.answers import Hang, Pass
 from tests.servers.database import Database
@@ -131,15 +131,74 @@ def test_series_limits_of_1x(make_influxdb: MakeInfluxDB, tmp_path: Path) -> Non
 def test_limit_of_series_in_the_database(
     make_influxdb: MakeInfluxDB, tmp_path: Path
 ) -> None:
-    """max-series-per-database is named as well."""
+    """max-series-per-database is named; when it is raised all is made good."""
     raw = make_influxdb().create_database("raw")
     full = make_influxdb(Settings(index="inmem", max_series_per_database=5))
     rollup = full.create_database("sums")
     made = service(settings_of(raw, rollup, tmp_path))
-    life = Life(tmp_path, raw, rollup, minutes=1)
-    for at_ns in life.minutes():
+    life = Life(tmp_path, raw, rollup)
+
+    def meet(minute: int) -> None:
+        if minute == FAULT.stop:
+            full.stop()
+            full.settings = Settings(index="inmem")
+            full.start()
+
+    ends, reports = lived(made, life, meet)
+    failed = [bool(report.failed) for report in reports]
+    assert failed == [True] * FAULT.stop + [False] * (8 - FAULT.stop)
+    assert "raise max-series-per-database" in str(reports[0])
+    life.assert_whole(ends)
+
+
+def test_series_dropped_from_the_sums_are_made_again(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """Somebody drops a regency's sums: the next pass over the hour brings them back."""
+    rollup = influxdb.fresh()
+
+    def meet(minute: int) -> None:
+        if minute == FAULT.start:
+            rollup.query("DROP SERIES FROM latency, agent, verdict")
+
+    made = service(settings_of(influxdb, rollup, tmp_path))
+    life = Life(tmp_path, influxdb, rollup)
+    _, reports = lived(made, life, meet)
+    assert not any(report.failed for report in reports)
+    last_ns = reports[-1].at_ns
+    work_off(made, made.minute(last_ns + 30 * MINUTE_NS))
+    assert_sums(rollup, life.arrived, last_ns)
+
+
+def test_series_dropped_from_the_collector_leave_the_denominator(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """All points of a regency vanish under the census: its stations turn silent."""
+    rollup = influxdb.fresh()
+    life = Life(tmp_path, influxdb, rollup, stations=24)
+    made = service(settings_of(influxdb, rollup, tmp_path))
+    gone, expected = "", 0
+
+    def found(at_ns: int) -> dict[str, Any]:
+        where = f"regency = '{gone}' AND \"operator\" = 'all' AND time = {at_ns}"
+        (row,) = rollup.query(f"SELECT * FROM census WHERE {where}")
+        return row
+
+    for minute, at_ns in enumerate(life.minutes()):
+        if minute == FAULT.start:
+            rows = rollup.query("SELECT regency, reporting FROM census")
+            gone = next(r["regency"] for r in rows if r["reporting"])
+            expected = found(at_ns - MINUTE_NS)["expected"]
+        if minute >= FAULT.start:
+            influxdb.query(f"DROP SERIES WHERE regency = '{gone}'")
         report = made.minute(at_ns)
-    assert "raise max-series-per-database" in str(report)
+        assert report.failed == {}
+        if minute >= FAULT.start:
+            row = found(at_ns)
+            assert row["expected"] == expected
+            assert row["reporting"] == 0
+            assert row["reporting"] + row["late"] + row["silent"] == expected
+    assert found(at_ns)["silent"] == expected
 
 
 @pytest.mark.parametrize("slow", ["collector", "sums"])
