@@ -155,3 +155,26 @@ def test_a_roll_call_is_one_question_a_province(
     found = attend(taken, Rolls(), "31", expected, START_NS + MINUTE_NS)
     assert {code: a.call.present for code, a in found.items()} == expected
     assert len(asked) == 3  # a count, the newest, the names
+
+
+def test_strangers_are_met_where_nobody_is_expected(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """Also one that is late already: it may be a station that moved there."""
+    at_ns = START_NS + 4 * MINUTE_NS
+    nation.deliver(influxdb, [nation.beat("3173010001001", START_NS)])
+    found = attend(desk(influxdb, tmp_path, []), Rolls(), "31", {}, at_ns)
+    assert found["3173"].call.strangers == {"3173010001001": START_NS}
+
+
+def test_who_was_heard_last_is_remembered_beyond_the_lookback(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """A station that is silent for long has not become one that was never heard."""
+    station, other = "3171010001001", "3171010001002"
+    taken = desk(influxdb, tmp_path, [station, other], lookback="1h")
+    nation.deliver(influxdb, [nation.beat(station, START_NS)])
+    for minutes in (30, 90):
+        at_ns = START_NS + minutes * MINUTE_NS
+        found = attend(taken, Rolls(), "31", {"3171": 2}, at_ns)
+        assert found["3171"].call.absent == {station: START_NS, other: None}
