@@ -9,7 +9,7 @@ that is not answered within `--patience` is printed as "> N s".
 
 All is kept in `--folder`, step by step: a run that was stopped, or whose `--limit` was
 over (status 75), is taken up by the same command. `--again cycle` makes that stage anew
-on the same data. 100,000 stations need 15 GB on disk.
+on the same data. 100,000 stations need 12 GB on disk.
 
 What a machine cannot hold at once is done by `--shards`: the provinces in so many
 parts, each with a collector of its own, one after the other, all into one database of

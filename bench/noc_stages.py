@@ -270,7 +270,7 @@ def _section(server: InfluxDB) -> CollectorSection:
 
 
 def _address(server: InfluxDB) -> dict[str, str]:
-    return {"url": server.url, "bucket": server.database, "timeout": "60s"}
+    return {"url": server.url, "bucket": server.database, "timeout": "600s"}
 
 
 def _earlier(line: bytes, minutes: int) -> bytes:
