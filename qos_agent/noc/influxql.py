@@ -135,9 +135,11 @@ class Server:
         except ValueError:
             said = {}
         results = said.get("results", []) if isinstance(said, dict) else []
+        # 2.x says `message` of a request, `error` of a statement.
         error = next(
-            (part["error"] for part in (said, *results) if "error" in part), ""
-        )
+            (part[key] for part in (said, *results) for key in ("error", "message")
+             if key in part), ""
+        )  # fmt: skip
         if answer.status != 200 or error or not results:
             mend = mend_of(error) or _MENDS.get(answer.status, "")
             error = error or "something answers in InfluxDB's place"

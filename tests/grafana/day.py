@@ -265,11 +265,7 @@ def _registered(scenario: Scenario, folder: Path) -> Register:
 def _settings(
     scenario: Scenario, raw: Database, rollup: Database, folder: Path
 ) -> NocSettings:
-    collector = {
-        "url": raw.url,
-        "bucket": raw.database,
-        "provinces": list(scenario.provinces),
-    }
+    collector = raw.section | {"provinces": list(scenario.provinces)}
     # A day's pass over a week would be most of the work, and there is no such week.
     sums = {"settle": "1m", "again": ["2m"], "back": "90m", "span": "30m"}
     return settings(raw, rollup, folder, collectors=[collector], rollups=sums)

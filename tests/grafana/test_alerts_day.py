@@ -121,8 +121,7 @@ def _register(scenario: Scenario, folder: Path) -> None:
 
 
 def _settings(scenario: Scenario, raw: Database, rollup: Database, folder: Path) -> Any:
-    collector = {"url": raw.url, "bucket": raw.database,
-                 "provinces": list(scenario.provinces)}  # fmt: skip
+    collector = raw.section | {"provinces": list(scenario.provinces)}
     # The pass over a week would be most of the work, and there is no such week.
     return settings(raw, rollup, folder, collectors=[collector],
                     rollups={"back": "90m"})  # fmt: skip

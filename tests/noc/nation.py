@@ -67,10 +67,8 @@ def settings(
     return NocSettings.model_validate(
         {
             "folder": folder,
-            "collectors": [
-                {"url": raw.url, "bucket": raw.database, "provinces": ["31", "94"]}
-            ],
-            "rollup": {"url": rollup.url, "bucket": rollup.database},
+            "collectors": [{**raw.section, "provinces": ["31", "94"]}],
+            "rollup": rollup.section,
             "election": {"calendar": "2024-02-14"},
         }
         | more

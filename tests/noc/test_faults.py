@@ -26,7 +26,7 @@ Meet = Callable[[int], object]
 
 def settings_of(raw: Database, rollup: Database, folder: Path) -> NocSettings:
     """Settings of one collector, with one province."""
-    given = {"url": raw.url, "bucket": raw.database, "provinces": ["31"]}
+    given = {**raw.section, "provinces": ["31"]}
     return nation.settings(raw, rollup, folder, rollups=BRIEF, collectors=[given])
 
 
@@ -214,12 +214,8 @@ def test_slow_server(
     between = front(influxdb.url)
     rollup = influxdb.fresh()
     sections: dict[str, dict[str, Any]] = {
-        "collector": {
-            "url": influxdb.url,
-            "bucket": influxdb.database,
-            "provinces": ["31"],
-        },
-        "sums": {"url": influxdb.url, "bucket": rollup.database},
+        "collector": {**influxdb.section, "provinces": ["31"]},
+        "sums": rollup.section,
     }
     sections[slow] |= {"url": between.url, "timeout": "500ms"}
     settings = nation.settings(
@@ -279,7 +275,7 @@ def test_one_collector_down_of_two(make_influxdb: MakeInfluxDB, tmp_path: Path) 
             other.start()
 
     settings = nation.settings(one.view, rollup, tmp_path, rollups=BRIEF, collectors=[
-        {"url": db.url, "bucket": db.database, "provinces": [code]}
+        {**db.section, "provinces": [code]}
         for code, db in shards.items()
     ])  # fmt: skip
     census = service(settings)

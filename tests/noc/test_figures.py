@@ -56,7 +56,7 @@ def test_all_figures_equal_duckdbs_after_late_data(
     nation.registered(made, tmp_path)
     rollup = influxdb.fresh()
     again = {"settle": "2m", "again": ("12m",), "back": "1m"}
-    raw = {"url": influxdb.url, "bucket": influxdb.database, "provinces": PLACES}
+    raw = {**influxdb.section, "provinces": PLACES}
     settings = nation.settings(
         influxdb, rollup, tmp_path, rollups=again, collectors=[raw]
     )
@@ -91,7 +91,7 @@ def test_late_data_is_counted_when_its_pass_comes(
     rollup = influxdb.fresh()
     passes = {"span": "12h"}
     nation.settled(tmp_path, {S: [("main", "xl", "")] for S in (ONE, OTHER)})
-    one = {"url": influxdb.url, "bucket": influxdb.database, "provinces": ["31"]}
+    one = {**influxdb.section, "provinces": ["31"]}
     service = Service(
         nation.settings(influxdb, rollup, tmp_path, rollups=passes, collectors=[one])
     )

@@ -149,7 +149,7 @@ def test_heartbeat_says_how_each_collector_fares(
     nation.lived(made, tmp_path, influxdb)
     rollup = influxdb.fresh()
     both = [
-        {"url": influxdb.url, "bucket": influxdb.database, "provinces": ["31"]},
+        {**influxdb.section, "provinces": ["31"]},
         {"url": influxdb.url, "bucket": "nowhere", "provinces": ["94"]},
     ]
     settings = nation.settings(influxdb, rollup, tmp_path, collectors=both)

@@ -53,7 +53,7 @@ def test_no_query_leaves_the_common_subset(
     ]
     rollup = influxdb.fresh()
     life = Life(tmp_path, influxdb, rollup, stations=20, minutes=3, trouble=trouble)
-    one = {"url": influxdb.url, "bucket": influxdb.database, "provinces": ["31"]}
+    one = {**influxdb.section, "provinces": ["31"]}
     made = service(
         nation.settings(influxdb, rollup, tmp_path, rollups=BRIEF, collectors=[one])
     )

@@ -79,7 +79,7 @@ def test_killed_at_each_seam(
     """Killed there in the third minute, back in the same or two minutes later."""
     rollup = influxdb.fresh()
     life = Life(tmp_path, influxdb, rollup, stations=6, minutes=7)
-    one = {"url": influxdb.url, "bucket": influxdb.database, "provinces": ["31"]}
+    one = {**influxdb.section, "provinces": ["31"]}
     settings = nation.settings(
         influxdb, rollup, tmp_path, rollups=BRIEF, collectors=[one]
     )
@@ -104,10 +104,10 @@ def test_killed_by_the_kernel(influxdb: Database, tmp_path: Path) -> None:
     rollup = influxdb.fresh()
     life = Life(tmp_path, influxdb, rollup, stations=6, minutes=12)
     ends = list(life.minutes())
-    one = {"url": influxdb.url, "bucket": influxdb.database, "provinces": ["31"]}
+    one = {**influxdb.section, "provinces": ["31"]}
     table = {
         "folder": str(tmp_path), "collectors": [one], "rollups": BRIEF,
-        "rollup": {"url": rollup.url, "bucket": rollup.database},
+        "rollup": rollup.section,
         "election": {"calendar": "2024-02-14"},
     }  # fmt: skip
     path = tmp_path / "settings.json"

@@ -84,9 +84,7 @@ def test_what_a_server_said_is_remembered(
     between = front(influxdb.url)
     between.always(Pass())
     state = State(tmp_path / "census.sqlite3")
-    section = CollectorSection.model_validate(
-        {"url": between.url, "bucket": raw.database}
-    )
+    section = CollectorSection.model_validate(raw.section | {"url": between.url})
     asked = Retention(state, RollupsSection()).of(Server(section))
     assert (asked.keep_s, asked.sure) == (2 * 86400.0, True)
     between.always(Status(503))
@@ -151,11 +149,7 @@ def test_what_has_expired_is_left_alone(influxdb: Database, tmp_path: Path) -> N
 
 def test_not_fewer_compares_minute_by_minute(influxdb: Database) -> None:
     """A minute that counts less is left out, its neighbours are not."""
-    server = Server(
-        CollectorSection.model_validate(
-            {"url": influxdb.url, "bucket": influxdb.database}
-        )
-    )
+    server = Server(CollectorSection.model_validate(influxdb.section))
     sums = next(sums for sums in ALL_SUMS if sums.measurement == "agent")
     later_ns = START_NS + MINUTE_NS
     nation.deliver(influxdb, [

@@ -87,7 +87,7 @@ def arrived() -> list[bytes]:
 def test_every_sum_equals_duckdbs(influxdb: Database, arrived: list[bytes]) -> None:
     """Late, doubled, failed, skipped points: every additive field, minute, area."""
     nation.deliver(influxdb, arrived)
-    server = Server(CollectorSection(url=influxdb.url, bucket=influxdb.database))
+    server = Server(CollectorSection.model_validate(influxdb.section))
     span = (nation.START_NS, nation.START_NS + 20 * nation.MINUTE_NS)
     compared = 0
     for sums in ALL_SUMS:
@@ -116,7 +116,7 @@ def test_sums_are_the_same_in_however_many_parts(
 ) -> None:
     """A span that has too many points for one question is halved, and adds up alike."""
     nation.deliver(influxdb, arrived)
-    server = Server(CollectorSection(url=influxdb.url, bucket=influxdb.database))
+    server = Server(CollectorSection.model_validate(influxdb.section))
     sums = next(sums for sums in ALL_SUMS if sums.measurement == "latency")
     span = (nation.START_NS, nation.START_NS + 13 * nation.MINUTE_NS)
     whole = sorted(lines(server, sums, "31", *span))

@@ -51,6 +51,12 @@ class Database:
         """The name by which the v2 write path knows the database."""
         return self.database
 
+    @property
+    def section(self) -> dict[str, object]:
+        """The settings by which an agent or a census speaks to it."""
+        section = {"url": self.url, "org": self.org, "bucket": self.bucket}
+        return section | ({"token": self.token} if self.token else {})
+
     def query(self, influxql: str) -> list[Row]:
         """Run statements; each row is its series' name as `measurement`, tags, columns.
 
@@ -73,7 +79,7 @@ class Database:
     def create_database(self, name: str, duration: str | None = None) -> Database:
         """Make a database (or a bucket, on 2.x) that keeps points for a duration."""
         if self.version().lstrip("v").startswith("2"):
-            self._create_bucket(name)
+            self._create_bucket(name, duration)
         else:
             kept = f" WITH DURATION {duration}" if duration else ""
             self.query(f"CREATE DATABASE {quoted(name)}{kept}")
@@ -113,13 +119,20 @@ class Database:
         finally:
             connection.close()
 
-    def _create_bucket(self, name: str) -> None:
+    def _create_bucket(self, name: str, duration: str | None) -> None:
         asked = urlencode({"org": self.org})
         found = json.loads(self.request("GET", f"/api/v2/orgs?{asked}").body)
-        wanted = {"orgID": found["orgs"][0]["id"], "name": name, "retentionRules": []}
+        kept = [] if duration is None else [_rule(duration)]
+        wanted = {"orgID": found["orgs"][0]["id"], "name": name, "retentionRules": kept}
         answer = self.request("POST", "/api/v2/buckets", json.dumps(wanted).encode())
         if answer.status != http.HTTPStatus.CREATED:
             raise QueryError(answer.body.decode())
+
+
+def _rule(duration: str) -> dict[str, object]:
+    """A bucket's rule for a duration of InfluxQL, in hours or days."""
+    unit_s = {"h": 3600, "d": 86400}[duration[-1]]
+    return {"type": "expire", "everySeconds": int(duration[:-1]) * unit_s}
 
 
 def connect(

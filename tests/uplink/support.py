@@ -41,8 +41,8 @@ def make_settings(
 
 def towards(database: Database, url: str | None = None) -> dict[str, object]:
     """The collector section for a database, perhaps through a front."""
-    token = database.token or "unused"
-    return {"url": url or database.url, "bucket": database.bucket, "token": token}
+    section = {"token": "unused"} | database.section
+    return section | ({"url": url} if url else {})
 
 
 def _at_home(_link: str) -> bool | None:
