@@ -120,7 +120,20 @@ class Server:
         name = self._section.bucket.replace('"', '\\"')
         rows = list(self.select(f'SHOW RETENTION POLICIES ON "{name}"'))
         kept = [row.values for row in rows if row.values.get("default", True)]
-        return _go_duration_s(str(kept[0].get("duration", ""))) if kept else None
+        said_s = _go_duration_s(str(kept[0].get("duration", ""))) if kept else None
+        return self._bucket_s() if said_s == math.inf else said_s
+
+    def _bucket_s(self) -> float | None:
+        """What a bucket's rule says. To InfluxQL 2.x calls every bucket endless."""
+        asked = {"name": self._section.bucket, "org": self._section.org}
+        answer = self._request("GET", f"api/v2/buckets?{urlencode(asked)}")
+        if answer.status == 404:  # 1.x and 3.x have no such path
+            return math.inf
+        try:
+            rules = json.loads(answer.data)["buckets"][0]["retentionRules"]
+            return float(rules[0]["everySeconds"] if rules else 0) or math.inf
+        except (ValueError, LookupError, TypeError):
+            return None
 
     def close(self) -> None:
         """Close connections."""
@@ -148,6 +161,10 @@ class Server:
         return [series for result in results for series in result.get("series", ())]
 
     def _ask(self, query: str) -> BaseHTTPResponse:
+        asked = {"db": self._section.bucket, "epoch": "ns", "q": query}
+        return self._request("POST", "query", urlencode(asked))
+
+    def _request(self, method: str, path: str, body: str = "") -> BaseHTTPResponse:
         import urllib3
 
         if self._silent is not None:
@@ -156,9 +173,9 @@ class Server:
             token = self._section.current_token()
             headers = {"Authorization": f"Token {token}"} if token else {}
             return self._connections().request(
-                "POST",
-                f"{str(self._section.url).rstrip('/')}/query",
-                body=urlencode({"db": self._section.bucket, "epoch": "ns", "q": query}),
+                method,
+                f"{str(self._section.url).rstrip('/')}/{path}",
+                body=body,
                 headers={
                     **headers,
                     "Content-Type": "application/x-www-form-urlencoded",

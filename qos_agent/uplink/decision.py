@@ -76,6 +76,8 @@ _TABLE: tuple[tuple[int, int, Action, str], ...] = (
     (500, 599, Action.KEEP, "has a fault"),
     (0, 999, Action.KEEP, "gave an answer that is not known"),
 )  # fmt: skip
+# 2.x answers 500 for ever where two points of one body disagree in a new field's type.
+_POISON = "field type conflict"
 _SETS_POINTS_ASIDE = (Action.BISECT, Action.HALVE)
 
 
@@ -88,6 +90,8 @@ def decide(heard: Answer | Failure) -> Decision:
         for low, high, action, meaning in _TABLE
         if low <= heard.status <= high
     )
+    if heard.status == 500 and _POISON in heard.body:
+        action, meaning = Action.BISECT, "refuses points"
     if action is Action.BISECT and not _is_of_a_collector(heard):
         action, meaning = Action.KEEP, "something answers in the collector's place"
     said = " · ".join(part for part in (meaning, _said(heard)) if part)

@@ -150,7 +150,7 @@ def test_heartbeat_says_how_each_collector_fares(
     rollup = influxdb.fresh()
     both = [
         {**influxdb.section, "provinces": ["31"]},
-        {"url": influxdb.url, "bucket": "nowhere", "provinces": ["94"]},
+        {**influxdb.section, "bucket": "nowhere", "provinces": ["94"]},
     ]
     settings = nation.settings(influxdb, rollup, tmp_path, collectors=both)
     service = Service(settings)

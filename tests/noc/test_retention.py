@@ -45,7 +45,7 @@ def expired(influxdb: Database, tmp_path: Path) -> Iterator[tuple[Service, Datab
     nation.deliver(influxdb, [nation.beat(s, START_NS) for s in (ONE, OTHER)])
     assert list(service.recompute(*SPAN))
     assert beats(rollup) == 2
-    influxdb.query(f"DROP SERIES FROM agent WHERE station = '{ONE}'")
+    influxdb.query(f"DELETE FROM agent WHERE station = '{ONE}'")
     yield service, rollup
     service.close()
 

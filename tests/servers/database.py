@@ -54,8 +54,8 @@ class Database:
     @property
     def section(self) -> dict[str, object]:
         """The settings by which an agent or a census speaks to it."""
-        section = {"url": self.url, "org": self.org, "bucket": self.bucket}
-        return section | ({"token": self.token} if self.token else {})
+        given = {"url": self.url, "org": self.org, "bucket": self.bucket}
+        return {**given, "token": self.token} if self.token else {**given}
 
     def query(self, influxql: str) -> list[Row]:
         """Run statements; each row is its series' name as `measurement`, tags, columns.
@@ -168,6 +168,8 @@ def _rows(answer: HttpAnswer) -> list[Row]:
     said = json.loads(answer.body)
     results = said.get("results", [])
     errors = [part["error"] for part in (said, *results) if "error" in part]
+    if answer.status >= http.HTTPStatus.BAD_REQUEST:
+        errors.append(answer.body.decode())
     if errors:
         raise QueryError("; ".join(errors))
     return [

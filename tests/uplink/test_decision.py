@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from qos_agent.uplink.decision import Action, Answer, Failure, decide, retry_after_s
@@ -67,6 +69,16 @@ def test_partial_write_is_looked_into(body: str, said: str) -> None:
     decision = decide(Answer(400, JSON, body))
     assert decision.action is Action.BISECT
     assert said in decision.words
+
+
+def test_points_that_disagree_are_looked_into_although_2x_calls_it_a_fault() -> None:
+    """As 2.7.11 says it; kept whole, such a body would be refused for ever."""
+    said = "unexpected error writing points to database: field type conflict"
+    body = json.dumps({"code": "internal error", "message": said})
+    assert decide(Answer(500, JSON, body)).action is Action.BISECT
+    assert decide(Answer(500, {}, body)).action is Action.KEEP
+    other = json.dumps({"code": "internal error", "message": "engine is closed"})
+    assert decide(Answer(500, JSON, other)).action is Action.KEEP
 
 
 @pytest.mark.parametrize("cause", ["timeout", "tls_expired", "name_not_resolved"])

@@ -153,8 +153,9 @@ def test_renewed_token_is_read_again(
     token_file = tmp_path / "token"
     token_file.write_text("old")
     through = front()
+    known = Pass(headers={"authorization": f"Token {influxdb.token}"})
     through.always(
-        lambda request: Pass() if request.headers["authorization"] == "Token new"
+        lambda request: known if request.headers["authorization"] == "Token new"
         else refused(401)
     )  # fmt: skip
     section = towards(influxdb, through.url) | {"token_file": str(token_file)}
