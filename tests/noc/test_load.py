@@ -19,7 +19,7 @@ PROVINCES = ["31", "32", "94"]
 
 
 def _question(request: Request) -> str:
-    return parse_qs(request.body.decode())["q"][0]
+    return parse_qs(request.body.decode()).get("q", [""])[0]
 
 
 def test_a_server_is_asked_in_turn_and_so_often_a_minute(
@@ -34,7 +34,7 @@ def test_a_server_is_asked_in_turn_and_so_often_a_minute(
         nation.lived(made, folder, raw)
         between, counted = front(raw.url), Counted()
         between.always(counted)
-        one = {"url": between.url, "bucket": raw.database, "provinces": PROVINCES}
+        one = {**raw.section, "url": between.url, "provinces": PROVINCES}
         settings = nation.settings(
             raw, influxdb.fresh(), folder, rollups=BRIEF, collectors=[one]
         )

@@ -45,7 +45,7 @@ def arrived() -> dict[str, list[bytes]]:
 
 def shard(raw: Database, *provinces: str) -> dict[str, Any]:
     """A collector's table."""
-    return {"url": raw.url, "bucket": raw.database, "provinces": provinces}
+    return {**raw.section, "provinces": provinces}
 
 
 def sums(rollup: Database) -> dict[str, set[tuple[Any, ...]]]:
@@ -76,7 +76,7 @@ def made(influxdb: Database, rollup: Database, tmp_path: Path) -> Centre:
     """A centre whose one collector is there."""
     return centre(
         tmp_path, [shard(influxdb, "31", "94")],
-        {"url": rollup.url, "bucket": rollup.database}, {"span": "4m"},
+        rollup.section, {"span": "4m"},
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def test_a_database_that_is_not_there_is_told(
 ) -> None:
     """One line with the mend, status 1."""
     nowhere = shard(influxdb, "31") | {"bucket": "nowhere"}
-    given = {"url": rollup.url, "bucket": rollup.database}
+    given = rollup.section
     done = centre(tmp_path, [nowhere], given).typed(*ALL)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
@@ -145,7 +145,7 @@ def test_a_database_that_is_not_there_is_told(
 def test_what_has_expired_is_told(influxdb: Database, tmp_path: Path) -> None:
     """Raw points that are gone are no reason for sums to go, nor for silence."""
     raw = influxdb.create_database(f"{influxdb.database}_day", "1d")
-    given = {"url": influxdb.url, "bucket": influxdb.fresh().database}
+    given = influxdb.fresh().section
     done = centre(tmp_path, [shard(raw, "31")], given).typed(*ALL)
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
@@ -170,7 +170,7 @@ def test_interrupted_and_typed_again(
     between.script(*[Pass()] * (nth - 1), Hang())
     typed = centre(
         tmp_path, [shard(influxdb, "31", "94")],
-        {"url": between.url, "bucket": rollup.database}, {"span": "4m"},
+        rollup.section | {"url": between.url}, {"span": "4m"},
     )  # fmt: skip
     child = typed.begun(*ALL)
     between.wait_for(nth, 60.0)
@@ -196,7 +196,7 @@ def test_two_collectors_and_one_database_of_sums(
     # What has gone to the wrong one is not counted.
     nation.deliver(raws["31"], arrived["94"][:50])
     rollup = east.create_database("sums")
-    given = {"url": rollup.url, "bucket": rollup.database}
+    given = rollup.section
     shards = [shard(raw, code) for code, raw in raws.items()]
     assert centre(tmp_path, shards, given).typed(*ALL).returncode == 0
     assert sums(rollup) == truth(arrived["31"], arrived["94"])

@@ -14,7 +14,7 @@ def test_a_simulation_that_is_stopped_has_counted_what_is_there(
     influxdb: Database, tmp_path: Path
 ) -> None:
     """SIGINT ends it at once; its count is the database's; again gives the same."""
-    here = centre(tmp_path, [{"url": influxdb.url, "bucket": influxdb.database}], {})
+    here = centre(tmp_path, [influxdb.section], {})
     words = ("simulate", "core-failure", "--count", "300", "--minutes", "600")
     child = here.begun(*words, "--rate", "2000")
     while not _there(influxdb):
