@@ -9,7 +9,7 @@ import pytest
 
 from qos_agent.line_protocol import decode
 from qos_agent.noc.influxql import Server, Table
-from qos_agent.noc.rollup import ALL_SUMS, Sums, lines
+from qos_agent.noc.rollup import ALL_SUMS, Sums, added, lines
 from qos_agent.schema import MEASUREMENTS
 from qos_agent.settings import CollectorSection
 from tests.noc import nation
@@ -131,3 +131,20 @@ def test_sums_are_the_same_in_however_many_parts(
     monkeypatch.setattr(Server, "tables", tables)
     assert sorted(lines(server, sums, "31", *span)) == whole
     assert len(asked) >= 7  # a count of all, of each half, and four parts
+
+
+def test_all_columns_are_added_whatever_their_order() -> None:
+    """The first field too, a minute that comes twice, and nothing for no value."""
+    sums = next(sums for sums in ALL_SUMS if sums.measurement == "event")
+    start = nation.START_NS
+    rows = [
+        [start, 1, None],
+        [start + nation.MINUTE_NS, None, 4],
+        [start + 1, 2, None],
+    ]
+    table = Table({"province": "31"}, ["time", "clock_held", "count"], rows)
+    found = [decode(line) for line in added(sums, [table, table])]
+    assert [(r.time_ns, dict(r.fields)) for r in found] == [
+        (start, {"clock_held": 6}),
+        (start + nation.MINUTE_NS, {"count": 8}),
+    ]
