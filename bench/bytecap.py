@@ -1,18 +1,22 @@
 """The byte cap: how far the interface counter passes it, beside one round trip's worth.
 
-`python -m bench.bytecap`: caps too small for precision, on links of several speeds.
+`python -m bench.bytecap [--ours] [--busy N] [--direction down|up]`: caps too small for
+precision, on links of several speeds; `--busy` keeps every core busy with N loops.
 The counter is read by the laboratory, from outside the client, after all has ended.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from bench.busy import busy
 from bench.target import target
 from tests.lab.network import SERVER, Lab
 from tests.lab.shape import Shape
@@ -44,31 +48,47 @@ class Row:
 
 def main() -> int:
     """Measure and print each, and the worst."""
+    given = _arguments()
     print("backend   Mbit/s   ms dir      cap B     over B  flight B  stop")
     rows: list[Row] = []
-    for rate_mbps, delay_ms in _LINKS:
-        shape = Shape(rate_mbps=rate_mbps, delay_ms=delay_ms, ipv6=False)
-        with Lab(shape) as lab, target(lab) as url:
-            for row in _rows(lab, shape, {"http": url, "iperf3": SERVER}):
-                _print(row)
-                rows.append(row)
+    with busy(given.busy * (os.cpu_count() or 1)):
+        for rate_mbps, delay_ms in _LINKS:
+            shape = Shape(rate_mbps=rate_mbps, delay_ms=delay_ms, ipv6=False)
+            with Lab(shape) as lab, target(lab) as url:
+                servers = (
+                    {"http": url} if given.ours else {"http": url, "iperf3": SERVER}
+                )
+                for row in _rows(lab, shape, servers, given.direction):
+                    _print(row)
+                    rows.append(row)
     for backend, direction in product(_CAPS_S, ("down", "up")):
         group = [r for r in rows if (r.backend, r.direction) == (backend, direction)]
         if not group:
             continue
         worst = max(r.over_bytes / r.flight_bytes for r in group)
+        least = min(1 + r.over_bytes / r.cap_bytes for r in group)
         passed = sum(r.over_bytes > r.flight_bytes for r in group)
         print(
             f"{backend:8} {direction:4}: worst {worst:+.2f} of a round trip's worth,"
-            f" {passed} of {len(group)} passed it"
+            f" {passed} of {len(group)} passed it, {least:.0%} used at least"
         )
     return 0
 
 
-def _rows(lab: Lab, shape: Shape, servers: dict[str, str]) -> Iterator[Row]:
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.bytecap")
+    parser.add_argument("--ours", action="store_true", help="leave out iperf3")
+    parser.add_argument("--busy", type=int, default=0, help="loops on each core")
+    parser.add_argument("--direction", nargs="+", default=("down", "up"))
+    return parser.parse_args()
+
+
+def _rows(
+    lab: Lab, shape: Shape, servers: dict[str, str], directions: Sequence[str]
+) -> Iterator[Row]:
     rate_mbps = shape.rate_mbps or 0.0
     for backend, server in servers.items():
-        for direction, cap_s in product(("down", "up"), _CAPS_S[backend]):
+        for direction, cap_s in product(directions, _CAPS_S[backend]):
             cap_bytes = int(rate_mbps * 1e6 / 8 * cap_s)
             for _ in range(_RUNS[backend]):
                 found = _row(lab, backend, server, direction, cap_bytes)

@@ -7,12 +7,9 @@ packets: the difference is the prober's alone, whatever the network does.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import median
 
+from bench.busy import busy
 from bench.probers import PROBERS, Count, Prober, on_the_wire, reflector
 from bench.table import show
 from tests.lab.network import Lab
@@ -22,19 +19,6 @@ _RUNS = 3
 _COUNT = Count(probes=150, spacing_s=0.02)
 _DELAY_MS = 20
 _HEAD = ("prober", "device", "median us", "p99 of |.| us", "worst us", "samples")
-
-
-@contextmanager
-def busy(cores: int) -> Iterator[None]:
-    """Every core computes, at the priority of everybody."""
-    argv = [sys.executable, "-c", "while True: pass"]
-    hogs = [subprocess.Popen(argv) for _ in range(cores)]
-    try:
-        yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
 
 
 def differences_us(lab: Lab, prober: Prober) -> list[float]:

@@ -2,7 +2,8 @@
 
 Looking before every packet would cost as much as the packet. Between two looks the
 room is at most halved: by what the flows themselves carry, and in time by a link
-twice as fast as it has ever been.
+twice as fast as it has ever been. No look need be on time for that: the kernel is
+never given more to send than half of what is left.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ class ByteCap:
         self._moved_bytes = meter.moved()
         self._carried_bytes = 0
         self._fastest_bps = 1.0
-        self._left_bytes = self._room_bytes = limit_bytes - self._moved_bytes
+        self._half_bytes = self._room_bytes = (limit_bytes - self._moved_bytes) // 2
         self.due_s = 0.0
 
     def is_due(self, now_s: float, carried_bytes: int) -> bool:
         """Whether the counter must be looked at, with so much carried by the flows."""
         carried = carried_bytes - self._carried_bytes
-        least = min(self._left_bytes, self._room_bytes)
-        return now_s >= self.due_s or carried >= least / 2
+        used = 0 < min(self._half_bytes, self._room_bytes) <= carried
+        return now_s >= self.due_s or used
 
     def room_bytes(self, carried_bytes: int) -> int:
         """What may still be handed to the kernel."""
@@ -57,8 +58,10 @@ class ByteCap:
         self._fastest_bps = max(self._fastest_bps, self._rate_bps(now_s, moved_bytes))
         self._looked_s, self._carried_bytes = now_s, carried_bytes
         self._moved_bytes = moved_bytes
-        self._left_bytes = self._limit_bytes - moved_bytes - coming_bytes
-        self._room_bytes = self._left_bytes - held_bytes
-        half_s = self._left_bytes * 8 / self._fastest_bps / 2
+        left_bytes = self._limit_bytes - moved_bytes - coming_bytes
+        # Up: what leaves before the next look is at most half, even if we oversleep.
+        self._half_bytes = (left_bytes + 1) // 2
+        self._room_bytes = self._half_bytes - held_bytes
+        half_s = self._half_bytes * 8 / self._fastest_bps
         self.due_s = now_s + min(max(half_s, _LEAST_WAIT_S), _MOST_WAIT_S)
-        return self._left_bytes <= 0
+        return left_bytes <= 0

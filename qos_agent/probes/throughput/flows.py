@@ -49,6 +49,10 @@ class Flows(Protocol):
         """
         ...
 
+    def keep_within(self, room_bytes: int, /) -> None:
+        """Go on where the room, found anew, allows it."""
+        ...
+
     def sweep(self) -> None:
         """Take what has come and is too little to wake us."""
         ...
@@ -143,6 +147,9 @@ class Downloads:
         elif body.left_bytes() < self._wake_bytes:
             connection.wake_at(1)
 
+    def keep_within(self, _room_bytes: int, /) -> None:
+        """Nothing: the far end decides what comes."""
+
     def sweep(self) -> None:
         """Read from every connection whose body has not ended."""
         for connection in self._connections[: self.started]:
@@ -236,6 +243,7 @@ class Uploads:
         self._connections = connections
         self._heads = {id(c): Head() for c in connections}
         self._left = {id(c): limit_bytes for c in connections}
+        self._resting: set[int] = set()
         secure = connections[0].secure
         size_bytes = _TLS_BLOCK_BYTES if secure else _PLAIN_BLOCK_BYTES
         # Random, so that nothing on the way can compress it.
@@ -288,6 +296,17 @@ class Uploads:
         if left_bytes <= end_bytes and self._selector is not None:
             # Nothing more may be written: to be told that one can would be to spin.
             self._selector.modify(connection.sock, selectors.EVENT_READ, connection)
+            self._resting.add(id(connection))
+
+    def keep_within(self, room_bytes: int, /) -> None:
+        """Ask again to write, where the room had been used up."""
+        if room_bytes <= 0 or self._selector is None:
+            return
+        both = selectors.EVENT_READ | selectors.EVENT_WRITE
+        for connection in self._connections[: self.started]:
+            if id(connection) in self._resting and self._left[id(connection)] > 0:
+                self._selector.modify(connection.sock, both, connection)
+                self._resting.remove(id(connection))
 
     def sweep(self) -> None:
         """Nothing: an answer wakes us, however short."""

@@ -47,7 +47,8 @@ class Http:
     data_use = "a tenth to a fifth of a ten-second test; never above the limits"
     byte_bound = (
         "the interface counter is looked at before half of what is left can have"
-        " moved; what may pass the limit is what one round trip has in flight"
+        " moved, and up the kernel never holds more than half of it; what may pass the"
+        " limit is what one round trip has in flight"
     )
     cannot_see = (
         "who else shares the link beyond this device; a limit in the server; its own"
@@ -248,8 +249,10 @@ class _Test:
         rate_bps = self.series.latest_bps() or self._cap.rate_bps(now_s)
         rtt_s = self._bench.echo.recent_s() or self._rtt_s
         coming_bytes = int(rate_bps / 8 * rtt_s) if flows.pushed else 0
-        held_bytes = flows.held_bytes()
-        return self._cap.look(now_s, flows.carried_bytes, coming_bytes, held_bytes)
+        held_bytes, carried_bytes = flows.held_bytes(), flows.carried_bytes
+        spent = self._cap.look(now_s, carried_bytes, coming_bytes, held_bytes)
+        flows.keep_within(self._cap.room_bytes(carried_bytes))
+        return spent
 
     def _reason(self, now_s: float, deadline: Deadline) -> Stop | None:
         """Why to stop at the end of a bin."""

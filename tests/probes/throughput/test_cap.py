@@ -60,15 +60,25 @@ def test_what_the_kernel_holds_takes_room_but_ends_nothing() -> None:
     """Unsent bytes may still be dropped: no more are handed over, that is all."""
     byte_cap, counter = cap(100_000)
     counter.bytes = 60_000
-    assert not byte_cap.look(1.0, 0, 0, 40_000)
+    assert not byte_cap.look(1.0, 0, 0, 15_000)
+    assert byte_cap.room_bytes(0) == 20_000 - 15_000
+
+
+def test_a_kernel_that_holds_its_half_is_given_no_more() -> None:
+    """However late the next look comes, only what the kernel holds can have left."""
+    byte_cap, counter = cap(100_000)
+    counter.bytes = 60_000
+    assert not byte_cap.look(1.0, 0, 0, 20_000)
     assert byte_cap.room_bytes(0) == 0
+    # And what is none cannot be used up: only time makes the next look due.
+    assert not byte_cap.is_due(1.0, 0)
 
 
 @given(st.lists(st.integers(1, 300_000), max_size=60), st.integers(1, 5_000_000))
 def test_writers_that_keep_to_the_room_keep_to_the_limit(
     wishes: list[int], limit_bytes: int
 ) -> None:
-    """However much is wished and whenever it is looked, no more is handed over."""
+    """However much is wished and however late it is looked, no more is handed over."""
     byte_cap, counter = cap(limit_bytes)
     carried = 0
     for number, wish in enumerate(wishes):

@@ -62,7 +62,7 @@ def test_a_body_that_has_ended_wakes_nobody() -> None:
 
 
 def test_an_upload_takes_the_room_it_is_given_and_no_more() -> None:
-    """What may be handed to the kernel is, exactly; then nobody asks to write."""
+    """What may be handed to the kernel is, exactly; then none writes until more may."""
     with ExitStack() as stack:
         port = stack.enter_context(bad_server(silent))
         endpoint, connection = stack.enter_context(connected(port))
@@ -73,6 +73,10 @@ def test_an_upload_takes_the_room_it_is_given_and_no_more() -> None:
         assert flows.carried_bytes == 12_345
         (key,) = selector.get_map().values()
         assert key.events == selectors.EVENT_READ
+        flows.keep_within(0)
+        assert selector.get_key(connection.sock).events == selectors.EVENT_READ
+        flows.keep_within(1)
+        assert selector.get_key(connection.sock).events & selectors.EVENT_WRITE
 
 
 @pytest.mark.parametrize(

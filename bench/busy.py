@@ -1,0 +1,21 @@
+"""Other work on the device, while something is measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """So many processes compute, at the priority of everybody."""
+    argv = [sys.executable, "-c", "while True: pass"]
+    hogs = [subprocess.Popen(argv) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
