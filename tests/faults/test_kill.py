@@ -14,6 +14,7 @@ from tests.journal.support import open_journal
 from tests.servers.database import Database
 
 KILLS = 300 if FULL else 10
+LIMIT_S = 480.0
 WORKER = [sys.executable, "-m", "tests.faults.worker"]
 
 
@@ -40,7 +41,7 @@ def test_kill_at_any_moment(
     chance = random.Random()
     committed: set[tuple[str, int]] = set()
     kills = 0
-    for _ in tried("kills", range(KILLS)):
+    for _ in tried("kills", range(KILLS), LIMIT_S):
         kills += 1
         said = _run_until_killed(arguments, chance.uniform(0.0, 0.4))
         assert said, "the worker died before its first commit"
