@@ -16,6 +16,8 @@ from qos_agent.noc.register.rows import (
 from qos_agent.noc.register.store import Difference, Register
 
 _BATCH = 20_000
+# A change in any of these is a move.
+_PLACE = {"province", "regency", "district", "village", "latitude", "longitude"}
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ def _batches(
 
 def described(difference: Difference, limit: int = 10) -> Iterator[str]:
     """The difference for a person: totals, then the first of each kind."""
-    moved = [c for c in difference.changed if "regency" in c[1] or "latitude" in c[1]]
+    moved = [c for c in difference.changed if _PLACE.intersection(c[1])]
     renamed = [c for c in difference.changed if "name" in c[1]]
     yield (
         f"{len(difference.added)} added, {len(difference.changed)} changed "
