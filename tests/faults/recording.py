@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.requirement import require
 
-_SECTOR_BYTES = 512
+_SECTOR_SIZES = (512, 4096)
 _METHOD_NAMES = (
     "close",
     "read",
@@ -218,22 +218,27 @@ class _File:
         return bytes(content)
 
     def torn(self, chance: Random) -> bytes:
-        """Of what was not synced some sectors arrived, in any order, or as noise."""
-        content, share = bytearray(self.on_disk), chance.random()
-        for change in self.unsynced:
-            for part in _sectors(change):
-                if chance.random() < share:
+        """What was not synced arrived sector by sector, in any order, or as noise."""
+        content, calls = bytearray(self.on_disk), len(self.unsynced)
+        size, earliest = chance.choice(_SECTOR_SIZES), chance.randint(0, calls)
+        # Each sector is as it was after so many of the calls.
+        moments: dict[int, int] = {}
+        for number, change in enumerate(self.unsynced):
+            for part in _sectors(change, size):
+                of = -1 if isinstance(part, Truncate) else part.offset // size
+                moment = moments.setdefault(of, chance.randint(earliest, calls))
+                if number < moment:
                     _apply(content, _noise(part, chance))
         return bytes(content)
 
 
-def _sectors(change: Write | Truncate) -> Iterator[Write | Truncate]:
+def _sectors(change: Write | Truncate, size: int) -> Iterator[Write | Truncate]:
     if isinstance(change, Truncate):
         yield change
         return
     at, end = change.offset, change.offset + len(change.data)
     while at < end:
-        until = min(end, at - at % _SECTOR_BYTES + _SECTOR_BYTES)
+        until = min(end, at - at % size + size)
         data = change.data[at - change.offset : until - change.offset]
         yield Write(change.name, at, data)
         at = until
