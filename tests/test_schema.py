@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from qos_agent.dictionary import markdown, rows
+from qos_agent.line_protocol import encode
+from qos_agent.model import Record
 from qos_agent.schema import MEASUREMENTS, Measurement
 from qos_agent.vocabulary import CAUSES, EVENT_KINDS, REASONS
 
@@ -75,3 +77,24 @@ def test_every_tag_and_field_has_a_meaning() -> None:
         for name in (*measurement.tags, *(f.name for f in measurement.fields))
     ]
     assert named == wanted
+
+
+# An owner names these once; the rest are of closed lists.
+_NAMED_BY_OWNERS = {
+    "station", "province", "regency", "link", "operator", "target", "collector",
+}  # fmt: skip
+_CLOSED = {"phase", "kind", "layer", "direction", "technology", "backend", "zone"}
+
+
+@pytest.mark.parametrize("measurement", MEASUREMENTS.values(), ids=lambda m: m.name)
+def test_no_tag_is_measured_or_unique(measurement: Measurement) -> None:
+    """A tag that grows with what is measured would cost the collector a series each."""
+    assert set(measurement.tags) <= _NAMED_BY_OWNERS | _CLOSED
+
+
+@pytest.mark.parametrize("name", ["cell", "journal", "seq", "address", "boot_id"])
+def test_a_free_tag_is_refused(name: str) -> None:
+    """What the table does not list as a tag cannot become one by accident."""
+    record = Record("latency", {name: "1"}, {"sent": 1}, 1)
+    with pytest.raises(ValueError, match=f"latency.{name}: no such tag"):
+        encode(record)

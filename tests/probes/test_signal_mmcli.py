@@ -7,16 +7,33 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from qos_agent.baseline import BaselineStore
+from qos_agent.clock import SystemClock
+from qos_agent.envelope import Envelope
 from qos_agent.errors import ProbeError
+from qos_agent.model import Layer, Link, Outcome, Phase, Target, Task
+from qos_agent.probes.latency.probe import Latency
+from qos_agent.probes.latency.train import Plan
 from qos_agent.probes.modems import mmcli
 from qos_agent.probes.modems.radio import Radio
+from qos_agent.probes.signal import Signal
+from qos_agent.settings import SignalSection
+from qos_agent.thresholds import load
+from qos_agent.verdict import Judge, Rules
+from tests.clocks import FakeClock
+from tests.lab.fixtures import MakeLab
+from tests.lab.network import SERVER
+from tests.lab.shape import Shape
+from tests.ledgers import MAIN, MemoryLedger
 from tests.probes.time_left import TimeLeft
 from tests.requirement import require
 
@@ -234,3 +251,54 @@ def test_without_modemmanager_the_real_mmcli_says_so(
     require(tools, "mmcli", "apt-get install modemmanager dbus")
     with _system_bus(tmp_path, monkeypatch):
         assert cause() == "modem_manager"
+
+
+@pytest.mark.usefixtures("bus")
+def test_a_strong_signal_does_not_hide_a_link_that_carries_nothing(
+    lab: MakeLab,
+) -> None:
+    """Registered at home with all bars, and no answer to any probe: the link is bad."""
+    mock(MODEM, "AddProperties", f"{IFACE}.Signal", SIGNAL.replace("-101", "-71"))
+    home = "{'RegistrationState': <uint32 1>}"
+    mock(MODEM, "AddProperties", f"{IFACE}.Modem3gpp", home)
+    net = lab(Shape())
+    net.cut()
+    link = Link("main", "unknown", "eth0")
+    target = Target("anchor", SERVER, Layer.ANCHOR, "icmp")
+    envelope = Envelope(SystemClock(0), threading.Event())
+    train = net.call(
+        "client",
+        lambda: envelope.run(
+            Latency(Plan(20, 0.01, 0.3)), Task("latency", 0, link, target)
+        ),
+    )
+    radio = envelope.run(Signal(SignalSection()), Task("signal", 0))
+    (seen,), (lost,) = radio.samples, train.samples
+    assert (radio.outcome, seen.fields["rsrp_dbm"]) == (Outcome.OK, -71)
+    assert (seen.fields["rsrp_weak"], seen.fields["registration"]) == (0, "home")
+    assert (train.outcome, lost.fields["lost"]) == (Outcome.FAILED, 20)
+    judge = Judge(
+        MAIN, Rules(load(None)), BaselineStore("main", MemoryLedger(FakeClock()))
+    )
+    for minute in range(1, 6):
+        at_ns = minute * 60 * 10**9
+        judge.observe(replace(radio, boot_ns=at_ns - 2))
+        judge.observe(replace(train, boot_ns=at_ns - 1))
+        judged = judge.cycle(at_ns, Phase.VOTING)
+    assert (judged.name, judged.available) == ("bad", False)
+
+
+@pytest.mark.usefixtures("bus")
+def test_after_a_restart_of_the_manager_no_stale_level_is_recorded() -> None:
+    """The refresh is off again and the levels are gone: it is set up, and read anew."""
+    levels = f"{IFACE}.Signal"
+    mock(MODEM, "AddProperties", levels, SIGNAL)
+    assert look().rsrp_dbm == -101
+    off = "{'Rate': <uint32 0>, 'Lte': <@a{sv} {}>, 'Nr5g': <@a{sv} {}>}"
+    mock(MODEM, "UpdateProperties", levels, off)
+    anew = (
+        f"self.UpdateProperties('{levels}', {{'Rate': dbus.UInt32(args[0]),"
+        " 'Lte': dbus.Dictionary({'rsrp': -95.0}, signature='sv')})"
+    )
+    mock(MODEM, "AddMethod", levels, "Setup", "u", "", anew)
+    assert look().rsrp_dbm == -95

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from qos_agent.journal import Lane
-from qos_agent.network import interface_bytes
 from tests.journal.support import point
 from tests.servers.answers import (
     Answer,
@@ -31,7 +30,7 @@ from tests.servers.certificates import Authority, Fault
 from tests.servers.database import Database, HttpAnswer
 from tests.servers.fixtures import MakeFront
 from tests.uplink.conftest import MakeBench
-from tests.uplink.support import Bench, make_settings, towards
+from tests.uplink.support import make_settings, towards
 
 
 def eventually(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
@@ -327,28 +326,6 @@ def test_data_limit_holds_the_backlog_and_not_the_fresh(
     time.sleep(0.3)
     assert len(held(influxdb)) < 100
     assert fresh[0] in held(influxdb)
-
-
-def test_bytes_on_the_wire_are_estimated_from_above(
-    make_bench: MakeBench, influxdb: Database
-) -> None:
-    """Held against the loopback's own count, the quietest of several tries."""
-    bench = make_bench(make_settings(towards(influxdb)))
-    shares = []
-    for _ in range(8):
-        bench.put(400)
-        started, before = _moved(bench), interface_bytes("lo")[1]
-        assert bench.uplink.drain(60)
-        shares.append((_moved(bench) - started) / (interface_bytes("lo")[1] - before))
-    spent = sum(use.spent_bytes for use in bench.journal.usage("default", "2000-01-01"))
-    assert spent == _moved(bench)
-    # A frame of the loopback has 14 bytes that a modem's has not; others use it too.
-    assert max(shares) > 0.9
-
-
-def _moved(bench: Bench) -> int:
-    status = bench.uplink.status()
-    return status.sent_bytes + status.received_bytes
 
 
 def test_offset_of_the_clock_comes_from_the_date_header(
