@@ -34,6 +34,7 @@ from qos_agent.journal.types import JournalEvent
 _log = logging.getLogger(__name__)
 
 _LOCK_NAME = "journal.lock"
+_LOG, _KEPT = "-wal", "-wal-found"
 # In memory the journal competes with the agent itself.
 MEMORY_BYTES = 16_000_000
 
@@ -87,14 +88,32 @@ def open_journal(folder: Path, collectors: Sequence[str], *, writable: bool) -> 
     path = folder / tables.FILE_NAME
     if not writable:
         return _in_memory(path, collectors, f"{folder} cannot be written")
+    kept = _keep_log(path)
+    try:
+        return _open_on_disk(path, collectors)
+    finally:
+        with suppress(OSError):
+            kept.unlink(missing_ok=True)
+
+
+def _open_on_disk(path: Path, collectors: Sequence[str]) -> Opened:
     try:
         return _on_disk(path)
     except sqlite3.Error as error:
-        fails = code_of(error) in (IOERR, CANTOPEN) and folder_works(folder)
+        fails = code_of(error) in (IOERR, CANTOPEN) and folder_works(path.parent)
         if is_damage(error) or fails:
             return _replaced(path, collectors, str(error))
         said = storage_error("open", str(path), error)
         return _in_memory(path, collectors, str(said))
+
+
+def _keep_log(path: Path) -> Path:
+    """A second name for the log: SQLite removes one that it cannot read."""
+    kept = path.with_name(path.name + _KEPT)
+    with suppress(OSError):  # no journal yet, or a file system without links
+        kept.unlink(missing_ok=True)
+        kept.hardlink_to(path.with_name(path.name + _LOG))
+    return kept
 
 
 def _on_disk(path: Path) -> Opened:
@@ -155,10 +174,11 @@ def _move_aside(path: Path) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     aside = path.parent / f"damaged-{stamp}-{secrets.token_hex(2)}"
     aside.mkdir()
-    for suffix in ("", "-wal", "-shm"):
+    # The kept log last: it is the one that SQLite has not touched.
+    for suffix, name in (("", ""), (_LOG, _LOG), ("-shm", "-shm"), (_KEPT, _LOG)):
         part = path.with_name(path.name + suffix)
         if part.exists():
-            part.rename(aside / part.name)
+            part.rename(aside / (path.name + name))
     return aside
 
 

@@ -55,7 +55,8 @@ def recover(path: Path, into: sqlite3.Connection, collectors: Iterable[str]) -> 
         into.execute("BEGIN IMMEDIATE")
         whole = _read_by_sqlite(copy, into, collectors)
         if not whole:
-            into.executemany(_STORE, _ours(carving.carve(copy)))
+            # Not the copy: SQLite has removed its log where it could not read it.
+            into.executemany(_STORE, _ours(carving.carve(path)))
             _owe_all(into, collectors)
         into.execute("COMMIT")
     return int(into.execute("SELECT COUNT(*) FROM point").fetchone()[0])

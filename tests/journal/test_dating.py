@@ -115,6 +115,36 @@ def test_trusted_offset_of_the_same_boot_is_used_again(
     assert record.fields["clock_held"] == 1
 
 
+def test_newest_trusted_offset_is_the_one_used(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """A clock that was put right by an hour and then lost: dated by what was right."""
+    journal = open_journal(tmp_path)
+    put(journal, clock)
+    clock.step(HOUR_S)
+    put(journal, clock)
+    right_offset_ns = clock.offset_ns
+    clock.step(-10 * YEAR_S)
+    clock.trusted = False
+    put(journal, clock)
+    measured_boot_ns = clock.boot_ns()
+    clock.advance(601)
+    journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
+    assert decode(bodies(journal)[-1]).time_ns == measured_boot_ns + right_offset_ns
+
+
+def test_each_point_of_a_commit_has_its_own_moment(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """What was measured half a minute before the commit says so."""
+    journal = open_journal(tmp_path)
+    now_ns = clock.boot_ns()
+    moments = [now_ns - 30 * 10**9, now_ns - 7, now_ns]
+    journal.put([point(each) for each in moments], clock.state(), clock.boot_id)
+    times = [decode(line).time_ns for line in bodies(journal)]
+    assert times == [each + clock.offset_ns for each in moments]
+
+
 @pytest.mark.parametrize(
     "step_s", [HOUR_S, -HOUR_S, 10 * YEAR_S, -10 * YEAR_S, 0.4, -0.4, 1e-6, -1e-6]
 )

@@ -234,3 +234,12 @@ def test_hourly_tidying_reads_only_what_has_had_its_time(
         db.set_progress_handler(lambda: steps.append(None), 1)
         eviction.remove_aged(db, eviction.Ages(start_ns, start_ns, start_ns))
     assert len(steps) < 1000
+
+
+def test_what_is_judged_and_what_happened_are_dearest() -> None:
+    """Readings before verdicts, verdicts before events, incidents and seals."""
+    order = ("host", "signal", "web", "verdict", "event")
+    ranks = [eviction.Ranking().rank(Point(name, {}, {}, 0)) for name in order]
+    assert ranks == sorted(set(ranks))
+    for name in ("incident", "seal"):
+        assert eviction.Ranking().rank(Point(name, {}, {}, 0)) == ranks[-1]
