@@ -6,24 +6,17 @@ import os
 import selectors
 import socket
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from qos_agent import __version__
 from qos_agent.errors import ProbeError
-from qos_agent.probes.throughput.echo import EchoTrain
-from qos_agent.probes.throughput.meter import InterfaceMeter
 from qos_agent.probes.throughput.stream import Connection, Endpoint, Head
 from qos_agent.tcp_info import congestion_control, tcp_info
 
-_BUFFER_BYTES = 262_144
 _PLAIN_BLOCK_BYTES = 262_144
 # A TLS record carries no more (RFC 8446, section 5.1). OpenSSL wants a write that had
 # to wait repeated as it was: one record each, always the same.
 _TLS_BLOCK_BYTES = 16_384
-# Reading is put off until so much has come, or until the next bin.
-_LEAST_READ_BYTES, _MOST_READ_BYTES = 16_384, 262_144
-_READS_IN_LIMIT = 32
-_LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 # Algorithms that send at the rate they have measured: a queue is not their sign of a
 # full link, they avoid it.
 _QUEUE_AVERSE = ("bbr",)
@@ -69,12 +62,13 @@ class Flows(Protocol):
         """Whether the sender is known to fill a link without a queue standing."""
         ...
 
-    def finished(self) -> bool:
-        """Whether there is nothing left to carry."""
+    def finished(self) -> Literal["bytes", "complete"] | None:
+        """Why there is nothing left to carry, where that is so."""
         ...
 
 
-def _request(endpoint: Endpoint, method: str, path: str, *headers: str) -> bytes:
+def request(endpoint: Endpoint, method: str, path: str, *headers: str) -> bytes:
+    """The head of a request."""
     lines = (
         f"{method} {endpoint.join(path)} HTTP/1.1",
         f"Host: {endpoint.authority}",
@@ -82,139 +76,6 @@ def _request(endpoint: Endpoint, method: str, path: str, *headers: str) -> bytes
         *headers,
     )
     return "\r\n".join((*lines, "", "")).encode()
-
-
-class Downloads:
-    """GETs; counted on the interface, where packets arrive whatever their order.
-
-    Counting what applications read would show bursts behind every lost packet, and
-    need six times the data for the same certainty. So reading need not be prompt.
-    """
-
-    pushed = True
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        path: str,
-        connections: Sequence[Connection],
-        meter: InterfaceMeter,
-        echo: EchoTrain,
-        limit_bytes: int,
-    ) -> None:
-        self._request = _request(
-            endpoint, "GET", path, "Accept-Encoding: identity", "Connection: close"
-        )
-        self._connections = connections
-        self._meter = meter
-        self._echo = echo
-        self._bodies = {id(c): _Body() for c in connections}
-        self._buffer = bytearray(_BUFFER_BYTES)
-        info = tcp_info(connections[0].sock)
-        frame_bytes = info.mss_bytes + info.header_bytes + meter.header_bytes
-        self._payload_share = info.mss_bytes / frame_bytes
-        share_bytes = limit_bytes // _READS_IN_LIMIT
-        self._wake_bytes = min(max(share_bytes, _LEAST_READ_BYTES), _MOST_READ_BYTES)
-        self._selector: selectors.BaseSelector | None = None
-        self._before = 0
-        self.started = 0
-        self.carried_bytes = 0
-
-    def start_more(self, selector: selectors.BaseSelector, count: int) -> None:
-        """Send the request on so many further connections."""
-        if self.started == 0:
-            self._before = self._meter.received()
-            self._selector = selector
-        for connection in self._connections[self.started : self.started + count]:
-            connection.wake_at(self._wake_bytes)
-            connection.send(memoryview(self._request))
-            selector.register(connection.sock, selectors.EVENT_READ, connection)
-            self.started += 1
-
-    def serve(self, connection: Connection, _ready: int, _room_bytes: int, /) -> None:
-        """Read all that has come."""
-        body = self._bodies[id(connection)]
-        while not body.ended:
-            count = connection.receive(self._buffer)
-            if count is None:
-                break
-            self.carried_bytes += count
-            body.take(self._buffer, count)
-            if count < _BUFFER_BYTES and not connection.secure:
-                break
-        if body.ended and self._selector is not None:
-            self._selector.unregister(connection.sock)
-        elif body.left_bytes() < self._wake_bytes:
-            connection.wake_at(1)
-
-    def keep_within(self, _room_bytes: int, /) -> None:
-        """Nothing: the far end decides what comes."""
-
-    def sweep(self) -> None:
-        """Read from every connection whose body has not ended."""
-        for connection in self._connections[: self.started]:
-            if not self._bodies[id(connection)].ended:
-                self.serve(connection, selectors.EVENT_READ, 0)
-
-    def total_bytes(self) -> float:
-        """Frames received since the first request, less the echoes' answers."""
-        echoes = self._echo.answered_bytes(self._meter.header_bytes)
-        received = self._meter.received() - self._before - echoes
-        return received * self._payload_share
-
-    def held_bytes(self) -> int:
-        """Nothing: requests are short."""
-        return 0
-
-    def queue_averse(self) -> bool:
-        """Unknown: the sender is the server."""
-        return False
-
-    def finished(self) -> bool:
-        """Whether every body that was asked for has come to its end."""
-        started = self._connections[: self.started]
-        return all(self._bodies[id(c)].ended for c in started)
-
-
-class _Body:
-    """One answer: its head, and how far its body has come."""
-
-    def __init__(self) -> None:
-        self._head = Head()
-        self._received_bytes = 0
-        self._tail = b""
-        self.ended = False
-
-    def left_bytes(self) -> float:
-        """What is still to come; of no end where the server named none."""
-        length_bytes = self._head.length_bytes
-        if length_bytes is None:
-            return float("inf")
-        return length_bytes - self._received_bytes
-
-    def take(self, buffer: bytearray, count: int) -> None:
-        if count == 0:
-            self._end()
-            return
-        if self._head.done:
-            self._received_bytes += count
-        else:
-            self._received_bytes += self._head.feed(bytes(buffer[:count]))
-        self._tail = (self._tail + buffer[max(0, count - 5) : count])[-5:]
-        length_bytes = self._head.length_bytes
-        if length_bytes is not None and self._head.done:
-            if self._received_bytes > length_bytes:
-                raise ProbeError("bad_answer", f"more than {length_bytes} B")
-            self.ended = self._received_bytes == length_bytes
-
-    def _end(self) -> None:
-        """The server has closed: at the end, or before it."""
-        length_bytes = self._head.length_bytes
-        whole = length_bytes is None and self._tail == _LAST_CHUNK
-        if not (self.ended or whole):
-            said = "?" if length_bytes is None else length_bytes
-            raise ProbeError("closed_early", f"{self._received_bytes} of {said} B")
-        self.ended = True
 
 
 class Uploads:
@@ -233,7 +94,7 @@ class Uploads:
         connections: Sequence[Connection],
         limit_bytes: int,
     ) -> None:
-        self._request = _request(
+        self._request = request(
             endpoint,
             "POST",
             path,
@@ -331,9 +192,9 @@ class Uploads:
             return False
         return tcp_info(sock).window_share < _WINDOW_LIMITED_SHARE
 
-    def finished(self) -> bool:
+    def finished(self) -> Literal["complete"] | None:
         """Whether all has arrived; a server may well answer before it has."""
         started = self._connections[: self.started]
         if any(self._left[id(c)] > 0 or not self._heads[id(c)].done for c in started):
-            return False
-        return self.total_bytes() >= self.carried_bytes
+            return None
+        return "complete" if self.total_bytes() >= self.carried_bytes else None

@@ -23,8 +23,9 @@ from qos_agent.probes.throughput.backend import (
     Stop,
 )
 from qos_agent.probes.throughput.cap import ByteCap
+from qos_agent.probes.throughput.downloads import Downloads
 from qos_agent.probes.throughput.echo import EchoTrain
-from qos_agent.probes.throughput.flows import Downloads, Flows, Uploads
+from qos_agent.probes.throughput.flows import Flows, Uploads
 from qos_agent.probes.throughput.meter import InterfaceMeter, interface_of_socket
 from qos_agent.probes.throughput.stream import Connection, Endpoint
 from qos_agent.rates import BIN_S, RateSeries
@@ -46,9 +47,10 @@ class Http:
     licence = "this agent's own, Apache-2.0; the server is one's own"
     data_use = "a tenth to a fifth of a ten-second test; never above the limits"
     byte_bound = (
-        "the interface counter is looked at before half of what is left can have"
-        " moved, and up the kernel never holds more than half of it; what may pass the"
-        " limit is what one round trip has in flight"
+        "downloads ask for ranges that fit what is left, uploads never give the kernel"
+        " more than half of it, and the interface counter is looked at before half of"
+        " what is left can have moved; what may pass the limit is what one round trip"
+        " has in flight, on a busy device more where the server ignores ranges"
     )
     cannot_see = (
         "who else shares the link beyond this device; a limit in the server; its own"
@@ -207,8 +209,8 @@ class _Test:
                 return "bytes"
         if self._spent():
             return "bytes"
-        if bench.flows.finished():
-            return "complete"
+        if (stop := bench.flows.finished()) is not None:
+            return stop
         now_s = time.monotonic()
         bench.echo.send_due(now_s)
         if now_s < next_s:

@@ -94,7 +94,7 @@ class Connection:
             raise _as_probe_error(error) from error
         return cls(sock, rtt_s)
 
-    def receive(self, buffer: bytearray) -> int | None:
+    def receive(self, buffer: bytearray | memoryview) -> int | None:
         """Bytes put into `buffer`, 0 at the end; None where none have come."""
         try:
             count = self.sock.recv_into(buffer)
@@ -147,6 +147,10 @@ class Head:
         self._text = b""
         self.done = False
         self.length_bytes: int | None = None
+        # Of what a range is a part; None where the server does not say.
+        self.file_bytes: int | None = None
+        self.ranged = False
+        self.closes = False
 
     def feed(self, data: bytes) -> int:
         """Take bytes; returns how many of them belong to the body.
@@ -169,7 +173,7 @@ class Head:
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(":") for line in lines)
         }
-        _judge_status(status_line, headers)
+        status = _judge_status(status_line, headers)
         if headers.get("content-type", "").lower().startswith("text/html"):
             # A measurement server sends no pages; whoever wants a log-in does.
             raise ProbeError("captive_portal", "a page instead of data")
@@ -178,13 +182,19 @@ class Head:
             if not length.isdecimal():
                 raise ProbeError("bad_answer", f"Content-Length: {length[:40]}")
             self.length_bytes = int(length)
+        # RFC 9110, section 14.4: "bytes 0-499/1234".
+        total = headers.get("content-range", "").rpartition("/")[2]
+        self.file_bytes = int(total) if total.isdecimal() else None
+        self.ranged = status == 206 and length is not None
+        kept = status_line.startswith("HTTP/1.1")
+        self.closes = not kept or headers.get("connection", "").lower() == "close"
 
 
 def _is_http(text: bytes) -> bool:
     return text[:5] == b"HTTP/"[: len(text)]
 
 
-def _judge_status(line: str, headers: dict[str, str]) -> None:
+def _judge_status(line: str, headers: dict[str, str]) -> int:
     parts = line.split(" ", 2)
     if not line.startswith("HTTP/1.") or len(parts) < 2 or not parts[1].isdecimal():
         raise ProbeError("bad_answer", line[:80])
@@ -195,3 +205,4 @@ def _judge_status(line: str, headers: dict[str, str]) -> None:
         raise ProbeError("redirected", headers.get("location", "nowhere")[:200])
     if not 200 <= status < 300:
         raise ProbeError("http_status", line[:80])
+    return status

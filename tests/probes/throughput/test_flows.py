@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.probes.throughput.downloads import Downloads
 from qos_agent.probes.throughput.echo import EchoTrain
-from qos_agent.probes.throughput.flows import Downloads, Uploads
+from qos_agent.probes.throughput.flows import Uploads
 from qos_agent.probes.throughput.meter import InterfaceMeter
 from qos_agent.probes.throughput.stream import Connection, Endpoint
 from qos_agent.tcp_info import tcp_info
