@@ -243,3 +243,16 @@ def test_what_is_judged_and_what_happened_are_dearest() -> None:
     assert ranks == sorted(set(ranks))
     for name in ("incident", "seal"):
         assert eviction.Ranking().rank(Point(name, {}, {}, 0)) == ranks[-1]
+
+
+def test_of_delivered_points_the_oldest_go_first(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """What is left of the local evidence is its newest part, without a hole."""
+    journal = open_journal(tmp_path, SMALL)
+    for _ in range(60):
+        put(journal, clock, 100)
+        deliver(journal)
+    left = seqs(journal)
+    assert left[0] > 1
+    assert left == list(range(left[0], 6001))

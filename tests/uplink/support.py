@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from qos_agent.budget import Budget, allowances
 from qos_agent.clock import SystemClock
 from qos_agent.election import Timeline
 from qos_agent.gate import LinkGate
-from qos_agent.journal import Journal
+from qos_agent.journal import Journal, Lane
 from qos_agent.model import Clock
 from qos_agent.settings import Settings
 from qos_agent.uplink import Uplink
+from qos_agent.uplink.decision import Answer, Failure
+from qos_agent.uplink.transport import Exchange
 from tests.journal.support import open_journal, point
 from tests.servers.database import Database
 
@@ -61,6 +63,37 @@ def make_uplink(
         journal, allowances(settings), clock, "Asia/Jakarta", Timeline(()), _at_home
     )
     return Uplink(journal, purse, settings, clock, stop, gate)
+
+
+class Scripted:
+    """A collector that answers by a function of how many requests came before."""
+
+    def __init__(self, answer: Callable[[int], Answer | Failure]) -> None:
+        self.bodies: list[bytes] = []
+        self._answer = answer
+
+    def post(self, body: bytes, timeout_s: float) -> Exchange:
+        self.bodies.append(body)
+        return Exchange(self._answer(len(self.bodies) - 1), len(body), 100)
+
+    def cost_bytes(self, body: bytes) -> int:
+        return len(body)
+
+    def renew(self) -> None:
+        """Nothing to read."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Unbounded:
+    """Lets everything pass and counts nothing."""
+
+    def allows(self, lane: Lane, size_bytes: int) -> bool:
+        return True
+
+    def spent(self, lane: Lane, size_bytes: int) -> None:
+        """Nobody asks."""
 
 
 class Bench:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,42 +13,11 @@ from qos_agent.journal import Batch, Journal, Lane
 from qos_agent.uplink.decision import Answer, Failure
 from qos_agent.uplink.sender import Pace, Sender
 from qos_agent.uplink.supply import Supply
-from qos_agent.uplink.transport import Exchange
 from tests.clocks import FakeClock
 from tests.journal.support import look, open_journal, put
+from tests.uplink.support import Scripted, Unbounded
 
 GO_ON = threading.Event()
-
-
-class Scripted:
-    """A collector that answers by a function of how many requests came before."""
-
-    def __init__(self, answer: Callable[[int], Answer | Failure]) -> None:
-        self.bodies: list[bytes] = []
-        self._answer = answer
-
-    def post(self, body: bytes, timeout_s: float) -> Exchange:
-        self.bodies.append(body)
-        return Exchange(self._answer(len(self.bodies) - 1), len(body), 100)
-
-    def cost_bytes(self, body: bytes) -> int:
-        return len(body)
-
-    def renew(self) -> None:
-        """Nothing to read."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class Unbounded:
-    """Lets everything pass and counts nothing."""
-
-    def allows(self, lane: Lane, size_bytes: int) -> bool:
-        return True
-
-    def spent(self, lane: Lane, size_bytes: int) -> None:
-        """Nobody asks."""
 
 
 @pytest.fixture

@@ -64,7 +64,8 @@ def test_points_are_delivered_byte_for_byte(
     "answer",
     [
         portal_page(), portal_redirect(), portal_redirect("http://127.0.0.1:1/"),
-        refused(404), refused(500), refused(503), throttled("0"), throttled("0", 503),
+        refused(403), refused(404), refused(500), refused(503),
+        throttled("0"), throttled("0", 503),
         CutRequest(), Reset(), Unheard(), Delay(0.3, refused(502)), Hang(0.2),
         CutAnswer(HttpAnswer(500, {}, b"0123456789")),
     ],
