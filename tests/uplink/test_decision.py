@@ -18,6 +18,7 @@ NOW = "Wed, 14 Feb 2024 00:00:00 GMT"
     [
         (Answer(204), Action.DELIVERED, ""),
         (Answer(200, HTML, "<title>Hotspot</title>"), Action.KEEP, 'titled "Hotspot"'),
+        (Answer(200, JSON, '{"ok":1}'), Action.KEEP, "in the collector's place"),
         (Answer(202), Action.KEEP, "in the collector's place"),
         (Answer(201, JSON, '{"message":"1 point refused"}'), Action.BISECT, "1 point"),
         (Answer(302, {"location": "/login"}), Action.KEEP, "to /login"),
