@@ -211,6 +211,10 @@ class Lab:
             for space in self._spaces.values():
                 space.write_sysctls({"ipv6/conf/default/accept_dad": 0})
             self._spaces["router"].write_sysctls({"ipv6/conf/all/forwarding": 1})
+        else:
+            # Or the kernel looks for routers, in frames that nobody here has sent.
+            for space in self._spaces.values():
+                space.write_sysctls({"ipv6/conf/default/disable_ipv6": 1})
 
     def _link(self, side: Where, address: str, address_ipv6: str) -> None:
         """Join a side to the router; the router has the .1 of each network."""
