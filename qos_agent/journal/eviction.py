@@ -29,23 +29,28 @@ _RANKS = {
 }
 RANKS = tuple(sorted({_DUPLICATE, _USUAL, *_RANKS.values()}))
 
+# Asked by collector, as the table is ordered: by the number alone the whole backlog
+# would be read for each point. What is in quarantine is little, and read once.
+_OWED = """
+    EXISTS (SELECT 1 FROM collector CROSS JOIN delivery
+    ON delivery.collector = collector.id AND delivery.seq = point.seq)
+"""
+_REFUSED = "seq IN (SELECT seq FROM quarantine)"
 # The newest point stays: the next number follows from it.
-_DELIVERED = """
+_DELIVERED = f"""
     SELECT seq, time_ns, line FROM point
     WHERE time_ns < ? AND line IS NOT NULL
     AND seq < (SELECT MAX(seq) FROM point)
-    AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = point.seq)
-    AND NOT EXISTS (SELECT 1 FROM quarantine WHERE quarantine.seq = point.seq)
+    AND NOT {_OWED} AND NOT {_REFUSED}
     ORDER BY seq LIMIT ?
-"""
-_UNDELIVERED = """
+"""  # noqa: S608
+_UNDELIVERED = f"""
     SELECT seq, time_ns, line FROM point
     WHERE time_ns < ? AND rank = ? AND line IS NOT NULL
     AND seq < (SELECT MAX(seq) FROM point)
-    AND (EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = point.seq)
-    OR EXISTS (SELECT 1 FROM quarantine WHERE quarantine.seq = point.seq))
+    AND ({_OWED} OR {_REFUSED})
     ORDER BY seq LIMIT ?
-"""
+"""  # noqa: S608
 # By age few are found, by their time; for want of room the first there are, in order.
 _BY_TIME = "point INDEXED BY point_time"
 _DELIVERED_AGED = _DELIVERED.replace("FROM point\n", f"FROM {_BY_TIME}\n")
@@ -162,7 +167,12 @@ def _delete(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
 def _blank(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
     seqs = [(row[0],) for row in rows]
     db.executemany("UPDATE point SET line = NULL WHERE seq = ?", seqs)
-    for table in ("delivery", "quarantine", "temp.claim"):
+    db.executemany(
+        "DELETE FROM delivery WHERE collector IN (SELECT id FROM collector)"
+        " AND seq = ?",
+        seqs,
+    )
+    for table in ("quarantine", "temp.claim"):
         db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)  # noqa: S608
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from qos_agent.journal import JournalLimits, Lane, eviction, tables
+from qos_agent.journal import JournalLimits, Lane, Removal, eviction, tables
 from qos_agent.journal.tables import FILE_NAME
 from qos_agent.model import Point
 from tests.clocks import FakeClock
@@ -24,6 +26,8 @@ from tests.journal.support import (
 
 SMALL = JournalLimits(size_bytes=600_000, disk_reserve_bytes=0)
 DAY_S = 86400.0
+# SQLite is looked at once in so many of its steps.
+_STEPS = 100
 
 
 def _mixed(clock: FakeClock) -> list[Point]:
@@ -218,22 +222,70 @@ def test_rank_of_a_target_is_that_of_the_first_seen(count: int) -> None:
     assert ranking.rank(other) == 3
 
 
+def _cost(
+    folder: Path, removal: Callable[[sqlite3.Connection], list[Removal]]
+) -> tuple[int, int]:
+    """Steps of SQLite's own (a row looked at is several), and points removed."""
+    steps: list[None] = []
+    with closing(tables.connect(folder / FILE_NAME)) as db:
+        db.set_progress_handler(lambda: steps.append(None), _STEPS)
+        removed = removal(db)
+    return len(steps) * _STEPS, sum(entry.points for entry in removed)
+
+
 def test_hourly_tidying_reads_only_what_has_had_its_time(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Not the whole journal once for each rank, with everybody else waiting.
-
-    In SQLite's own steps, of which every row looked at takes several.
-    """
+    """Not the whole journal once for each rank, with everybody else waiting."""
     journal = open_journal(tmp_path)
     start_ns = clock.wall_ns()
     put(journal, clock, 3000)
     journal.close()
-    with closing(tables.connect(tmp_path / FILE_NAME)) as db:
-        steps: list[None] = []
-        db.set_progress_handler(lambda: steps.append(None), 1)
-        eviction.remove_aged(db, eviction.Ages(start_ns, start_ns, start_ns))
-    assert len(steps) < 1000
+    ages = eviction.Ages(start_ns, start_ns, start_ns)
+    steps, removed = _cost(tmp_path, lambda db: eviction.remove_aged(db, ages))
+    assert steps < 1000
+    assert removed == 0
+
+
+def test_tidying_does_not_read_the_backlog_for_every_point(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Whether 300 others wait or 3,000, to remove what had its time costs the same."""
+
+    def cost(backlog: int) -> int:
+        folder = tmp_path / str(backlog)
+        journal = open_journal(folder)
+        put(journal, clock, 500)
+        deliver(journal)
+        end_ns = clock.wall_ns()
+        clock.advance(1)
+        put(journal, clock, backlog)
+        journal.close()
+        ages = eviction.Ages(end_ns, end_ns, 0)
+        steps, removed = _cost(folder, lambda db: eviction.remove_aged(db, ages))
+        assert removed == 499
+        return steps
+
+    assert cost(3000) < 1.5 * cost(300)
+
+
+def test_making_room_in_an_outage_does_not_read_the_backlog_for_every_point(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Nothing is delivered: ten times the points are ten times the steps, no more."""
+
+    def cost(backlog: int) -> int:
+        folder = tmp_path / str(backlog)
+        journal = open_journal(folder)
+        put(journal, clock, backlog)
+        journal.close()
+        steps, removed = _cost(
+            folder, lambda db: eviction.remove_for_room(db, 60_000, 0)
+        )
+        assert removed >= 499
+        return steps
+
+    assert cost(5000) < 12 * cost(500)
 
 
 def test_what_is_judged_and_what_happened_are_dearest() -> None:
