@@ -66,18 +66,20 @@ def _size(path: Path) -> int:
 
 def _frames(log: Path) -> dict[int, int]:
     """Where in the log the newest image of each page begins."""
-    found: dict[int, int] = {}
     if _size(log) <= _WAL_HEADER_BYTES:
-        return found
+        return {}
     with log.open("rb") as file:
-        salt = file.read(_WAL_HEADER_BYTES)[16:24]
+        round_salt = file.read(_WAL_HEADER_BYTES)[16:24]
+        frames: list[tuple[bytes, int, int]] = []
         while len(header := file.read(_FRAME_HEADER_BYTES)) == _FRAME_HEADER_BYTES:
-            # Frames of the log's earlier rounds have another salt.
-            if header[8:16] != salt:
-                break
-            found[int.from_bytes(header[:4], "big")] = file.tell()
+            page = int.from_bytes(header[:4], "big")
+            frames.append((header[8:16], page, file.tell()))
             file.seek(PAGE_BYTES, 1)
-    return found
+    # Frames of the log's earlier rounds have another salt. The head's own may be what
+    # is damaged: then the first frame's is the round's.
+    if frames and round_salt not in (salt for salt, *_ in frames):
+        round_salt = frames[0][0]
+    return {page: start for salt, page, start in frames if salt == round_salt}
 
 
 def _points(pages: _Pages, number: int) -> Iterator[Row]:

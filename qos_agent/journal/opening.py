@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qos_agent.errors import OperatorError
-from qos_agent.journal import recovery, tables
+from qos_agent.journal import recovery, tables, wal
 from qos_agent.journal.database import (
     CANTOPEN,
     IOERR,
@@ -119,6 +119,7 @@ def _keep_log(path: Path) -> Path:
 def _on_disk(path: Path) -> Opened:
     if path.exists() and path.stat().st_size == 0:
         raise sqlite3.DatabaseError("the file is empty")
+    wal.check(path)
     connection = tables.connect(path)
     try:
         tables.check(connection)

@@ -19,7 +19,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from qos_agent.evidence import leaf_hash
-from qos_agent.journal import carving
+from qos_agent.journal import carving, wal
 from qos_agent.journal.delivery import collector_id
 
 # The new journal numbers its own points from 1: what came before goes far below.
@@ -54,7 +54,7 @@ def recover(path: Path, into: sqlite3.Connection, collectors: Iterable[str]) -> 
         copy = _copied(path, Path(folder))
         into.execute("BEGIN IMMEDIATE")
         whole = _read_by_sqlite(copy, into, collectors)
-        if not whole:
+        if not whole or not _has_sound_log(path):
             # Not the copy: SQLite has removed its log where it could not read it.
             into.executemany(_STORE, _ours(carving.carve(path)))
             _owe_all(into, collectors)
@@ -128,6 +128,15 @@ def _read_by_sqlite(
             _copy_owed(source, into, collectors),
         ]
     return progress.whole and all(parts)
+
+
+def _has_sound_log(path: Path) -> bool:
+    """Whether SQLite took all of the log; what it leaves out it does not tell."""
+    try:
+        wal.check(path)
+    except sqlite3.DatabaseError:
+        return False
+    return True
 
 
 def _ours(rows: Iterable[Row]) -> Iterator[Row]:
