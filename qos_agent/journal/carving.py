@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qos_agent.evidence import leaf_hash
+from qos_agent.journal import wal
 from qos_agent.journal.tables import PAGE_BYTES
 
 _TABLE_LEAF = 0x0D
-_WAL_HEADER_BYTES = 32
-_FRAME_HEADER_BYTES = 24
 _LEAF_BYTES = 32
 _LINE_MAX_BYTES = 64 * 1024
 # Bytes of the integers of a record by serial type; 8 and 9 are the values 0 and 1.
@@ -51,8 +50,9 @@ class _Pages:
 
 def carve(path: Path) -> Iterator[Row]:
     """Seq, time, rank, leaf and line of every point that can be found."""
-    log = path.with_name(path.name + "-wal")
-    pages = _Pages(path, log, _frames(log))
+    frames = wal.last_round(wal.read(path), PAGE_BYTES)
+    in_log = {frame.page: frame.start for frame in frames}
+    pages = _Pages(path, wal.log_of(path), in_log)
     for number in pages.numbers():
         try:
             yield from _points(pages, number)
@@ -62,24 +62,6 @@ def carve(path: Path) -> Iterator[Row]:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _frames(log: Path) -> dict[int, int]:
-    """Where in the log the newest image of each page begins."""
-    if _size(log) <= _WAL_HEADER_BYTES:
-        return {}
-    with log.open("rb") as file:
-        round_salt = file.read(_WAL_HEADER_BYTES)[16:24]
-        frames: list[tuple[bytes, int, int]] = []
-        while len(header := file.read(_FRAME_HEADER_BYTES)) == _FRAME_HEADER_BYTES:
-            page = int.from_bytes(header[:4], "big")
-            frames.append((header[8:16], page, file.tell()))
-            file.seek(PAGE_BYTES, 1)
-    # Frames of the log's earlier rounds have another salt. The head's own may be what
-    # is damaged: then the first frame's is the round's.
-    if frames and round_salt not in (salt for salt, *_ in frames):
-        round_salt = frames[0][0]
-    return {page: start for salt, page, start in frames if salt == round_salt}
 
 
 def _points(pages: _Pages, number: int) -> Iterator[Row]:

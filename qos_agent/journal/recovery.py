@@ -88,7 +88,7 @@ def _read_only(path: Path, opened: ExitStack) -> sqlite3.Connection:
     """SQLite cannot lay a log over a file where it may not write: a small one is
     copied, of a large one only the file is read, which is all but the newest points.
     """
-    log = path.with_name(path.name + "-wal")
+    log = wal.log_of(path)
     in_log = log.exists() and log.stat().st_size > 0
     if in_log and path.stat().st_size < _COPIED_MAX_BYTES:
         folder = opened.enter_context(tempfile.TemporaryDirectory())
@@ -99,8 +99,7 @@ def _read_only(path: Path, opened: ExitStack) -> sqlite3.Connection:
 
 def _copied(path: Path, folder: Path) -> Path:
     """File and log; the index of the log is SQLite's to make anew."""
-    for suffix in ("", "-wal"):
-        part = path.with_name(path.name + suffix)
+    for part in (path, wal.log_of(path)):
         if part.exists():
             shutil.copyfile(part, folder / part.name)
     return folder / path.name

@@ -26,8 +26,11 @@ _Sum = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
-    """A page as the log holds it, from byte `start` on; a commit is a last frame."""
+class Frame:
+    """A page, whose image is at byte `start` of the log; a commit is a last frame.
+
+    The image of a last one may be cut off.
+    """
 
     number: int
     page: int
@@ -37,10 +40,32 @@ class _Frame:
     start: int
 
 
+def log_of(path: Path) -> Path:
+    """Where SQLite keeps the log of a file."""
+    return path.with_name(path.name + "-wal")
+
+
+def read(path: Path) -> bytes:
+    """The log of a file; nothing where it has none."""
+    log = log_of(path)
+    return log.read_bytes() if log.exists() else b""
+
+
+def last_round(raw: bytes, page_bytes: int) -> list[Frame]:
+    """The frames of the log's last round; those of earlier ones have another salt.
+
+    The head's own salt may be what is damaged: then the first frame's is the round's.
+    """
+    frames = [*_frames(raw, page_bytes)]
+    salts = raw[16:24]
+    if frames and salts not in (frame.salts for frame in frames):
+        salts = frames[0].salts
+    return [frame for frame in frames if frame.salts == salts]
+
+
 def check(path: Path) -> None:
     """Raise sqlite3.DatabaseError where a journal's log is damaged."""
-    log = path.with_name(path.name + "-wal")
-    raw = log.read_bytes() if log.exists() else b""
+    raw = read(path)
     if len(raw) < _HEADER_BYTES:
         return
     sums, order = _header(raw)
@@ -50,7 +75,8 @@ def check(path: Path) -> None:
     (page_bytes,) = struct.unpack_from(">I", raw, 8)
     frames = [*_frames(raw, page_bytes)]
     taken = _sound(raw, frames, page_bytes, sums, order)
-    if _commits(frames[taken:], raw[16:24]) > _TORN_MAX:
+    left = [frame for frame in frames[taken:] if frame.salts == raw[16:24]]
+    if _commits(left) > _TORN_MAX:
         raise sqlite3.DatabaseError(f"frame {taken + 1} of the log is damaged")
 
 
@@ -60,11 +86,9 @@ def _check_headless(path: Path, raw: bytes) -> None:
     Then the file has all that the frames have.
     """
     page_bytes = _page_bytes(path)
-    frames = [*_frames(raw, page_bytes)] if page_bytes else []
-    if not frames or _commits(frames, frames[0].salts) <= _TORN_MAX:
-        return
-    same = [frame for frame in frames if frame.salts == frames[0].salts]
-    if not _is_in_file(path, raw, same, page_bytes):
+    frames = last_round(raw, page_bytes) if page_bytes else []
+    in_doubt = _commits(frames) > _TORN_MAX
+    if in_doubt and not _is_in_file(path, raw, frames, page_bytes):
         raise sqlite3.DatabaseError("the head of the log is damaged")
 
 
@@ -76,24 +100,26 @@ def _header(raw: bytes) -> tuple[_Sum, str | None]:
     return (first, second), order if sound else None
 
 
-def _frames(raw: bytes, page_bytes: int) -> Iterator[_Frame]:
+def _frames(raw: bytes, page_bytes: int) -> Iterator[Frame]:
     step = _FRAME_BYTES + page_bytes
-    starts = range(_HEADER_BYTES, len(raw) - step + 1, step)
+    starts = range(_HEADER_BYTES, len(raw) - _FRAME_BYTES + 1, step)
     for number, start in enumerate(starts, start=1):
         page, after = struct.unpack_from(">II", raw, start)
         sums = struct.unpack_from(">II", raw, start + 16)
         salts = raw[start + 8 : start + 16]
-        yield _Frame(number, page, after > 0, salts, sums, start)
+        yield Frame(number, page, after > 0, salts, sums, start + _FRAME_BYTES)
 
 
 def _sound(
-    raw: bytes, frames: list[_Frame], page_bytes: int, sums: _Sum, order: str
+    raw: bytes, frames: list[Frame], page_bytes: int, sums: _Sum, order: str
 ) -> int:
     """How many frames from the first on are as they were written."""
     for count, frame in enumerate(frames):
-        body = frame.start + _FRAME_BYTES
-        sums = _sum(raw[frame.start : frame.start + 8], sums, order)
-        sums = _sum(raw[body : body + page_bytes], sums, order)
+        image = raw[frame.start : frame.start + page_bytes]
+        if len(image) < page_bytes:
+            return count
+        head = frame.start - _FRAME_BYTES
+        sums = _sum(raw[head : head + 8] + image, sums, order)
         if frame.salts != raw[16:24] or frame.sums != sums:
             return count
     return len(frames)
@@ -108,9 +134,9 @@ def _sum(data: bytes, sums: _Sum, order: str) -> _Sum:
     return first, second
 
 
-def _commits(frames: list[_Frame], salts: bytes) -> int:
+def _commits(frames: list[Frame]) -> int:
     """How many; SQLite may write a commit's last frame again to fill a sector."""
-    ends = [frame for frame in frames if frame.is_commit and frame.salts == salts]
+    ends = [frame for frame in frames if frame.is_commit]
     again = sum(
         after.page == before.page and after.number == before.number + 1
         for before, after in pairwise(ends)
@@ -126,12 +152,13 @@ def _page_bytes(path: Path) -> int:
     return size if size >= 512 and size & (size - 1) == 0 else 0
 
 
-def _is_in_file(path: Path, raw: bytes, frames: list[_Frame], page_bytes: int) -> bool:
+def _is_in_file(path: Path, raw: bytes, frames: list[Frame], page_bytes: int) -> bool:
     """Whether the file has the newest of each page: then the log was done with."""
-    newest = {frame.page: frame.start + _FRAME_BYTES for frame in frames}
+    newest = {frame.page: frame.start for frame in frames}
     with path.open("rb") as file:
         for page, start in newest.items():
             file.seek((page - 1) * page_bytes)
-            if file.read(page_bytes) != raw[start : start + page_bytes]:
+            image = raw[start : start + page_bytes]
+            if file.read(len(image)) != image:
                 return False
     return True

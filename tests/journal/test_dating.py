@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.journal import Lane
+from qos_agent.journal import Journal, Lane
 from qos_agent.line_protocol import decode
 from qos_agent.model import Phase, Record
 from tests.clocks import FakeClock
@@ -97,6 +97,17 @@ def test_pending_of_an_earlier_boot_is_stamped_and_flagged(
     assert before_ns < lost.time_ns < fresh.time_ns
 
 
+def _put_ten_years_back(journal: Journal, clock: FakeClock) -> int:
+    """A point of a clock thrown back, when its hold is over; its moment since boot."""
+    clock.step(-10 * YEAR_S)
+    clock.trusted = False
+    put(journal, clock)
+    measured_boot_ns = clock.boot_ns()
+    clock.advance(601)
+    journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
+    return measured_boot_ns
+
+
 def test_trusted_offset_of_the_same_boot_is_used_again(
     tmp_path: Path, clock: FakeClock
 ) -> None:
@@ -104,12 +115,7 @@ def test_trusted_offset_of_the_same_boot_is_used_again(
     journal = open_journal(tmp_path)
     put(journal, clock)
     true_offset_ns = clock.offset_ns
-    clock.step(-10 * YEAR_S)
-    clock.trusted = False
-    put(journal, clock)
-    measured_boot_ns = clock.boot_ns()
-    clock.advance(601)
-    journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
+    measured_boot_ns = _put_ten_years_back(journal, clock)
     record = decode(bodies(journal)[1])
     assert record.time_ns == measured_boot_ns + true_offset_ns
     assert record.fields["clock_held"] == 1
@@ -124,12 +130,7 @@ def test_newest_trusted_offset_is_the_one_used(
     clock.step(HOUR_S)
     put(journal, clock)
     right_offset_ns = clock.offset_ns
-    clock.step(-10 * YEAR_S)
-    clock.trusted = False
-    put(journal, clock)
-    measured_boot_ns = clock.boot_ns()
-    clock.advance(601)
-    journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
+    measured_boot_ns = _put_ten_years_back(journal, clock)
     assert decode(bodies(journal)[-1]).time_ns == measured_boot_ns + right_offset_ns
 
 
