@@ -14,6 +14,7 @@ from qos_agent.errors import OperatorError
 from qos_agent.evidence import leaf_hash
 from qos_agent.journal import delivery, eviction, tables
 from qos_agent.journal.database import storage_error
+from qos_agent.journal.dating import state
 from qos_agent.journal.types import Refusal, Removal
 from qos_agent.line_protocol import decode
 
@@ -137,8 +138,7 @@ class Reader:
         return dict(rows.fetchall())
 
     def _name(self) -> str:
-        row = self._db.execute("SELECT value FROM state WHERE key = 'journal'")
-        return str(row.fetchone()[0])
+        return str(state(self._db, "journal"))
 
     def _count(self, table: str) -> int:
         return int(self._db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])  # noqa: S608
@@ -161,14 +161,26 @@ def _fault(line: bytes, leaf: bytes) -> str | None:
 def reading(folder: Path) -> Iterator[Reader]:
     """A reader of the journal in a folder.
 
-    Raises OperatorError where there is none, StorageError where it cannot be read.
+    Raises OperatorError where there is none or the agent is still making it,
+    StorageError where it cannot be read.
     """
     path = _existing(folder)
     try:
         with closing(tables.connect_to_read(path)) as db:
+            if not _is_made(db):
+                raise OperatorError(
+                    f"{path}: not made yet; try again in a second with the agent"
+                    " running: qos-agent run"
+                )
             yield Reader(db)
     except sqlite3.Error as error:
         raise storage_error("read", str(path), error) from error
+
+
+def _is_made(db: sqlite3.Connection) -> bool:
+    """Its tables are there, and the name that it is given last."""
+    made = db.execute("PRAGMA user_version").fetchone()[0] > 0
+    return made and state(db, "journal") is not None
 
 
 def requeue(folder: Path, first: int | None, last: int | None) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tracemalloc
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from qos_agent.errors import OperatorError
+from qos_agent.journal import tables
 from qos_agent.journal.reading import EVERY_SEQ, Reader, reading
 from tests.clocks import FakeClock
 from tests.journal.support import bodies, change, open_journal, put
@@ -91,3 +95,24 @@ def test_a_number_that_is_missing_is_told(tmp_path: Path) -> None:
     with reading(tmp_path) as journal:
         faults = journal.verify().faults
     assert faults == ("points 1 to 2: missing", "points 5 to 5: missing")
+
+
+def _begun(path: Path) -> None:
+    """The file as it is before its first table."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+
+
+def _unnamed(path: Path) -> None:
+    """The tables, and no name yet."""
+    tables.connect(path).close()
+
+
+@pytest.mark.parametrize("make", [Path.touch, _begun, _unnamed])
+def test_a_journal_in_the_making_is_said_to_be_so(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """A command typed while the agent starts is told to wait a second."""
+    make(tmp_path / tables.FILE_NAME)
+    with pytest.raises(OperatorError, match="not made yet"), reading(tmp_path):
+        pass
