@@ -7,6 +7,8 @@ FILE as it ends, and a cell that stands there is not measured again.
 Truth is the shaped Ethernet rate x 1448/1514, TCP payload over IPv4 with time stamps.
 Data is what the interface moved, both ways, in per cent of what the ten-second test of
 the same cell moved; without the peers, of the shaped rate times ten seconds.
+Traffic of others, of which there is none here, is what we would report of it, in per
+cent of our data.
 """
 
 from __future__ import annotations
@@ -68,6 +70,7 @@ class Sample:
     moved_bytes: int | None = None
     stop: str = ""
     covers: bool = False
+    others_bytes: int = 0
 
     @property
     def error(self) -> float:
@@ -170,6 +173,7 @@ def _ours(lab: Lab, url: str, cell: Cell) -> Iterator[Sample]:
             fields["data_bytes"],
             fields["stop"],
             low <= cell.truth_bps <= high,
+            fields["cross_bytes"],
         )
 
 
@@ -250,13 +254,19 @@ def _print_row(name: str, group: Samples, samples: Samples) -> None:
         by_cell.setdefault(sample.cell, []).append(_data(sample, samples))
     data = statistics.median(value for cell in by_cell.values() for value in cell)
     most = max(statistics.median(cell) for cell in by_cell.values())
-    covers = sum(s.covers for s in group)
-    coverage = f"  interval covers {covers}/{len(group)}" if who == "ours" else ""
+    ours = _only_ours(group) if who == "ours" else ""
     print(
         f"{name:12} {who:10} {direction:4} {statistics.median(errors):6.2f}"
         f" {p95:6.2f} {errors[-1]:6.2f}  {data:6.1f} {most:6.1f}"
-        f"  n={len(group)}{coverage}"
+        f"  n={len(group)}{ours}"
     )
+
+
+def _only_ours(group: Samples) -> str:
+    """What peers do not say at all."""
+    covers = sum(s.covers for s in group)
+    others = max(s.others_bytes / (s.moved_bytes or 1) * 100 for s in group)
+    return f"  interval covers {covers}/{len(group)}  others at most {others:.2f} %"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the kernel knows of a TCP connection: tcp(7), TCP_INFO, struct tcp_info.
 
-The struct has only ever grown at its end. Linux 4.19 or later fills all that is read.
+The struct has only ever grown at its end. Linux 4.19 or later fills all that is read,
+but for what came out of order: that from 5.4 on.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from dataclasses import dataclass
 
 # <linux/tcp.h>: 8 bytes of flags, 24 words, then the fields at these offsets.
 _STATE, _OPTIONS = 0, 5
-_SEND_MSS = 16
+_SEND_MSS, _RECEIVE_MSS = 16, 20
 _SACKED = 28
 _RTT = 68
 _ACKED_AND_RECEIVED = 120
 _SEGMENTS = 136
 _UNSENT = 144
 _MIN_RTT = 148
+_DATA_SEGMENTS_IN = 152
 _BUSY_AND_LIMITED = 168
 _SENT = 200
+_OUT_OF_ORDER = 224
 _SIZE = 232
 _CLOSED = 7  # TCP_CLOSE, <net/tcp_states.h>
 _TIME_STAMPS = 1  # TCPI_OPT_TIMESTAMPS
@@ -32,7 +35,8 @@ class TcpInfo:
     """Payload and segments of a connection so far.
 
     `acked_bytes` is what the other end has acknowledged in a row, `sacked_bytes` what
-    it has beyond a gap (RFC 2018), `sent_bytes` includes retransmissions,
+    it has beyond a gap (RFC 2018), `received_bytes` came in a row, `waiting_bytes`
+    came beyond a gap, in full segments, `sent_bytes` includes retransmissions,
     `unsent_bytes` is what the kernel has taken and not yet sent, `header_bytes` are IP
     and TCP headers of a full segment. `window_share` is how much of the time in which
     there was something to send the receiver's window or our buffer held it back.
@@ -42,6 +46,7 @@ class TcpInfo:
     acked_bytes: int
     sacked_bytes: int
     received_bytes: int
+    waiting_bytes: int
     sent_bytes: int
     unsent_bytes: int
     segments: int
@@ -54,16 +59,23 @@ class TcpInfo:
 
     def packet_bytes(self) -> int:
         """All it moved, both ways, as IP packets."""
-        payload = self.sent_bytes + self.received_bytes
+        payload = self.sent_bytes + self.received_bytes + self.waiting_bytes
         return payload + self.segments * self.header_bytes
 
 
 def tcp_info(sock: socket.socket) -> TcpInfo:
     """The counters of a connection now."""
-    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    known = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    raw = known.ljust(_SIZE, b"\0")
     acked, received = struct.unpack_from("=QQ", raw, _ACKED_AND_RECEIVED)
     segments_out, segments_in = struct.unpack_from("=II", raw, _SEGMENTS)
     (mss_bytes,) = struct.unpack_from("=I", raw, _SEND_MSS)
+    (receive_mss_bytes,) = struct.unpack_from("=I", raw, _RECEIVE_MSS)
+    (data_segments_in,) = struct.unpack_from("=I", raw, _DATA_SEGMENTS_IN)
+    (out_of_order,) = struct.unpack_from("=I", raw, _OUT_OF_ORDER)
+    # The kernel does not count what waits: segments that came tell, and at most those
+    # that ever came out of order, for a sender's segments may be small.
+    beyond_row_bytes = max(0, data_segments_in * receive_mss_bytes - received)
     (sacked,) = struct.unpack_from("=I", raw, _SACKED)
     busy, by_window, by_buffer = struct.unpack_from("=QQQ", raw, _BUSY_AND_LIMITED)
     stamped = raw[_OPTIONS] & _TIME_STAMPS
@@ -72,6 +84,7 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
         acked_bytes=acked,
         sacked_bytes=sacked * mss_bytes,
         received_bytes=received,
+        waiting_bytes=min(beyond_row_bytes, out_of_order * receive_mss_bytes),
         sent_bytes=struct.unpack_from("=Q", raw, _SENT)[0],
         unsent_bytes=struct.unpack_from("=I", raw, _UNSENT)[0],
         segments=segments_out + segments_in,
