@@ -54,35 +54,35 @@ def carve(path: Path) -> Iterator[Row]:
     in_log = {frame.page: frame.start for frame in frames}
     pages = _Pages(path, wal.log_of(path), in_log)
     for number in pages.numbers():
-        try:
-            yield from _points(pages, number)
-        except (IndexError, struct.error):
-            continue  # not a page of ours after all
+        page = pages.page(number)
+        for offset in _cells(page, 100 if number == 1 else 0):
+            row = _point(pages, page, offset)
+            if row is not None:
+                yield row
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _points(pages: _Pages, number: int) -> Iterator[Row]:
-    page = pages.page(number)
-    start = 100 if number == 1 else 0
-    if not page[start:] or page[start] != _TABLE_LEAF:
-        return
-    (cells,) = struct.unpack_from(">H", page, start + 3)
-    for index in range(min(cells, PAGE_BYTES // 4)):
-        (offset,) = struct.unpack_from(">H", page, start + 8 + 2 * index)
-        row = _point(pages, page, offset)
-        if row is not None:
-            yield row
+def _cells(page: bytes, start: int) -> Iterator[int]:
+    """Where the cells of a table's leaf page are; none of another page."""
+    header, count = page[start : start + 8], (len(page) - start - 8) // 2
+    if count > 0 and header[0] == _TABLE_LEAF:
+        cells = min(count, int.from_bytes(header[3:5], "big"))
+        yield from struct.unpack_from(f">{cells}H", page, start + 8)
 
 
 def _point(pages: _Pages, page: bytes, offset: int) -> Row | None:
-    size, offset = _varint(page, offset)
-    seq, offset = _varint(page, offset)
-    if not _LEAF_BYTES < size < _LINE_MAX_BYTES:
+    """The point of a cell; None where the cell is of something else, or damaged."""
+    try:
+        size, offset = _varint(page, offset)
+        seq, offset = _varint(page, offset)
+        if not _LEAF_BYTES < size < _LINE_MAX_BYTES:
+            return None
+        return _record(seq, _payload(pages, page, offset, size))
+    except IndexError:
         return None
-    return _record(seq, _payload(pages, page, offset, size))
 
 
 def _payload(pages: _Pages, page: bytes, offset: int, size: int) -> bytes:

@@ -1,10 +1,10 @@
 """Reads what can be read of a damaged journal into a new one.
 
-The damaged files are not touched: a copy is read. SQLite reads from both ends and
-then row by row across the damage; where that stops short, the pages are read without
-it. Every point is held against its leaf hash: what comes over is what was stored, or
-nothing. Where it cannot be known what was delivered, all is owed again: a second
-delivery of the same bytes changes nothing at the collector.
+The damaged files are not touched: a copy is read. SQLite reads up to the damage; where
+that was not all, the pages are read without it. Every point is held against its leaf
+hash: what comes over is what was stored, or nothing. Where it cannot be known what was
+delivered, all is owed again: a second delivery of the same bytes changes nothing at the
+collector.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 from qos_agent.evidence import leaf_hash
@@ -24,8 +22,6 @@ from qos_agent.journal.delivery import collector_id
 
 # The new journal numbers its own points from 1: what came before goes far below.
 GENERATION = 2**40
-# Row by row is slow, and the damage of one bad block is far smaller than this.
-_LOOKUPS_MAX = 100_000
 _COPIED_MAX_BYTES = 64_000_000
 
 _POINT = "SELECT seq, time_ns, rank, leaf, line FROM point"
@@ -34,15 +30,6 @@ _STORE = (
 )
 
 Row = tuple[int, int, int, bytes, bytes | None]
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far reading came: where each direction stopped, and whether it was whole."""
-
-    whole: bool = True
-    first_unread: int = 1
-    last_unread: int = 0
 
 
 def recover(path: Path, into: sqlite3.Connection, collectors: Iterable[str]) -> int:
@@ -72,7 +59,7 @@ def read_newest(
     try:
         with ExitStack() as opened:
             source = opened.enter_context(closing(_read_only(path, opened)))
-            for row in _ours(_descending(source)):
+            for row in _ours(_points(source, "DESC", [])):
                 size_bytes += len(row[4] or b"")
                 if size_bytes > limit_bytes:
                     break
@@ -114,11 +101,8 @@ def _read_by_sqlite(
     with closing(sqlite3.connect(copy, isolation_level=None)) as source:
         # Not read as text: a flipped bit would raise in the middle of a scan.
         source.text_factory = lambda raw: raw.decode(errors="replace")
-        progress = _Progress()
-        into.executemany(_STORE, _ours(_ascending(source, progress)))
-        if not progress.whole:
-            into.executemany(_STORE, _ours(_descending(source, progress)))
-            into.executemany(_STORE, _ours(_one_by_one(source, progress)))
+        faults: list[sqlite3.Error] = []
+        into.executemany(_STORE, _ours(_points(source, "ASC", faults)))
         parts = [
             _copy(source, into, "removal", 9),
             _copy(source, into, "reservation", 8),
@@ -126,7 +110,7 @@ def _read_by_sqlite(
             _copy_pending(source, into),
             _copy_owed(source, into, collectors),
         ]
-    return progress.whole and all(parts)
+    return not faults and all(parts)
 
 
 def _has_sound_log(path: Path) -> bool:
@@ -145,36 +129,14 @@ def _ours(rows: Iterable[Row]) -> Iterator[Row]:
             yield seq - GENERATION, time_ns, rank, leaf, line
 
 
-def _ascending(source: sqlite3.Connection, progress: _Progress) -> Iterator[Row]:
-    try:
-        for row in source.execute(f"{_POINT} ORDER BY seq"):
-            progress.first_unread = row[0] + 1
-            yield row
-    except sqlite3.Error:
-        progress.whole = False
-
-
-def _descending(
-    source: sqlite3.Connection, progress: _Progress | None = None
+def _points(
+    source: sqlite3.Connection, order: str, faults: list[sqlite3.Error]
 ) -> Iterator[Row]:
-    """From the newest down to what is known, or to the damage."""
-    progress = progress or _Progress(first_unread=-(2**62))
+    """The points up to the first fault, which is noted: none came of `into`."""
     try:
-        rows = source.execute(f"{_POINT} ORDER BY seq DESC")
-        for row in takewhile(lambda row: row[0] >= progress.first_unread, rows):
-            progress.last_unread = row[0] - 1
-            yield row
-    except sqlite3.Error:
-        return
-
-
-def _one_by_one(source: sqlite3.Connection, progress: _Progress) -> Iterator[Row]:
-    last = min(progress.last_unread, progress.first_unread + _LOOKUPS_MAX)
-    for seq in range(progress.first_unread, last + 1):
-        try:
-            yield from source.execute(f"{_POINT} WHERE seq = ?", (seq,))
-        except sqlite3.Error:
-            continue
+        yield from source.execute(f"{_POINT} ORDER BY seq {order}")
+    except sqlite3.Error as error:
+        faults.append(error)
 
 
 def _rows(
