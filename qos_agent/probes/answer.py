@@ -1,9 +1,4 @@
-"""A web server's answer, and whether it is the answer of whom was asked.
-
-On the way to a server stand things that answer in its place: a hotspot's login, an
-operator's top-up page. Over https they cannot; over http they give themselves away
-by where they send us, or by a page where none, or another, was expected.
-"""
+"""A web server's answer, and whether it is the answer of whom was asked."""
 
 from __future__ import annotations
 
@@ -12,15 +7,13 @@ import socket
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from typing import cast
-from urllib.parse import urljoin, urlsplit
 
 from qos_agent.errors import ProbeError
 from qos_agent.model import Value
 from qos_agent.probes.connection import Connection, timed
-from qos_agent.probes.place import Place
+from qos_agent.probes.place import AUTHENTICATE, Place
 
 _CHUNK_BYTES = 65536
-_NETWORK_AUTHENTICATION_REQUIRED = 511  # RFC 6585, 6: sent by portals, not servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +132,16 @@ class _Readable:
 
 def judge(answer: Answer, place: Place, expected: Expected) -> ProbeError | None:
     """Why this is not the answer that was asked for; None where it is."""
-    doubt = "bad_answer" if place.secure else "captive_portal"
-    if answer.status == _NETWORK_AUTHENTICATION_REQUIRED:
+    if answer.status == AUTHENTICATE:
         return ProbeError("captive_portal", "status 511")
     if not _status_fits(answer.status, expected.status):
         return _wrong_status(answer, place, expected)
     if answer.is_html() and not expected.html:
-        return ProbeError(doubt, f"a page with status {answer.status}")
+        return place.wrong_page(f"a page with status {answer.status}")
     if expected.text is not None and expected.text.encode() not in answer.body:
-        cause = doubt if answer.is_html() else "bad_answer"
-        return ProbeError(cause, f"without {expected.text!r}")
+        without = f"without {expected.text!r}"
+        page = answer.is_html()
+        return place.wrong_page(without) if page else ProbeError("bad_answer", without)
     return None
 
 
@@ -160,25 +153,7 @@ def _wrong_status(answer: Answer, place: Place, expected: Expected) -> ProbeErro
     """Redirections by where they lead; a page for a 204 is a portal's."""
     status = answer.status
     if 300 <= status < 400 and answer.location is not None:
-        return _redirected(answer.location, place)
+        return place.sent_away(answer.location)
     if status == 200 and answer.is_html() and not place.secure:
         return ProbeError("captive_portal", f"a page in place of {expected.status}")
     return ProbeError("http_status", f"status {status}")
-
-
-def _redirected(location: str, place: Place) -> ProbeError:
-    """Over plain http, being sent to a stranger is the mark of a captive portal."""
-    try:
-        leads_to = urlsplit(urljoin(f"http://{place.host}/", location)).hostname or ""
-    except ValueError:
-        return ProbeError("bad_answer", f"redirected to {location!r}")
-    cause = "redirected"
-    if not place.secure and not _akin(leads_to, place.host):
-        cause = "captive_portal"
-    return ProbeError(cause, f"to {leads_to}")
-
-
-def _akin(one: str, other: str) -> bool:
-    """Whether two names are of one family: equal, or one under the other."""
-    a, b = one.removeprefix("www."), other.removeprefix("www.")
-    return a == b or a.endswith(f".{b}") or b.endswith(f".{a}")

@@ -1,12 +1,21 @@
-"""Where a URL leads, and the head of the one request that is sent there."""
+"""Where a URL leads, the head of a request there, and what being sent away means.
+
+On the way to a server stand things that answer in its place: a hotspot's login, an
+operator's top-up page. Over https they cannot; over http they give themselves away
+by where they send us, or by a page where none, or another, was expected.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from qos_agent import __version__
+from qos_agent.errors import ProbeError
+
+AUTHENTICATE = 511
+"""The status that portals send, and servers do not (RFC 6585, 6)."""
 
 # What may stand unescaped in a path or query (RFC 3986, 3.3 and 3.4).
 _UNESCAPED = "/?%:@!$&'()*+,;=~"
@@ -44,3 +53,25 @@ class Place:
             *headers,
         )
         return "\r\n".join((*lines, "", "")).encode("ascii")
+
+    def wrong_page(self, detail: str) -> ProbeError:
+        """A page where none, or another, was expected."""
+        return ProbeError("bad_answer" if self.secure else "captive_portal", detail)
+
+    def sent_away(self, location: str) -> ProbeError:
+        """A redirection: over plain http, one to a stranger is the mark of a portal."""
+        try:
+            leads_to = (
+                urlsplit(urljoin(f"http://{self.host}/", location)).hostname or ""
+            )
+        except ValueError:
+            return ProbeError("bad_answer", f"redirected to {location!r}")
+        akin = _akin(leads_to, self.host)
+        cause = "redirected" if self.secure or akin else "captive_portal"
+        return ProbeError(cause, f"to {leads_to}")
+
+
+def _akin(one: str, other: str) -> bool:
+    """Whether two names are of one family: equal, or one under the other."""
+    a, b = one.removeprefix("www."), other.removeprefix("www.")
+    return a == b or a.endswith(f".{b}") or b.endswith(f".{a}")

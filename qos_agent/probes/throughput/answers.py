@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from qos_agent.errors import ProbeError
+from qos_agent.probes.place import Place
 from qos_agent.probes.throughput.stream import Head
 
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
@@ -14,12 +15,13 @@ _ENDLESS = float("inf")
 class Answers:
     """Some bodies in a row: ranges of one file, or all of it where ranges are ignored.
 
-    `ranged` is None until the first head has come.
+    `ranged` is None until the first head has come; `place` is whom they are from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._asked: deque[float] = deque()
-        self._head = Head()
+        self._head = Head(self._place)
         self._received_bytes = 0
         self._tail = b""
         self._next_byte = 0
@@ -88,7 +90,7 @@ class Answers:
         self._received_bytes = 0
         whole = not self._asked and self._next_byte >= self._file_bytes
         self.ended = not self.ranged or self._head.closes or whole
-        self._head = Head()
+        self._head = Head(self._place)
         if self.ended:
             self._asked.clear()
 

@@ -52,7 +52,7 @@ class Downloads:
         self._connections = connections
         self._meter = meter
         self._echo = echo
-        self._answers = {id(c): Answers() for c in connections}
+        self._answers = {id(c): Answers(endpoint.place) for c in connections}
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         info = tcp_info(connections[0].sock)
         header_bytes = info.header_bytes + meter.header_bytes

@@ -102,7 +102,7 @@ class Uploads:
             "Content-Type: application/octet-stream",
         )
         self._connections = connections
-        self._heads = {id(c): Head() for c in connections}
+        self._heads = {id(c): Head(endpoint.place) for c in connections}
         self._left = {id(c): limit_bytes for c in connections}
         self._resting: set[int] = set()
         secure = connections[0].secure

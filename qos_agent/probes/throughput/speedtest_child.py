@@ -17,8 +17,9 @@ import ssl
 import sys
 import threading
 import urllib.error
+import urllib.request
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import speedtest
@@ -27,6 +28,7 @@ from qos_agent.clock import SystemClock, TaskDeadline
 from qos_agent.errors import ProbeError
 from qos_agent.model import Link
 from qos_agent.network import bind, cause_of, resolve
+from qos_agent.probes.place import AUTHENTICATE, Place
 from qos_agent.probes.throughput.meter import InterfaceMeter
 from qos_agent.probes.throughput.tls import cause_of_tls
 
@@ -48,6 +50,7 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (urllib.error.HTTPError, "http_status"),
     (socket.gaierror, "name_not_resolved"),
     (http.client.RemoteDisconnected, "closed_early"),
+    (http.client.IncompleteRead, "closed_early"),
 )
 
 Answer = dict[str, Any]
@@ -62,6 +65,30 @@ class _OwnServer(speedtest.Speedtest):  # type: ignore[misc]  # has no types
     def get_config(self) -> None:
         """Set the parts of the configuration that are read later."""
         self.config.update({"client": {}, "ignore_servers": []})
+
+
+class _Wary(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but not a captive portal's."""
+
+    handler_order = 100  # before the one that follows all
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """The next request; raises ProbeError `captive_portal`."""
+        away = self._place.sent_away(newurl)
+        if away.cause == "captive_portal":
+            raise away
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def main() -> int:
@@ -137,6 +164,7 @@ def _tester(plan: Mapping[str, Any]) -> Any:
 def _ask(server: str) -> None:
     """One request whose error is kept: speedtest-cli forgets why it failed."""
     opener = speedtest.build_opener(timeout=_TIMEOUT_S)
+    opener.add_handler(_Wary(Place.of(server)))
     answer, error = speedtest.catch_request(speedtest.build_request(server), opener)
     if error:
         raise error
@@ -207,6 +235,8 @@ def _innermost(error: BaseException) -> BaseException:
 def _cause(error: BaseException) -> str:
     if isinstance(error, ProbeError):
         return error.cause
+    if isinstance(error, urllib.error.HTTPError) and error.code == AUTHENTICATE:
+        return "captive_portal"
     for kind, cause in _KINDS:
         if isinstance(error, kind):
             return cause

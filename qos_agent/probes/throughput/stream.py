@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline, Link
 from qos_agent.network import bind, cause_of, resolve
+from qos_agent.probes.place import AUTHENTICATE, Place
 from qos_agent.probes.throughput.tls import cause_of_tls
 from qos_agent.tcp_info import tcp_info
 
@@ -30,8 +31,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Endpoint:
     """Where a server is: from its URL, with the address the link's resolver gave."""
 
-    host: str
-    port: int
+    place: Place
     address: str
     authority: str
     path: str
@@ -42,16 +42,13 @@ class Endpoint:
         cls, url: str, link: Link | None, ca_file: Path | None, deadline: Deadline
     ) -> Self:
         """Resolve the URL's host. Raises ProbeError where that fails."""
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        host = parts.hostname or ""
+        parts, place = urlsplit(url), Place.of(url)
         return cls(
-            host=host,
-            port=parts.port or (443 if secure else 80),
-            address=resolve(host, link, deadline),
+            place=place,
+            address=resolve(place.host, link, deadline),
             authority=parts.netloc,
             path=parts.path,
-            tls=_trust(ca_file) if secure else None,
+            tls=_trust(ca_file) if place.secure else None,
         )
 
     def join(self, path: str) -> str:
@@ -84,10 +81,11 @@ class Connection:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             bind(sock, link, endpoint.address)
             started_s = time.monotonic()
-            sock.connect((endpoint.address, endpoint.port))
+            sock.connect((endpoint.address, endpoint.place.port))
             rtt_s = time.monotonic() - started_s
             if endpoint.tls is not None:
-                sock = endpoint.tls.wrap_socket(sock, server_hostname=endpoint.host)
+                name = endpoint.place.host
+                sock = endpoint.tls.wrap_socket(sock, server_hostname=name)
             sock.setblocking(False)
         except (OSError, ProbeError) as error:
             sock.close()
@@ -134,16 +132,20 @@ def _as_probe_error(error: OSError | ProbeError) -> ProbeError:
     if isinstance(error, ProbeError):
         return error
     if isinstance(error, ssl.SSLEOFError):
-        return ProbeError("reset", str(error))
+        return ProbeError("closed_early", str(error))
     if isinstance(error, ssl.SSLError):
         return ProbeError(cause_of_tls(error), str(error))
     return ProbeError(cause_of(error), str(error))
 
 
 class Head:
-    """The head of an answer as it comes in; complete, it is good or an error."""
+    """The head of an answer as it comes in; complete, it is good or an error.
 
-    def __init__(self) -> None:
+    `place` is whom it should be from.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._text = b""
         self.done = False
         self.length_bytes: int | None = None
@@ -173,10 +175,10 @@ class Head:
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(":") for line in lines)
         }
-        status = _judge_status(status_line, headers)
+        status = _judge_status(status_line, headers, self._place)
         if headers.get("content-type", "").lower().startswith("text/html"):
             # A measurement server sends no pages; whoever wants a log-in does.
-            raise ProbeError("captive_portal", "a page instead of data")
+            raise self._place.wrong_page("a page instead of data")
         length = headers.get("content-length")
         if length is not None:
             if not length.isdecimal():
@@ -194,15 +196,15 @@ def _is_http(text: bytes) -> bool:
     return text[:5] == b"HTTP/"[: len(text)]
 
 
-def _judge_status(line: str, headers: dict[str, str]) -> int:
+def _judge_status(line: str, headers: dict[str, str], place: Place) -> int:
     parts = line.split(" ", 2)
     if not line.startswith("HTTP/1.") or len(parts) < 2 or not parts[1].isdecimal():
         raise ProbeError("bad_answer", line[:80])
     status = int(parts[1])
-    if status == 511:  # RFC 6585, section 6: network authentication required
+    if status == AUTHENTICATE:
         raise ProbeError("captive_portal", line)
     if 300 <= status < 400:
-        raise ProbeError("redirected", headers.get("location", "nowhere")[:200])
+        raise place.sent_away(headers.get("location", "")[:200])
     if not 200 <= status < 300:
         raise ProbeError("http_status", line[:80])
     return status

@@ -47,9 +47,35 @@ def drips(sock: socket.socket, stop: threading.Event) -> None:
         sock.sendall(b"x")
 
 
+def drips_its_head(sock: socket.socket, stop: threading.Event) -> None:
+    """Never comes to the end of its head."""
+    sock.recv(1000)
+    sock.sendall(HEAD)
+    while not stop.wait(0.05):
+        sock.sendall(b"x")
+
+
+def answers_too_early(sock: socket.socket, stop: threading.Event) -> None:
+    """Says that all has arrived, and takes nothing."""
+    sock.recv(100)
+    sock.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+    stop.wait()
+
+
 def silent(sock: socket.socket, stop: threading.Event) -> None:
     """Takes the connection and says nothing."""
     stop.wait()
+
+
+def hangs_up(sock: socket.socket, stop: threading.Event) -> None:
+    """Hears what is said first, and closes in good order."""
+    sock.recv(65536)
+
+
+def resets_at_once(sock: socket.socket, stop: threading.Event) -> None:
+    """Breaks the connection at the first word."""
+    sock.recv(1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
 
 def breaks_tls(sock: socket.socket, stop: threading.Event) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from qos_agent.errors import ProbeError
+from qos_agent.probes.place import Place
 from qos_agent.probes.throughput.answers import Answers
 from qos_agent.probes.throughput.downloads import Downloads
 from qos_agent.probes.throughput.echo import EchoTrain
@@ -23,6 +24,7 @@ from tests.probes.time_left import TimeLeft
 
 FILE_BYTES = 100_000_000
 RANGE = re.compile(rb"Range: bytes=(\d+)-(\d+)\r\n")
+PLACE = Place.of("http://127.0.0.1/")
 PART = b"HTTP/1.1 206 Partial Content\r\n"
 
 
@@ -112,7 +114,7 @@ def test_ranges_never_pass_the_limit_and_nearly_reach_it(
 
 def test_the_next_range_is_asked_for_before_the_last_has_come() -> None:
     """No round trip goes by with nothing under way."""
-    answers = Answers()
+    answers = Answers(PLACE)
     assert answers.ask(1000) == "bytes=0-999"
     assert not answers.wants_more(), "it is not known yet whether ranges are served"
     answers.take(memoryview(part(0, 999) + bytes(400)))
@@ -126,7 +128,7 @@ def test_the_next_range_is_asked_for_before_the_last_has_come() -> None:
 
 def test_a_file_ends_with_its_last_byte() -> None:
     """The size a range's head tells bounds what is asked for, and ends the flow."""
-    answers = Answers()
+    answers = Answers(PLACE)
     answers.ask(1000)
     answers.take(memoryview(part(0, 999, 1200) + bytes(1000)))
     assert answers.ask(1000) == "bytes=1000-1199"
@@ -136,7 +138,7 @@ def test_a_file_ends_with_its_last_byte() -> None:
 
 def test_a_server_that_closes_after_a_range_is_asked_no_more() -> None:
     """`Connection: close` is the end of what this connection brings."""
-    answers = Answers()
+    answers = Answers(PLACE)
     answers.ask(10)
     head = part(0, 9).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     answers.take(memoryview(head + bytes(10)))
@@ -148,7 +150,7 @@ def test_a_server_that_closes_after_a_range_is_asked_no_more() -> None:
 )
 def test_more_than_was_asked_for_is_no_measurement(answer: bytes) -> None:
     """A range that is longer, or bytes after it, is `bad_answer`."""
-    answers = Answers()
+    answers = Answers(PLACE)
     answers.ask(1000)
     with pytest.raises(ProbeError) as caught:
         answers.take(memoryview(answer))
@@ -157,7 +159,7 @@ def test_more_than_was_asked_for_is_no_measurement(answer: bytes) -> None:
 
 def test_all_of_a_file_where_ranges_are_ignored() -> None:
     """Status 200 is taken as it comes, and no range is asked for any more."""
-    answers = Answers()
+    answers = Answers(PLACE)
     answers.ask(1000)
     answers.take(memoryview(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"))
     assert not answers.wants_more()
