@@ -46,9 +46,9 @@ class Row:
         return self.rate_mbps * 1e6 / 8 * (self.delay_ms + _BUFFER_MS) / 1e3
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Measure and print each, and the worst."""
-    given = _arguments()
+    given = _arguments(arguments)
     print("backend   Mbit/s   ms dir      cap B     over B  flight B  stop")
     rows: list[Row] = []
     with busy(given.busy * (os.cpu_count() or 1)):
@@ -75,12 +75,12 @@ def main() -> int:
     return 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.bytecap")
     parser.add_argument("--ours", action="store_true", help="leave out iperf3")
     parser.add_argument("--busy", type=int, default=0, help="loops on each core")
     parser.add_argument("--direction", nargs="+", default=("down", "up"))
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _rows(
@@ -127,4 +127,4 @@ def _print(row: Row) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

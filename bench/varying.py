@@ -3,7 +3,8 @@
 `python -m bench.varying`: a simulation on made-up capacity, not a live link. Capacity
 is log-normal with a slow part (a minute) and a fast one (a second), as radio links
 are; a test sees the capacity of its moments, and our own estimator decides when it
-is enough. The truth is the mean of the quarter of an hour.
+is enough. The truth is the mean of the quarter of an hour. `bench.varying_live` asks
+the same of the real test on links that replay such capacity.
 """
 
 from __future__ import annotations
@@ -49,15 +50,15 @@ def main() -> int:
 
 
 def _period(source: random.Random, slow: float, fast: float, k: int) -> Outcome:
-    capacity = _capacity(source, slow, fast)
-    truth = statistics.fmean(capacity)
-    short = [_test(capacity, at, 0.05, _MOST_S) for at in _moments(source, k)]
+    offered = capacity(source, slow, fast)
+    truth = statistics.fmean(offered)
+    short = [_test(offered, at, 0.05, _MOST_S) for at in _moments(source, k)]
     seconds = sum(s.times_s[-1] for s in short)
     rates = [_mean(s) for s in short]
     mean = statistics.fmean(rates)
     half = t_quantile(k - 1) * statistics.stdev(rates) / math.sqrt(k)
     at = source.uniform(0, _PERIOD_S - seconds - 1)
-    one = _test(capacity, at, 0.0, seconds)
+    one = _test(offered, at, 0.0, seconds)
     within = one.interval_bps()
     return Outcome(
         many_error=abs(mean / truth - 1),
@@ -68,15 +69,21 @@ def _period(source: random.Random, slow: float, fast: float, k: int) -> Outcome:
     )
 
 
-def _capacity(source: random.Random, slow: float, fast: float) -> list[float]:
+def capacity(
+    source: random.Random,
+    slow: float,
+    fast: float,
+    period_s: float = _PERIOD_S,
+    slow_s: float = _SLOW_S,
+) -> list[float]:
     """Bits a second in each bin of the period, about 10 Mbit/s."""
-    state = {tau: source.gauss(0, 1) for tau in (_SLOW_S, _FAST_S)}
+    state = {tau: source.gauss(0, 1) for tau in (slow_s, _FAST_S)}
     found = []
-    for _ in range(int(_PERIOD_S / BIN_S)):
+    for _ in range(int(period_s / BIN_S)):
         for tau, before in state.items():
             keep = math.exp(-BIN_S / tau)
             state[tau] = keep * before + math.sqrt(1 - keep**2) * source.gauss(0, 1)
-        found.append(1e7 * math.exp(slow * state[_SLOW_S] + fast * state[_FAST_S]))
+        found.append(1e7 * math.exp(slow * state[slow_s] + fast * state[_FAST_S]))
     return found
 
 
@@ -87,13 +94,13 @@ def _moments(source: random.Random, k: int) -> list[float]:
 
 
 def _test(
-    capacity: list[float], at_s: float, tolerance: float, most_s: float
+    offered: list[float], at_s: float, tolerance: float, most_s: float
 ) -> RateSeries:
     series = RateSeries(_RTT_S)
     total_bytes = 0.0
     series.add(0.0, 0.0)
     first = int(at_s / BIN_S)
-    for number, rate_bps in enumerate(capacity[first:], 1):
+    for number, rate_bps in enumerate(offered[first:], 1):
         total_bytes += rate_bps * BIN_S / 8
         series.add(number * BIN_S, total_bytes)
         if number * BIN_S >= most_s or (tolerance and series.precise(tolerance)):

@@ -37,6 +37,9 @@ class Settings:
     max_body_bytes: int = 25_000_000
     # What is gathered in memory before a file is made of it.
     cache_snapshot_bytes: int = 25 * 2**20
+    # Without a write for so long, memory goes into a file; and all files into one.
+    snapshot_cold_s: int = 600
+    compact_cold_s: int = 4 * 3600
     start_limit_s: float = START_LIMIT_S
 
 
@@ -212,6 +215,8 @@ wal-dir = "{self.folder}/wal"
 index-version = "{settings.index}"
 query-log-enabled = false
 cache-snapshot-memory-size = {settings.cache_snapshot_bytes}
+cache-snapshot-write-cold-duration = "{settings.snapshot_cold_s}s"
+compact-full-write-cold-duration = "{settings.compact_cold_s}s"
 cache-max-memory-size = {max(2**30, 4 * settings.cache_snapshot_bytes)}
 max-values-per-tag = {settings.max_values_per_tag}
 max-series-per-database = {settings.max_series_per_database}
