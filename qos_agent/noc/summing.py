@@ -15,7 +15,7 @@ from qos_agent.noc.influxql import Server, Table
 from qos_agent.noc.passes import Stretch
 from qos_agent.noc.retention import Kept, Retention
 from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, Sums, added, lines, spans
-from qos_agent.noc.writing import WriteError, Writer
+from qos_agent.noc.writing import Writer, write_each
 
 _Answer = tuple[Sums, tuple[int, int], list[Table]]
 _Key = tuple[int, tuple[tuple[str, str], ...]]
@@ -33,7 +33,7 @@ class Summer:
     rollups: Server
     writer: Writer
     retention: Retention
-    _fresh: dict[str, frozenset[bytes]] = field(default_factory=dict)
+    _fresh: dict[str, set[bytes]] = field(default_factory=dict)
 
     def sum(self, stretch: Stretch, now_ns: int) -> int:
         """Sum a stretch; how many points it wrote. Raises QueryError, WriteError.
@@ -47,28 +47,12 @@ class Summer:
         )
         if from_ns >= stretch.to_ns:
             return 0
-        fresh = stretch.cursor == f"fresh/{stretch.province}"
-        before = (
-            self._fresh.pop(stretch.province, frozenset()) if fresh else frozenset()
-        )
-        all_of_them: list[bytes] = []
-        count = 0
-        refused: WriteError | None = None
-        for found in self._found(stretch.province, (from_ns, stretch.to_ns), kept):
-            changed = [line for line in found if line not in before]
-            try:
-                self.writer.write(changed)
-            except WriteError as error:
-                if not error.refused:
-                    raise
-                refused = refused or error
-            count += len(changed)
-            if fresh:
-                all_of_them += found
-        if refused is not None:
-            raise refused
-        if fresh:
-            self._fresh[stretch.province] = frozenset(all_of_them)
+        found = self._found(stretch.province, (from_ns, stretch.to_ns), kept)
+        if stretch.cursor != f"fresh/{stretch.province}":
+            return write_each(self.writer.write, found)
+        before, made = self._fresh.pop(stretch.province, set()), set[bytes]()
+        count = write_each(self.writer.write, _changed(found, before, made))
+        self._fresh[stretch.province] = made
         return count
 
     def _found(
@@ -87,6 +71,15 @@ class Summer:
         for sums in ALL_SUMS:
             for part in spans(server, sums, province, *span):
                 yield sums, part, list(server.tables(sums.query(province, *part)))
+
+
+def _changed(
+    parts: Iterable[list[bytes]], before: set[bytes], made: set[bytes]
+) -> Iterator[list[bytes]]:
+    """What each part has that was not there before; `made` takes all of it."""
+    for part in parts:
+        made.update(part)
+        yield [line for line in part if line not in before]
 
 
 def _ahead(answers: Iterator[_Answer]) -> Iterator[_Answer]:

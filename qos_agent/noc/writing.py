@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from qos_agent.errors import DeliveryError
@@ -58,16 +58,8 @@ class Writer:
         Where some points are refused the others are written first. Writing is
         idempotent: after an error the whole may be written again.
         """
-        refused: WriteError | None = None
-        for start in range(0, len(lines), BATCH):
-            try:
-                self._write_batch(lines[start : start + BATCH])
-            except WriteError as error:
-                if not error.refused:
-                    raise
-                refused = refused or error
-        if refused is not None:
-            raise refused
+        starts = range(0, len(lines), BATCH)
+        write_each(self._write_batch, (lines[at : at + BATCH] for at in starts))
 
     def close(self) -> None:
         """Close connections."""
@@ -85,8 +77,7 @@ class Writer:
                     return
                 case Action.HALVE if len(batch) > 1:
                     middle = len(batch) // 2
-                    self._write_batch(batch[:middle])
-                    self._write_batch(batch[middle:])
+                    write_each(self._write_batch, (batch[:middle], batch[middle:]))
                     return
                 case Action.BISECT:
                     raise self._error(decision.words, refused=True)
@@ -102,3 +93,26 @@ class Writer:
         mend = mend_of(said)
         where = f"{self._section.url}/{self._section.bucket}"
         return WriteError(where, f"{said}; {mend}" if mend else said, refused)
+
+
+def write_each(
+    write: Callable[[Sequence[bytes]], None], parts: Iterable[Sequence[bytes]]
+) -> int:
+    """Write parts, past those with refused points; how many lines. Raises WriteError.
+
+    The first refusal is raised when all others are written; a database that takes
+    nothing ends it at once.
+    """
+    count = 0
+    refused: WriteError | None = None
+    for part in parts:
+        try:
+            write(part)
+        except WriteError as error:
+            if not error.refused:
+                raise
+            refused = refused or error
+        count += len(part)
+    if refused is not None:
+        raise refused
+    return count
