@@ -34,7 +34,7 @@ def desk(
     """What a census is taken with, over the test's database."""
     register = nation.settled(folder, {s: [("main", "xl", "")] for s in stations})
     return Desk(
-        Server(CollectorSection(url=influxdb.url, bucket=influxdb.database)),
+        Server(CollectorSection.model_validate(influxdb.section)),
         register,
         State(folder / "census.sqlite3"),
         CensusSection.model_validate(limits),

@@ -159,7 +159,8 @@ def test_series_dropped_from_the_sums_are_made_again(
 
     def meet(minute: int) -> None:
         if minute == FAULT.start:
-            rollup.query("DROP SERIES FROM latency, agent, verdict")
+            for name in ("latency", "agent", "verdict"):
+                rollup.drop_series(f"FROM {name}")
 
     made = service(settings_of(influxdb, rollup, tmp_path))
     life = Life(tmp_path, influxdb, rollup)
@@ -190,7 +191,7 @@ def test_series_dropped_from_the_collector_leave_the_denominator(
             gone = next(r["regency"] for r in rows if r["reporting"])
             expected = found(at_ns - MINUTE_NS)["expected"]
         if minute >= FAULT.start:
-            influxdb.query(f"DROP SERIES WHERE regency = '{gone}'")
+            influxdb.drop_series(f"WHERE regency = '{gone}'")
         report = made.minute(at_ns)
         assert report.failed == {}
         if minute >= FAULT.start:
