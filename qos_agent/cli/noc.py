@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qos_agent.cli.noc_options import NocConfigOption, moment_s
+from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
 from qos_agent.cli.noc_register import register
 from qos_agent.cli.noc_simulate import simulate
 from qos_agent.errors import ConfigError
@@ -45,8 +45,7 @@ def census(
 
     span = _span(*recompute) if recompute is not None else None
     settings = load(config)
-    if not settings.collectors:
-        raise ConfigError("collectors", "nothing", "[[collectors]]", "add one")
+    need_collectors(settings)
     if settings.rollup.url is None:
         raise ConfigError("rollup.url", "nothing", "a URL", "set rollup.url")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

@@ -6,11 +6,14 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qos_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qos_agent.noc.settings import NocSettings
 
 NocConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="Configuration (noc.toml).")
@@ -28,6 +31,25 @@ def moment_s(text: str) -> int:
             "time", repr(text), "2024-02-14T07:00:00+07:00", "give the offset"
         )
     return int(at.timestamp())
+
+
+def need_collectors(settings: NocSettings) -> None:
+    """Raise ConfigError where no collector is configured: nobody could be asked."""
+    if not settings.collectors:
+        raise ConfigError("collectors", "nothing", "[[collectors]]", "add one")
+
+
+def need_writable(**files: Path | None) -> None:
+    """Raise ConfigError where a file of an option cannot be written."""
+    for name, path in files.items():
+        try:
+            if path is not None:
+                path.open("ab").close()
+        except OSError as error:
+            raise ConfigError(
+                f"--{name}", f"{path}: {error.strerror}", "a file that can be written",
+                "name another",
+            ) from error  # fmt: skip
 
 
 class Progress:

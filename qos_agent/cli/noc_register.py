@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qos_agent.cli.noc_options import NocConfigOption, Progress, moment_s
+from qos_agent.cli.noc_options import (
+    NocConfigOption,
+    Progress,
+    moment_s,
+    need_collectors,
+    need_writable,
+)
 from qos_agent.cli.options import JsonOption
 from qos_agent.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from qos_agent.noc.register.store import Register
 
 register = typer.Typer(
@@ -42,21 +50,27 @@ def import_(
     since: Annotated[
         str | None, typer.Option("--from", help="When it holds from; now.")
     ] = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="Every fault as a CSV; else the first 50.")
+    ] = None,
     config: NocConfigOption = None,
 ) -> int:
     """Check a CSV, show what it would change, and with --apply change it."""
-    from qos_agent.noc.register.importing import described, stage
+    from qos_agent.noc.register.importing import described, stage, write_faults
 
     if partial and close_missing:
         raise ConfigError("--close-missing", "with --partial", "a whole file",
                           "mend the rows first: theirs are not missing")  # fmt: skip
+    need_writable(faults=faults)
     at_s = moment_s(since) if since else int(time.time())
     store = _open(config)
     found = stage(store, path, Progress("rows"))
+    if faults is not None:
+        write_faults(found.faults, faults)
     for fault in found.faults[:_FAULTS_SHOWN]:
         print(fault)
-    if len(found.faults) > _FAULTS_SHOWN:
-        print(f"… and {len(found.faults) - _FAULTS_SHOWN} more faults")
+    if (more := len(found.faults) - _FAULTS_SHOWN) > 0:
+        print(f"… and {more} more faults: --faults FILE.csv has all of them")
     for line in described(store.difference()):
         print(line)
     if found.faults and not partial:
@@ -80,8 +94,10 @@ def show(
     rows = _open(config).history(station)
     if as_json:
         print(json.dumps(rows))
+    elif not rows:
+        print(f"{station}: no such station")
     for row in () if as_json else rows:
-        print(", ".join(f"{name}={value}" for name, value in row.items() if value))
+        print(", ".join(f"{name}={value}" for name, value in _shown(row)))
     return 0 if rows else 1
 
 
@@ -116,9 +132,16 @@ def note(
     """
     from qos_agent.noc.register.store import Note
 
-    if not scope.isdecimal() or len(scope) not in (2, 4, 13):
-        raise ConfigError("scope", repr(scope), "2, 4 or 13 digits", "give a code")
-    _open(config).note(Note(kind, scope, moment_s(since), moment_s(until), words))
+    from_s, to_s = moment_s(since), moment_s(until)
+    if from_s >= to_s:
+        raise ConfigError("--to", f"{since} to {until}", "after --from", "swap them")
+    store = _open(config)
+    if not _is_known(scope, store):
+        raise ConfigError(
+            "scope", repr(scope), "a province, a regency, or a registered station",
+            "give its 2, 4 or 13 digits",
+        )  # fmt: skip
+    store.note(Note(kind, scope, from_s, to_s, words))
     print(f"{kind} of {scope}: recorded")
 
 
@@ -181,6 +204,7 @@ def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> i
     from qos_agent.noc.settings import load
 
     settings = load(config)
+    need_collectors(settings)
     store = Register(settings.folder / "register.sqlite3")
     found = list(found_in(settings, store, time.time_ns()))
     if as_json:
@@ -188,6 +212,20 @@ def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> i
     for each in () if as_json else found:
         print(each)
     return 1 if found else 0
+
+
+def _is_known(scope: str, store: Register) -> bool:
+    """Whether a note on it would be shown anywhere."""
+    from qos_agent.noc.places import provinces, regencies
+
+    return scope in provinces() or scope in regencies() or bool(store.history(scope))
+
+
+def _shown(row: dict[str, object]) -> Iterator[tuple[str, object]]:
+    """A row's values for a person."""
+    for name, value in row.items():
+        if value:
+            yield name, _when(value) if isinstance(value, int) else value
 
 
 def _when(at_s: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qos_agent.cli.noc_options import NocConfigOption, Progress
+from qos_agent.cli.noc_options import NocConfigOption, Progress, need_writable
 from qos_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def simulate(  # noqa: PLR0913, PLR0917  each is an option of its own
     from qos_agent.noc.simulator.run import Nation
     from qos_agent.noc.simulator.scenario import load
 
+    need_writable(out=out, key=key, stations=stations)
     wanted = load(scenario, stations=count, minutes=minutes)
     made = Nation(wanted, datetime.now(UTC), _part(part))
     if stations is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,55 @@ def test_one_bad_row_stops_an_import_or_is_left_out(
               "--close-missing")  # fmt: skip
 
 
+def test_every_fault_goes_to_a_file(
+    centre: Path, stations: Path, tmp_path: Path
+) -> None:
+    """The first fifty are shown, and all have row, column, value and why."""
+    rows = list(csv.reader(stations.read_text().splitlines()))
+    bad = [[*row[:1], "", *row[2:]] for row in rows[1:] * 2]
+    with stations.open("w", newline="") as file:
+        csv.writer(file).writerows([rows[0], *bad])
+    path = tmp_path / "faults.csv"
+    said = typed(centre, "register", "import", str(stations), "--faults", str(path))
+    head, *told = csv.reader(path.read_text().splitlines())
+    assert head == ["row", "column", "value", "why"]
+    assert told[0] == ["2", rows[0][1], "", "must be given"]
+    assert len(told) == 90  # thirty names, then again, and thirty stations twice
+    assert [int(row) for row, *_ in told] == sorted(int(row) for row, *_ in told)
+    assert (
+        said.output.splitlines()[:50]
+        == [
+            f"row {row}, {column}: {value!r}: {why}" for row, column, value, why in told
+        ][:50]
+    )
+    assert "… and 40 more faults: --faults FILE.csv has all" in said.output
+
+
+@pytest.mark.parametrize(
+    ("scope", "to", "said"),
+    [
+        ("9999", "2099-01-01T00:00:00+07:00", "a registered station"),
+        ("3171010001999", "2099-01-01T00:00:00+07:00", "a registered station"),
+        ("31", "2026-01-01T00:00:00+07:00", "after --from"),
+    ],
+)
+def test_a_note_that_nobody_would_see_is_refused(
+    centre: Path, stations: Path, scope: str, to: str, said: str
+) -> None:
+    """Of nowhere, or over before it begins: told, and nothing is on record."""
+    typed(centre, "register", "import", str(stations), "--apply")
+    with pytest.raises(ConfigError, match=said):
+        typed(centre, "register", "note", "maintenance", scope, "--from",
+              "2026-01-01T00:00:00+07:00", "--to", to, "--words", "PLN")  # fmt: skip
+    assert typed(centre, "register", "notes", "--all").output == ""
+
+
+def test_mismatches_cannot_be_told_without_a_collector(centre: Path) -> None:
+    """That nobody was asked is no sign that all is well."""
+    with pytest.raises(ConfigError, match=r"\[\[collectors\]\]"):
+        typed(centre, "register", "mismatches")
+
+
 def test_notes_are_recorded_shown_and_ended(centre: Path, stations: Path) -> None:
     """Maintenance is on record, and no station leaves the count for it."""
     typed(centre, "register", "import", str(stations), "--apply")
@@ -93,7 +143,10 @@ def test_a_station_is_closed_by_its_code(centre: Path, stations: Path) -> None:
     assert typed(centre, "register", "close", code).output == f"{code}: closed\n"
     assert "no such station" in typed(centre, "register", "close", code).output
     assert "29 stations" in typed(centre, "register", "count").output
-    assert "valid_to=" in typed(centre, "register", "show", code).output
+    until = datetime.now(UTC).strftime("valid_to=%Y-%m-%dT")
+    assert until in typed(centre, "register", "show", code).output
+    unknown = typed(centre, "register", "show", "9999999999999")
+    assert unknown.output == "9999999999999: no such station\n"
 
 
 def test_a_simulation_goes_to_a_file_with_its_key(centre: Path, tmp_path: Path) -> None:
@@ -106,6 +159,18 @@ def test_a_simulation_goes_to_a_file_with_its_key(centre: Path, tmp_path: Path) 
     (planted,) = json.loads(key.read_text())
     assert planted["stations"]
     assert not any(code.encode() in out.read_bytes() for code in planted["stations"])
+
+
+@pytest.mark.parametrize("option", ["--out", "--key", "--stations", "--faults"])
+def test_a_file_that_cannot_be_written_is_told_by_its_option(
+    centre: Path, stations: Path, tmp_path: Path, option: str
+) -> None:
+    """Before any work is done for it, and as no fault of ours."""
+    words = ["simulate", "never", "--count", "5", "--minutes", "1"]
+    if option == "--faults":
+        words = ["register", "import", str(stations)]
+    with pytest.raises(ConfigError, match=rf"{option}.*No such file"):
+        typed(centre, *words, option, str(tmp_path / "nowhere" / "file"))
 
 
 @pytest.mark.parametrize("part", ["3/2", "0/1", "half"])

@@ -36,6 +36,7 @@ from tests.noc.registers import GOOD, OTHER, csv_of, imported
         ("time_zone", "GMT+7", "WIB, WITA or WIT"),
         ("replaces", "1", "13 digits"),
         ("ticket_2", "a@b", "without operator_2"),
+        ("link_2", "backup", "without operator_2"),
         ("name", "a\x07b", "without control characters"),
     ],
 )
@@ -129,6 +130,53 @@ def test_a_row_of_another_width_is_told_and_the_next_is_read(
         f"row 3, row: '{width + 1} values': {width} as in the head"
     ]
     assert found.stations == 2
+
+
+@pytest.mark.parametrize(
+    ("rest", "value"),
+    [
+        ((OTHER, GOOD | {"name": '"TPS 9"', "station": "3171010001009"}),
+         "lines 3 to 5"),
+        ((OTHER,), "lines 3 to 4"),
+        ((GOOD | {"name": "x" * 140_000},) * 2, "field larger than field limit"),
+    ],
+    ids=["closed later", "never closed", "endless"],
+)  # fmt: skip
+def test_an_open_quote_is_told_where_it_opens(
+    register: Register, tmp_path: Path, rest: tuple[dict[str, str], ...], value: str
+) -> None:
+    """It swallows the rows behind it: told by the row that a clerk must mend."""
+    rows = (GOOD, GOOD | {"name": '"TPS 2'}, *rest)
+    lines = "\n".join(",".join(row.values()) for row in rows)
+    path = tmp_path / "stations.csv"
+    path.write_text(f"{','.join(GOOD)}\n{lines}\n")
+    found = stage(register, path, lambda _: None)
+    first, *_ = found.faults
+    why = "a quote opens here and does not close in this row"
+    assert (first.row, first.column, first.why) == (3, "row", why)
+    assert first.value.startswith(value)
+    assert found.stations == 1
+
+
+def test_a_byte_of_another_encoding_is_a_fault_of_its_value(
+    register: Register, tmp_path: Path
+) -> None:
+    """One name out of an old file costs its own row, and is told where it stands."""
+    path = csv_of(tmp_path, GOOD, OTHER | {"name": "TPS Cafe"})
+    path.write_bytes(path.read_bytes().replace(b"Cafe", b"Caf\xe9"))
+    found = stage(register, path, lambda _: None)
+    assert list(map(str, found.faults)) == [
+        r"row 3, name: 'TPS Caf\udce9': not UTF-8; save the file as CSV UTF-8"
+    ]
+    assert found.stations == 1
+
+
+def test_a_file_without_rows_is_refused(register: Register, tmp_path: Path) -> None:
+    """Else --close-missing would close a nation by an export that went wrong."""
+    path = csv_of(tmp_path, GOOD)
+    path.write_text(path.read_text().splitlines()[0] + "\n\n")
+    with pytest.raises(InvalidRegisterError, match="no row below its head"):
+        stage(register, path, lambda _: None)
 
 
 def test_a_spreadsheets_mark_before_the_head_is_no_part_of_it(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from qos_agent.noc.register.rows import (
@@ -32,18 +32,22 @@ def stage(register: Register, path: Path, progress: Callable[[int], None]) -> Re
     """Read and check a file, and hold its sound rows ready for a comparison.
 
     `progress` hears the number of rows so far. Raises InvalidRegisterError where
-    the file cannot be read as a register.
+    the file cannot be read as a register, or has no row: an empty one, by mistake,
+    must not close a nation.
     """
     found = Reading()
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
+        with path.open(
+            encoding="utf-8-sig", errors="surrogateescape", newline=""
+        ) as lines:
             for batch in _batches(read(lines, str(path)), found):
                 found.stations = register.stage(batch)
                 progress(found.stations + len(found.faults))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        text = isinstance(error, UnicodeDecodeError)
-        said = "is not UTF-8 text" if text else getattr(error, "strerror", None)
-        raise InvalidRegisterError(str(path), said or str(error)) from error
+    except (OSError, csv.Error) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise InvalidRegisterError(str(path), said) from error
+    if not found.stations and not found.faults:
+        raise InvalidRegisterError(str(path), "has no row below its head")
     return found
 
 
@@ -60,6 +64,14 @@ def _batches(
             yield batch
             batch = []
     yield batch
+
+
+def write_faults(faults: Iterable[Fault], path: Path) -> None:
+    """All faults as a CSV. Bytes that are no UTF-8 stand as they came."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("row", "column", "value", "why"))
+        writer.writerows(map(astuple, faults))
 
 
 def described(difference: Difference, limit: int = 10) -> Iterator[str]:

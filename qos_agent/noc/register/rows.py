@@ -16,10 +16,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from qos_agent.election import ZONES
 from qos_agent.errors import OperatorError
 from qos_agent.noc.places import ZONE_NAMES, regencies
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 LINKS_MAX = 4
 # The land and sea of Indonesia, with room: a swap or a missing sign falls outside.
@@ -27,6 +31,9 @@ _LATITUDES = (-11.5, 6.5)
 _LONGITUDES = (94.5, 141.5)
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Bytes that are no UTF-8, as Python's `surrogateescape` reads them.
+_UNDECODED = re.compile(r"[\udc80-\udcff]")
+_OPEN_QUOTE = "a quote opens here and does not close in this row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ def _zone(value: str) -> str | None:
 
 
 def _text(value: str) -> str | None:
+    if _UNDECODED.search(value):
+        return "not UTF-8; save the file as CSV UTF-8"
     if _CONTROL.search(value):
         return "without control characters"
     return None if len(value) <= 200 else "at most 200 characters"
@@ -138,6 +147,8 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
     """Each row as a station, or as what is wrong with it.
 
     Raises InvalidRegisterError where the head lacks a column or has one too many.
+    `lines` are read with `surrogateescape`, so that a byte that is no UTF-8 is a fault
+    of its value.
     """
     reader = csv.reader(lines)
     head = [name.strip().lower() for name in next(reader, [])]
@@ -145,10 +156,10 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
     own, place, links = (_taking(head, names) for names in (_OWN, _PLACE, _LINKS))
     seen: dict[str, int] = {}
     held: list[tuple[int, Station]] = []
-    for values in reader:
-        if not values:
+    for number, values in _numbered(reader):
+        if isinstance(values, Fault):
+            yield [values]
             continue
-        number = reader.line_num
         if len(values) != len(head):
             said = f"{len(head)} as in the head"
             yield [Fault(number, "row", f"{len(values)} values", said)]
@@ -168,6 +179,28 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
         else:
             yield station
     yield from _replacing(held, seen)
+
+
+def _numbered(reader: Reader) -> Iterator[tuple[int, list[str] | Fault]]:
+    """Each row that is not empty, and the number of the line on which it begins.
+
+    A row has one line. Where it has more, what follows an open quote was taken for a
+    value of it: the rows up to the next quote.
+    """
+    while True:
+        number = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield number, Fault(number, "row", str(error), _OPEN_QUOTE)
+            continue
+        if reader.line_num > number:
+            lines = f"lines {number} to {reader.line_num}"
+            yield number, Fault(number, "row", lines, _OPEN_QUOTE)
+        elif values:
+            yield number, values
 
 
 def _replacing(
@@ -198,6 +231,8 @@ def _taking(
 
 
 def _check_head(head: list[str], path: str) -> None:
+    if any(map(_UNDECODED.search, head)):
+        raise InvalidRegisterError(path, "is not UTF-8 text")
     missing = [name for name in _REQUIRED if name not in head]
     unknown = [name for name in head if name not in _REQUIRED | _OPTIONAL]
     twice = sorted({name for name in head if head.count(name) > 1})
@@ -262,9 +297,13 @@ def _linked(values: tuple[str, ...]) -> _Linked:
         if operator:
             usual = "main" if index == 0 else f"link{index + 1}"
             links.append((link or usual, operator, ticket))
-        elif ticket and index:
-            without = f"without operator_{index + 1}"
-            wrong.append((f"ticket_{index + 1}", ticket, without))
+        elif index:
+            number = index + 1
+            wrong += [
+                (f"{name}_{number}", value, f"without operator_{number}")
+                for name, value in (("link", link), ("ticket", ticket))
+                if value
+            ]
     names = [name for name, *_ in links]
     if len(names) != len(set(names)):
         why = "link names are unique within a station"
