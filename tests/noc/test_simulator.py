@@ -90,9 +90,20 @@ def test_parts_say_together_what_the_whole_says() -> None:
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_every_shipped_scenario_runs_and_hits_somebody(name: str) -> None:
     """Each loads, makes points, and its answer key names stations for each trouble."""
-    simulated = Nation(load(name, minutes=1), START)
-    assert all(event["stations"] for event in simulated.answer_key())
+    simulated = Nation(load(name), START)
+    key = simulated.answer_key()
+    assert len(key) == len(simulated.scenario.trouble)
+    assert all(event["stations"] for event in key)
     assert next(simulated.parts()).count > 0
+
+
+def test_a_trouble_that_never_begins_is_no_event() -> None:
+    """Of an election day's first five hours, the key has what happened in them."""
+    key = Nation(load("election-day", minutes=300), START).answer_key()
+    assert [event["kind"] for event in key] == [
+        "never", "core_failure", "cut_off", "wrong_clock"
+    ]  # fmt: skip
+    assert all(event["from"] < event["to"] for event in key)  # type: ignore[operator]
 
 
 def test_there_is_a_scenario_of_each_trouble() -> None:

@@ -124,7 +124,10 @@ def _may_hit(trouble: Trouble, station: SimulatedStation) -> bool:
 def answer_key(
     scenario: Scenario, troubles: Troubles, start_s: int
 ) -> list[dict[str, object]]:
-    """What was planted: kind, when, where, and which stations, for tests to read."""
+    """What was planted: kind, when, where, and which stations, for tests to read.
+
+    A trouble that would begin after the last minute is no event.
+    """
     return [
         {
             "kind": trouble.kind,
@@ -137,4 +140,5 @@ def answer_key(
             "stations": [station.identity.station for station in hit],
         }
         for trouble, hit in zip(scenario.trouble, troubles.hit, strict=True)
+        if trouble.first < scenario.minutes
     ]
