@@ -1,20 +1,68 @@
-"""Whether something left a child process behind."""
+"""Whether something left a child, a file, a socket or a thread behind."""
 
 from __future__ import annotations
 
+import ctypes
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
+_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+_DEATH_S = 2.0
 
-def _children() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+def children() -> set[int]:
+    """Our own that are alive: a killed one may wait for whoever started it."""
+    found = psutil.Process().children(recursive=True)
+    return {child.pid for child in found if alive(child.pid)}
+
+
+def alive(pid: int) -> bool:
+    """False for a zombie that waits for init too."""
+    try:
+        status: str = psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return False
+    return status != psutil.STATUS_ZOMBIE
 
 
 @contextmanager
 def no_child_left() -> Iterator[None]:
-    """The block leaves no process that was not there before it."""
-    before = _children()
-    yield
-    assert _children() <= before
+    """The block leaves no process that was not there before it, orphans included."""
+    before = children()
+    with adopting():
+        yield
+        end_s = time.monotonic() + _DEATH_S
+        while not children() <= before:
+            assert time.monotonic() < end_s, children() - before
+            time.sleep(0.01)
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """Be the parent of whom a child leaves behind, in init's place: prctl(2)."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0)
+
+
+@contextmanager
+def nothing_left(within_s: float) -> Iterator[None]:
+    """The block ends in time; children, files, sockets and threads are as before it."""
+    started_s, files, threads = time.monotonic(), _files(), threading.active_count()
+    with no_child_left():
+        yield
+    assert time.monotonic() - started_s < within_s
+    assert _files() <= files
+    assert threading.active_count() <= threads
+
+
+def _files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -12,6 +12,7 @@ import pytest
 
 from qos_agent.child import ChildResult, run_child
 from qos_agent.errors import ProbeError
+from tests.children import alive
 
 
 def python(code: str, **options: object) -> ChildResult:
@@ -114,15 +115,6 @@ def test_grandchildren_die_too() -> None:
     while alive(grandchild) and time.monotonic() < end:
         os.sched_yield()
     assert not alive(grandchild)
-
-
-def alive(pid: int) -> bool:
-    """False for a zombie that waits for init too."""
-    try:
-        status: str = psutil.Process(pid).status()
-    except psutil.NoSuchProcess:
-        return False
-    return status != psutil.STATUS_ZOMBIE
 
 
 def test_no_handle_is_left_open() -> None:

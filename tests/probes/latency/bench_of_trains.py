@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+from qos_agent import stamp
 from qos_agent.model import Finding, Layer, Link, Target, Task, Value
 from qos_agent.probes.latency.probe import Latency
 from qos_agent.probes.latency.train import Plan
@@ -66,6 +71,48 @@ def start_reflector(lab: Lab, options: Sequence[str] = ()) -> subprocess.Popen[A
     assert process.stdout is not None
     assert "reflector: at" in process.stdout.readline()
     return process
+
+
+Answer = Callable[[bytes], list[bytes]]
+
+
+@contextmanager
+def answering(lab: Lab, answer: Answer) -> Iterator[None]:
+    """A reflector of the test's own making."""
+    sock = lab.call("server", lambda: socket.socket(type=socket.SOCK_DGRAM))
+    lab.call("server", lambda: sock.bind((SERVER, stamp.PORT)))
+    sock.settimeout(0.1)
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            try:
+                data, source = sock.recvfrom(2048)
+            except TimeoutError:
+                continue
+            for reply in answer(data):
+                sock.sendto(reply, source)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        sock.close()
+
+
+def stateless(data: bytes) -> bytes:
+    """What RFC 8762's stateless reflector answers: the sender's own number."""
+    asked = stamp.parse_request(data)
+    return stamp.reply(asked, stamp.Reflection(asked.number, 0, 0, 64), 44, None)
+
+
+def wrong_stamp(data: bytes) -> bytes:
+    """An answer by somebody who knows the number and not the stamp."""
+    asked = replace(stamp.parse_request(data), stamp=1)
+    return stamp.reply(asked, stamp.Reflection(0, 0, 0, 64), 44, None)
 
 
 def await_true(condition: Any, wait_s: float = 5.0) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +11,20 @@ import pytest
 
 from qos_agent import stamp
 from qos_agent.model import Value
+from tests.children import nothing_left
 from tests.lab.fixtures import MakeLab
-from tests.lab.network import SERVER, SERVER_IPV6, Lab
+from tests.lab.network import SERVER, SERVER_IPV6
 from tests.lab.shape import Shape
 from tests.probes.latency.bench_of_trains import (
+    Answer,
+    answering,
     counts,
     fields,
     measure,
     short,
     start_reflector,
+    stateless,
+    wrong_stamp,
 )
 
 KEY = b"a key that both sides share"
@@ -72,48 +75,6 @@ def test_no_reflector_is_refused(lab: MakeLab) -> None:
     assert (finding.cause, fields(finding)["icmp_errors"]) == ("refused", 5)
 
 
-Answer = Callable[[bytes], list[bytes]]
-
-
-@contextmanager
-def answering(lab: Lab, answer: Answer) -> Iterator[None]:
-    """A reflector of the test's own making."""
-    sock = lab.call("server", lambda: socket.socket(type=socket.SOCK_DGRAM))
-    lab.call("server", lambda: sock.bind((SERVER, stamp.PORT)))
-    sock.settimeout(0.1)
-    over = threading.Event()
-
-    def serve() -> None:
-        while not over.is_set():
-            try:
-                data, source = sock.recvfrom(2048)
-            except TimeoutError:
-                continue
-            for reply in answer(data):
-                sock.sendto(reply, source)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        sock.close()
-
-
-def stateless(data: bytes) -> bytes:
-    """What RFC 8762's stateless reflector answers: the sender's own number."""
-    asked = stamp.parse_request(data)
-    return stamp.reply(asked, stamp.Reflection(asked.number, 0, 0, 64), 44, None)
-
-
-def wrong_stamp(data: bytes) -> bytes:
-    """An answer by somebody who knows the number and not the stamp."""
-    asked = replace(stamp.parse_request(data), stamp=1)
-    return stamp.reply(asked, stamp.Reflection(0, 0, 0, 64), 44, None)
-
-
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
@@ -129,9 +90,42 @@ def test_bad_answers_are_failed_readings(
 ) -> None:
     """What is no answer is not counted as one, and the reading says why."""
     net = lab(Shape())
-    with answering(net, answer):
+    with nothing_left(5), answering(net, answer):
         finding = measure(net, short(count=5), SERVER, "stamp")
     assert (finding.cause, counts(finding)) == (cause, (5, 0, 5))
+
+
+def signed(data: bytes, by: bytes | None = KEY, own: int | None = None) -> bytes:
+    """An answer in authenticated mode; `own` in place of the stamp that was sent."""
+    asked = stamp.parse_request(data, KEY)
+    asked = asked if own is None else replace(asked, stamp=own)
+    return stamp.reply(asked, stamp.Reflection(7, 0, 0, 64), 112, by)
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (lambda data: [signed(data)], None),
+        (lambda data: [signed(data)[:111]], "bad_answer"),
+        (lambda data: [signed(data)[:44]], "bad_answer"),
+        (lambda data: [signed(data, by=None)], "forged"),
+        (lambda data: [signed(data, by=b"a key that nobody shares")], "forged"),
+        (lambda data: [signed(data)[:100] + bytes(12)], "forged"),
+        (lambda data: [signed(data, own=1)], "forged"),
+    ],
+    ids=["good", "short", "plain", "unsigned", "other key", "cut", "replayed"],
+)
+def test_bad_answers_to_authenticated_trains(
+    lab: MakeLab, tmp_path: Path, answer: Answer, cause: str | None
+) -> None:
+    """Who does not hold the key, or only kept what its holder said, answers nobody."""
+    net, path = lab(Shape()), tmp_path / "key"
+    path.write_bytes(KEY)
+    with answering(net, answer):
+        probe = replace(short(count=3), key_file=path)
+        finding = measure(net, probe, SERVER, "stamp")
+    received = 3 if cause is None else 0
+    assert (finding.cause, counts(finding)) == (cause, (3, received, 3 - received))
 
 
 def test_replayed_answers_are_duplicates(lab: MakeLab) -> None:

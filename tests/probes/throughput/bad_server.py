@@ -82,9 +82,26 @@ def breaks_tls(sock: socket.socket, stop: threading.Event) -> None:
     """Puts plain bytes where a record of TLS should be, in the middle of the body."""
     sock.recv(1000)
     sock.sendall(LONG + BLOCK)
+    _say_plainly(sock)
+    stop.wait()
+
+
+def breaks_tls_after(size_bytes: int) -> Talk:
+    """Takes so much, and then answers with what is no record of TLS."""
+
+    def talk(sock: socket.socket, stop: threading.Event) -> None:
+        left_bytes = size_bytes
+        while left_bytes > 0 and (chunk := sock.recv(65536)):
+            left_bytes -= len(chunk)
+        _say_plainly(sock)
+        stop.wait()
+
+    return talk
+
+
+def _say_plainly(sock: socket.socket) -> None:
     with socket.socket(fileno=os.dup(sock.fileno())) as plain:
         plain.sendall(b"this is no record of TLS" * 100)
-    stop.wait()
 
 
 @contextmanager

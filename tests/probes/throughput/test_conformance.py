@@ -22,7 +22,7 @@ from qos_agent.probes.throughput.iperf3 import Iperf3
 from qos_agent.probes.throughput.probe import Throughput
 from qos_agent.probes.throughput.speedtest import Speedtest
 from qos_agent.settings import ThroughputSection
-from tests.children import no_child_left
+from tests.children import no_child_left, nothing_left
 from tests.probes.throughput.bad_server import (
     BLOCK,
     HEAD,
@@ -46,6 +46,7 @@ from tests.servers.namespace import free_port
 
 ROOT = Path(__file__).parents[3]
 TIME_LIMIT_S = 6.0
+WITHIN_S = TIME_LIMIT_S + 2
 LIMIT = 200_000_000
 PORTAL = HEAD.replace(b"application/octet-stream", b"text/html")
 
@@ -140,19 +141,6 @@ def backend(name: str) -> Backend:
     return Speedtest(environment={}) if name == "speedtest" else BACKENDS[name]
 
 
-@contextmanager
-def nothing_left() -> Iterator[None]:
-    """Time, children, files and threads: as before, and in time."""
-    started_s = time.monotonic()
-    files = len(list(Path("/proc/self/fd").iterdir()))
-    threads = threading.active_count()
-    with no_child_left():
-        yield
-    assert time.monotonic() - started_s < TIME_LIMIT_S + 2
-    assert len(list(Path("/proc/self/fd").iterdir())) <= files
-    assert threading.active_count() <= threads
-
-
 def causes(tested: Backend, given: Order) -> dict[str, str]:
     """The cause of each direction; a rate is none."""
     try:
@@ -177,7 +165,7 @@ def test_it_says_what_it_is(name: str) -> None:
 def test_a_server_that_is_gone(name: str) -> None:
     """Nobody listens: refused, in both directions."""
     given = order(place(name, free_port("127.0.0.1")))
-    with nothing_left():
+    with nothing_left(WITHIN_S):
         assert causes(backend(name), given) == {"down": "refused", "up": "refused"}
 
 
@@ -185,7 +173,7 @@ def test_a_server_that_is_gone(name: str) -> None:
 def test_a_name_that_does_not_exist(name: str) -> None:
     """A name nobody knows is told as such; no resolver is asked beyond this machine."""
     given = order(place(name, 9).replace("127.0.0.1", "no-such-host.invalid"))
-    with nothing_left():
+    with nothing_left(WITHIN_S):
         assert causes(backend(name), given)["down"] == "name_not_resolved"
 
 
@@ -193,7 +181,7 @@ def test_a_name_that_does_not_exist(name: str) -> None:
 @pytest.mark.parametrize("talk", TALKS)
 def test_http_names_what_is_wrong(talk: str, direction: str) -> None:
     """Each direction fails by its own cause, although the kernel took its bytes."""
-    with nothing_left(), bad_server(TALKS[talk]) as port:
+    with nothing_left(WITHIN_S), bad_server(TALKS[talk]) as port:
         found = causes(Http(), order(place("http", port), limits={direction: LIMIT}))
     assert found == {direction: HTTP_CAUSES[talk][direction == "up"]}
 
@@ -201,7 +189,7 @@ def test_http_names_what_is_wrong(talk: str, direction: str) -> None:
 @pytest.mark.parametrize(("name", "talk"), OTHERS_CAUSES)
 def test_others_name_what_is_wrong(name: str, talk: str) -> None:
     """Whatever speaks there, both directions fail by its cause, with nothing left."""
-    with nothing_left(), bad_server(TALKS[talk]) as port:
+    with nothing_left(WITHIN_S), bad_server(TALKS[talk]) as port:
         found = causes(backend(name), order(place(name, port)))
     want = OTHERS_CAUSES[name, talk]
     assert found == {"down": want, "up": want}
@@ -220,7 +208,7 @@ def test_a_bad_certificate(fault: Fault, want: str, tmp_path: Path) -> None:
     """Each way for a certificate to be wrong has its own cause."""
     authority = Authority(tmp_path)
     context = authority.server_context(fault)
-    with nothing_left(), bad_server(silent, context) as port:
+    with nothing_left(WITHIN_S), bad_server(silent, context) as port:
         given = order(f"https://127.0.0.1:{port}", ca_file=authority.file)
         assert set(causes(Http(), given).values()) == {want}
 
@@ -233,7 +221,7 @@ def test_tls_that_breaks_in_the_middle(
     """What is no record of TLS, and a reset, end either direction by their cause."""
     authority = Authority(tmp_path)
     context = authority.server_context()
-    with nothing_left(), bad_server(talk, context) as port:
+    with nothing_left(WITHIN_S), bad_server(talk, context) as port:
         server = f"https://127.0.0.1:{port}"
         limits = {direction: LIMIT}
         given = order(server, ca_file=authority.file, limits=limits)
@@ -246,7 +234,7 @@ def test_tls_that_breaks_in_the_middle(
 )
 def test_tls_that_is_never_agreed(talk: Talk, want: str) -> None:
     """Silence, hanging up and a reset within the handshake are told apart."""
-    with nothing_left(), bad_server(talk) as port:
+    with nothing_left(WITHIN_S), bad_server(talk) as port:
         given = order(f"https://127.0.0.1:{port}", limits={"down": LIMIT})
         assert causes(Http(), given) == {"down": want}
 
@@ -257,7 +245,10 @@ def test_over_tls_nobody_answers_in_the_servers_place(
 ) -> None:
     """A page or a redirection of the authenticated server itself is no portal's."""
     authority = Authority(tmp_path)
-    with nothing_left(), bad_server(TALKS[talk], authority.server_context()) as port:
+    with (
+        nothing_left(WITHIN_S),
+        bad_server(TALKS[talk], authority.server_context()) as port,
+    ):
         server = f"https://127.0.0.1:{port}"
         given = order(server, ca_file=authority.file, limits={"down": LIMIT})
         want = "redirected" if "log-in" in talk else "bad_answer"
@@ -367,7 +358,7 @@ def test_another_iperf3(said: str, want: str, tmp_path: Path) -> None:
     program = tmp_path / "iperf3"
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
     program.chmod(0o755)
-    with nothing_left():
+    with nothing_left(WITHIN_S):
         found = causes(Iperf3(str(program)), order("127.0.0.1"))
     assert found == {"down": want, "up": want}
 
@@ -377,7 +368,7 @@ def test_an_iperf3_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> N
     program = tmp_path / "iperf3"
     program.write_text("#!/bin/sh\ntrap '' INT TERM\nsleep 600 & wait; sleep 600\n")
     program.chmod(0o755)
-    with nothing_left():
+    with nothing_left(WITHIN_S):
         found = causes(Iperf3(str(program)), order("127.0.0.1"))
     assert set(found.values()) == {"deadline"}
 

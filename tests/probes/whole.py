@@ -1,0 +1,83 @@
+"""One slot run as the agent runs it, and what it left behind, as JSON.
+
+`python -m tests.probes.whole PROBE SETTINGS`, inside a laboratory's client: whatever
+moves on the interface there is the slot's own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+from qos_agent.clock import SystemClock
+from qos_agent.envelope import Envelope
+from qos_agent.gate import LinkGate
+from qos_agent.model import Link, Target
+from qos_agent.probes.table import PROBES
+from qos_agent.runner import Runner, link_bytes
+from qos_agent.settings import Settings
+from tests.children import adopting, children
+
+LINK = Link("main", "operator", "eth0")
+
+
+class _Purse:
+    """Grants all, and keeps what is settled."""
+
+    spent_bytes = 0
+
+    def ask(self, *_: object) -> int:
+        return 1
+
+    def settle(self, _: int, spent_bytes: int) -> None:
+        self.spent_bytes = spent_bytes
+
+
+def main() -> int:
+    """Run the slot; say what came of it."""
+    name, settings = sys.argv[1], Settings.model_validate(json.loads(sys.argv[2]))
+    probe, purse, clock = PROBES[name](settings), _Purse(), SystemClock(0)
+    envelope = Envelope(clock, threading.Event())
+    runner = Runner(
+        {name: probe}, envelope, LinkGate(), purse, lambda _: False, link_bytes
+    )
+    files, threads, before = _files(), threading.active_count(), link_bytes(LINK)
+    started_s = time.monotonic()
+    with adopting():
+        reading = runner.run(name, LINK, _target(name, settings), clock.boot_ns())
+        took_s = time.monotonic() - started_s
+    moved = (link_bytes(LINK) or 0) - (before or 0)
+    told = [sample.fields.get("data_bytes") for sample in reading.samples]
+    said = {
+        "outcome": reading.outcome.value,
+        "cause": reading.cause,
+        "told_bytes": sum(int(value) for value in told if value is not None),
+        "spent_bytes": purse.spent_bytes,
+        "moved_bytes": moved,
+        "left_s": probe.deadline_s - took_s,
+        "files": _files() - files,
+        "threads": threading.active_count() - threads,
+        "children": len(children()),
+    }
+    json.dump(said, sys.stdout)
+    return 0
+
+
+def _files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _target(name: str, settings: Settings) -> Target | None:
+    targets = {
+        "latency": settings.target_list(),
+        "web": settings.web.targets(),
+        "form": settings.form.targets(),
+    }
+    return targets[name][0] if name in targets else None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
