@@ -30,7 +30,7 @@ PACKETS = st.binary(max_size=300) | st.builds(
     st.sampled_from([None, KEY]),
     st.binary(max_size=100),
 )
-UNIT = Path(__file__).parents[1] / "deploy/target/qos-agent-reflector.service"
+TARGET = Path(__file__).parents[1] / "deploy/target"
 
 
 def arrival(data: bytes, source: tuple[str, int] = ("10.0.0.1", 50000)) -> Arrival:
@@ -220,15 +220,16 @@ def _child(process: subprocess.Popen[str]) -> int:
     return process.pid
 
 
-def test_the_unit_is_well_formed() -> None:
+@pytest.mark.parametrize("unit", sorted(TARGET.glob("*.service")), ids=lambda u: u.name)
+def test_the_units_are_well_formed(unit: Path) -> None:
     """systemd itself finds nothing wrong but the program that is not installed."""
     found = any(Path(p, "systemd-analyze").exists() for p in os.get_exec_path())
     require(found, "systemd-analyze", "apt-get install systemd")
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(UNIT)],
+        ["systemd-analyze", "verify", str(unit)],
         capture_output=True,
         text=True,
         check=False,
     )
-    said = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    said = [line for line in done.stderr.splitlines() if unit.name in line]
     assert [line for line in said if "not executable" not in line] == []

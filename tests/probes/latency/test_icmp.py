@@ -20,7 +20,7 @@ from qos_agent.probes.latency.icmp import checksum, open_icmp
 from qos_agent.probes.latency.train import FIRST_NUMBER, Plan, Train
 from tests.lab.capture import Echo, round_trips_ns
 from tests.lab.fixtures import MakeLab
-from tests.lab.network import SERVER, SERVER_IPV6, Lab
+from tests.lab.network import CLIENT, SERVER, SERVER_IPV6, Lab
 from tests.lab.shape import Shape
 from tests.probes.latency.bench_of_trains import (
     LINK,
@@ -152,12 +152,15 @@ def test_icmpv6_errors_are_causes(plain: Lab, reject: str, cause: str) -> None:
     assert (finding.cause, fields(finding)["icmp_errors"]) == (cause, 5)
 
 
-def test_a_loop_of_routers_is_ttl_exceeded(plain: Lab) -> None:
+@pytest.mark.parametrize("address", ["10.9.9.9", "fd99::1"], ids=["v4", "v6"])
+def test_a_loop_of_routers_is_ttl_exceeded(plain: Lab, address: str) -> None:
     """A packet that two routers pass to each other comes back as ttl_exceeded."""
-    plain.run(["sysctl", "-qw", "net.ipv4.icmp_ratelimit=0"], "router")
-    plain.run(["sysctl", "-qw", "net.ipv4.icmp_ratelimit=0"], "server")
-    plain.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"], "server")
-    finding = measure(plain, short(count=3), "10.9.9.9")
+    for where in ("router", "server"):
+        for key in ("ipv4.icmp_ratelimit", "ipv6.icmp.ratelimit"):
+            plain.run(["sysctl", "-qw", f"net.{key}=0"], where)
+    for key in ("ipv4.ip_forward", "ipv6.conf.all.forwarding"):
+        plain.run(["sysctl", "-qw", f"net.{key}=1"], "server")
+    finding = measure(plain, short(count=3), address)
     assert finding.cause == "ttl_exceeded"
 
 
@@ -257,6 +260,31 @@ def _answers(request: bytes, number: int) -> list[bytes]:
 def _reply(rest: bytes) -> bytes:
     plain = b"\0\0\0\0" + rest
     return b"\0\0" + struct.pack("!H", checksum(plain)) + rest
+
+
+@pytest.mark.parametrize("groups", [RAW_ONLY, PING_FOR_ALL], ids=["raw", "ping"])
+def test_an_answer_from_elsewhere_is_none(
+    crowd: tuple[Lab, socket.socket], groups: str
+) -> None:
+    """A good answer of another address, as a broken translator sends, is not taken."""
+    net, server = crowd
+    allow_ping_sockets(net, groups)
+    server.settimeout(5)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        net.call(
+            "server",
+            lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
+        ) as elsewhere,
+    ):
+        elsewhere.bind(("9.9.9.9", 0))
+        running = pool.submit(measure, net, short(count=3))
+        for _ in range(4):
+            request = server.recv(2048)[20:]
+            elsewhere.sendto(_reply(request[4:]), (CLIENT, 0))
+        finding = running.result()
+    assert net.passed("back", "echo_replies") == 4
+    assert (finding.cause, counts(finding)) == ("timeout", (3, 0, 3))
 
 
 def test_trains_side_by_side_keep_to_themselves(plain: Lab) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from qos_agent.errors import ProbeError
-from qos_agent.probes.latency import summary
+from qos_agent.probes.latency import summary, train
 from qos_agent.probes.latency.train import FIRST_NUMBER, Plan, Record, Train, Trip
 from qos_agent.probes.latency.transport import Answered, Departed, Event, Refused
 from tests.probes.time_left import TimeLeft
@@ -146,6 +146,20 @@ def test_one_clock_for_a_train() -> None:
     assert not record.kernel_stamped()
     assert record.round_trips_ns() == [10 * MS, 12 * MS, 14 * MS]
     assert summary.fields(record)["stamps"] == "user"
+
+
+@pytest.mark.parametrize(
+    ("moved_ns", "stepped"), [(2 * MS, True), (-2 * MS, True), (MS // 2, False)]
+)
+def test_a_step_of_the_wall_clock_is_noticed(
+    transport: Scripted, monkeypatch: pytest.MonkeyPatch, moved_ns: int, stepped: bool
+) -> None:
+    """Stamps of a clock that was set meanwhile are not believed; a slew is no step."""
+    offsets = iter([10**18, 10**18 + moved_ns])
+    monkeypatch.setattr(train, "_wall_offset_ns", lambda: next(offsets))
+    record = run(transport, Plan(2, 0.01, 0.1))
+    assert record.clock_stepped is stepped
+    assert record.kernel_stamped() is not stepped
 
 
 @pytest.mark.parametrize("doubt", ["stepped", "withheld", "unsent"])

@@ -57,11 +57,25 @@ def test_a_constant_link_is_measured_with_little_data(shaped: MakeLab) -> None:
         # Whoever else uses the machine can only make a test longer.
         data_bytes = min(run[direction]["data_bytes"] for run in runs)
         assert data_bytes < 0.25 * 12_500_000
-        assert "precision" in [run[direction]["stop"] for run in runs]
+        sure = [r[direction] for r in runs if r[direction]["stop"] == "precision"]
+        assert sure
+        # Three rounds of the round trip at least, and no constant: it is detected.
+        assert 120 <= sure[0]["ramp_ms"] < 5000
+        assert 0 < sure[0]["cpu_share"] <= 1
     for fields in runs[0].values():
         assert fields["loaded_received"] > 0
         assert fields["loaded_rtt_p50_ms"] >= 40
     assert runs[0]["up"]["congestion_control"]
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+def test_a_fast_link_takes_four_flows(shaped: MakeLab, direction: str) -> None:
+    """Above 20 Mbit/s one flow is not trusted to fill the link."""
+    lab = shaped(Shape(rate_mbps=50, ipv6=False))
+    with target(lab) as url:
+        found = measured(lab, server=url)[direction]
+    assert found["connections"] == 4
+    assert found["rate_bps"] > 30e6
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])

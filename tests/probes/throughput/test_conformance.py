@@ -14,14 +14,11 @@ import psutil
 import pytest
 
 from qos_agent.errors import ProbeError
-from qos_agent.model import Link, Task
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import Backend, Order, Rate
 from qos_agent.probes.throughput.http import Http
 from qos_agent.probes.throughput.iperf3 import Iperf3
-from qos_agent.probes.throughput.probe import Throughput
 from qos_agent.probes.throughput.speedtest import Speedtest
-from qos_agent.settings import ThroughputSection
 from tests.children import no_child_left, nothing_left
 from tests.probes.throughput.bad_server import (
     BLOCK,
@@ -253,20 +250,6 @@ def test_over_tls_nobody_answers_in_the_servers_place(
         given = order(server, ca_file=authority.file, limits={"down": LIMIT})
         want = "redirected" if "log-in" in talk else "bad_answer"
         assert causes(Http(), given) == {"down": want}
-
-
-@pytest.mark.parametrize("talk", ["resets", "closes early", "drips", "not found"])
-def test_what_a_failed_test_moved_is_counted(talk: str) -> None:
-    """The reading fails by its cause, without a rate, with the bytes it took."""
-    with bad_server(TALKS[talk]) as port:
-        server = f"http://127.0.0.1:{port}"
-        probe = Throughput(ThroughputSection.model_validate({"server": server}))
-        task = Task("throughput", 0, Link("loop", "operator", "lo"))
-        finding = probe.measure(task, TimeLeft(TIME_LIMIT_S * 2))
-    down = finding.samples[0].fields
-    assert finding.cause is not None
-    assert "rate_bps" not in down
-    assert int(str(down["data_bytes"])) > (len(BLOCK) if "s" in talk[-2:] else 300)
 
 
 def test_tls_where_none_is_spoken() -> None:
