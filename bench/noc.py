@@ -177,6 +177,8 @@ def of_size(
     yield "census, then", _times(cycles, "census_s", new=False)
     yield "roll-ups of 3 minutes", _times(cycles, "rollup_s", new=None)
     yield "processor time of the server", _times(cycles, "server_cpu_s", new=None)
+    yield "questions a minute", f"{median(c['questions'] for c in cycles):,.0f}"
+    yield "of these under way at once", f"at most {max(c['at_once'] for c in cycles)}"
     yield "points written a minute", f"{median(c['points'] for c in cycles):,.0f}"
     yield "provinces that failed", ", ".join(failed) or "none"
     yield "series, by the server", f"{_series(server):,}"

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.noc_load import watched
 from bench.noc_progress import Progress, Seen
 from bench.noc_queries import Question, questions, took_s
 from qos_agent.line_protocol import encode, from_row
@@ -232,10 +233,12 @@ def _loaded(writer: Writer, path: Path) -> Seen:
 
 def _cycled(service: Service, server: InfluxDB, at_ns: int, *, new: bool) -> Seen:
     before = _cpu_s(server)
-    report = service.minute(at_ns)
+    with watched() as asked:
+        report = service.minute(at_ns)
     return {
         "new": new, "census_s": report.census_s, "rollup_s": report.rollup_s,
         "server_cpu_s": _cpu_s(server) - before,
+        "questions": asked.questions, "at_once": asked.at_once,
         "points": report.points, "failed": report.failed,
         "own_mib": psutil.Process().memory_info().rss >> 20,
     }  # fmt: skip
