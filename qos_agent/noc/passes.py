@@ -75,12 +75,21 @@ def fresh(settings: RollupsSection, province: str, at_ns: int) -> Stretch:
 def due(
     state: State, settings: RollupsSection, province: str, at_ns: int
 ) -> Iterator[Stretch]:
-    """What is to be summed again, the most urgent first: gaps, then the ages."""
+    """What is to be summed again, the most urgent first: gaps, then the ages.
+
+    A gap is closed up to the present where the next minute's own pass, which begins a
+    minute later than this one's did, would not meet it: it would stay a minute behind.
+    """
+    step_ns = max(MINUTE_NS, whole(int(settings.span * 1e9)))
     for urgency, (name, end_ns) in enumerate(_ends(state, settings, province, at_ns)):
         cursor = state.mark(name)
-        if cursor is not None and cursor < end_ns:
-            step_ns = max(MINUTE_NS, whole(int(settings.span * 1e9)))
-            to_ns = min(end_ns, cursor + step_ns)
+        if cursor is None:
+            continue
+        met_ns, to_ns = end_ns, end_ns
+        if urgency == 0:
+            met_ns, to_ns = end_ns + MINUTE_NS, whole(at_ns)
+        if cursor < met_ns:
+            to_ns = min(to_ns, cursor + step_ns)
             yield Stretch(province, cursor, to_ns, name, urgency)
 
 

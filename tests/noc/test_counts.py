@@ -135,6 +135,25 @@ def test_who_reports_is_counted_to_the_second(
     assert counted.newest_ns == max(decode(line).time_ns for line in beats)
 
 
+@pytest.mark.parametrize("silent_s", [150, 300, 900])
+def test_silence_begins_where_it_is_set(
+    influxdb: Database, tmp_path: Path, silent_s: int
+) -> None:
+    """By measured time, to the second: by names, and by counts a minute later."""
+    ages_s = (silent_s - 60, silent_s - 59, silent_s - 1, silent_s, silent_s + 1)
+    stations = [f"3171010001{number:03}" for number, _ in enumerate(ages_s)]
+    taken = desk(influxdb, tmp_path, stations, silent=f"{silent_s}s")
+    at_ns, rolls = START_NS + MINUTE_NS, Rolls()
+    last = dict(zip(stations, ages_s, strict=True))
+    nation.deliver(
+        influxdb, [nation.beat(s, at_ns - age * 10**9) for s, age in last.items()]
+    )
+    for moment_ns, passed_s in ((at_ns, 0), (at_ns + MINUTE_NS, 60)):
+        found = attend(taken, rolls, "31", {"3171": len(stations)}, moment_ns)
+        silent = {s for s, age in last.items() if age + passed_s > silent_s}
+        assert set(found["3171"].call.absent) == silent
+
+
 def test_a_roll_call_is_one_question_a_province(
     influxdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.model import Value
 from qos_agent.noc.run import work_off
 from qos_agent.noc.service import Service
 from tests.noc import nation
@@ -75,17 +76,18 @@ def test_all_figures_equal_duckdbs_after_late_data(
 
 
 @pytest.mark.parametrize(
-    ("late_ns", "when_ns"),
+    ("late_ns", "when_ns", "told"),
     [
-        pytest.param(5 * MINUTE_NS, 11 * MINUTE_NS, id="minutes: the pass at 10 min"),
-        pytest.param(40 * MINUTE_NS, 61 * MINUTE_NS, id="an hour: the pass at 1 h"),
-        pytest.param(7 * HOUR_NS, DAY_NS, id="hours: the daily pass"),
-        pytest.param(4 * DAY_NS, 5 * DAY_NS, id="days: the daily pass"),
-        pytest.param(12 * DAY_NS, 13 * DAY_NS, id="12 days, as the agent reported"),
+        pytest.param(5 * MINUTE_NS, 11 * MINUTE_NS, True, id="minutes: at 10 min"),
+        pytest.param(40 * MINUTE_NS, 61 * MINUTE_NS, True, id="an hour: at 1 h"),
+        pytest.param(7 * HOUR_NS, DAY_NS, True, id="hours: daily"),
+        pytest.param(4 * DAY_NS, 5 * DAY_NS, True, id="days: daily"),
+        pytest.param(6 * DAY_NS, 7 * DAY_NS, False, id="seven days, told or not"),
+        pytest.param(12 * DAY_NS, 13 * DAY_NS, True, id="12 days, as the agent told"),
     ],
 )
 def test_late_data_is_counted_when_its_pass_comes(
-    influxdb: Database, tmp_path: Path, late_ns: int, when_ns: int
+    influxdb: Database, tmp_path: Path, late_ns: int, when_ns: int, told: bool
 ) -> None:
     """What arrives late is missing before its pass and there after it, exactly once."""
     rollup = influxdb.fresh()
@@ -100,10 +102,10 @@ def test_late_data_is_counted_when_its_pass_comes(
     work_off(service, service.minute(at_ns))
     assert beats(rollup, START_NS) == 1
     work_off(service, service.minute(START_NS + late_ns - MINUTE_NS))
-    late_s = late_ns / 1e9
+    aged: dict[str, Value] = {"oldest_unsent_s": late_ns / 1e9} if told else {}
     nation.deliver(influxdb, [
         nation.beat(OTHER, START_NS),
-        nation.beat(OTHER, START_NS + late_ns, oldest_unsent_s=late_s),
+        nation.beat(OTHER, START_NS + late_ns, **aged),
     ])  # fmt: skip
     work_off(service, service.minute(START_NS + late_ns + MINUTE_NS))
     assert beats(rollup, START_NS) == 1
