@@ -48,6 +48,7 @@ class Worked:
     load: float = 0.5
     minute_s: float = 4.0
     stretch_s: float = 2.0
+    owes: int = 10**6
     began: list[int] = field(default_factory=list)
     stretches: list[int] = field(default_factory=list)
 
@@ -67,7 +68,7 @@ class Worked:
 
     def owed(self, _at_ns: int, report: Report) -> Iterator[float]:
         report.late["31"] = "no answer"
-        while True:
+        for _ in range(self.owes):
             self.stretches.append(self.stop.now_ns)
             self.stop.now_ns += int(self.stretch_s * 1e9)
             yield self.stretch_s
@@ -89,9 +90,12 @@ def ran(**given: Any) -> Worked:
     return worked
 
 
-def test_each_minute_is_begun_as_the_one_before_has_ended(stop: Waits) -> None:
+@pytest.mark.parametrize("owes", [0, 10**6])
+def test_each_minute_is_begun_as_the_one_before_has_ended(
+    stop: Waits, owes: int
+) -> None:
     """At once, then on the whole minute; one that takes longer is not waited for."""
-    worked = ran(stop=stop, minutes=4)
+    worked = ran(stop=stop, minutes=4, owes=owes)
     whole = [START_NS + n * MINUTE_NS for n in range(1, 4)]
     assert worked.began[0] == BEGAN_NS
     late = [at - due for at, due in zip(worked.began[1:], whole, strict=True)]
