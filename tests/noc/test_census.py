@@ -187,6 +187,27 @@ def test_a_whole_regency_that_vanishes_stays_expected(
     assert {row["maintenance"] for row in listed} == {1}
 
 
+def test_what_is_acknowledged_is_shown_and_counted_all_the_same(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """A station that two notes are on counts once as noted, and stays silent."""
+    codes = [f"317101000100{number}" for number in range(1, 4)]
+    register = nation.settled(tmp_path, {c: [("main", "xl", "")] for c in codes})
+    start_s = START_NS // 10**9
+    for kind, code in (("acknowledged", codes[0]), ("acknowledged", codes[0]),
+                       ("maintenance", codes[1])):  # fmt: skip
+        register.note(Note(kind, code, start_s, start_s + 3600, "NOC"))
+    service, rollup = service_of(influxdb, tmp_path)
+    service.minute(START_NS + MINUTE_NS)
+    (row,) = rollup.query("SELECT * FROM census WHERE \"operator\" = 'all'")
+    counts = ("expected", "silent", "acknowledged", "maintenance")
+    assert [row[name] for name in counts] == [3, 3, 1, 1]
+    listed = {r["station"]: r for r in rollup.rows("station")}
+    assert {c: (r["acknowledged"], r["maintenance"]) for c, r in listed.items()} == {
+        codes[0]: (1, 0), codes[1]: (0, 1), codes[2]: (0, 0)
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("operators", [("telkomsel",)])
 def test_links_are_counted_by_operator_and_class(
     influxdb: Database, tmp_path: Path, operators: tuple[str, ...]
