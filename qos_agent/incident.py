@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from qos_agent.baseline import Memory
 from qos_agent.model import Link, Outcome, Reading, Sample, Value
-from qos_agent.windows import OWN_FAULTS
+from qos_agent.windows import is_own_fault
 
 # A sign counts for so long after it was last seen: forms are sent every 15 minutes.
 _SIGN_NS = 1_200 * 10**9
@@ -81,7 +81,7 @@ class Incidents:
         mine = [s for s in reading.samples if s.tags.get("link") == self._link.name]
         if not mine or reading.outcome is Outcome.SKIPPED:
             return
-        if reading.cause in OWN_FAULTS:
+        if is_own_fault(reading):
             return
         if reading.measurement == "latency":
             self._train(reading, mine[0])

@@ -15,11 +15,13 @@ from qos_agent.schema import RTT_BOUNDS_MS
 from qos_agent.thresholds import KPIS, Threshold, Thresholds
 
 # Faults of the instrument: they say nothing about the link.
-OWN_FAULTS = frozenset(
+_OWN_FAULTS = frozenset(
     {"permission", "hung", "deadline", "allowance", "child_exit", "child_signal",
      "child_output", "missing_tool", "modem", "modem_manager", "sim", "killed",
      "internal", "binding", "busy", "version"}
 )  # fmt: skip
+# With less of a processor to spare a test has found the instrument's limit.
+_BUSY_CPU_SHARE = 0.9
 _LAYERS = tuple(Layer)
 Key = tuple[str, ...]
 Counts = Counter[str]
@@ -47,7 +49,7 @@ class Windows:
 
     def observe(self, reading: Reading) -> None:
         """Take in a reading; skipped ones and faults of the instrument say nothing."""
-        if reading.outcome is Outcome.SKIPPED or reading.cause in OWN_FAULTS:
+        if reading.outcome is Outcome.SKIPPED or is_own_fault(reading):
             return
         for sample in reading.samples:
             if sample.tags.get("link") == self.link:
@@ -64,7 +66,7 @@ class Windows:
                     {k: int(v) for k, v in numbers.items() if _of_train(k)}
                 )
                 yield (sample.tags["layer"], sample.tags.get("target", "")), counts
-            case "throughput" if numbers.get("tests"):
+            case "throughput" if numbers.get("tests") and _is_the_links(numbers):
                 counts = Counter({"tests": int(numbers["tests"])})
                 counts["sum"] = int(numbers.get("rate_bps", 0))
                 direction = sample.tags.get("direction", "")
@@ -114,6 +116,22 @@ class Windows:
             return None
         layer = None if threshold.kpi.endswith("load") else Layer.APPLICATION
         return Figure(threshold.kpi, sums["sum"] / sums["tests"], layer)
+
+
+def is_own_fault(reading: Reading) -> bool:
+    """Whether a reading failed for a reason that is the instrument's.
+
+    Not a page or an upload whose time was up: it was the network that took it.
+    """
+    if reading.cause == "deadline" and reading.measurement == "web":
+        return False
+    return reading.cause in _OWN_FAULTS
+
+
+def _is_the_links(numbers: Mapping[str, float]) -> bool:
+    """Whether a rate is the link's: no other traffic beside, no processor too slow."""
+    alone = not numbers.get("cross_flagged")
+    return alone and numbers.get("cpu_share", 0) < _BUSY_CPU_SHARE
 
 
 def keep_s(thresholds: Thresholds) -> dict[str, float]:

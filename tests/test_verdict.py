@@ -219,6 +219,41 @@ def test_rates_and_forms_count_too() -> None:
     assert (last.name, last.figure.kpi, last.side) == ("bad", "download", None)
 
 
+@pytest.mark.parametrize(
+    ("beside", "name"),
+    [
+        ({}, "bad"),
+        ({"cross_flagged": 0, "cpu_share": 0.5}, "bad"),
+        ({"cross_flagged": 1}, "good"),
+        ({"cpu_share": 0.97}, "good"),
+    ],
+    ids=["alone", "unhurried", "other traffic", "slow instrument"],
+)
+def test_a_rate_that_is_not_the_links_says_nothing(
+    beside: dict[str, Value], name: str
+) -> None:
+    """What other traffic or a busy processor left over is no figure of the link."""
+    judged = judge()
+    for n in (1, 2):
+        tags = {"link": "main", "direction": "down"}
+        sample = Sample(tags, {"tests": 1, "rate_bps": 300_000.0, **beside})
+        judged.observe(Reading("throughput", Outcome.OK, n, (sample,)))
+    assert minutes(judged, [_all(20)] * 3)[-1].name == name
+
+
+@pytest.mark.parametrize("cause", ["deadline", "stalled"])
+def test_forms_that_do_not_arrive_in_time_are_the_links(cause: str) -> None:
+    """An upload whose time is up failed by the network, as one that stalled did."""
+    judged = judge()
+    tags = {"link": "main", "target": RULES.form}
+    for n in range(1, 11):
+        sample = Sample(tags, {"data_bytes": 100_000})
+        judged.observe(Reading("web", Outcome.FAILED, n, (sample,), cause))
+    last = minutes(judged, [_all(20)] * 3)[-1]
+    assert last.figure is not None
+    assert (last.name, last.figure.kpi) == ("bad", "form_failures")
+
+
 def test_availability_is_y1540s() -> None:
     """Unavailable from a loss of 0.20 in the minute, whatever the class."""
     got = minutes(judge(), [_all(17), _all(16), _all(20)])

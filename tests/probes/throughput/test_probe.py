@@ -142,6 +142,33 @@ def test_a_task_that_may_move_nothing_fails_with_its_cause() -> None:
     assert never.orders == []
 
 
+def test_a_link_is_measured_by_its_own_backends_in_their_order() -> None:
+    """What the link's section says is what is asked, and where; the tag says who."""
+    settings = ThroughputSection.model_validate(
+        {
+            "server": "http://one.test",
+            "links": [
+                {
+                    "link": "main",
+                    "backends": ["iperf3", "http"],
+                    "iperf3_server": "iperf.test",
+                    "server": "http://two.test",
+                }
+            ],
+        }
+    )
+    first = Scripted("iperf3", ProbeError("busy"))
+    second = Scripted("http", {"down": rate(), "up": rate()})
+    probe = Throughput(settings, {"http": second, "iperf3": first})
+    task = Task("throughput", 0, LINK)
+    assert [tags["backend"] for tags in probe.tags(task)] == ["iperf3", "iperf3"]
+    assert probe.measure(task, TimeLeft(30)).cause is None
+    servers = [order.server for order in (*first.orders, *second.orders)]
+    assert servers == ["iperf.test", "http://two.test"]
+    other = Task("throughput", 0, Link("other", "operator", None))
+    assert [tags["backend"] for tags in probe.tags(other)] == ["http", "http"]
+
+
 def test_a_link_may_have_its_own_servers() -> None:
     """What a link's own section names replaces the common, the rest stays."""
     settings = ThroughputSection.model_validate(
