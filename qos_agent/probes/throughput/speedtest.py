@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from qos_agent.child import run_child
 from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline
-from qos_agent.probes.throughput.backend import Order, Rate, Results
+from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
 from qos_agent.probes.throughput.meter import InterfaceMeter, guard
 from qos_agent.vocabulary import CAUSES
 
@@ -53,6 +53,7 @@ class Plan:
     link: Mapping[str, str | None] | None
     download_widths: tuple[int, ...]
     upload_sizes: tuple[int, ...]
+    payload_bytes: Mapping[Direction, int]
     length_s: float
     secure: bool
 
@@ -83,7 +84,7 @@ class Speedtest:
     cannot_see = (
         "the start-up is part of the mean; uploads count what the kernel took, not"
         " what arrived, so slow uploads read high; no interval, no loaded round trip;"
-        " an upload that the server refuses counts as sent"
+        " an upload that the server refuses or breaks off may count as sent"
     )
 
     def run(self, order: Order, deadline: Deadline) -> Results:
@@ -111,12 +112,15 @@ def _plan(order: Order, secure: bool) -> Plan:
     down = (order.limits.get("down", 0) - _LIST_BYTES) / _WIRE_PER_PAYLOAD
     up = order.limits.get("up", 0) / _WIRE_PER_PAYLOAD
     time_left_s = order.time_limit_s - _SETUP_S
+    widths = _fitting(_DOWNLOADS, int(down), at_least=4)
+    sizes = _fitting(_UPLOADS, int(up), at_least=8)
     return Plan(
         server=order.server,
         interface=order.interface,
         link=asdict(link) if link is not None else None,
-        download_widths=_fitting(_DOWNLOADS, int(down), at_least=4),
-        upload_sizes=_fitting(_UPLOADS, int(up), at_least=8),
+        download_widths=widths,
+        upload_sizes=sizes,
+        payload_bytes={"down": sum(_DOWNLOADS[w] for w in widths), "up": sum(sizes)},
         length_s=max(_LEAST_LENGTH_S, time_left_s / max(1, len(order.limits))),
         secure=secure,
     )

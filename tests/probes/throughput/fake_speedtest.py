@@ -8,6 +8,7 @@ www.speedtest.net by an authority of the tests' own.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
+
+from tests.probes.throughput.bad_server import RESET_ON_CLOSE
 
 CONFIGURATION = b"""<?xml version="1.0" encoding="UTF-8"?>
 <settings>
@@ -40,6 +43,7 @@ class FakeSpeedtest:
     instead: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     received_bytes: int = 0
+    breaks_after: int | None = None
     tunnels: list[str] = field(default_factory=list)
 
     @property
@@ -71,6 +75,15 @@ class FakeSpeedtest:
         return SERVERS.format(f"127.0.0.1:{self.port}").encode()
 
 
+def _say(to: BaseHTTPRequestHandler, body: bytes, most_bytes: int | None) -> None:
+    """Send it, or so much of it and then a reset."""
+    to.wfile.write(body[:most_bytes])
+    if most_bytes is not None and len(body) > most_bytes:
+        to.close_connection = True
+        level, option = socket.SOL_SOCKET, socket.SO_LINGER
+        to.connection.setsockopt(level, option, RESET_ON_CLOSE)
+
+
 @contextmanager
 def fake_speedtest(tls: ssl.SSLContext | None = None) -> Iterator[FakeSpeedtest]:
     """Serve on a free port of this machine; with `tls` inside tunnels too."""
@@ -85,7 +98,7 @@ def fake_speedtest(tls: ssl.SSLContext | None = None) -> Iterator[FakeSpeedtest]
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Location", "http://127.0.0.1:9/")
             self.end_headers()
-            self.wfile.write(body)
+            _say(self, body, fake.breaks_after)
 
         def do_CONNECT(self) -> None:
             assert tls is not None

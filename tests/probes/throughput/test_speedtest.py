@@ -97,6 +97,7 @@ def test_speedtest_net_is_asked_over_tls_by_default(tmp_path: Path) -> None:
         ("speedtest-config.php", (302, b""), "bad_answer"),
         ("latency.txt", (200, b"<html>"), "bad_answer"),
         ("random750x750.jpg", (403, b""), "closed_early"),
+        ("random750x750.jpg", (200, b"<html>Log in</html>"), "closed_early"),
     ],
 )
 def test_what_goes_wrong_has_a_cause(
@@ -107,6 +108,15 @@ def test_what_goes_wrong_has_a_cause(
     result = through(fake).run(order(), TimeLeft(30))["down"]
     assert isinstance(result, ProbeError)
     assert result.cause == want
+
+
+def test_files_that_break_in_the_middle_are_no_rate(fake: FakeSpeedtest) -> None:
+    """speedtest-cli passes over resets: what came before them is not its rate."""
+    fake.breaks_after = 200_000
+    with no_child_left():
+        result = through(fake).run(order(), TimeLeft(30))["down"]
+    assert isinstance(result, ProbeError)
+    assert result.cause == "closed_early"
 
 
 def test_nothing_listens_at_the_server() -> None:
