@@ -11,7 +11,7 @@ from typing import cast
 from qos_agent.errors import ProbeError
 from qos_agent.model import Value
 from qos_agent.probes.connection import Connection, timed
-from qos_agent.probes.place import AUTHENTICATE, Place
+from qos_agent.probes.place import AUTHENTICATE, Place, begins_a_page
 
 _CHUNK_BYTES = 65536
 
@@ -35,10 +35,7 @@ class Answer:
 
     def is_html(self) -> bool:
         """By what it says of itself, or by how it begins."""
-        begins = self.body[:200].lstrip().lower()
-        return self.content_type.startswith("text/html") or begins.startswith(
-            (b"<!doctype html", b"<html")
-        )
+        return self.content_type.startswith("text/html") or begins_a_page(self.body)
 
     def fields(self) -> dict[str, Value]:
         """Status, and its class as counts."""

@@ -71,6 +71,11 @@ class Place:
         return ProbeError(cause, f"to {leads_to}")
 
 
+def begins_a_page(body: bytes) -> bool:
+    """Whether a body begins as HTML does, whatever its server calls it."""
+    return body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
 def _akin(one: str, other: str) -> bool:
     """Whether two names are of one family: equal, or one under the other."""
     a, b = one.removeprefix("www."), other.removeprefix("www.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from qos_agent.errors import ProbeError
-from qos_agent.probes.place import Place
+from qos_agent.probes.place import Place, begins_a_page
 from qos_agent.probes.throughput.stream import Head
 
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
@@ -78,6 +78,8 @@ class Answers:
     def _go_on(self, data: memoryview) -> memoryview:
         left_bytes = self._asked[0] - self._received_bytes
         part = data[: int(min(left_bytes, len(data)))]
+        if self._received_bytes == 0 and begins_a_page(bytes(part[:200])):
+            raise self._place.wrong_page("a page instead of data")
         self._received_bytes += len(part)
         self._tail = (self._tail + bytes(part[-5:]))[-5:]
         chunked = self._asked[0] == _ENDLESS and self._tail == _LAST_CHUNK

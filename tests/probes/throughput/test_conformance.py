@@ -45,6 +45,8 @@ ROOT = Path(__file__).parents[3]
 TIME_LIMIT_S = 6.0
 WITHIN_S = TIME_LIMIT_S + 2
 LIMIT = 200_000_000
+PAGE = b"\n<!DOCTYPE html><p>Log in</p>"
+UNNAMED = f"HTTP/1.1 200 OK\r\nContent-Length: {4000 * len(PAGE)}\r\n\r\n".encode()
 PORTAL = HEAD.replace(b"application/octet-stream", b"text/html")
 
 
@@ -65,6 +67,7 @@ TALKS: dict[str, Talk] = {
     "redirects": redirects(b"http://127.0.0.1:9/"),
     "a portal's log-in": redirects(b"http://login.example/?from=here"),
     "a portal's page": says(PORTAL + b"Content-Length: 19\r\n\r\n<html>Log in</html>"),
+    "a page that says nothing of itself": says(UNNAMED + PAGE * 4000),
     "a portal's word": says(b"HTTP/1.1 511 Network Authentication Required\r\n\r\n"),
     "not found": says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
     "another protocol": says(b"SSH-2.0-OpenSSH_9.2\r\n"),
@@ -85,6 +88,7 @@ HTTP_CAUSES = {
     "redirects": ("redirected", "redirected"),
     "a portal's log-in": ("captive_portal", "captive_portal"),
     "a portal's page": ("captive_portal", "captive_portal"),
+    "a page that says nothing of itself": ("captive_portal", "closed_early"),
     "a portal's word": ("captive_portal", "captive_portal"),
     "not found": ("http_status", "http_status"),
     "another protocol": ("bad_answer", "bad_answer"),
