@@ -170,10 +170,16 @@ def test_heartbeat_says_how_each_collector_fares(
 def test_short_retention_stands_in_the_heartbeat(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """Raw points that go before the dispute period ends are warned about there."""
+    """Raw points that go before the dispute period ends are warned about there.
+
+    So it is in the log as the service starts.
+    """
     raw = influxdb.create_database(f"{influxdb.database}_short", "30d")
     rollup = influxdb.fresh()
-    Service(nation.settings(raw, rollup, tmp_path)).minute(START_NS)
+    service = Service(nation.settings(raw, rollup, tmp_path))
+    first, *_ = service.warnings()
+    assert "raw points are kept for 30d, less than the dispute period" in first
+    service.minute(START_NS)
     (found,) = rollup.rows("pipeline")
     assert found["keep_s"] == 30 * 86400.0
     assert found["failed"] == 0
