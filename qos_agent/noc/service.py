@@ -193,8 +193,9 @@ class Service:
         """What should be changed, though all goes on without it."""
         for _, words in self.retention.warnings(self._servers):
             yield words
-        for province in sorted(set(provinces()) - set(self.servers)):
-            yield f"province {province}: no collector holds it; add it to one"
+        if missing := sorted(set(provinces()) - set(self.servers)):
+            said = ", ".join(missing)
+            yield f"provinces {said}: no collector here holds them; add them to one"
 
     def _census(self, at_ns: int, report: Report) -> None:
         for province in self.servers:

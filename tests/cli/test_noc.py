@@ -6,11 +6,13 @@ import csv
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from qos_agent.cli.noc import app
+from qos_agent.cli.noc_options import Progress
 from qos_agent.errors import ConfigError
 
 
@@ -171,6 +173,21 @@ def test_a_file_that_cannot_be_written_is_told_by_its_option(
         words = ["register", "import", str(stations)]
     with pytest.raises(ConfigError, match=rf"{option}.*No such file"):
         typed(centre, *words, option, str(tmp_path / "nowhere" / "file"))
+
+
+def test_progress_says_how_many_how_fast_and_where(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a log every ten seconds, however often it hears of it."""
+    passed_s = iter(range(0, 60, 5))
+    clock = SimpleNamespace(monotonic=lambda: next(passed_s))
+    monkeypatch.setattr("qos_agent.cli.noc_options.time", clock)
+    say = Progress("points")
+    for number in range(1000, 6000, 1000):
+        say(number, ", minute 1 of 2")
+    assert capsys.readouterr().err.splitlines() == [
+        "2,000 points, 200/s, minute 1 of 2", "4,000 points, 200/s, minute 1 of 2"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("part", ["3/2", "0/1", "half"])
