@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import pytest
+
+from qos_agent.noc.influxql import Server, Table
 from qos_agent.noc.rollup import ALL_SUMS
 from qos_agent.noc.run import work_off
 from tests.noc import nation
@@ -16,6 +20,48 @@ from tests.servers.database import Database
 from tests.servers.fixtures import MakeFront
 
 PROVINCES = ["31", "32", "94"]
+
+
+def test_names_travel_of_exceptions_only(
+    influxdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten times the stations, and a census reads as many rows; a bad link is one more.
+
+    The first reads names, to know who is there; those behind it need none.
+    """
+    rows: list[int] = []
+    real = Server.tables
+
+    def tables(self: Server, query: str) -> Iterator[Table]:
+        found = list(real(self, query))
+        rows.append(sum(len(table.rows) for table in found))
+        return iter(found)
+
+    monkeypatch.setattr(Server, "tables", tables)
+    read: dict[tuple[int, int], int] = {}
+    for count in (8, 80):
+        raw, folder = influxdb.fresh(), tmp_path / str(count)
+        folder.mkdir()
+        codes = [f"317{n % 4 + 1}010001{n:03}" for n in range(count)]
+        nation.settled(folder, {code: [("main", "xl", "")] for code in codes})
+        one = {**raw.section, "provinces": ["31"]}
+        made = service(nation.settings(raw, raw, folder, collectors=[one]))
+        for minute, said in enumerate(("good", "good", "bad")):
+            at_ns = START_NS + minute * MINUTE_NS
+            judged = [said, *["good"] * (count - 1)]
+            nation.deliver(raw, [nation.beat(code, at_ns) for code in codes])
+            nation.deliver(raw, [
+                nation.judged(code, "xl", word, at_ns)
+                for code, word in zip(codes, judged, strict=True)
+            ])  # fmt: skip
+            rows.clear()
+            found = made.clerk.take(made.rolls, at_ns + MINUTE_NS // 2)
+            assert (found.failed, set(found.lines)) == ({}, {"31"})
+            read[count, minute] = sum(rows)
+        made.close()
+    assert read[80, 0] >= 80
+    assert read[80, 1] == read[8, 1] < 30
+    assert read[80, 2] == read[8, 2] == read[8, 1] + 1
 
 
 def _question(request: Request) -> str:
