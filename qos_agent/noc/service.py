@@ -196,6 +196,11 @@ class Service:
         if missing := sorted(set(provinces()) - set(self.servers)):
             said = ", ".join(missing)
             yield f"provinces {said}: no collector here holds them; add them to one"
+        if not self.register.expected(int(time.time())):
+            yield (
+                f"{self.settings.folder}: the register expects no station now; "
+                "qos-agent noc register import stations.csv --apply"
+            )
 
     def _census(self, at_ns: int, report: Report) -> None:
         for province in self.servers:

@@ -172,6 +172,18 @@ def test_provinces_without_a_collector_are_told(
     made.close()
 
 
+def test_a_register_without_stations_is_told(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """Of nobody expected, nobody is ever silent: that must not look well."""
+    made = service(nation.settings(influxdb, influxdb, tmp_path))
+    said = "the register expects no station now; qos-agent noc register import"
+    assert [said in line for line in made.warnings()].count(True) == 1
+    nation.settled(tmp_path, {"3171010001001": [("main", "xl", "")]})
+    assert not any(said in line for line in made.warnings())
+    made.close()
+
+
 def test_the_service_as_it_is_typed(influxdb: Database, tmp_path: Path) -> None:
     """It tells its first minute with how long that took; SIGTERM ends it, status 0."""
     raw = {**influxdb.section, "provinces": ["31"]}
