@@ -29,6 +29,7 @@ from qos_agent.probes.signal import Signal
 from qos_agent.settings import SignalSection
 from qos_agent.thresholds import load
 from qos_agent.verdict import Judge, Rules
+from tests.children import nothing_left
 from tests.clocks import FakeClock
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import SERVER
@@ -241,6 +242,16 @@ def test_states_of_the_real_mmcli_are_causes() -> None:
     ):
         mock(MODEM, "UpdateProperties", IFACE, changed)
         assert cause() == want
+
+
+@pytest.mark.usefixtures("bus")
+def test_a_modemmanager_that_hangs_ends_the_real_mmcli() -> None:
+    """A manager whose modem has crashed never answers: mmcli is killed in time."""
+    hangs = "__import__('time').sleep(60)"
+    mock(MODEM, "AddMethod", IFACE, "GetCellInfo", "", "aa{sv}", hangs)
+    with nothing_left(4), pytest.raises(ProbeError) as caught:
+        mmcli.read(mmcli.Wanted(None, None), TimeLeft(2))
+    assert caught.value.cause == "deadline"
 
 
 def test_without_modemmanager_the_real_mmcli_says_so(
