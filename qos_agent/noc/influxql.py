@@ -112,6 +112,14 @@ class Server:
             tags = {k: v for k, v in series.get("tags", {}).items() if v}
             yield Table(tags, series["columns"], series.get("values", ()))
 
+    def version(self) -> str:
+        """Of the program, such as 1.8.10; empty where it is not said.
+
+        Raises QueryError.
+        """
+        said = self._request("GET", "ping").headers.get("X-Influxdb-Version", "")
+        return said.removeprefix("v")
+
     def retention_s(self) -> float | None:
         """How long points are kept; None where the server does not say.
 

@@ -26,6 +26,7 @@ from qos_agent.noc.places import provinces
 from qos_agent.noc.polls import Polls
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.retention import Retention
+from qos_agent.noc.rewriting import Rewriting
 from qos_agent.noc.rollup import MINUTE_NS
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.state import State
@@ -95,6 +96,7 @@ class Service:
             for province in provinces()
             if (shard := settings.shard_of(province)) is not None
         }
+        self.rewriting = Rewriting(self.rollups)
         self.retention = Retention(self.state, settings.rollups)
         self.summer = Summer(self.servers, self.rollups, self.writer, self.retention)
         desks = {
@@ -118,13 +120,17 @@ class Service:
         self.state.close()
 
     def minute(self, at_ns: int) -> Report:
-        """The census and the fresh sums of the minute that ended last."""
+        """The census and the fresh sums of the minute that ended last.
+
+        Raises ConfigError where the roll-ups' database cannot hold them.
+        """
         at_ns = passes.whole(at_ns)
         report = Report(at_ns)
         self.retention.forget()
         for server in (*self._servers, self.rollups):
             server.wake()
         self.writer.wake()
+        self.rewriting.check()
         began = time.monotonic()
         self._census(at_ns, report)
         counted = time.monotonic()
@@ -169,8 +175,9 @@ class Service:
     def recompute(self, from_ns: int, to_ns: int) -> Iterator[tuple[Stretch, int]]:
         """Sum each minute between two moments again: a stretch, and its points.
 
-        Raises QueryError, WriteError.
+        Raises QueryError, WriteError, ConfigError.
         """
+        self.rewriting.check()
         from_ns, to_ns = passes.whole(from_ns), passes.whole(to_ns + MINUTE_NS - 1)
         step = passes.whole(int(self.settings.rollups.span * 1e9))
         for province in self.servers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -76,8 +76,15 @@ _TABLE: tuple[tuple[int, int, Action, str], ...] = (
     (500, 599, Action.KEEP, "has a fault"),
     (0, 999, Action.KEEP, "gave an answer that is not known"),
 )  # fmt: skip
-# 2.x answers 500 for ever where two points of one body disagree in a new field's type.
-_POISON = "field type conflict"
+# Where the words say more than the status, as seen of 2.7 and 3.10: 500 for ever for a
+# body in which two points disagree in a new field's type; 400, 422 of no point at all.
+_BY_WORDS: tuple[tuple[int, int, str, Action, str], ...] = (
+    (500, 500, "field type conflict", Action.BISECT, "refuses points"),
+    (400, 400, "Authorization header", Action.RENEW_TOKEN,
+     "cannot read the token; set collector.token"),
+    (400, 422, "Adding a new database", Action.KEEP,
+     "has no room for the bucket; drop another, or name one that is there"),
+)  # fmt: skip
 _SETS_POINTS_ASIDE = (Action.BISECT, Action.HALVE)
 
 
@@ -85,13 +92,7 @@ def decide(heard: Answer | Failure) -> Decision:
     """The decision for one answer, or for none."""
     if isinstance(heard, Failure):
         return Decision(Action.KEEP, f"{heard.cause}: {heard.detail}")
-    action, meaning = next(
-        (action, meaning)
-        for low, high, action, meaning in _TABLE
-        if low <= heard.status <= high
-    )
-    if heard.status == 500 and _POISON in heard.body:
-        action, meaning = Action.BISECT, "refuses points"
+    action, meaning = next(_fitting(heard))
     if action is Action.BISECT and not _is_of_a_collector(heard):
         action, meaning = Action.KEEP, "something answers in the collector's place"
     said = " · ".join(part for part in (meaning, _said(heard)) if part)
@@ -99,28 +100,46 @@ def decide(heard: Answer | Failure) -> Decision:
     return Decision(action, words(f"{heard.status}: {said}"), wait_s)
 
 
+def _fitting(heard: Answer) -> Iterator[tuple[Action, str]]:
+    """What the table says, by the words first."""
+    for low, high, words_of_it, action, meaning in _BY_WORDS:
+        if low <= heard.status <= high and words_of_it in heard.body:
+            yield action, meaning
+    for low, high, action, meaning in _TABLE:
+        if low <= heard.status <= high:
+            yield action, meaning
+
+
 def _is_of_a_collector(answer: Answer) -> bool:
-    """Whether the words are InfluxDB's: JSON, or a header of its own."""
+    """Whether the words are InfluxDB's: JSON, or a header of its own.
+
+    3.10 refuses points without either header: its words are JSON all the same.
+    """
     own = any(name.startswith("x-influxdb") for name in answer.headers)
-    return own or "json" in answer.headers.get("content-type", "")
+    is_json = "json" in answer.headers.get("content-type", "")
+    return own or is_json or bool(_object(answer.body).keys() & {"message", "error"})
+
+
+def _object(body: str) -> dict[str, object]:
+    """A JSON object; an empty one where the body is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _said(answer: Answer) -> str:
     """The collector's own words: `message` of 2.x and 3.x, `error` of 1.x and 3.x."""
     if 300 <= answer.status < 400:
         return f"to {answer.headers.get('location', 'nowhere')}"
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        return _title(answer.body)
-    if not isinstance(found, dict):
-        return ""
+    found = _object(answer.body)
     said = str(found.get("message") or found.get("error") or "")
     lines = found.get("data")
     first = lines[0] if isinstance(lines, list) and lines else None
     if isinstance(first, dict) and "error_message" in first:
         said += f" {first['error_message']}"
-    return said
+    return said or _title(answer.body)
 
 
 def _title(body: str) -> str:

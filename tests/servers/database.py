@@ -78,15 +78,19 @@ class Database:
 
     def drop_series(self, which: str) -> None:
         """Let series vanish, by a clause of InfluxQL; on 2.x all of their points."""
-        self.query(f"{'DELETE' if self._is_2x() else 'DROP SERIES'} {which}")
+        how = "DELETE" if self._line() == "2" else "DROP SERIES"
+        self.query(f"{how} {which}")
 
     def create_database(self, name: str, duration: str | None = None) -> Database:
         """Make a database (or a bucket, on 2.x) that keeps points for a duration."""
-        if self._is_2x():
-            self._create_bucket(name, duration)
-        else:
-            kept = f" WITH DURATION {duration}" if duration else ""
-            self.query(f"CREATE DATABASE {quoted(name)}{kept}")
+        match self._line():
+            case "2":
+                self._create_bucket(name, duration)
+            case "3":
+                self._configure("POST", body={"db": name, "retention_period": duration})
+            case _:
+                kept = f" WITH DURATION {duration}" if duration else ""
+                self.query(f"CREATE DATABASE {quoted(name)}{kept}")
         return replace(self, database=name)
 
     def fresh(self) -> Database:
@@ -95,8 +99,14 @@ class Database:
 
     def drop(self) -> None:
         """Remove the database and what is in it; on 2.x it is left to its owner."""
-        if not self._is_2x():
-            self.query(f"DROP DATABASE {quoted(self.database)}")
+        match self._line():
+            case "2":
+                pass
+            case "3":
+                # It has five at most, with those that are dropped and still there.
+                self._configure("DELETE", f"?db={self.database}&hard_delete_at=now")
+            case _:
+                self.query(f"DROP DATABASE {quoted(self.database)}")
 
     def version(self) -> str:
         """Return the version the server claims."""
@@ -123,8 +133,21 @@ class Database:
         finally:
             connection.close()
 
-    def _is_2x(self) -> bool:
-        return self.version().lstrip("v").startswith("2")
+    def _line(self) -> str:
+        """Which line of InfluxDB it is: 1, 2 or 3."""
+        return self.version().lstrip("v")[:1]
+
+    def _configure(
+        self, method: str, asked: str = "", body: Mapping[str, object] | None = None
+    ) -> None:
+        answer = self.request(
+            method,
+            f"/api/v3/configure/database{asked}",
+            json.dumps(body).encode() if body else None,
+            {"Content-Type": "application/json"},
+        )
+        if answer.status >= http.HTTPStatus.BAD_REQUEST:
+            raise QueryError(answer.body.decode())
 
     def _create_bucket(self, name: str, duration: str | None) -> None:
         asked = urlencode({"org": self.org})

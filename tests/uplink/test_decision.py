@@ -72,12 +72,38 @@ def test_partial_write_is_looked_into(body: str, said: str) -> None:
     assert said in decision.words
 
 
+def test_a_refusal_without_a_type_is_looked_into() -> None:
+    """As 3.10.0 answers /api/v2/write, recorded: JSON, and no header that says so."""
+    said = "write buffer error: line protocol parse failed: No fields were provided"
+    body = json.dumps({"code": "invalid", "message": said})
+    decision = decide(Answer(400, {"content-length": str(len(body))}, body))
+    assert decision.action is Action.BISECT
+    assert said in decision.words
+    for other in ("<html>log in</html>", "[]", "{}", '"message"', ""):
+        assert decide(Answer(400, {}, other)).action is Action.KEEP
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "action"),
+    [
+        (400, "Authorization header was malformed", Action.RENEW_TOKEN),
+        (422, "Adding a new database would exceed limit of 5 databases", Action.KEEP),
+        (422, "Update to schema would exceed number of columns", Action.BISECT),
+    ],
+)
+def test_a_refusal_of_no_point_sets_none_aside(
+    status: int, said: str, action: Action
+) -> None:
+    """As 3.10.0 says it of a token or a bucket: the points are kept whole."""
+    assert decide(Answer(status, JSON, json.dumps({"error": said}))).action is action
+
+
 def test_points_that_disagree_are_looked_into_although_2x_calls_it_a_fault() -> None:
     """As 2.7.11 says it; kept whole, such a body would be refused for ever."""
     said = "unexpected error writing points to database: field type conflict"
     body = json.dumps({"code": "internal error", "message": said})
     assert decide(Answer(500, JSON, body)).action is Action.BISECT
-    assert decide(Answer(500, {}, body)).action is Action.KEEP
+    assert decide(Answer(500, {}, f"<html>{said}</html>")).action is Action.KEEP
     other = json.dumps({"code": "internal error", "message": "engine is closed"})
     assert decide(Answer(500, JSON, other)).action is Action.KEEP
 
