@@ -117,8 +117,10 @@ class Server:
 
         Raises QueryError.
         """
-        said = self._request("GET", "ping").headers.get("X-Influxdb-Version", "")
-        return said.removeprefix("v")
+        answer = self._request("GET", "ping")
+        if answer.status not in (200, 204):
+            raise QueryError(self.name, f"{answer.status} to /ping")
+        return answer.headers.get("X-Influxdb-Version", "").removeprefix("v")
 
     def retention_s(self) -> float | None:
         """How long points are kept; None where the server does not say.

@@ -1,36 +1,70 @@
-"""Sums are made again over the ones before: their database must keep the later one."""
+"""Sums are made again: written over the ones before, or beside them as differences.
+
+InfluxDB 1.8 and 2.x keep the later of two versions of a point. InfluxDB 3 may keep
+either ("Duplicate points" in its line protocol's reference): there what has changed
+since is a point of its own in the same minute, and all points of a minute add up.
+"""
 
 from __future__ import annotations
 
-from qos_agent.errors import ConfigError
-from qos_agent.noc.influxql import QueryError, Server
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+from qos_agent.line_protocol import decode, encode
+from qos_agent.model import Record, Value
+from qos_agent.noc.influxql import Server
+from qos_agent.noc.rollup import MINUTE_NS
+
+_DIGITS = 6
+_Key = tuple[int, tuple[tuple[str, str], ...]]
 
 
 class Rewriting:
-    """Whether the database of the roll-ups does, asked until it has answered."""
+    """Whether a point can be written over, by the version of the roll-ups' server."""
 
     def __init__(self, rollups: Server) -> None:
         self._rollups = rollups
-        self._is_known = False
+        self._version: str | None = None
 
-    def check(self) -> None:
-        """Refuse a database that may keep the earlier of two versions of a point.
+    def overwrites(self) -> bool:
+        """True of 1.8, 2.x, and of a server that does not say. Raises QueryError."""
+        if self._version is None:
+            self._version = self._rollups.version()
+        return not self._version.startswith("3.")
 
-        InfluxDB 3 says so of itself ("Duplicate points" in its line protocol's
-        reference), and does; raw points are sent again byte for byte and may be there.
-        Raises ConfigError.
-        """
-        if self._is_known:
-            return
-        try:
-            version = self._rollups.version()
-        except QueryError:
-            return  # it is told of with all that cannot be written
-        if version.startswith("3."):
-            raise ConfigError(
-                "rollup.url",
-                f"{self._rollups.name}, InfluxDB {version}",
-                "InfluxDB 1.8 or 2.x: of a sum made again 3.x may keep the old one",
-                "give it another server; collectors may stay on 3.x",
-            )
-        self._is_known = True
+
+def differences(found: Iterable[bytes], stored: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines found, less what is stored; none where nothing has changed.
+
+    Each has a moment of its own in the minute. A write that is repeated is the same
+    bytes; one that is lost is made good by the next pass, which reads what is there.
+    """
+    before = {_key(record): record for record in map(decode, stored)}
+    moment_ns = 1 + secrets.randbelow(MINUTE_NS - 1)
+    for record in map(decode, found):
+        if (old := before.get(_key(record))) is None:
+            yield encode(record)
+        elif changed := _less(record, old):
+            at_ns = record.time_ns + moment_ns
+            yield encode(Record(record.measurement, record.tags, changed, at_ns))
+
+
+def _key(record: Record) -> _Key:
+    return record.time_ns, tuple(sorted(record.tags.items()))
+
+
+def _less(new: Record, old: Record) -> dict[str, Value]:
+    """What is to be added to the old to have the new: sums, so by subtraction.
+
+    Sums of readings are rounded, or the last bit would be put right in each pass.
+    """
+    return {
+        name: value
+        for name in new.fields
+        if (value := round(_number(new, name) - _number(old, name), _DIGITS))
+    }
+
+
+def _number(record: Record, name: str) -> int | float:
+    return cast("int | float", record.fields.get(name, 0))

@@ -96,9 +96,14 @@ class Service:
             for province in provinces()
             if (shard := settings.shard_of(province)) is not None
         }
-        self.rewriting = Rewriting(self.rollups)
         self.retention = Retention(self.state, settings.rollups)
-        self.summer = Summer(self.servers, self.rollups, self.writer, self.retention)
+        self.summer = Summer(
+            self.servers,
+            self.rollups,
+            self.writer,
+            self.retention,
+            Rewriting(self.rollups),
+        )
         desks = {
             province: Desk(server, self.register, self.state, settings.census)
             for province, server in self.servers.items()
@@ -120,17 +125,13 @@ class Service:
         self.state.close()
 
     def minute(self, at_ns: int) -> Report:
-        """The census and the fresh sums of the minute that ended last.
-
-        Raises ConfigError where the roll-ups' database cannot hold them.
-        """
+        """The census and the fresh sums of the minute that ended last."""
         at_ns = passes.whole(at_ns)
         report = Report(at_ns)
         self.retention.forget()
         for server in (*self._servers, self.rollups):
             server.wake()
         self.writer.wake()
-        self.rewriting.check()
         began = time.monotonic()
         self._census(at_ns, report)
         counted = time.monotonic()
@@ -175,9 +176,8 @@ class Service:
     def recompute(self, from_ns: int, to_ns: int) -> Iterator[tuple[Stretch, int]]:
         """Sum each minute between two moments again: a stretch, and its points.
 
-        Raises QueryError, WriteError, ConfigError.
+        Raises QueryError, WriteError.
         """
-        self.rewriting.check()
         from_ns, to_ns = passes.whole(from_ns), passes.whole(to_ns + MINUTE_NS - 1)
         step = passes.whole(int(self.settings.rollups.span * 1e9))
         for province in self.servers:

@@ -14,6 +14,7 @@ from qos_agent.noc import passes
 from qos_agent.noc.influxql import Server, Table
 from qos_agent.noc.passes import Stretch
 from qos_agent.noc.retention import Kept, Retention
+from qos_agent.noc.rewriting import Rewriting, differences
 from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, Sums, added, lines, spans
 from qos_agent.noc.writing import Writer, write_each
 
@@ -33,6 +34,7 @@ class Summer:
     rollups: Server
     writer: Writer
     retention: Retention
+    rewriting: Rewriting
     _fresh: dict[str, set[bytes]] = field(default_factory=dict)
 
     def sum(self, stretch: Stretch, now_ns: int) -> int:
@@ -61,10 +63,14 @@ class Summer:
         """The lines of each question, while the server answers the next."""
         for sums, part, tables in _ahead(self._answers(province, span)):
             found = list(added(sums, tables))
+            overwrites = self.rewriting.overwrites()
+            if kept.sure and overwrites:
+                yield found
+                continue
+            stored = list(lines(self.rollups, sums, province, *part))
             if not kept.sure:
-                stored = lines(self.rollups, sums, province, *part)
                 found = not_fewer(sums, found, stored)
-            yield found
+            yield found if overwrites else list(differences(found, stored))
 
     def _answers(self, province: str, span: tuple[int, int]) -> Iterator[_Answer]:
         server = self.servers[province]

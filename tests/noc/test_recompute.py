@@ -13,7 +13,7 @@ from qos_agent.noc.rollup import ALL_SUMS
 from tests.noc import nation
 from tests.noc.commands import Centre, centre
 from tests.noc.nation import MINUTE_NS, START_NS
-from tests.noc.test_rollup import TROUBLE, rounded, summed
+from tests.noc.test_rollup import TROUBLE, added_up, summed
 from tests.servers.answers import Hang, Pass
 from tests.servers.database import Database
 from tests.servers.fixtures import MakeFront, MakeInfluxDB
@@ -50,14 +50,7 @@ def shard(raw: Database, *provinces: str) -> dict[str, Any]:
 
 def sums(rollup: Database) -> dict[str, set[tuple[Any, ...]]]:
     """Every stored sum, by measurement."""
-    return {
-        s.measurement: {
-            (row["time"], *(row.get(tag) for tag in s.tags),
-             *(rounded(row.get(f.name)) for f in s.fields))
-            for row in rollup.rows(s.measurement)
-        }
-        for s in ALL_SUMS
-    }  # fmt: skip
+    return {s.measurement: added_up(rollup, s) for s in ALL_SUMS}
 
 
 def truth(*lines: list[bytes]) -> dict[str, set[tuple[Any, ...]]]:

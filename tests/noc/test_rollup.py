@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -70,6 +71,21 @@ def rolled(sums: Sums, lines_: Iterable[bytes]) -> set[tuple[Any, ...]]:
          *(rounded(r.fields.get(f.name)) for f in sums.fields))
         for r in map(decode, lines_)
     }  # fmt: skip
+
+
+def added_up(rollup: Database, sums: Sums) -> set[tuple[Any, ...]]:
+    """What is stored in the same form, all points of a minute added up."""
+    found: dict[tuple[Any, ...], dict[str, float]] = defaultdict(dict)
+    for row in rollup.rows(sums.measurement):
+        minute_ns = row["time"] // nation.MINUTE_NS * nation.MINUTE_NS
+        totals = found[minute_ns, *(row.get(tag) for tag in sums.tags)]
+        for field in sums.fields:
+            if (value := row.get(field.name)) is not None:
+                totals[field.name] = totals.get(field.name, 0) + value
+    return {
+        (*key, *(rounded(totals.get(field.name)) for field in sums.fields))
+        for key, totals in found.items()
+    }
 
 
 @pytest.fixture(scope="module")
