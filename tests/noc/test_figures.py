@@ -120,5 +120,6 @@ ONE, OTHER = "3171010001001", "3171010001002"
 def beats(rollup: Database, at_ns: int) -> int:
     """The sum of heartbeats in a minute of the roll-ups."""
     at_ns = at_ns // MINUTE_NS * MINUTE_NS
-    rows = rollup.query(f"SELECT SUM(beats) FROM agent WHERE time = {at_ns}")
+    span = f"time >= {at_ns} AND time < {at_ns + MINUTE_NS}"
+    rows = rollup.query(f"SELECT SUM(beats) FROM agent WHERE {span}")
     return int(rows[0]["sum"]) if rows else 0
