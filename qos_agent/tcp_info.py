@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 # <linux/tcp.h>: 8 bytes of flags, 24 words, then the fields at these offsets.
 _STATE, _OPTIONS = 0, 5
-_SEND_MSS, _RECEIVE_MSS = 16, 20
+_SEND_AND_RECEIVE_MSS = 16
 _SACKED = 28
 _RTT = 68
 _ACKED_AND_RECEIVED = 120
@@ -69,8 +69,7 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
     raw = known.ljust(_SIZE, b"\0")
     acked, received = struct.unpack_from("=QQ", raw, _ACKED_AND_RECEIVED)
     segments_out, segments_in = struct.unpack_from("=II", raw, _SEGMENTS)
-    (mss_bytes,) = struct.unpack_from("=I", raw, _SEND_MSS)
-    (receive_mss_bytes,) = struct.unpack_from("=I", raw, _RECEIVE_MSS)
+    mss_bytes, receive_mss_bytes = struct.unpack_from("=II", raw, _SEND_AND_RECEIVE_MSS)
     (data_segments_in,) = struct.unpack_from("=I", raw, _DATA_SEGMENTS_IN)
     (out_of_order,) = struct.unpack_from("=I", raw, _OUT_OF_ORDER)
     # The kernel does not count what waits: segments that came tell, and at most those

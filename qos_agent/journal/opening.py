@@ -34,7 +34,6 @@ from qos_agent.journal.types import JournalEvent
 _log = logging.getLogger(__name__)
 
 _LOCK_NAME = "journal.lock"
-_LOG, _KEPT = "-wal", "-wal-found"
 # In memory the journal competes with the agent itself.
 MEMORY_BYTES = 16_000_000
 
@@ -109,11 +108,15 @@ def _open_on_disk(path: Path, collectors: Sequence[str]) -> Opened:
 
 def _keep_log(path: Path) -> Path:
     """A second name for the log: SQLite removes one that it cannot read."""
-    kept = path.with_name(path.name + _KEPT)
+    kept = _kept_log(path)
     with suppress(OSError):  # no journal yet, or a file system without links
         kept.unlink(missing_ok=True)
-        kept.hardlink_to(path.with_name(path.name + _LOG))
+        kept.hardlink_to(wal.log_of(path))
     return kept
+
+
+def _kept_log(path: Path) -> Path:
+    return path.with_name(path.name + "-wal-found")
 
 
 def _on_disk(path: Path) -> Opened:
@@ -175,11 +178,12 @@ def _move_aside(path: Path) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     aside = path.parent / f"damaged-{stamp}-{secrets.token_hex(2)}"
     aside.mkdir()
-    # The kept log last: it is the one that SQLite has not touched.
-    for suffix, name in (("", ""), (_LOG, _LOG), ("-shm", "-shm"), (_KEPT, _LOG)):
-        part = path.with_name(path.name + suffix)
+    for part in (path, wal.log_of(path), path.with_name(path.name + "-shm")):
         if part.exists():
-            part.rename(aside / (path.name + name))
+            part.rename(aside / part.name)
+    # In the log's place: it is the one that SQLite has not touched.
+    if (kept := _kept_log(path)).exists():
+        kept.rename(aside / wal.log_of(path).name)
     return aside
 
 
