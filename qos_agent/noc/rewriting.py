@@ -14,10 +14,9 @@ from typing import cast
 from qos_agent.line_protocol import decode, encode
 from qos_agent.model import Record, Value
 from qos_agent.noc.influxql import Server
-from qos_agent.noc.rollup import MINUTE_NS
+from qos_agent.noc.rollup import MINUTE_NS, key
 
 _DIGITS = 6
-_Key = tuple[int, tuple[tuple[str, str], ...]]
 
 
 class Rewriting:
@@ -40,18 +39,14 @@ def differences(found: Iterable[bytes], stored: Iterable[bytes]) -> Iterator[byt
     Each has a moment of its own in the minute. A write that is repeated is the same
     bytes; one that is lost is made good by the next pass, which reads what is there.
     """
-    before = {_key(record): record for record in map(decode, stored)}
+    before = {key(record): record for record in map(decode, stored)}
     moment_ns = 1 + secrets.randbelow(MINUTE_NS - 1)
     for record in map(decode, found):
-        if (old := before.get(_key(record))) is None:
+        if (old := before.get(key(record))) is None:
             yield encode(record)
         elif changed := _less(record, old):
             at_ns = record.time_ns + moment_ns
             yield encode(Record(record.measurement, record.tags, changed, at_ns))
-
-
-def _key(record: Record) -> _Key:
-    return record.time_ns, tuple(sorted(record.tags.items()))
 
 
 def _less(new: Record, old: Record) -> dict[str, Value]:

@@ -77,6 +77,11 @@ def added(sums: Sums, tables: Iterable[Table]) -> Iterator[bytes]:
         yield encode(Record(sums.measurement, clean, fields, time_ns))
 
 
+def key(record: Record) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """What tells a measurement's roll-ups apart: the minute and the tags."""
+    return record.time_ns, tuple(sorted(record.tags.items()))
+
+
 def spans(
     server: Server, sums: Sums, province: str, from_ns: int, to_ns: int
 ) -> Iterator[tuple[int, int]]:

@@ -15,11 +15,10 @@ from qos_agent.noc.influxql import Server, Table
 from qos_agent.noc.passes import Stretch
 from qos_agent.noc.retention import Kept, Retention
 from qos_agent.noc.rewriting import Rewriting, differences
-from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, Sums, added, lines, spans
+from qos_agent.noc.rollup import ALL_SUMS, MINUTE_NS, Sums, added, key, lines, spans
 from qos_agent.noc.writing import Writer, write_each
 
 _Answer = tuple[Sums, tuple[int, int], list[Table]]
-_Key = tuple[int, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,9 @@ class Summer:
         for sums, part, tables in _ahead(self._answers(province, span)):
             found = list(added(sums, tables))
             overwrites = self.rewriting.overwrites()
-            if kept.sure and overwrites:
-                yield found
-                continue
-            stored = list(lines(self.rollups, sums, province, *part))
+            stored: list[bytes] = []
+            if not (kept.sure and overwrites):
+                stored += lines(self.rollups, sums, province, *part)
             if not kept.sure:
                 found = not_fewer(sums, found, stored)
             yield found if overwrites else list(differences(found, stored))
@@ -101,16 +99,12 @@ def not_fewer(
     sums: Sums, found: Iterable[bytes], stored: Iterable[bytes]
 ) -> list[bytes]:
     """The lines found, less those that count less than what is stored already."""
-    before = {_key(r): _counted(sums, r) for r in map(decode, stored)}
+    before = {key(r): _counted(sums, r) for r in map(decode, stored)}
     return [
         encode(record)
         for record in map(decode, found)
-        if _counted(sums, record) >= before.get(_key(record), 0)
+        if _counted(sums, record) >= before.get(key(record), 0)
     ]
-
-
-def _key(record: Record) -> _Key:
-    return record.time_ns, tuple(sorted(record.tags.items()))
 
 
 def _counted(sums: Sums, record: Record) -> int:
