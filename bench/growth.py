@@ -16,11 +16,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.noc_stages import CLOSING, scenario
+from bench.noc_stages import CLOSING, scenario, section
 from bench.table import show
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.writing import Writer
-from qos_agent.settings import CollectorSection
 from tests.servers import influxd
 from tests.servers.influxdb import InfluxDB, Settings
 
@@ -31,8 +30,7 @@ _MINUTES = 60
 
 def grown(server: InfluxDB, stations: int, hours: int) -> Iterator[tuple[int, int]]:
     """Points that came in each hour, and bytes on disk after it."""
-    section = {"url": server.url, "bucket": server.database, "timeout": "60s"}
-    writer = Writer(CollectorSection.model_validate(section))
+    writer = Writer(section(server))
     batches = Nation(scenario(stations, hours * _MINUTES), CLOSING).run()
     # What was late beyond the end comes in minutes of its own.
     for _, hour in itertools.groupby(batches, lambda b: max(0, b.minute) // _MINUTES):

@@ -152,7 +152,7 @@ class Shard:
     def load(self, server: InfluxDB) -> None:
         """The register, then each file; writing one twice changes nothing."""
         self.progress.do("load", "register", self._register)
-        writer = Writer(_section(server))
+        writer = Writer(section(server))
         for path in sorted((self.folder / "lines").glob("*.lp.gz")):
             self.progress.do("load", path.name, partial(_loaded, writer, path))
         writer.close()
@@ -198,7 +198,7 @@ def repeat(progress: Progress, rollup: InfluxDB, minutes: int, to_ns: int) -> No
         for name in MEASUREMENTS
         for row in rollup.view.query(f'SELECT * FROM "{name}" WHERE {span}')
     ]
-    writer = Writer(_section(rollup))
+    writer = Writer(section(rollup))
     for back in range(minutes, ROLLED_MINUTES):
         progress.do("repeat", str(back), partial(_repeated, writer, lines, back))
     writer.close()
@@ -268,7 +268,8 @@ def _answered(server: InfluxDB, query: str) -> Seen:
     return {"times_s": times, "rows": rows}
 
 
-def _section(server: InfluxDB) -> CollectorSection:
+def section(server: InfluxDB) -> CollectorSection:
+    """How the server is spoken to, with patience."""
     return CollectorSection.model_validate(_address(server))
 
 

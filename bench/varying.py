@@ -55,8 +55,7 @@ def _period(source: random.Random, slow: float, fast: float, k: int) -> Outcome:
     short = [_test(offered, at, 0.05, _MOST_S) for at in _moments(source, k)]
     seconds = sum(s.times_s[-1] for s in short)
     rates = [_mean(s) for s in short]
-    mean = statistics.fmean(rates)
-    half = t_quantile(k - 1) * statistics.stdev(rates) / math.sqrt(k)
+    mean, half = interval(rates)
     at = source.uniform(0, _PERIOD_S - seconds - 1)
     one = _test(offered, at, 0.0, seconds)
     within = one.interval_bps()
@@ -67,6 +66,13 @@ def _period(source: random.Random, slow: float, fast: float, k: int) -> Outcome:
         one_covered=within is not None and abs(within.mean - truth) <= within.half,
         seconds=seconds,
     )
+
+
+def interval(rates: list[float]) -> tuple[float, float]:
+    """The mean of some tests, and half of its 95 % interval."""
+    count = len(rates)
+    half = t_quantile(count - 1) * statistics.stdev(rates) / math.sqrt(count)
+    return statistics.fmean(rates), half
 
 
 def capacity(

@@ -10,7 +10,6 @@ go. Some links are measured at a time; none is shared.
 from __future__ import annotations
 
 import json
-import math
 import random
 import statistics
 import sys
@@ -20,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bench.target import target
-from bench.varying import capacity
-from qos_agent.rates import BIN_S, t_quantile
+from bench.varying import capacity, interval
+from qos_agent.rates import BIN_S
 from tests.lab.network import Lab
 from tests.lab.shape import TRACE_OPPORTUNITY_BYTES, Shape
 
@@ -85,9 +84,7 @@ def _measured(source: random.Random) -> Outcome:
         used_bytes = sum(int(fields["data_bytes"]) for fields in short)
         at_s = _PERIOD_S + source.uniform(0, _PERIOD_S / 2)
         one = _test(lab, url, at_s, used_bytes, tolerance=1e-6, most_s=90.0)
-    rates = [fields["rate_bps"] for fields in short]
-    mean = statistics.fmean(rates)
-    half = t_quantile(len(rates) - 1) * statistics.stdev(rates) / math.sqrt(len(rates))
+    mean, half = interval([fields["rate_bps"] for fields in short])
     return Outcome(
         truth_bps,
         mean / truth_bps - 1,
