@@ -1,0 +1,1 @@
+"""Stored bytes of an earlier version, which every later version must reproduce."""
