@@ -27,13 +27,13 @@ from pathlib import Path
 
 from bench.journal import varied_train
 from bench.table import show, spread
-from qos_agent.clock import SystemClock
-from qos_agent.gate import LinkGate
+from qos_agent.config.settings import Settings
+from qos_agent.influx.transport import pack
 from qos_agent.journal import Journal, JournalLimits
 from qos_agent.model import Phase
-from qos_agent.settings import Settings
+from qos_agent.system.clock import SystemClock
+from qos_agent.system.link_lock import LinkLock
 from qos_agent.uplink import Uplink
-from qos_agent.uplink.packing import pack
 from tests.servers import influxd
 from tests.servers.influxdb import InfluxDB
 from tests.uplink.support import make_uplink
@@ -88,7 +88,7 @@ def drain(folder: Path, url: str, bucket: str, batch: int) -> Drained:
     clock, stop = SystemClock(0), threading.Event()
     journal = open_journal(folder)
     backlog = journal.counts().undelivered["collector"]
-    uplink = make_uplink(journal, settings, clock, stop, LinkGate())
+    uplink = make_uplink(journal, settings, clock, stop, LinkLock())
     loop = threading.Thread(target=uplink.run)
     delays_ms: list[float] = []
     # An agent whose network comes back has long loaded the library it sends with.

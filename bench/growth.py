@@ -18,8 +18,8 @@ from pathlib import Path
 
 from bench.noc_stages import CLOSING, scenario, section
 from bench.table import show
+from qos_agent.influx.writer import Writer
 from qos_agent.noc.simulator.run import Nation
-from qos_agent.noc.writing import Writer
 from tests.servers import influxd
 from tests.servers.influxdb import InfluxDB, Settings
 

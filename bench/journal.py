@@ -21,10 +21,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qos_agent.clock import SystemClock
 from qos_agent.journal import Journal, JournalLimits, Lane
 from qos_agent.journal.tables import FILE_NAME
 from qos_agent.model import Identity, Phase, Point, Value
+from qos_agent.system.clock import SystemClock
 
 IDENTITY = Identity("3171010001001", "31", "3171", "Asia/Jakarta", "pi-1")
 PLACE = {"station": IDENTITY.station, "province": "31", "regency": "3171"}

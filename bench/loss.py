@@ -10,7 +10,7 @@ from statistics import median
 
 from bench.probers import PROBERS, Answer, Count, Prober, reflector
 from bench.table import show
-from qos_agent import stamp
+from qos_agent.probes.latency import stamp_packets
 from tests.lab.network import Lab
 from tests.lab.shape import Shape
 
@@ -25,8 +25,8 @@ def dropped(lab: Lab) -> int:
     return (
         lab.dropped("forward", "echo_requests")
         + lab.dropped("back", "echo_replies")
-        + lab.udp("forward", stamp.PORT, "dropped")
-        + lab.udp("back", stamp.PORT, "dropped")
+        + lab.udp("forward", stamp_packets.PORT, "dropped")
+        + lab.udp("back", stamp_packets.PORT, "dropped")
     )
 
 

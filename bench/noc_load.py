@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from unittest import mock
 
-from qos_agent.noc.influxql import Server, Table
+from qos_agent.influx.query import Server, Table
 
 
 @dataclass(slots=True)

@@ -27,18 +27,18 @@ import psutil
 from bench.noc_load import watched
 from bench.noc_progress import Progress, Seen
 from bench.noc_queries import Question, questions, took_s
-from qos_agent.line_protocol import encode, from_row
-from qos_agent.noc.places import regencies
+from qos_agent.config.places import regencies
+from qos_agent.config.settings import CollectorSection
+from qos_agent.influx.writer import Writer
+from qos_agent.model.line_protocol import encode, from_row
+from qos_agent.model.schema import MEASUREMENTS
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
-from qos_agent.noc.service import Service
+from qos_agent.noc.service.service import Service
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.simulator.population import nation, spread, write_register
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.simulator.scenario import Scenario
-from qos_agent.noc.writing import Writer
-from qos_agent.schema import MEASUREMENTS
-from qos_agent.settings import CollectorSection
 from tests.servers.influxdb import InfluxDB
 
 STAGES = ("simulate", "load", "cycle", "repeat", "ask")

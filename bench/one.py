@@ -9,11 +9,11 @@ import json
 import sys
 import threading
 
-from qos_agent.clock import SystemClock, TaskDeadline
-from qos_agent.errors import ProbeError
 from qos_agent.model import Link
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import Order, Rate
+from qos_agent.system.clock import SystemClock, TaskDeadline
 
 
 def main() -> int:

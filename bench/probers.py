@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from qos_agent import stamp
 from qos_agent.model import Link
+from qos_agent.probes.latency import stamp_packets
 from qos_agent.probes.latency.icmp import open_icmp
-from qos_agent.probes.latency.stamp import open_stamp
-from qos_agent.probes.latency.train import Plan, Record, Train
+from qos_agent.probes.latency.stamp_sender import open_stamp
+from qos_agent.probes.latency.train import Record, Train, TrainSpec
 from qos_agent.probes.latency.transport import Transport
 from tests.lab.capture import Packet, round_trips_ns
 from tests.lab.network import SERVER, Lab
@@ -82,14 +82,14 @@ def ours_stamp(lab: Lab, count: Count) -> Answer:
     """The agent over STAMP, to its own reflector."""
 
     def run() -> Record:
-        with open_stamp(SERVER, stamp.PORT, LINK, None) as transport:
+        with open_stamp(SERVER, stamp_packets.PORT, LINK, None) as transport:
             return _train(count, transport)
 
     return _ours(lab.call("client", run))
 
 
 def _train(count: Count, transport: Transport) -> Record:
-    plan = Plan(count.probes, count.spacing_s, count.wait_s)
+    plan = TrainSpec(count.probes, count.spacing_s, count.wait_s)
     limit_s = count.probes * count.spacing_s + 60
     return Train(plan, transport, TimeLeft(limit_s)).run()
 
@@ -171,9 +171,9 @@ def _stamp_trips(packets: list[Packet]) -> Trips:
         if packet.frame[23] != 17:
             continue
         source, target = struct.unpack_from("!HH", packet.frame, 34)
-        if target == stamp.PORT:
+        if target == stamp_packets.PORT:
             sent[struct.unpack_from("!I", packet.frame, 42)[0]] = packet.at_ns
-        elif source == stamp.PORT:
+        elif source == stamp_packets.PORT:
             number = struct.unpack_from("!I", packet.frame, 42 + 24)[0]
             took.setdefault(number, (packet.at_ns - sent[number]) / 1e3)
     return took

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.table import show
-from qos_agent.noc.places import regencies
+from qos_agent.config.places import regencies
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.simulator.population import (

@@ -14,7 +14,7 @@ import random
 import statistics
 from dataclasses import dataclass
 
-from qos_agent.rates import BIN_S, RateSeries, t_quantile
+from qos_agent.probes.throughput.rates import BIN_S, RateSeries, t_quantile
 
 _PERIOD_S = 900.0
 _LINKS = 100

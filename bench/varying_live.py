@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from bench.target import target
 from bench.varying import capacity, interval
-from qos_agent.rates import BIN_S
+from qos_agent.probes.throughput.rates import BIN_S
 from tests.lab.network import Lab
 from tests.lab.shape import TRACE_OPPORTUNITY_BYTES, Shape
 

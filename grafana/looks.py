@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qos_agent.noc.places import regencies
+from qos_agent.config.places import regencies
 
 Words = tuple[str, str]
 """English and Indonesian."""

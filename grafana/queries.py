@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qos_agent.schema import RTT_BOUNDS_MS
+from qos_agent.model.schema import RTT_BOUNDS_MS
 
 AREA = '"province" =~ /^${province:regex}$/ AND "regency" =~ /^${regency:regex}$/'
 STATION = '"station" =~ /^${station:regex}$/'

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from deploy.demo.grafana import VARIABLE
-from tests.clocks import FakeClock
+from tests.support.clocks import FakeClock
 
 pytest_plugins = ["tests.lab.fixtures", "tests.servers.fixtures"]
 

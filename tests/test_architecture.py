@@ -12,50 +12,42 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qos_agent"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# A module may import what stands before it in this list, or in its own line.
-LAYERS = (
-    ("model", "errors", "units", "vocabulary", "language", "notify"),
-    (
-        "schema",
-        "stats",
-        "rates",
-        "slots",
-        "tcp_info",
-        "child",
-        "evidence",
-        "setting_types",
-    ),
-    ("line_protocol", "dictionary", "network", "clock", "gate", "stamp"),
-    ("events", "ledger", "export", "status", "election", "thresholds", "allowance"),
-    ("profiles", "limits"),
-    ("settings",),
-    ("consistency",),
-    ("configuration", "sample", "probes", "journal", "schedule", "control"),
-    (
-        "envelope",
-        "recorder",
-        "budget",
-        "forecast",
-        "baseline",
-        "hysteresis",
-        "windows",
-        "verdict",
-        "incident",
-    ),
-    ("runner", "plan", "diagnosis", "uplink", "reflector"),
-    ("absence", "assessment", "parts"),
-    ("vitals",),
-    ("agent", "noc", "report"),
-    ("cli",),
-    ("__main__",),
+# A package may import the packages before it in this list.
+PACKAGES = (
+    "model",
+    "system",
+    "evidence",
+    "config",
+    "journal",
+    "influx",
+    "verdict",
+    "archive",
+    "probes",
+    "uplink",
+    "schedule",
+    "report",
+    "agent",
+    "noc",
+    "cli",
+    "__main__",
 )
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+NOC_PACKAGES = (
+    "settings",
+    "register",
+    "state",
+    "rollup",
+    "census",
+    "simulator",
+    "service",
+)
 
 # Imports that would make two kinds of work know each other.
 FORBIDDEN = (
-    ("probes", {"journal", "uplink", "agent", "schedule", "recorder"}),
-    ("journal", {"uplink", "probes", "agent"}),
+    ("probes", {"journal", "uplink", "agent", "schedule", "influx"}),
+    ("journal", {"uplink", "probes", "agent", "influx"}),
     ("uplink", {"probes", "agent", "schedule"}),
+    ("verdict", {"probes", "journal", "uplink", "influx"}),
+    ("report", {"agent", "noc"}),
 )
 HEAVY = {"influxdb_client", "duckdb", "rich", "speedtest", "cryptography", "ibis"}
 
@@ -86,14 +78,38 @@ def _own(path: Path) -> set[str]:
     } - {_module(path)}
 
 
+def _ranked(name: str, packages: tuple[str, ...]) -> int:
+    assert name in packages, f"{name}: add it to the list of packages"
+    return packages.index(name)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_downward(path: Path) -> None:
-    """No module imports one that stands above it, or beside it in another family."""
-    mine = _module(path)
-    if mine == "__init__":
+    """No package imports a package that stands after it in the list."""
+    package = _module(path)
+    if package == "__init__":
         return
-    assert mine in RANK, f"{mine}: give it a place in LAYERS"
-    above = {name for name in _own(path) if RANK.get(name, 99) > RANK[mine]}
+    rank = _ranked(package, PACKAGES)
+    above = {name for name in _own(path) if _ranked(name, PACKAGES) > rank}
+    assert above == set()
+
+
+NOC_FILES = [p for p in FILES if p.is_relative_to(PACKAGE / "noc")]
+
+
+@pytest.mark.parametrize("path", NOC_FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_downward_inside_noc(path: Path) -> None:
+    """No package of the operations centre imports one that stands after it."""
+    package = path.relative_to(PACKAGE / "noc").parts[0].removesuffix(".py")
+    if package == "__init__":
+        return
+    rank = _ranked(package, NOC_PACKAGES)
+    imported = {
+        name.split(".")[2]
+        for _, name in _imports(path)
+        if name.startswith("qos_agent.noc.")
+    } - {package}
+    above = {name for name in imported if _ranked(name, NOC_PACKAGES) > rank}
     assert above == set()
 
 
@@ -157,4 +173,4 @@ def test_there_are_two_broad_excepts() -> None:
                 passed_on = ast.unparse(node.body[-1]) == "raise"
                 if caught in {"", "Exception", "BaseException"} and not passed_on:
                     found.append(str(path.relative_to(PACKAGE)))
-    assert sorted(found) == ["cli/main.py", "envelope.py"]
+    assert sorted(found) == ["cli/main.py", "probes/envelope.py"]

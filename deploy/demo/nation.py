@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.demo.drill import RAW_DB, ROLLUP_DB, days_before, planned, prepare
-from qos_agent.noc.influxql import Server
+from qos_agent.influx.query import Server
+from qos_agent.influx.writer import Writer
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
-from qos_agent.noc.service import Service
+from qos_agent.noc.service.service import Service
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.simulator.population import write_register
 from qos_agent.noc.simulator.run import Batch, Nation
 from qos_agent.noc.simulator.scenario import Scenario
-from qos_agent.noc.writing import Writer
 
 _log = logging.getLogger(__name__)
 Say = Callable[[str], object]

@@ -13,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from qos_agent import status
+from qos_agent.agent import status
 from qos_agent.cli.screen import render
-from qos_agent.language import Words
+from qos_agent.system.language import Words
 
 
 def main() -> None:

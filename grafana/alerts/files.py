@@ -19,7 +19,7 @@ from grafana.alerts.network import NETWORK
 from grafana.alerts.notices import contact_points, policies, templates
 from grafana.alerts.rule import FOLDER, rule_json
 from grafana.panels import Json
-from qos_agent.election import load, shipped
+from qos_agent.config.calendar_file import load, shipped
 
 ALERTS = (*NETWORK, *MACHINERY)
 KNOWN = Path(__file__).parent / "known.txt"

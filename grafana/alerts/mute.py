@@ -15,8 +15,9 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from grafana.panels import Json
-from qos_agent.election import PERIODS, ZONES, Calendar, Period, province_zones
+from qos_agent.config.places import province_zones
 from qos_agent.model import Phase
+from qos_agent.model.calendar import PERIODS, ZONES, Calendar, Period
 
 # Devices are set up and seen before the polls open.
 LEAD = timedelta(hours=2)

@@ -11,8 +11,8 @@ from typing import Any
 
 from grafana.alerts import mute
 from grafana.panels import Json
-from qos_agent.election import ZONES
-from qos_agent.noc.places import provinces, regencies
+from qos_agent.config.places import provinces, regencies
+from qos_agent.model.calendar import ZONES
 
 ENVIRONMENT = {
     "QOS_ALERT_WEBHOOK_URL": "where alerts for the NOC are posted as JSON",

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
-from qos_agent.errors import ConfigError
+from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qos_agent.settings import Settings
+    from qos_agent.config.settings import Settings
 
 app = typer.Typer(
     help="Write, check and show the configuration.",
@@ -28,7 +28,7 @@ def init(
     force: Annotated[bool, typer.Option(help="Write over an existing file.")] = False,
 ) -> None:
     """Write a commented configuration with every key and its default."""
-    from qos_agent.sample import commented
+    from qos_agent.config.template import commented
 
     if path.exists() and not force:
         raise ConfigError(
@@ -60,18 +60,19 @@ def _shortfalls(settings: Settings) -> Iterator[str]:
     """A line for each way in which the schedule does not fit a link's SIM."""
     from zoneinfo import ZoneInfo
 
-    from qos_agent import election
-    from qos_agent.budget import allowances
-    from qos_agent.clock import system_clock
-    from qos_agent.forecast import Station, shortfalls
-    from qos_agent.parts import demand
-    from qos_agent.probes.table import make_probes
-    from qos_agent.verdict import rules
+    from qos_agent.agent.build import demand
+    from qos_agent.config import calendar_file
+    from qos_agent.model.calendar import StationCalendar
+    from qos_agent.probes.registry import make_probes
+    from qos_agent.schedule.allowance_account import allowances
+    from qos_agent.schedule.allowance_forecast import shortfalls
+    from qos_agent.system.clock import system_clock
+    from qos_agent.verdict.judge import rules
 
     rules(settings)  # a bad file of thresholds is a fault of the configuration too
     identity = settings.identity()
-    timeline = election.named(settings.election.calendar).timeline(identity)
-    station = Station(timeline, ZoneInfo(identity.time_zone))
+    timeline = calendar_file.named(settings.election.calendar).timeline(identity)
+    station = StationCalendar(timeline, ZoneInfo(identity.time_zone))
     wanted = demand(settings, make_probes(settings))
     now_ns = system_clock().wall_ns()
     for link, allowance in allowances(settings).items():
@@ -84,7 +85,7 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     Below it, what the throughput backends in force say of themselves.
     """
-    from qos_agent.configuration import leaves, shown
+    from qos_agent.config.loading import leaves, shown
 
     loaded = load_configuration(config)
     in_force = shown(loaded.settings)
@@ -126,7 +127,7 @@ def reload(
     ] = False,
 ) -> None:
     """Have the running agent read its configuration again, once it checks well."""
-    from qos_agent.control import ask_reload
+    from qos_agent.schedule.control import ask_reload
 
     loaded = load_configuration(config)
     ask_reload(loaded.settings.runtime_folder(), now)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
 
 if TYPE_CHECKING:
-    from qos_agent.diagnosis import Check
-    from qos_agent.language import Words
+    from qos_agent.agent.doctor import Check
+    from qos_agent.system.language import Words
 
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     """Check everything that measuring needs; exit status 1 where something is bad."""
-    from qos_agent.clock import system_clock
-    from qos_agent.diagnosis import Health, diagnose
-    from qos_agent.language import of_environment
+    from qos_agent.agent.doctor import Health, diagnose
+    from qos_agent.system.clock import system_clock
+    from qos_agent.system.language import of_environment
 
     words = of_environment()
     settings = load_configuration(config).settings

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
-from qos_agent.errors import ConfigError
+from qos_agent.config.places import province_zones
+from qos_agent.model.calendar import ZONES
+from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:  # reading the reference data is for the command that needs it
-    from qos_agent.election import Calendar
     from qos_agent.model import Identity
+    from qos_agent.model.calendar import Calendar
 
 app = typer.Typer(
     help="Show and check the election calendar.",
@@ -36,9 +38,9 @@ StationOption = Annotated[
 @app.command("check")
 def check(file: FileArgument) -> None:
     """Check a calendar; one line for each fault, exit status 2."""
-    from qos_agent import election
+    from qos_agent.config import calendar_file
 
-    calendar = election.load(election.find(file))
+    calendar = calendar_file.load(calendar_file.find(file))
     elections = sorted({period.election for period in calendar.periods})
     print(
         f"well: {', '.join(elections)}; {len(calendar.periods)} periods, "
@@ -58,19 +60,19 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the phases of the nation, a province or a station, local and UTC."""
-    from qos_agent import election
+    from qos_agent.config import calendar_file
 
     own = None
     if file is None:
         settings = load_configuration(config).settings
         file, own = settings.election.calendar, settings.identity()
         if file is None:
-            names = ", ".join(election.shipped())
+            names = ", ".join(calendar_file.shipped())
             raise ConfigError(
                 "election.calendar", "nothing", f"a file, or {names}",
                 "set it, or name a file: qos-agent election show FILE",
             )  # fmt: skip
-    calendar = election.load(election.find(file))
+    calendar = calendar_file.load(calendar_file.find(file))
     rows = [
         row for who in _whom(own, province, station) for row in _rows(calendar, who)
     ]
@@ -83,16 +85,15 @@ def show(
 @app.command("template")
 def template() -> None:
     """Print a commented calendar to fill in for the next election."""
-    from qos_agent import election
+    from qos_agent.config import calendar_file
 
-    print(election.template().read_text(encoding="utf-8"), end="")
+    print(calendar_file.template().read_text(encoding="utf-8"), end="")
 
 
 def _whom(
     own: Identity | None, province: str | None, station: str | None
 ) -> list[Identity]:
     """Whose phases to show: the agent's own, those named, or one for each zone."""
-    from qos_agent import election
     from qos_agent.model import Identity
 
     if station is not None and province is None:
@@ -100,19 +101,19 @@ def _whom(
             "--province", "nothing", "the station's province", "add --province 31"
         )
     if province is not None:
-        zone = election.province_zones().get(province)
+        zone = province_zones().get(province)
         if zone is None:
-            known = ", ".join(election.province_zones())
+            known = ", ".join(province_zones())
             raise ConfigError("--province", repr(province), known, "correct it")
         return [Identity(station or "", province, "", zone, "")]
     if own is not None:
         return [own]
-    return [Identity("", "", "", zone, "") for zone in election.ZONES.values()]
+    return [Identity("", "", "", zone, "") for zone in ZONES.values()]
 
 
 def _rows(calendar: Calendar, who: Identity) -> list[dict[str, str]]:
     """The timeline of one station, as text."""
-    from qos_agent.election import ZONES
+    from qos_agent.model.calendar import ZONES
 
     names = {zone: name for name, zone in ZONES.items()}
     zone = ZoneInfo(who.time_zone)

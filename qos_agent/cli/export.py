@@ -16,8 +16,8 @@ def export(
     config: ConfigOption = None,
 ) -> None:
     """Export the journal: a CSV for each measurement, dictionary, SHA-256 of each."""
-    from qos_agent.export import export_csv
-    from qos_agent.journal.reading import EVERY_SEQ, reading
+    from qos_agent.archive.csv import export_csv
+    from qos_agent.journal.reader import EVERY_SEQ, reading
 
     settings = load_configuration(config).settings
     with reading(settings.journal.folder) as journal:

@@ -15,7 +15,7 @@ import typer
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
 
 if TYPE_CHECKING:  # the journal is for the command that needs it
-    from qos_agent.journal.reading import Stats
+    from qos_agent.journal.reader import Stats
 
 app = typer.Typer(
     help="Look into the local store of readings, check it, send again from it.",
@@ -40,7 +40,8 @@ def _folder(config: Path | None) -> Path:
 @app.command("stats")
 def stats(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Say what is stored, owed, refused and removed."""
-    from qos_agent.journal.reading import reading
+
+    from qos_agent.journal.reader import reading
 
     with reading(_folder(config)) as journal:
         found = journal.stats()
@@ -51,7 +52,7 @@ def stats(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def _print(found: Stats) -> None:
-    from qos_agent.units import size_text
+    from qos_agent.model.units import size_text
 
     print(f"journal {found.journal}: {size_text(found.file_bytes)}")
     print(f"points {found.points}, waiting for a clock {found.pending}")
@@ -78,7 +79,7 @@ def tail(
     config: ConfigOption = None, lines: CountOption = 20, as_json: JsonOption = False
 ) -> None:
     """Print the newest points as they are stored: canonical line protocol."""
-    from qos_agent.journal.reading import EVERY_SEQ, reading
+    from qos_agent.journal.reader import EVERY_SEQ, reading
 
     with reading(_folder(config)) as journal:
         for line in journal.lines(EVERY_SEQ, lines):
@@ -86,7 +87,7 @@ def tail(
 
 
 def _as_json(line: bytes) -> str:
-    from qos_agent.line_protocol import decode
+    from qos_agent.model.line_protocol import decode
 
     return json.dumps(asdict(decode(line)))
 
@@ -99,9 +100,11 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write all points, byte for byte as stored, for `influx write` or an archive."""
-    from qos_agent.journal.reading import EVERY_SEQ, reading
+    from qos_agent.journal.reader import EVERY_SEQ
 
     first = EVERY_SEQ if after is None else after
+    from qos_agent.journal.reader import reading
+
     with reading(_folder(config)) as journal, _output(file) as out:
         for line in journal.lines(first):
             out.write((_as_json(line).encode() if as_json else line) + b"\n")
@@ -120,7 +123,8 @@ def _output(file: Path | None) -> Iterator[BinaryIO]:
 @app.command("verify")
 def verify(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     """Check the file, each point's hash and form, and that no number is missing."""
-    from qos_agent.journal.reading import reading
+
+    from qos_agent.journal.reader import reading
 
     with reading(_folder(config)) as journal:
         verdict = journal.verify()
@@ -139,7 +143,7 @@ def requeue(
     as_json: JsonOption = False,
 ) -> None:
     """Send again what the collector refused, or a span of points by their numbers."""
-    from qos_agent.journal import reading
+    from qos_agent.journal import reader
 
-    count = reading.requeue(_folder(config), first, last)
+    count = reader.requeue(_folder(config), first, last)
     print(json.dumps({"points": count}) if as_json else f"to be sent again: {count}")

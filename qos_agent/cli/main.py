@@ -11,7 +11,7 @@ from importlib import import_module
 
 import typer
 
-from qos_agent.errors import OperatorError, QosAgentError
+from qos_agent.model.errors import OperatorError, QosAgentError
 
 # Name: module of this folder, function or typer app in it, help. Importing every
 # command to print this list would cost a slow board a second.

@@ -12,10 +12,10 @@ import typer
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
 from qos_agent.cli.noc_register import register
 from qos_agent.cli.noc_simulate import simulate
-from qos_agent.errors import ConfigError
+from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qos_agent.noc.service import Service
+    from qos_agent.noc.service.service import Service
 
 app = typer.Typer(
     help="For the operations centre: register, census, roll-ups, a simulated nation.",
@@ -39,8 +39,8 @@ def census(
     import signal
     import threading
 
-    from qos_agent.noc.run import run
-    from qos_agent.noc.service import Service
+    from qos_agent.noc.service.loop import run
+    from qos_agent.noc.service.service import Service
     from qos_agent.noc.settings import load
 
     span = _span(*recompute) if recompute is not None else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qos_agent.errors import ConfigError
+from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from qos_agent.noc.settings import NocSettings

@@ -17,7 +17,7 @@ from qos_agent.cli.noc_options import (
     need_writable,
 )
 from qos_agent.cli.options import JsonOption
-from qos_agent.errors import ConfigError
+from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,7 @@ def show(
 @register.command("count")
 def count(config: NocConfigOption = None, as_json: JsonOption = False) -> None:
     """Count the stations expected now, by province."""
-    from qos_agent.noc.places import provinces
+    from qos_agent.config.places import provinces
 
     totals: dict[str, int] = {}
     for regency, number in _open(config).expected(int(time.time())).items():
@@ -199,7 +199,7 @@ def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> i
     """List stations that report from another area than they are registered in."""
     from dataclasses import asdict
 
-    from qos_agent.noc.register.mismatch import mismatches as found_in
+    from qos_agent.noc.census.mismatches import mismatches as found_in
     from qos_agent.noc.register.store import Register
     from qos_agent.noc.settings import load
 
@@ -216,7 +216,7 @@ def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> i
 
 def _is_known(scope: str, store: Register) -> bool:
     """Whether a note on it would be shown anywhere."""
-    from qos_agent.noc.places import provinces, regencies
+    from qos_agent.config.places import provinces, regencies
 
     return scope in provinces() or scope in regencies() or bool(store.history(scope))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qos_agent.cli.noc_options import NocConfigOption, Progress, need_writable
-from qos_agent.errors import ConfigError
+from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

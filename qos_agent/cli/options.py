@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:  # pydantic costs 200 ms, which `--help` must not pay
-    from qos_agent.configuration import Loaded
+    from qos_agent.config.loading import Loaded
 
 ConfigOption = Annotated[
     Path | None,
@@ -19,6 +19,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For programs to read."
 
 def load_configuration(path: Path | None) -> Loaded:
     """The configuration in force. Raises InvalidConfigError, a line for each fault."""
-    from qos_agent.configuration import Sources, load
+    from qos_agent.config.loading import load
+    from qos_agent.config.sources import Sources
 
     return load(Sources.of_process(path))

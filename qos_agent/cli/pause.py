@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from qos_agent.cli.options import ConfigOption, load_configuration
-from qos_agent.errors import ConfigError
+from qos_agent.model.errors import ConfigError
 
 WhatArgument = Annotated[
     str, typer.Argument(help="all, latency, throughput, web, form, signal or host.")
@@ -23,9 +23,9 @@ def pause(
     what: WhatArgument, length: ForOption = "1h", config: ConfigOption = None
 ) -> None:
     """Skip tasks for a time; each skipped one is recorded as paused."""
-    from qos_agent import control
-    from qos_agent.clock import SystemClock
-    from qos_agent.units import duration_text
+    from qos_agent.model.units import duration_text
+    from qos_agent.schedule import control
+    from qos_agent.system.clock import SystemClock
 
     _known(what)
     length_s = _length_s(length)
@@ -38,8 +38,8 @@ def pause(
 
 def resume(what: WhatArgument = "all", config: ConfigOption = None) -> None:
     """End a pause before its time; without a name, all of them."""
-    from qos_agent import control
-    from qos_agent.clock import SystemClock
+    from qos_agent.schedule import control
+    from qos_agent.system.clock import SystemClock
 
     _known(what)
     folder = _folder(config)
@@ -54,7 +54,7 @@ def _folder(config: Path | None) -> Path:
 
 
 def _known(what: str) -> None:
-    from qos_agent.control import PAUSABLE
+    from qos_agent.schedule.control import PAUSABLE
 
     if what not in PAUSABLE:
         near = difflib.get_close_matches(what, PAUSABLE, n=1)
@@ -63,7 +63,7 @@ def _known(what: str) -> None:
 
 
 def _length_s(text: str) -> float:
-    from qos_agent.units import seconds
+    from qos_agent.model.units import seconds
 
     try:
         length_s = seconds(text)

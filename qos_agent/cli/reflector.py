@@ -32,12 +32,12 @@ def reflector(
     import socket
     import time
 
-    from qos_agent import stamp
-    from qos_agent.notify import Notifier
-    from qos_agent.reflector import Desk, Limits, serve
+    from qos_agent.config.key_file import read_key
+    from qos_agent.probes.latency.stamp_reflector import Limits, Reflector, serve
+    from qos_agent.system.systemd import Notifier
 
-    key = None if key_file is None else stamp.read_key(key_file)
-    desk = Desk(Limits(source_rate, total_rate), key, time.monotonic())
+    key = None if key_file is None else read_key(key_file)
+    desk = Reflector(Limits(source_rate, total_rate), key, time.monotonic())
     sockets = _sockets(address, port)
     stopped, stop = socket.socketpair()
     # A handler only so that the signal is written to the socket, not obeyed.
@@ -58,8 +58,8 @@ def reflector(
 
 def _sockets(addresses: list[str] | None, port: int) -> list[socket.socket]:
     """The sockets asked for; by default IPv4 and, where the kernel has it, IPv6."""
-    from qos_agent.errors import ConfigError
-    from qos_agent.reflector import open_sockets
+    from qos_agent.model.errors import ConfigError
+    from qos_agent.probes.latency.stamp_reflector import open_sockets
 
     wanted = addresses or (["0.0.0.0", "::"] if _has_ipv6() else ["0.0.0.0"])  # noqa: S104  a public service
     try:

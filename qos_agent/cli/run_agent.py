@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from qos_agent.agent import Agent
-    from qos_agent.configuration import Loaded
-    from qos_agent.language import Words
-    from qos_agent.status import Status
+    from qos_agent.agent.agent import Agent
+    from qos_agent.agent.status import Status
+    from qos_agent.config.loading import Loaded
+    from qos_agent.system.language import Words
 
 WithoutOption = Annotated[
     list[str] | None, typer.Option("--without", help="Leave out this probe.")
@@ -34,9 +34,9 @@ def run(
     without: WithoutOption = None,
 ) -> None:
     """Run the agent in the foreground; systemd runs the same."""
-    from qos_agent.agent import Agent
-    from qos_agent.clock import system_clock
-    from qos_agent.language import of_environment
+    from qos_agent.agent.agent import Agent
+    from qos_agent.system.clock import system_clock
+    from qos_agent.system.language import of_environment
 
     words = of_environment()
     loaded = load_configuration(config)
@@ -63,7 +63,7 @@ def _stop_on_signals(agent: Agent) -> None:
 
 def _reloaded(config: Path | None, before: Loaded) -> Loaded:
     """The configuration read again; the one in force where it has become bad."""
-    from qos_agent.errors import InvalidConfigError
+    from qos_agent.model.errors import InvalidConfigError
 
     try:
         return load_configuration(config)
@@ -73,8 +73,8 @@ def _reloaded(config: Path | None, before: Loaded) -> Loaded:
 
 
 def _duration(text: str | None) -> float | None:
-    from qos_agent.errors import ConfigError
-    from qos_agent.units import seconds
+    from qos_agent.model.errors import ConfigError
+    from qos_agent.model.units import seconds
 
     try:
         return None if text is None else seconds(text)
@@ -101,7 +101,7 @@ def _under_systemd() -> bool:
 def _announce(loaded: Loaded, without: tuple[str, ...], words: Words) -> None:
     """Say beforehand what a throughput test may cost."""
     from qos_agent.model import Phase
-    from qos_agent.units import duration_text, size_text
+    from qos_agent.model.units import duration_text, size_text
 
     settings = loaded.settings
     interval_s = settings.schedule.profile(Phase.IDLE).throughput
@@ -130,7 +130,7 @@ def _shown(agent: Agent, for_s: float | None, words: Words) -> Status:
 
 def _summarise(status: Status, lasted_s: float, words: Words) -> None:
     """due, ok, failed by cause, skipped by reason, stored, sent."""
-    from qos_agent.units import duration_text
+    from qos_agent.model.units import duration_text
 
     def said(name: str, by: dict[str, int]) -> str:
         parts = ", ".join(f"{word} {count}" for word, count in sorted(by.items()))
@@ -153,10 +153,10 @@ def once(
     ] = None,
 ) -> int:
     """Run one round now and print it; status 0 when every outcome was recorded."""
-    from qos_agent.agent import Agent
-    from qos_agent.clock import system_clock
-    from qos_agent.errors import ConfigError
-    from qos_agent.probes.table import PROBES
+    from qos_agent.agent.agent import Agent
+    from qos_agent.model.errors import ConfigError
+    from qos_agent.probes.registry import PROBES
+    from qos_agent.system.clock import system_clock
 
     if probe is not None and probe not in PROBES:
         allowed = ", ".join(PROBES)

@@ -9,9 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from qos_agent.language import Words
-from qos_agent.status import Latest, LinkStatus, Status
-from qos_agent.units import duration_text, size_text
+from qos_agent.agent.status import Latest, LinkStatus, Status
+from qos_agent.model.units import duration_text, size_text
+from qos_agent.system.language import Words
 
 # Blue, orange and vermilion of Okabe and Ito: told apart by the colour-blind too.
 _STYLES = {

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
-from qos_agent.errors import OperatorError
+from qos_agent.model.errors import OperatorError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qos_agent.status import Status
+    from qos_agent.agent.status import Status
 
 
 def status(
@@ -37,8 +37,8 @@ def status(
 
 
 def _read(folder: Path) -> Status:
-    from qos_agent import status as status_file
-    from qos_agent.language import of_environment
+    from qos_agent.agent import status as status_file
+    from qos_agent.system.language import of_environment
 
     found = status_file.read(folder)
     if found is None:
@@ -62,8 +62,8 @@ def _print(found: Status) -> None:
     from rich.console import Console
 
     from qos_agent.cli.screen import render
-    from qos_agent.language import of_environment
-    from qos_agent.units import duration_text
+    from qos_agent.model.units import duration_text
+    from qos_agent.system.language import of_environment
 
     words = of_environment()
     if not _running(found):
@@ -82,7 +82,7 @@ def _watch(folder: Path, found: Status) -> None:
     from rich.live import Live
 
     from qos_agent.cli.screen import render
-    from qos_agent.language import of_environment
+    from qos_agent.system.language import of_environment
 
     words = of_environment()
     with Live(render(found, _now_boot_ns(found), words), screen=True) as live:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from qos_agent.evidence import leaf_hash
+from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.journal import wal
 from qos_agent.journal.tables import PAGE_BYTES
 

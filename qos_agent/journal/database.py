@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from qos_agent.errors import StorageError
+from qos_agent.model.errors import StorageError
 
 # Result codes of SQLite, without their extensions (sqlite.org/rescode.html).
 ERROR, READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB = 1, 8, 10, 11, 14, 26

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from itertools import product
 
-from qos_agent.evidence import leaf_hash
+from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.journal.types import Batch, Lane, Refusal
 
 # A claim reads the line with the claim's order, oldest first in both lanes: the

@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from qos_agent.errors import OperatorError
 from qos_agent.journal import recovery, tables, wal
 from qos_agent.journal.database import (
     CANTOPEN,
@@ -28,8 +27,9 @@ from qos_agent.journal.database import (
     is_damage,
     storage_error,
 )
-from qos_agent.journal.dating import set_state, state
+from qos_agent.journal.timestamps import set_state, state
 from qos_agent.journal.types import JournalEvent
+from qos_agent.model.errors import OperatorError
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from qos_agent.evidence import leaf_hash
+from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.journal import carving, wal
 from qos_agent.journal.delivery import collector_id
 

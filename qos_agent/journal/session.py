@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from qos_agent.errors import StorageError
 from qos_agent.journal import opening
 from qos_agent.journal.database import DamagedError, Database
 from qos_agent.journal.delivery import collector_id, forget_other_collectors
-from qos_agent.journal.stamping import Stamper
+from qos_agent.journal.encoding import Stamper
 from qos_agent.journal.types import JournalEvent, JournalLimits
 from qos_agent.model import Identity, Phase
+from qos_agent.model.errors import StorageError
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class JournalOptions:
     """What a journal is opened with."""
 
     folder: Path
@@ -52,7 +52,7 @@ class _File:
 class Session:
     """Runs what the journal does on its file, one thread at a time."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: JournalOptions) -> None:
         self.plan = plan
         self.lock = threading.RLock()
         self._events: list[JournalEvent] = []

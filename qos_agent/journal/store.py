@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from qos_agent.journal import allowance, counters, dating, delivery, room
-from qos_agent.journal.dating import Now
+from qos_agent.journal import counters, delivery, reservations, retention, timestamps
+from qos_agent.journal.encoding import Line, Stamp, from_text, to_text
 from qos_agent.journal.eviction import Ranking
-from qos_agent.journal.session import Plan, Session
-from qos_agent.journal.stamping import Line, Stamp, from_text, to_text
+from qos_agent.journal.session import JournalOptions, Session
+from qos_agent.journal.timestamps import Now
 from qos_agent.journal.types import (
     Batch,
     JournalCounts,
@@ -39,17 +39,17 @@ _LINES_AT_ONCE = 500
 class Journal:
     """Stores, gives out for delivery, forgets in order. For all threads."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: JournalOptions) -> None:
         self._session = Session(plan)
         self._limits = plan.limits
         self._zone = ZoneInfo(plan.identity.time_zone)
         self._ranking = Ranking()
         self._fresh: deque[tuple[int, int]] = deque()
         self._settled = 0
-        self._spent: Counter[allowance.Key] = Counter()
-        self._tidier = room.Tidier(self._session)
+        self._spent: Counter[reservations.Key] = Counter()
+        self._tidier = retention.Tidier(self._session)
         self.killed = self._session.write(
-            "settle killed tasks in", allowance.settle_killed
+            "settle killed tasks in", reservations.settle_killed
         )
 
     @classmethod
@@ -67,7 +67,9 @@ class Journal:
         stand in for it. `killed` holds the tasks a killed agent left unsettled.
         Raises OperatorError where another agent uses the journal.
         """
-        return cls(Plan(folder, identity, tuple(collectors), phase_at, limits))
+        return cls(
+            JournalOptions(folder, identity, tuple(collectors), phase_at, limits)
+        )
 
     @property
     def id(self) -> str:
@@ -184,7 +186,7 @@ class Journal:
 
         def action(db: sqlite3.Connection) -> int:
             day = self._day(db, boot_id, due_boot_ns)
-            return allowance.reserve(db, wanted, day)
+            return reservations.reserve(db, wanted, day)
 
         return self._session.write("reserve in", action)
 
@@ -213,24 +215,24 @@ class Journal:
     def settle_reservation(self, reservation_id: int, spent_bytes: int) -> None:
         """Enter what the task moved in place of what it had reserved."""
         self._session.write(
-            "settle in", lambda db: allowance.settle(db, reservation_id, spent_bytes)
+            "settle in", lambda db: reservations.settle(db, reservation_id, spent_bytes)
         )
 
     def usage(self, link: str, since_day: str) -> tuple[Usage, ...]:
         """Bytes spent or reserved on a link by day and probe, from YYYY-MM-DD on."""
         with self._session.lock:
             on_disk = self._session.read(
-                "read", lambda db: allowance.usage(db, link, since_day)
+                "read", lambda db: reservations.usage(db, link, since_day)
             )
-            return allowance.with_unwritten(on_disk, self._spent, link, since_day)
+            return reservations.with_unwritten(on_disk, self._spent, link, since_day)
 
     def state(self, key: str) -> str | None:
         """A value kept under a name; None where there is none."""
-        return self._session.read("read", lambda db: dating.state(db, key))
+        return self._session.read("read", lambda db: timestamps.state(db, key))
 
     def set_state(self, key: str, value: str) -> None:
         """Keep a value under a name, on disk at the return."""
-        self._session.write("keep in", lambda db: dating.set_state(db, key, value))
+        self._session.write("keep in", lambda db: timestamps.set_state(db, key, value))
 
     def counts(self) -> JournalCounts:
         """How much there is of everything."""
@@ -239,7 +241,7 @@ class Journal:
 
     def last_time_ns(self) -> int | None:
         """The newest time stamp on record; None in an empty journal."""
-        return self._session.read("read", dating.last_time_ns)
+        return self._session.read("read", timestamps.last_time_ns)
 
     def lines(self, after_seq: int = 0) -> Iterator[tuple[int, bytes]]:
         """Number and canonical line of each point after `after_seq`, in order.
@@ -272,13 +274,13 @@ class Journal:
     def _write_waiting(self, db: sqlite3.Connection) -> None:
         delivery.write_settled(db)
         for key, size_bytes in self._spent.items():
-            allowance.spend(db, key, size_bytes)
+            reservations.spend(db, key, size_bytes)
 
     def _put(self, db: sqlite3.Connection, points: Sequence[Point], now: Now) -> range:
         self._write_waiting(db)
-        dating.remember(db, now.clock, now.boot_id)
+        timestamps.remember(db, now.clock, now.boot_id)
         self._stamp_due(db, now)
-        first = dating.next_seq(db)
+        first = timestamps.next_seq(db)
         for seq, given in enumerate(points, first):
             point = self._session.file.stamper.sound(given)
             rank = self._ranking.rank(point)
@@ -294,7 +296,7 @@ class Journal:
 
     def _stamp_due(self, db: sqlite3.Connection, now: Now) -> int:
         count = 0
-        for waiting, stamp in dating.due(db, now):
+        for waiting, stamp in timestamps.due(db, now):
             rank, point = from_text(waiting.content, waiting.boot_ns)
             db.execute("DELETE FROM pending WHERE seq = ?", (waiting.seq,))
             self._store(db, (waiting.seq, rank, point), stamp)
@@ -322,7 +324,7 @@ class Journal:
     def _claim(
         self, db: sqlite3.Connection, collector: str, limit: int, lane: Lane
     ) -> list[delivery.ClaimedRow]:
-        fresh_from = self._fresh[0][1] if self._fresh else dating.next_seq(db)
+        fresh_from = self._fresh[0][1] if self._fresh else timestamps.next_seq(db)
         number = self._session.file.collectors[collector]
         return delivery.claim(db, number, limit, lane, fresh_from)
 
@@ -352,9 +354,9 @@ class Journal:
 
     def _day(self, db: sqlite3.Connection, boot_id: str, boot_ns: int) -> str:
         """The day of a moment in the station's time zone, as far as it is known."""
-        offset_ns = dating.offset(db, "trusted_offset", boot_id)
+        offset_ns = timestamps.offset(db, "trusted_offset", boot_id)
         if offset_ns is None:
-            time_ns = dating.last_time_ns(db) or 0
+            time_ns = timestamps.last_time_ns(db) or 0
         else:
             time_ns = boot_ns + offset_ns
         moment = datetime.fromtimestamp(time_ns / 1e9, UTC)

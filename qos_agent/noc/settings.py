@@ -15,9 +15,9 @@ from typing import Annotated, Any, NoReturn, Self, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from qos_agent.errors import ConfigError, InvalidConfigError
-from qos_agent.setting_types import Duration, Section, allowed
-from qos_agent.settings import CollectorSection, ElectionSection
+from qos_agent.config.settings import CollectorSection, ElectionSection
+from qos_agent.config.types import Duration, Section, allowed
+from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 DEFAULT_PATH = Path("/etc/qos-agent/noc.toml")
 _Province = Annotated[str, allowed("2 digits", r"\d{2}")]

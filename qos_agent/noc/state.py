@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from qos_agent.errors import StorageError
+from qos_agent.model.errors import StorageError
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;

@@ -11,13 +11,12 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from qos_agent.influx.decision import Action, Decision, decide
+from qos_agent.influx.transport import Exchange, Transport, pack
 from qos_agent.journal import Batch, Journal, Lane
 from qos_agent.model import Clock
-from qos_agent.uplink.decision import Action, Decision, decide
-from qos_agent.uplink.packing import pack
-from qos_agent.uplink.supply import Parcel, Supply
-from qos_agent.uplink.tally import Troubles, UplinkStatus, by_age, failing
-from qos_agent.uplink.transport import Exchange, Transport
+from qos_agent.uplink.prefetch import Parcel, Prefetcher
+from qos_agent.uplink.status import Troubles, UplinkStatus, by_age, failing
 
 _BACKOFF_FIRST_S = 1.0
 _BATCH_LEAST = 10
@@ -65,7 +64,7 @@ class Sender:
         self._clock = clock
         self._pace = pace
         self._meter = meter
-        self._supply = Supply(name, journal)
+        self._supply = Prefetcher(name, journal)
         self._troubles = Troubles()
         self._batch = pace.batch
         self._failures = 0

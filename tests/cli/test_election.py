@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qos_agent.cli.election import app
-from qos_agent.errors import ConfigError, InvalidConfigError
+from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 
 def _run(*arguments: str) -> str:

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from qos_agent.cli.journal import app
-from qos_agent.errors import OperatorError
 from qos_agent.journal import Journal, JournalLimits, Lane
-from tests.clocks import FakeClock
+from qos_agent.model.errors import OperatorError
 from tests.journal.support import bodies, change, deliver, open_journal, put
+from tests.support.clocks import FakeClock
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from qos_agent.cli.noc import app
 from qos_agent.cli.noc_options import Progress
-from qos_agent.errors import ConfigError
+from qos_agent.model.errors import ConfigError
 
 
 @pytest.fixture

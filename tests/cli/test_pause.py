@@ -9,9 +9,9 @@ import typer
 from typer.testing import CliRunner
 
 from qos_agent.cli import pause as commands
-from qos_agent.clock import SystemClock
-from qos_agent.control import Pauses
-from qos_agent.errors import ConfigError
+from qos_agent.model.errors import ConfigError
+from qos_agent.schedule.control import Pauses
+from qos_agent.system.clock import SystemClock
 
 app = typer.Typer()
 app.command("pause")(commands.pause)

@@ -7,8 +7,8 @@ import io
 from rich.console import Console
 
 from qos_agent.cli.screen import render
-from qos_agent.language import Words
-from tests.test_status import example
+from qos_agent.system.language import Words
+from tests.agent.test_status import example
 
 
 def _text(words: Words, **changes: object) -> str:

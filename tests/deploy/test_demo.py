@@ -22,10 +22,11 @@ from deploy.demo.drill import BACK_MINUTES, calendar_text, planned
 from deploy.demo.engine import COMPOSE_FILE
 from deploy.demo.grafana import FILES, INSTALLED, shared_environment
 from deploy.demo.nation import Drill
-from qos_agent.election import ZONES, named
+from qos_agent.config.calendar_file import named
 from qos_agent.model import Identity, Phase
+from qos_agent.model.calendar import ZONES
+from qos_agent.noc.simulator.faults import Troubles
 from qos_agent.noc.simulator.population import nation
-from qos_agent.noc.simulator.troubles import Troubles
 from tests.servers.influxdb import InfluxDB
 
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.requirement import require
+from tests.support.requirement import require
 
 _SECTOR_SIZES = (512, 4096)
 _METHOD_NAMES = (

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qos_agent.errors import StorageError
 from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
-from tests.clocks import FakeClock
+from qos_agent.model.errors import StorageError
 from tests.faults.conftest import FULL, Account, tried
 from tests.journal.support import change, deliver, open_journal, put, seqs
-from tests.requirement import require
+from tests.support.clocks import FakeClock
+from tests.support.requirement import require
 
 _FRAME_BYTES = 24 + PAGE_BYTES
 _HEADER_BYTES = 32

@@ -11,11 +11,11 @@ from random import Random
 import pytest
 
 from qos_agent.journal import Batch, Journal, JournalLimits, Lane, tables
-from tests.clocks import FakeClock
 from tests.faults.conftest import FULL, Account, tried
 from tests.faults.ledger import check_ledger, ledger
 from tests.faults.recording import Call, Disk, recording
 from tests.journal.support import look, open_journal, put
+from tests.support.clocks import FakeClock
 
 SEED = 8
 # So short that logs are written over and points run out their time, and their room.

@@ -12,10 +12,9 @@ from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 
-from qos_agent.gate import LinkGate
+from qos_agent.config.settings import Settings
 from qos_agent.journal import JournalLimits
-from qos_agent.settings import Settings
-from tests.clocks import FakeClock
+from qos_agent.system.link_lock import LinkLock
 from tests.faults.conftest import FULL, Account, tried
 from tests.faults.ledger import check_ledger, ledger
 from tests.journal.support import open_journal, point, seqs
@@ -35,6 +34,7 @@ from tests.servers.answers import (
 )  # fmt: skip
 from tests.servers.database import Database
 from tests.servers.fixtures import MakeFront
+from tests.support.clocks import FakeClock
 from tests.uplink.support import make_settings, make_uplink, system_clock, towards
 
 SOAK_S = 300.0 if FULL else 12.0
@@ -89,7 +89,7 @@ class _Agent:
         self.journal = open_journal(self.folder, LIMITS)
         self.stop = threading.Event()
         self.uplink = make_uplink(
-            self.journal, self._settings, system_clock(), self.stop, LinkGate()
+            self.journal, self._settings, system_clock(), self.stop, LinkLock()
         )
         self._thread = threading.Thread(target=self.uplink.run, daemon=True)
         self._thread.start()

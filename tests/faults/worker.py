@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from random import Random
 
-from qos_agent.gate import LinkGate
+from qos_agent.system.link_lock import LinkLock
 from tests.journal.support import open_journal, point
 from tests.uplink.support import make_settings, make_uplink, system_clock
 
@@ -26,7 +26,7 @@ def main(folder: str, url: str, database: str, drain_s: str = "") -> int:
     settings = make_settings(section, batch=50, backoff="200ms")
     clock, stop = system_clock(), threading.Event()
     journal = open_journal(Path(folder))
-    uplink = make_uplink(journal, settings, clock, stop, LinkGate())
+    uplink = make_uplink(journal, settings, clock, stop, LinkLock())
     if drain_s:
         done = uplink.drain(float(drain_s))
         journal.close()

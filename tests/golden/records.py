@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from qos_agent.model import Record, Value
-from qos_agent.schema import MEASUREMENTS, Field
+from qos_agent.model.schema import MEASUREMENTS, Field
 
 TIME_NS = 1_707_868_800_000_000_001
 # Text that needs every escape of line protocol, and characters beyond ASCII.

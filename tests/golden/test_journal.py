@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.export import export_csv
+from qos_agent.archive.csv import export_csv
 from qos_agent.journal import Journal, JournalLimits, Lane
 from qos_agent.model import Phase
-from tests.clocks import FakeClock
-from tests.readings import IDENTITY
+from tests.support.clocks import FakeClock
+from tests.support.readings import IDENTITY
 
 GOLDEN = Path(__file__).parent
 LINES = (GOLDEN / "journal.lp").read_bytes().splitlines()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.line_protocol import decode, encode
-from qos_agent.schema import MEASUREMENTS
+from qos_agent.model.line_protocol import decode, encode
+from qos_agent.model.schema import MEASUREMENTS
 from tests.golden.records import record
 
 LINES = (Path(__file__).parent / "lines.txt").read_bytes().splitlines()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from qos_agent.line_protocol import decode
-from qos_agent.noc.places import regencies
-from qos_agent.schema import RTT_BOUNDS_MS
+from qos_agent.config.places import regencies
+from qos_agent.model.line_protocol import decode
+from qos_agent.model.schema import RTT_BOUNDS_MS
 from tests.grafana.asked import Place, Seen
 from tests.grafana.day import Day
 from tests.grafana.figures import ANCHOR, DELAY, LOSS, pair

@@ -23,16 +23,16 @@ import pytest
 
 import qos_agent
 from grafana.panels import CHOSEN, RAW, ROLLUP
-from qos_agent.line_protocol import decode
+from qos_agent.influx.writer import Writer
 from qos_agent.model import Record
+from qos_agent.model.line_protocol import decode
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
-from qos_agent.noc.service import Service
+from qos_agent.noc.service.service import Service
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.simulator.population import nation, write_register
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.simulator.scenario import Scenario
-from qos_agent.noc.writing import Writer
 from tests.noc.nation import MINUTE_NS, deliver, settings
 from tests.servers.database import Database, Row
 

@@ -15,9 +15,9 @@ from grafana.alerts.files import ALERTS
 from grafana.alerts.limits import LIMITS
 from grafana.files import HERE, generated
 from grafana.panels import ROLLUP
-from qos_agent.election import ZONES, province_zones
-from qos_agent.noc.places import regencies
-from qos_agent.schema import MEASUREMENTS
+from qos_agent.config.places import province_zones, regencies
+from qos_agent.model.calendar import ZONES
+from qos_agent.model.schema import MEASUREMENTS
 from tests.grafana.evaluator import duration_s
 
 FOLDER = "provisioning/alerting/"

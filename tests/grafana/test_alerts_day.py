@@ -16,7 +16,7 @@ import pytest
 from grafana.alerts.limits import LIMITS
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
-from qos_agent.noc.service import Service
+from qos_agent.noc.service.service import Service
 from qos_agent.noc.simulator.population import nation, write_register
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.simulator.scenario import Scenario

@@ -14,7 +14,7 @@ import pytest
 import grafana
 from grafana.files import HERE, generated
 from grafana.looks import ABSENT
-from qos_agent.schema import MEASUREMENTS
+from qos_agent.model.schema import MEASUREMENTS
 
 FILES = generated()
 BOARDS = {n: json.loads(t) for n, t in FILES.items() if n.startswith("dashboards/")}

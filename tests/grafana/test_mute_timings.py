@@ -12,8 +12,10 @@ import pytest
 
 from grafana.alerts.mute import LEAD, mute_times
 from grafana.files import generated
-from qos_agent.election import ZONES, Calendar, Timeline, load, province_zones, shipped
+from qos_agent.config.calendar_file import load, shipped
+from qos_agent.config.places import province_zones
 from qos_agent.model import Identity, Phase
+from qos_agent.model.calendar import ZONES, Calendar, Timeline
 
 MINUTE = timedelta(minutes=1)
 DAYS = (datetime(2024, 2, 14, tzinfo=UTC), datetime(2024, 11, 27, tzinfo=UTC))

@@ -14,7 +14,7 @@ import pytest
 from grafana.alerts.notices import ENVIRONMENT
 from tests.grafana.evaluator import duration_s
 from tests.grafana.test_alerts import FILES, RULES
-from tests.requirement import require
+from tests.support.requirement import require
 
 GO = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"

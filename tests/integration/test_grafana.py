@@ -28,9 +28,9 @@ from deploy.demo.grafana import FILES, Grafana
 from deploy.demo.nation import live
 from qos_agent.noc.simulator.scenario import Trouble
 from tests.grafana.day import substitute
-from tests.requirement import require
 from tests.servers.influxd import Influxd
 from tests.servers.influxdb import InfluxDB
+from tests.support.requirement import require
 
 PAST_MINUTES = 30
 FAILING = "3174"

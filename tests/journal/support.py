@@ -11,8 +11,8 @@ from typing import Any
 from qos_agent.journal import Journal, JournalLimits, Lane
 from qos_agent.journal.tables import FILE_NAME
 from qos_agent.model import Phase, Point, Value
-from tests.clocks import FakeClock
-from tests.readings import IDENTITY, LATENCY_TAGS
+from tests.support.clocks import FakeClock
+from tests.support.readings import IDENTITY, LATENCY_TAGS
 
 # The disk of the machine that runs the tests may be nearly full.
 LIMITS = JournalLimits(disk_reserve_bytes=0)

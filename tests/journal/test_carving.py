@@ -8,8 +8,8 @@ import pytest
 
 from qos_agent.journal.carving import carve
 from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
-from tests.clocks import FakeClock
 from tests.journal.support import bodies, open_journal, point, put
+from tests.support.clocks import FakeClock
 
 POINTS = 200
 # A tag so long that its point goes on in several pages.

@@ -10,11 +10,11 @@ from unittest import mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qos_agent.errors import StorageError
 from qos_agent.journal import Journal, JournalCounts, JournalLimits, Lane, delivery
-from qos_agent.journal.reading import requeue
-from tests.clocks import FakeClock
+from qos_agent.journal.reader import requeue
+from qos_agent.model.errors import StorageError
 from tests.journal.support import look, open_journal, point, put
+from tests.support.clocks import FakeClock
 
 TIGHT = JournalLimits(size_bytes=120_000, disk_reserve_bytes=0)
 COLLECTORS = ("collector", "fallback")

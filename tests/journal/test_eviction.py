@@ -13,7 +13,6 @@ import pytest
 from qos_agent.journal import JournalLimits, Lane, Removal, eviction, tables
 from qos_agent.journal.tables import FILE_NAME
 from qos_agent.model import Point
-from tests.clocks import FakeClock
 from tests.journal.support import (
     bodies,
     deliver,
@@ -23,6 +22,7 @@ from tests.journal.support import (
     put,
     seqs,
 )  # fmt: skip
+from tests.support.clocks import FakeClock
 
 SMALL = JournalLimits(size_bytes=600_000, disk_reserve_bytes=0)
 DAY_S = 86400.0

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from qos_agent.journal import Journal, JournalLimits, Lane, eviction
 from qos_agent.model import Point
-from tests.clocks import FakeClock
 from tests.journal.support import look, open_journal, point
+from tests.support.clocks import FakeClock
 
 # What an empty journal takes is 30 kB of it.
 TIGHT = JournalLimits(size_bytes=70_000, disk_reserve_bytes=0)

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.errors import StorageError
 from qos_agent.journal import Lane
 from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
-from qos_agent.line_protocol import decode
-from tests.clocks import FakeClock
+from qos_agent.model.errors import StorageError
+from qos_agent.model.line_protocol import decode
 from tests.journal.support import (
     bodies,
     change,
@@ -25,7 +24,8 @@ from tests.journal.support import (
     put,
     seqs,
 )  # fmt: skip
-from tests.requirement import require
+from tests.support.clocks import FakeClock
+from tests.support.requirement import require
 
 POINTS = 400
 

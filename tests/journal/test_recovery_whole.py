@@ -11,9 +11,9 @@ import pytest
 from qos_agent.journal import JournalLimits
 from qos_agent.journal.carving import carve
 from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
-from qos_agent.schema import MEASUREMENTS
-from tests.clocks import FakeClock
+from qos_agent.model.schema import MEASUREMENTS
 from tests.journal.support import bodies, change, look, open_journal, point, put
+from tests.support.clocks import FakeClock
 
 LATER = "PRAGMA user_version = 99"
 LOG_NAME = FILE_NAME + "-wal"

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qos_agent.errors import OperatorError
-from qos_agent.evidence import leaf_hash
+from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.journal import JournalLimits, Lane
-from qos_agent.line_protocol import decode
 from qos_agent.model import Phase, Point
-from tests.clocks import FakeClock
+from qos_agent.model.errors import OperatorError
+from qos_agent.model.line_protocol import decode
 from tests.journal.support import (
     LIMITS,
     PLACE,
@@ -28,6 +27,7 @@ from tests.journal.support import (
     put,
     seqs,
 )  # fmt: skip
+from tests.support.clocks import FakeClock
 
 
 def test_points_are_numbered_without_gaps(tmp_path: Path, clock: FakeClock) -> None:

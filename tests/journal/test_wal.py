@@ -10,8 +10,8 @@ import pytest
 
 from qos_agent.journal import wal
 from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
-from tests.clocks import FakeClock
 from tests.journal.support import bodies, open_journal, put
+from tests.support.clocks import FakeClock
 
 COMMITS = 12
 HEAD, FRAME = 32, 24 + PAGE_BYTES

@@ -15,7 +15,7 @@ import pytest
 from tests.lab import delay
 from tests.lab.network import Lab
 from tests.lab.shape import Shape
-from tests.requirement import require
+from tests.support.requirement import require
 
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 TOOLS = {

@@ -23,7 +23,7 @@ from tests.lab.fixtures import MakeLab, require_tools
 from tests.lab.namespace import CONFIGURED, MOUNTED, Namespace, sweep
 from tests.lab.network import ANYCAST, CLIENT, GATEWAY, SERVER, SERVER_IPV6, WHERES, Lab
 from tests.lab.shape import TCP_PAYLOAD_SHARE, Shape
-from tests.requirement import require
+from tests.support.requirement import require
 
 REPOSITORY = Path(__file__).parents[2]
 

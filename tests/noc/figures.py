@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from qos_agent.line_protocol import decode
+from qos_agent.model.line_protocol import decode
 from tests.servers.database import Database
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from qos_agent.noc.register.store import Register
-from qos_agent.noc.rollup import ALL_SUMS
-from qos_agent.noc.service import Service
+from qos_agent.noc.rollup.sums import ALL_SUMS
+from qos_agent.noc.service.service import Service
 from qos_agent.noc.settings import NocSettings
 from tests.noc import nation
 from tests.noc.nation import START_NS
@@ -82,7 +82,7 @@ class Life:
 
 def assert_sums(rollup: Database, arrived: set[bytes], before_ns: int) -> None:
     """Every additive field's total over all minutes is that of the raw points."""
-    from qos_agent.line_protocol import decode
+    from qos_agent.model.line_protocol import decode
 
     records = [r for r in map(decode, arrived) if r.time_ns < before_ns]
     for sums in ALL_SUMS:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from qos_agent.line_protocol import encode
 from qos_agent.model import Record, Value
+from qos_agent.model.line_protocol import encode
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.settings import NocSettings

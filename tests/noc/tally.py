@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from qos_agent.line_protocol import decode
-from qos_agent.noc.places import regencies
+from qos_agent.config.places import regencies
+from qos_agent.model.line_protocol import decode
 from qos_agent.noc.register.store import Register
 
 LATE_S, SILENT_S, VERDICT_S = 120, 300, 660

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from qos_agent.model import Value
-from qos_agent.noc.run import work_off
-from qos_agent.noc.service import Service
+from qos_agent.noc.service.loop import work_off
+from qos_agent.noc.service.service import Service
 from tests.noc import nation
 from tests.noc.figures import FIGURES, from_raw, from_rollups
 from tests.noc.nation import MINUTE_NS, START_NS

@@ -39,8 +39,8 @@ from tests.probes.throughput.bad_server import (
     says,
     silent,
 )
-from tests.requirement import require
 from tests.servers.certificates import Authority, Fault
+from tests.support.requirement import require
 
 FORM_BYTES = 1_000_000
 PAGE = HEAD.replace(b"application/octet-stream", b"text/html")

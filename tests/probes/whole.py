@@ -12,14 +12,14 @@ import threading
 import time
 from pathlib import Path
 
-from qos_agent.clock import SystemClock
-from qos_agent.envelope import Envelope
-from qos_agent.gate import LinkGate
+from qos_agent.config.settings import Settings
 from qos_agent.model import Link, Target
-from qos_agent.probes.table import PROBES
-from qos_agent.runner import Runner, link_bytes
-from qos_agent.settings import Settings
-from tests.children import adopting, children
+from qos_agent.probes.envelope import Envelope
+from qos_agent.probes.registry import PROBES
+from qos_agent.schedule.runner import Runner, link_bytes
+from qos_agent.system.clock import SystemClock
+from qos_agent.system.link_lock import LinkLock
+from tests.support.children import adopting, children
 
 LINK = Link("main", "operator", "eth0")
 
@@ -42,7 +42,7 @@ def main() -> int:
     probe, purse, clock = PROBES[name](settings), _Purse(), SystemClock(0)
     envelope = Envelope(clock, threading.Event())
     runner = Runner(
-        {name: probe}, envelope, LinkGate(), purse, lambda _: False, link_bytes
+        {name: probe}, envelope, LinkLock(), purse, lambda _: False, link_bytes
     )
     files, threads, before = _files(), threading.active_count(), link_bytes(LINK)
     started_s = time.monotonic()

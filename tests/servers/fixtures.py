@@ -14,13 +14,13 @@ from typing import Protocol
 
 import pytest
 
-from tests.requirement import require
 from tests.servers import influxd
 from tests.servers.certificates import Authority
 from tests.servers.database import Database
 from tests.servers.front import Front
 from tests.servers.influxd import Influxd
 from tests.servers.influxdb import InfluxDB, Settings
+from tests.support.requirement import require
 
 
 class MakeInfluxDB(Protocol):

@@ -14,7 +14,6 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS, WriteOptions
 from influxdb_client.domain.write_precision import WritePrecision
 
-from tests.requirement import require
 from tests.servers import influxd
 from tests.servers.answers import Request, Status
 from tests.servers.database import Database, QueryError
@@ -22,6 +21,7 @@ from tests.servers.fixtures import MakeFront, MakeInfluxDB
 from tests.servers.influxdb import InfluxDB, Settings
 from tests.servers.mapping import map_write
 from tests.servers.namespace import inside
+from tests.support.requirement import require
 
 AT_NS = 1_707_868_800_123_456_789
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from tests.clocks import FakeClock
+from tests.support.clocks import FakeClock
 
 
 @dataclass(slots=True)

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from qos_agent.election import Calendar
+from qos_agent.config.settings import Settings
 from qos_agent.model import Identity, Phase
-from qos_agent.plan import jobs
-from qos_agent.settings import Settings
-from qos_agent.slots import Job, Passed, Plan
-from tests.clocks import FakeClock
+from qos_agent.model.calendar import Calendar
+from qos_agent.schedule.jobs import jobs
+from qos_agent.schedule.slots import Job, JobTable, Passed
+from tests.support.clocks import FakeClock
 
 # A stretch of boot time in which the device sleeps: from, to.
 Nap = tuple[int, int]
@@ -47,7 +47,7 @@ class Station:
         """Run from the clock's now to the end, asleep during the naps (wall time)."""
         self.timeline = self.calendar.timeline(self.identity)
         self.phase = self.timeline.phase_at(self.clock.wall_ns())
-        self.plan = Plan(f"{self.identity.station}/{self.identity.device}")
+        self.plan = JobTable(f"{self.identity.station}/{self.identity.device}")
         self.plan.start(jobs(self.settings, self.phase), self.clock.boot_ns())
         self._wake(0)
         while (wall_ns := self.clock.wall_ns()) < end_wall_ns:

@@ -8,15 +8,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from qos_agent import election
-from qos_agent.budget import Budget, allowances
+from qos_agent.config import calendar_file
+from qos_agent.config.settings import Settings
 from qos_agent.model import Phase
-from qos_agent.settings import Settings
-from qos_agent.slots import Job, fraction
-from tests.clocks import FakeClock
+from qos_agent.schedule.allowance_account import AllowanceAccount, allowances
+from qos_agent.schedule.slots import Job, fraction
 from tests.simulation.book import Book
 from tests.simulation.station import Station
 from tests.simulation.test_fortnight import HOUR_NS, SPAN, VOTING, WHO, wall_ns
+from tests.support.clocks import FakeClock
 
 MONTH_BYTES, DAY_BYTES, RESERVE_BYTES = 1_000_000_000, 320_000_000, 250_000_000
 # Hungry on purpose: throughput every hour before the vote wants twice the month.
@@ -47,7 +47,7 @@ WORST_BYTES = {
 class Meter:
     """Runs each task on the allowance and watches what it never may do."""
 
-    budget: Budget
+    budget: AllowanceAccount
     book: Book
     station: Station
     spent: Counter[str] = field(default_factory=Counter)
@@ -79,9 +79,9 @@ def fortnight(name: str, zone: str) -> Meter:
     who = WHO[zone]
     start, end = (wall_ns(edge, who.time_zone) for edge in SPAN[name])
     clock = FakeClock(now_boot_ns=HOUR_NS, offset_ns=start - HOUR_NS)
-    calendar = election.named(name)
+    calendar = calendar_file.named(name)
     book = Book(clock, ZoneInfo(who.time_zone))
-    budget = Budget(
+    budget = AllowanceAccount(
         book,
         allowances(SETTINGS),
         clock,

@@ -12,7 +12,7 @@ from statistics import fmean, pvariance
 import pytest
 
 from qos_agent.model import Layer, Link, Target
-from qos_agent.slots import Job, Plan
+from qos_agent.schedule.slots import Job, JobTable
 
 STATIONS = 10_000
 SECOND_NS = 10**9
@@ -27,7 +27,7 @@ def arrivals(job: Job, length_s: int, stations: int = STATIONS) -> list[int]:
     """How many tasks of the fleet are due in each second after the polls open."""
     seconds: Counter[int] = Counter()
     for station in range(stations):
-        plan = Plan(f"{station:013}/device")
+        plan = JobTable(f"{station:013}/device")
         plan.lay([job], HOUR_NS, HOUR_NS)
         now_ns = HOUR_NS
         while (now_ns := plan.upcoming()[0][1]) < HOUR_NS + length_s * SECOND_NS:
@@ -65,7 +65,7 @@ def test_every_minute_has_every_station_once() -> None:
 
 def test_a_stations_targets_are_not_measured_in_step() -> None:
     """The moments of a station's own targets are as far apart as strangers'."""
-    plan = Plan("station/device")
+    plan = JobTable("station/device")
     plan.lay(
         [
             Job("latency", MAIN, Target(f"t{n}", "t.example.id", Layer.ANCHOR), 60.0)

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from qos_agent import election
+from qos_agent.config import calendar_file
+from qos_agent.config.settings import Settings
 from qos_agent.model import Identity, Phase
-from qos_agent.settings import Settings
-from tests.clocks import FakeClock
 from tests.simulation.station import Nap, Station
+from tests.support.clocks import FakeClock
 
 HOUR_NS = 3600 * 10**9
 SETTINGS = Settings.model_validate(
@@ -65,7 +65,7 @@ def fortnight(name: str, zone: str, naps: tuple[Nap, ...] = ()) -> Station:
     who = WHO[zone]
     start, end = (wall_ns(edge, who.time_zone) for edge in SPAN[name])
     clock = FakeClock(now_boot_ns=HOUR_NS, offset_ns=start - HOUR_NS)
-    station = Station(who, election.named(name), SETTINGS, clock)
+    station = Station(who, calendar_file.named(name), SETTINGS, clock)
     station.live(end, naps)
     return station
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.settings import Settings
+from qos_agent.config.settings import Settings
 from tests.uplink.support import Bench
 
 MakeBench = Callable[[Settings], Bench]

@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from qos_agent.budget import Budget, allowances
-from qos_agent.clock import SystemClock
-from qos_agent.election import Timeline
-from qos_agent.gate import LinkGate
+from qos_agent.config.settings import Settings
+from qos_agent.influx.decision import Answer, Failure
+from qos_agent.influx.transport import Exchange
 from qos_agent.journal import Journal, Lane
 from qos_agent.model import Clock
-from qos_agent.settings import Settings
+from qos_agent.model.calendar import Timeline
+from qos_agent.schedule.allowance_account import AllowanceAccount, allowances
+from qos_agent.system.clock import SystemClock
+from qos_agent.system.link_lock import LinkLock
 from qos_agent.uplink import Uplink
-from qos_agent.uplink.decision import Answer, Failure
-from qos_agent.uplink.transport import Exchange
 from tests.journal.support import open_journal, point
 from tests.servers.database import Database
 
@@ -56,10 +56,10 @@ def make_uplink(
     settings: Settings,
     clock: Clock,
     stop: threading.Event,
-    gate: LinkGate,
+    gate: LinkLock,
 ) -> Uplink:
     """An uplink that counts in the journal, as the agent's; nobody roams."""
-    purse = Budget(
+    purse = AllowanceAccount(
         journal, allowances(settings), clock, "Asia/Jakarta", Timeline(()), _at_home
     )
     return Uplink(journal, purse, settings, clock, stop, gate)
@@ -102,7 +102,7 @@ class Bench:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.clock = system_clock()
         self.stop = threading.Event()
-        self.gate = LinkGate()
+        self.gate = LinkLock()
         self.settings = settings
         self.journal: Journal = open_journal(
             folder, collectors=settings.collector_names()

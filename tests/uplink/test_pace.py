@@ -6,13 +6,13 @@ import threading
 import time
 from pathlib import Path
 
+from qos_agent.influx.decision import Answer, Failure
 from qos_agent.journal import Lane
-from qos_agent.uplink.decision import Answer, Failure
 from qos_agent.uplink.sender import Pace, Sender
-from tests.clocks import FakeClock
 from tests.journal.support import open_journal, put
 from tests.servers.database import Database
 from tests.servers.fixtures import MakeFront
+from tests.support.clocks import FakeClock
 from tests.uplink.conftest import MakeBench
 from tests.uplink.support import Scripted, Unbounded, make_settings, towards
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qos_agent.model import Point, Value
-from qos_agent.schema import MEASUREMENTS, Field
+from qos_agent.model.schema import MEASUREMENTS, Field
 from tests.journal.support import PLACE
 from tests.servers.database import Database
 from tests.uplink.conftest import MakeBench

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qos_agent.model import Value
-from qos_agent.noc.census.attendance import Attendance
-from qos_agent.noc.census.levels import affected, commonest
-from qos_agent.noc.census.questions import CLASSES, NOT_GOOD, Judged
+from qos_agent.noc.census.presence import Attendance
+from qos_agent.noc.census.queries import CLASSES, NOT_GOOD, Judged
+from qos_agent.noc.census.severity import affected, commonest
 from qos_agent.noc.register.store import Entry, Note
 
 _WORST_FIRST = ("bad", "degraded", "good", "unknown")

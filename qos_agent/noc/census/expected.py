@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qos_agent.line_protocol import words
+from qos_agent.model.line_protocol import words
 from qos_agent.noc.register.store import Note, Register
 
 

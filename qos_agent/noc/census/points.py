@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from qos_agent.line_protocol import encode, tag_value
+from qos_agent.config.places import regencies
 from qos_agent.model import Record, Value
+from qos_agent.model.line_protocol import encode, tag_value
 from qos_agent.noc.census.counting import (
     Area,
     Reason,
@@ -15,10 +16,9 @@ from qos_agent.noc.census.counting import (
     reasons,
     station_fields,
 )
-from qos_agent.noc.census.exceptions import record, worst_first
-from qos_agent.noc.census.levels import Outage, down, level
-from qos_agent.noc.census.questions import CLASSES
-from qos_agent.noc.places import regencies
+from qos_agent.noc.census.queries import CLASSES
+from qos_agent.noc.census.severity import Outage, down, level
+from qos_agent.noc.census.worst_stations import record, worst_first
 from qos_agent.noc.settings import CensusSection
 
 ALL_OPERATORS = "all"

@@ -18,9 +18,9 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from qos_agent.election import ZONES
-from qos_agent.errors import OperatorError
-from qos_agent.noc.places import ZONE_NAMES, regencies
+from qos_agent.config.places import ZONE_NAMES, regencies
+from qos_agent.model.calendar import ZONES
+from qos_agent.model.errors import OperatorError
 
 if TYPE_CHECKING:
     from _csv import Reader

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qos_agent.errors import StorageError
+from qos_agent.model.errors import StorageError
 from qos_agent.noc.register.rows import STATION, Station
 
 _COLUMNS = ", ".join(STATION)

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from qos_agent.influx.writer import Writer
 from qos_agent.noc.settings import NocSettings, ShardSection
 from qos_agent.noc.simulator.run import Batch, Lines, Nation
-from qos_agent.noc.writing import Writer
 
 
 def write_key(made: Nation, path: Path) -> None:

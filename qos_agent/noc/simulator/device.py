@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qos_agent import __version__
-from qos_agent.events import Pulse
+from qos_agent.agent.events import Pulse
 
 _ALLOWANCE_BYTES = 10_000_000_000
 _LOW_SHARE = 0.1

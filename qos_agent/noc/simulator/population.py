@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from qos_agent.config.places import Regency, regencies
 from qos_agent.model import Identity
-from qos_agent.noc.places import Regency, regencies
 from qos_agent.noc.register.rows import COLUMNS
 from qos_agent.noc.simulator.device import Device
-from qos_agent.noc.simulator.judging import Judgement
 from qos_agent.noc.simulator.scenario import Scenario
+from qos_agent.noc.simulator.verdicts import Judgement
 
 RATE_SIGMA = math.sqrt(2 * math.log(52.6 / 26.1))
 DOWN_MEAN_BPS = 25e6

@@ -6,16 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from qos_agent.incident import Moment
 from qos_agent.model import Link, Outcome, Phase, Reading, Sample, Value
-from qos_agent.noc.simulator import radio
+from qos_agent.model.schema import PAGE_BOUNDS_MS, RATE_BOUNDS_MBPS, UPLOAD_BOUNDS_S
+from qos_agent.noc.simulator import link_model
 from qos_agent.noc.simulator.device import Condition
 from qos_agent.noc.simulator.population import SimulatedLink, SimulatedStation
-from qos_agent.schema import (
-    PAGE_BOUNDS_MS,
-    RATE_BOUNDS_MBPS,
-    UPLOAD_BOUNDS_S,
-)
+from qos_agent.verdict.incidents import Now
 
 _FORM_BYTES = 3_000_000
 _PAGE_BYTES = 300_000
@@ -60,7 +56,7 @@ class Turn:
 
 
 def of_link(
-    turn: Turn, link: SimulatedLink, now: radio.Minute, rng: Random
+    turn: Turn, link: SimulatedLink, now: link_model.Minute, rng: Random
 ) -> Iterator[Reading]:
     """Everything measured on a link, how it is judged, and what opens or closes."""
     trains: dict[str, dict[str, Value]] = {}
@@ -71,14 +67,14 @@ def of_link(
     yield link.judgement.verdict(_of(link), minute, boot_ns, up)
     device = turn.station.identity.device
     known = Link(link.name, link.operator)
-    then = Moment(boot_ns, turn.wall_ns)
+    then = Now(boot_ns, turn.wall_ns)
     yield from link.judgement.incident(known, device, measured, then, up)
 
 
 def _measured(
     turn: Turn,
     link: SimulatedLink,
-    now: radio.Minute,
+    now: link_model.Minute,
     rng: Random,
     trains: dict[str, dict[str, Value]],
 ) -> Iterator[Reading]:
@@ -86,7 +82,7 @@ def _measured(
     due, number, boot_ns = turn.step.due, turn.station.number, turn.boot_ns
     if due("latency", number):
         for target in turn.step.targets:
-            trains[target] = radio.train(link, now, target, rng)
+            trains[target] = link_model.train(link, now, target, rng)
             yield _latency(link, target, trains[target], boot_ns, now.dead)
     if due("throughput", number):
         if turn.condition.allowance_share is None:
@@ -99,7 +95,8 @@ def _measured(
         yield _web(link, now, "forms", boot_ns, rng)
     if due("signal", number):
         sample = Sample(
-            {**_of(link), "technology": link.technology}, radio.signal(link, now, rng)
+            {**_of(link), "technology": link.technology},
+            link_model.signal(link, now, rng),
         )
         yield Reading("signal", Outcome.OK, boot_ns, (sample,))
 
@@ -153,7 +150,7 @@ def _latency(
 
 
 def _throughput(
-    link: SimulatedLink, now: radio.Minute, boot_ns: int, rng: Random
+    link: SimulatedLink, now: link_model.Minute, boot_ns: int, rng: Random
 ) -> Reading:
     if now.dead:
         tags = [{"backend": "http", "direction": d, **_of(link)} for d in _DIRECTIONS]
@@ -177,9 +174,9 @@ _DIRECTIONS = ("down", "up")
 
 
 def _direction(
-    link: SimulatedLink, now: radio.Minute, direction: str, rng: Random
+    link: SimulatedLink, now: link_model.Minute, direction: str, rng: Random
 ) -> Sample:
-    rate = radio.rate_bps(link, now, direction, rng)
+    rate = link_model.rate_bps(link, now, direction, rng)
     loaded_ms = 2.5 * link.rtt_ms * now.load
     fields: dict[str, Value] = {
         "tests": 1,
@@ -198,7 +195,7 @@ def _direction(
 
 
 def _web(
-    link: SimulatedLink, now: radio.Minute, name: str, boot_ns: int, rng: Random
+    link: SimulatedLink, now: link_model.Minute, name: str, boot_ns: int, rng: Random
 ) -> Reading:
     tags = {**_of(link), "target": name, "layer": "application"}
     if now.dead:
@@ -206,7 +203,7 @@ def _web(
         return Reading("web", Outcome.FAILED, boot_ns, failed, now.dead)
     way = "up" if name == "forms" else "down"
     size = _FORM_BYTES if name == "forms" else _PAGE_BYTES
-    took_ms = 8e3 * size / radio.rate_bps(link, now, way, rng) + 6 * link.rtt_ms
+    took_ms = 8e3 * size / link_model.rate_bps(link, now, way, rng) + 6 * link.rtt_ms
     fields = _uploaded(took_ms) if name == "forms" else _loaded(took_ms)
     fields |= {field: share * link.rtt_ms for field, share in _PAGE_STEPS}
     return Reading("web", Outcome.OK, boot_ns, (Sample(tags, fields),))

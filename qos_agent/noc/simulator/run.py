@@ -11,19 +11,20 @@ from itertools import groupby
 from random import Random
 from zoneinfo import ZoneInfo
 
-from qos_agent.election import Calendar, named
-from qos_agent.events import event, heartbeat
-from qos_agent.journal.stamping import Stamp, Stamper
-from qos_agent.ledger import Ledger
-from qos_agent.line_protocol import encode, points
+from qos_agent.agent.events import event, heartbeat
+from qos_agent.agent.ledger import Ledger
+from qos_agent.config.calendar_file import named
+from qos_agent.journal.encoding import Stamp, Stamper
 from qos_agent.model import Identity, Phase, Reading
+from qos_agent.model.calendar import Calendar
+from qos_agent.model.line_protocol import encode, points
 from qos_agent.noc.simulator import readings
 from qos_agent.noc.simulator.device import Condition
+from qos_agent.noc.simulator.faults import Troubles, answer_key
+from qos_agent.noc.simulator.link_model import day_load, minute_of
 from qos_agent.noc.simulator.population import SimulatedStation, nation
-from qos_agent.noc.simulator.radio import day_load, minute_of
 from qos_agent.noc.simulator.readings import Step, Turn
 from qos_agent.noc.simulator.scenario import Scenario
-from qos_agent.noc.simulator.troubles import Troubles, answer_key
 
 _MINUTE_NS = 60 * 10**9
 # Boot time at the scenario's start: no device booted after the days before it.

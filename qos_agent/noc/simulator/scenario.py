@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
-from qos_agent.errors import ConfigError, InvalidConfigError
-from qos_agent.noc.places import provinces, regencies
-from qos_agent.profiles import ScheduleSection
-from qos_agent.setting_types import Name, Section, allowed
+from qos_agent.config.places import provinces, regencies
+from qos_agent.config.schedule import ScheduleSection
+from qos_agent.config.types import Name, Section, allowed
+from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 Kind = Literal[
     "overload",
@@ -98,7 +98,7 @@ class Scenario(Section):
 
 def shipped() -> dict[str, Path]:
     """The scenarios that come with the package, by name."""
-    folder = Path(str(files("qos_agent") / "noc" / "scenarios"))
+    folder = Path(str(files("qos_agent.noc.simulator") / "scenarios"))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 

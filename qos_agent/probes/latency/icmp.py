@@ -14,11 +14,11 @@ import struct
 from collections.abc import Iterator
 from typing import Self
 
-from qos_agent import network
-from qos_agent.errors import ProbeError
 from qos_agent.model import Link
-from qos_agent.probes.latency import kernel
+from qos_agent.model.errors import ProbeError
+from qos_agent.probes.latency import kernel_timestamps
 from qos_agent.probes.latency.transport import Answered, Departed, Event, Refused
+from qos_agent.system import network
 
 _HEADER = struct.Struct("!BBHHH")
 _TOKEN_BYTES = 8
@@ -66,9 +66,9 @@ class IcmpTransport:
 
     def receive(self) -> Iterator[Event]:
         """Stamps, errors and answers that have come in."""
-        for event in kernel.outgoing(self._sock):
+        for event in kernel_timestamps.outgoing(self._sock):
             yield from self._departed(event)
-        for datagram in kernel.incoming(self._sock):
+        for datagram in kernel_timestamps.incoming(self._sock):
             number = self._answered(datagram)
             if number is not None:
                 yield Answered(number, datagram.user_ns, datagram.kernel_ns)
@@ -81,8 +81,10 @@ class IcmpTransport:
         header = _HEADER.pack(self._request, 0, sum_, self._identifier, number)
         return header + payload
 
-    def _departed(self, event: kernel.SendStamp | kernel.SendError) -> Iterator[Event]:
-        if isinstance(event, kernel.SendStamp):
+    def _departed(
+        self, event: kernel_timestamps.SendStamp | kernel_timestamps.SendError
+    ) -> Iterator[Event]:
+        if isinstance(event, kernel_timestamps.SendStamp):
             if event.index < len(self._departures):
                 yield Departed(self._departures[event.index], event.kernel_ns)
             return
@@ -90,7 +92,7 @@ class IcmpTransport:
         if number is not None:
             yield Refused(number, event.cause, event.detail)
 
-    def _answered(self, datagram: kernel.Datagram) -> int | None:
+    def _answered(self, datagram: kernel_timestamps.Datagram) -> int | None:
         if datagram.source != self._peer:
             return None
         data = datagram.data
@@ -143,7 +145,7 @@ def _open(address: str, link: Link | None, kind: socket.SocketKind) -> IcmpTrans
         identifier = _bind(sock, link, address)
         if kind == socket.SOCK_RAW:
             _filter(sock)
-        kernel.enable(sock)
+        kernel_timestamps.enable(sock)
         peer = network.socket_address(address, 0)
         sock.connect(peer)
         return IcmpTransport(sock, identifier, peer[0])

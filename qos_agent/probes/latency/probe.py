@@ -7,34 +7,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from qos_agent import stamp
-from qos_agent.errors import ConfigError, ProbeError
-from qos_agent.model import Deadline, Finding, Sample, Target, Task, Value
-from qos_agent.network import AddressBook, Resolved, cause_of
-from qos_agent.probes.latency import summary
+from qos_agent.config import key_file
+from qos_agent.config.settings import Settings
+from qos_agent.model import Deadline, ProbeResult, Sample, Target, Task, Value
+from qos_agent.model.errors import ConfigError, ProbeError
+from qos_agent.probes.latency import stamp_packets, summary
 from qos_agent.probes.latency.icmp import IcmpTransport, open_icmp
-from qos_agent.probes.latency.stamp import StampTransport, open_stamp
+from qos_agent.probes.latency.stamp_sender import StampTransport, open_stamp
 from qos_agent.probes.latency.train import (
     NETWORK_MISSING,
-    Plan,
     Record,
     Train,
+    TrainSpec,
     Trip,
 )
-from qos_agent.settings import Settings
+from qos_agent.system.network import AddressBook, Resolved, cause_of
 
 _RESOLVE_S = 5.0
 # Wake, phase of up to one spacing, scheduling on a busy device.
 _SLACK_S = 2.0
 # IPv6, UDP and Ethernet around the largest probe there is, the authenticated one.
-_LARGEST_BYTES = 40 + 8 + 14 + stamp.AUTHENTICATED_BYTES
+_LARGEST_BYTES = 40 + 8 + 14 + stamp_packets.AUTHENTICATED_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
     """Trains as `plan` says; `key_file` holds STAMP's key where it authenticates."""
 
-    plan: Plan
+    plan: TrainSpec
     key_file: Path | None = None
     book: AddressBook = field(default_factory=AddressBook)
     name: str = "latency"
@@ -45,7 +45,7 @@ class Latency:
     def of(cls, settings: Settings) -> Self:
         """The probe for these settings."""
         section = settings.latency
-        return cls(Plan(section.count, section.spacing), section.stamp_key_file)
+        return cls(TrainSpec(section.count, section.spacing), section.stamp_key_file)
 
     @property
     def deadline_s(self) -> float:
@@ -62,7 +62,7 @@ class Latency:
         target = _target(task)
         return ({"target": target.name, "layer": str(target.layer)},)
 
-    def measure(self, task: Task, deadline: Deadline) -> Finding:
+    def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
         """One train. Without an answer: failed, with the counts and a cause."""
         target = _target(task)
         try:
@@ -77,7 +77,7 @@ class Latency:
             record = Train(self.plan, transport, deadline).run()
         return _finding(record, target, _resolution(resolved))
 
-    def _not_begun(self, target: Target, failure: ProbeError) -> Finding:
+    def _not_begun(self, target: Target, failure: ProbeError) -> ProbeResult:
         """A train that could not leave: lost, where that is the network's doing.
 
         Without its counts an outage would be a hole in every ratio of sums.
@@ -93,7 +93,7 @@ class Latency:
     ) -> IcmpTransport | StampTransport:
         if target.method == "icmp":
             return open_icmp(address, task.link)
-        port = target.port or stamp.PORT
+        port = target.port or stamp_packets.PORT
         return open_stamp(address, port, task.link, self._key())
 
     def _key(self) -> bytes | None:
@@ -101,7 +101,7 @@ class Latency:
         if self.key_file is None:
             return None
         try:
-            return stamp.read_key(self.key_file)
+            return key_file.read_key(self.key_file)
         except ConfigError as error:
             raise ProbeError("permission", str(error)) from error
 
@@ -114,12 +114,12 @@ def _target(task: Task) -> Target:
 
 def _finding(
     record: Record, target: Target, resolution: Mapping[str, Value]
-) -> Finding:
+) -> ProbeResult:
     found = summary.fields(record)
     received = int(found["received"])
     cause, detail = summary.cause(record, received)
     about: dict[str, Value] = {"method": target.method, **resolution}
-    return Finding((Sample({}, found | about),), cause, detail)
+    return ProbeResult((Sample({}, found | about),), cause, detail)
 
 
 def _resolution(resolved: Resolved) -> dict[str, Value]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from operator import and_
 
-from qos_agent import stats
-from qos_agent.model import Value
+from qos_agent.model import Value, statistics
+from qos_agent.model.schema import PDV_BOUNDS_MS, RTT_BOUNDS_MS
 from qos_agent.probes.latency.train import Record, Trip
-from qos_agent.schema import PDV_BOUNDS_MS, RTT_BOUNDS_MS
 
 _NS_IN_MS = 1_000_000
 
@@ -90,19 +89,19 @@ def _counts(record: Record, lost: list[bool]) -> dict[str, Value]:
 
 
 def _loss(lost: list[bool]) -> dict[str, Value]:
-    bounds, lag1 = stats.wilson(sum(lost), len(lost)), stats.lag1(lost)
+    bounds, lag1 = statistics.wilson(sum(lost), len(lost)), statistics.lag1(lost)
     if bounds is None:
         return {}
     found: dict[str, Value] = {
         "loss_low": bounds.low,
         "loss_high": bounds.high,
-        "loss_burst_max": stats.longest_run(lost),
+        "loss_burst_max": statistics.longest_run(lost),
     }
     return found if lag1 is None else found | {"loss_lag1": lag1}
 
 
 def _delays(trips_ns: list[int]) -> dict[str, Value]:
-    delays = stats.delays(trips_ns)
+    delays = statistics.delays(trips_ns)
     if delays is None:
         return {}
     found: dict[str, Value] = {
@@ -116,7 +115,7 @@ def _delays(trips_ns: list[int]) -> dict[str, Value]:
     }
     over_ns = [trip_ns - delays.least for trip_ns in trips_ns]
     for bound in RTT_BOUNDS_MS:
-        found[f"rtt_le_{bound}"] = stats.at_most(trips_ns, bound * _NS_IN_MS)
+        found[f"rtt_le_{bound}"] = statistics.at_most(trips_ns, bound * _NS_IN_MS)
     for bound in PDV_BOUNDS_MS:
-        found[f"pdv_le_{bound}"] = stats.at_most(over_ns, bound * _NS_IN_MS)
+        found[f"pdv_le_{bound}"] = statistics.at_most(over_ns, bound * _NS_IN_MS)
     return found

@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline
-from qos_agent.network import cause_of
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.latency.transport import (
     Answered,
     Departed,
@@ -24,6 +23,7 @@ from qos_agent.probes.latency.transport import (
     Rejected,
     Transport,
 )
+from qos_agent.system.network import cause_of
 
 WAIT_S = 3.0
 """Tmax of RFC 7680: an answer after that is late, and its probe lost."""
@@ -46,7 +46,7 @@ _STEP_NS, _SLEW = 1_000_000, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainSpec:
     """How many probes, how far apart, and how long each is waited for."""
 
     count: int
@@ -127,7 +127,9 @@ class Record:
 class Train:
     """One train under way; `run` once."""
 
-    def __init__(self, plan: Plan, transport: Transport, deadline: Deadline) -> None:
+    def __init__(
+        self, plan: TrainSpec, transport: Transport, deadline: Deadline
+    ) -> None:
         self._plan = plan
         self._transport = transport
         self._deadline = deadline

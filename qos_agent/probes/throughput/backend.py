@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline, Link, Value
-from qos_agent.schema import RATE_BOUNDS_MBPS
+from qos_agent.model.errors import ProbeError
+from qos_agent.model.schema import RATE_BOUNDS_MBPS
 
 Direction = Literal["down", "up"]
 Stop = Literal["precision", "bytes", "time", "stall", "complete"]

@@ -6,12 +6,12 @@ import selectors
 from collections.abc import Sequence
 from typing import Literal
 
-from qos_agent.probes.throughput.answers import Answers
-from qos_agent.probes.throughput.echo import EchoTrain
+from qos_agent.probes.throughput.connection import Connection, Endpoint
 from qos_agent.probes.throughput.flows import request
-from qos_agent.probes.throughput.meter import InterfaceMeter
-from qos_agent.probes.throughput.stream import Connection, Endpoint
-from qos_agent.tcp_info import tcp_info
+from qos_agent.probes.throughput.interface_counter import InterfaceCounter
+from qos_agent.probes.throughput.loaded_rtt import EchoTrain
+from qos_agent.probes.throughput.responses import Answers
+from qos_agent.system.network.tcp_info import tcp_info
 
 _BUFFER_BYTES = 262_144
 # Reading is put off until so much has come, or until the next bin.
@@ -43,7 +43,7 @@ class Downloads:
         endpoint: Endpoint,
         path: str,
         connections: Sequence[Connection],
-        meter: InterfaceMeter,
+        meter: InterfaceCounter,
         echo: EchoTrain,
         limit_bytes: int,
     ) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from qos_agent import __version__
-from qos_agent.errors import ProbeError
-from qos_agent.probes.throughput.stream import Connection, Endpoint, Head
-from qos_agent.tcp_info import congestion_control, tcp_info
+from qos_agent.model.errors import ProbeError
+from qos_agent.probes.throughput.connection import Connection, Endpoint, Head
+from qos_agent.system.network.tcp_info import congestion_control, tcp_info
 
 _PLAIN_BLOCK_BYTES = 262_144
 # A TLS record carries no more (RFC 8446, section 5.1). OpenSSL wants a write that had

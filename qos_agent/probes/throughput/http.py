@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import (
     Direction,
     Order,
@@ -22,14 +22,17 @@ from qos_agent.probes.throughput.backend import (
     Results,
     Stop,
 )
-from qos_agent.probes.throughput.cap import ByteCap
+from qos_agent.probes.throughput.byte_limit import ByteLimit
+from qos_agent.probes.throughput.connection import Connection, Endpoint
 from qos_agent.probes.throughput.downloads import Downloads
-from qos_agent.probes.throughput.echo import EchoTrain
 from qos_agent.probes.throughput.flows import Flows, Uploads
-from qos_agent.probes.throughput.meter import InterfaceMeter, interface_of_socket
-from qos_agent.probes.throughput.stream import Connection, Endpoint
-from qos_agent.rates import BIN_S, RateSeries
-from qos_agent.tcp_info import congestion_control, tcp_info
+from qos_agent.probes.throughput.interface_counter import (
+    InterfaceCounter,
+    interface_of_socket,
+)
+from qos_agent.probes.throughput.loaded_rtt import EchoTrain
+from qos_agent.probes.throughput.rates import BIN_S, RateSeries
+from qos_agent.system.network.tcp_info import congestion_control, tcp_info
 
 _TIME_LIMIT_S = 10.0
 _STALL_S = 4.0
@@ -77,7 +80,7 @@ class _Bench:
     """What one direction is measured with: all connected, nothing sent."""
 
     connections: Sequence[Connection]
-    meter: InterfaceMeter
+    meter: InterfaceCounter
     echo: EchoTrain
     flows: Flows
 
@@ -109,7 +112,7 @@ def _bench(
 
         first = connect()
         interface = order.interface or interface_of_socket(first.sock)
-        meter = stack.enter_context(InterfaceMeter(interface))
+        meter = stack.enter_context(InterfaceCounter(interface))
         connections = [first, *(connect() for _ in range(order.connections - 1))]
         echo = stack.enter_context(closing(EchoTrain(endpoint.address, order.link)))
         flows: Flows
@@ -164,7 +167,7 @@ class _Test:
     def __init__(self, bench: _Bench, order: Order, direction: Direction) -> None:
         self._bench = bench
         self._most = order.connections
-        self._cap = ByteCap(bench.meter, order.limits[direction])
+        self._cap = ByteLimit(bench.meter, order.limits[direction])
         self._tolerance = order.tolerance
         self._time_limit_s = min(_TIME_LIMIT_S, order.time_limit_s / len(order.limits))
         self._rtt_s = min(c.rtt_s for c in bench.connections)

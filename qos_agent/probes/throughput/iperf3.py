@@ -14,12 +14,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from qos_agent.child import ChildResult, Watch, run_child
-from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline, Link
-from qos_agent.network import bind, resolve
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
-from qos_agent.probes.throughput.meter import InterfaceMeter, guard
+from qos_agent.probes.throughput.interface_counter import InterfaceCounter, guard
+from qos_agent.system.child_process import ChildResult, Watch, run_child
+from qos_agent.system.network import bind, resolve
 
 _PORT = 5201
 _TIME_LIMIT_S = 10.0
@@ -122,7 +122,7 @@ def _measure(
     with ExitStack() as stack:
         meter = None
         if order.interface is not None:
-            meter = stack.enter_context(InterfaceMeter(order.interface))
+            meter = stack.enter_context(InterfaceCounter(order.interface))
         result = _run(argv, order, guard(meter, order.limits[direction], deadline))
         data_bytes = None if meter is None else meter.moved()
     return _rate(_answer(result), str(order.server), data_bytes)

@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
-from qos_agent.errors import ProbeError
-from qos_agent.model import Deadline, Finding, Link, Sample, Task, Value
-from qos_agent.network import interface_of
+from qos_agent.config.settings import Settings
+from qos_agent.config.throughput import ThroughputSection
+from qos_agent.model import Deadline, Link, ProbeResult, Sample, Task, Value
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import (
     Backend,
@@ -23,8 +24,8 @@ from qos_agent.probes.throughput.backend import (
     Rate,
     Results,
 )
-from qos_agent.probes.throughput.meter import InterfaceMeter
-from qos_agent.settings import Settings, ThroughputSection
+from qos_agent.probes.throughput.interface_counter import InterfaceCounter
+from qos_agent.system.network import interface_of
 
 _DIRECTIONS: tuple[Direction, ...] = ("down", "up")
 # With less, no backend can say anything.
@@ -33,7 +34,7 @@ _LEAST_S = 2.0
 
 
 @dataclass(slots=True)
-class _Leg:
+class DirectionState:
     """One direction of a task, as far as it has come."""
 
     limit_bytes: int
@@ -89,13 +90,13 @@ class Throughput:
         first = self._settings.of_link(_name(task.link)).order()[0]
         return tuple({"backend": first, "direction": d} for d in _DIRECTIONS)
 
-    def measure(self, task: Task, deadline: Deadline) -> Finding:
+    def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
         """Both directions; failed, with the last cause, where one has no rate."""
         interface = interface_of(task.link) if task.link is not None else None
         with ExitStack() as stack:
             meter = None
             if interface is not None:
-                meter = stack.enter_context(InterfaceMeter(interface))
+                meter = stack.enter_context(InterfaceCounter(interface))
             run = _Run(self._settings, task, interface, meter)
             for name in run.names:
                 run.attempt(self._backends[name], deadline)
@@ -114,7 +115,7 @@ class _Run:
         settings: ThroughputSection,
         task: Task,
         interface: str | None,
-        meter: InterfaceMeter | None,
+        meter: InterfaceCounter | None,
     ) -> None:
         self._settings = settings
         self._servers = settings.of_link(_name(task.link))
@@ -126,8 +127,10 @@ class _Run:
         limits = {"down": settings.download_limit, "up": settings.upload_limit}
         whole = sum(limits.values())
         allowed = whole if task.byte_limit is None else task.byte_limit
-        self._legs: dict[Direction, _Leg] = {
-            d: _Leg(min(limits[d], limits[d] * allowed // whole), self.names[0])
+        self._legs: dict[Direction, DirectionState] = {
+            d: DirectionState(
+                min(limits[d], limits[d] * allowed // whole), self.names[0]
+            )
             for d in _DIRECTIONS
         }
 
@@ -181,17 +184,17 @@ class _Run:
         failed = [d for d, r in results.items() if not isinstance(r, Rate)]
         self._legs[(failed or list(results))[0]].data_bytes += max(0, unclaimed)
 
-    def finding(self) -> Finding:
+    def finding(self) -> ProbeResult:
         """What the task brings back."""
         limit = self._settings.cross_limit
         samples = tuple(leg.sample(d, limit) for d, leg in self._legs.items())
         wanting = {d: leg for d, leg in self._legs.items() if leg.rate is None}
         for direction, leg in wanting.items():
             last = leg.failures[-1] if leg.failures else self._untouched(leg)
-            return Finding(samples, last.cause, f"{direction}: {last.detail}")
-        return Finding(samples)
+            return ProbeResult(samples, last.cause, f"{direction}: {last.detail}")
+        return ProbeResult(samples)
 
-    def _untouched(self, leg: _Leg) -> ProbeError:
+    def _untouched(self, leg: DirectionState) -> ProbeError:
         """Why no backend was let near a direction."""
         too_little = leg.limit_bytes < _LEAST_BYTES
         return ProbeError("allowance" if too_little else "deadline", "not begun")

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-from qos_agent.child import run_child
-from qos_agent.errors import ProbeError
 from qos_agent.model import Deadline
+from qos_agent.model.errors import ProbeError
+from qos_agent.model.schema.codes import CAUSES
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
-from qos_agent.probes.throughput.meter import InterfaceMeter, guard
-from qos_agent.vocabulary import CAUSES
+from qos_agent.probes.throughput.interface_counter import InterfaceCounter, guard
+from qos_agent.system.child_process import run_child
 
 # The files every speedtest server has: random<width>x<width>.jpg, and their bytes.
 _DOWNLOADS = {
@@ -45,7 +45,7 @@ _LEAST_LENGTH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SpeedtestSpec:
     """What the child is told, as JSON on its standard input."""
 
     server: str | None
@@ -93,7 +93,7 @@ class Speedtest:
         with ExitStack() as stack:
             meter = None
             if order.interface is not None:
-                meter = stack.enter_context(InterfaceMeter(order.interface))
+                meter = stack.enter_context(InterfaceCounter(order.interface))
             result = run_child(
                 self.child,
                 timeout_s=min(order.time_limit_s, deadline.remaining_s()),
@@ -107,14 +107,14 @@ class Speedtest:
         return _results(result.stdout, order)
 
 
-def _plan(order: Order, secure: bool) -> Plan:
+def _plan(order: Order, secure: bool) -> SpeedtestSpec:
     link = order.link
     down = (order.limits.get("down", 0) - _LIST_BYTES) / _WIRE_PER_PAYLOAD
     up = order.limits.get("up", 0) / _WIRE_PER_PAYLOAD
     time_left_s = order.time_limit_s - _SETUP_S
     widths = _fitting(_DOWNLOADS, int(down), at_least=4)
     sizes = _fitting(_UPLOADS, int(up), at_least=8)
-    return Plan(
+    return SpeedtestSpec(
         server=order.server,
         interface=order.interface,
         link=asdict(link) if link is not None else None,

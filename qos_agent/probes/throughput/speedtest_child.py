@@ -24,13 +24,13 @@ from urllib.parse import urlsplit
 
 import speedtest
 
-from qos_agent.clock import SystemClock, TaskDeadline
-from qos_agent.errors import ProbeError
 from qos_agent.model import Link
-from qos_agent.network import bind, cause_of, resolve
-from qos_agent.probes.place import AUTHENTICATE, Place
-from qos_agent.probes.throughput.meter import InterfaceMeter
-from qos_agent.probes.throughput.tls import cause_of_tls
+from qos_agent.model.errors import ProbeError
+from qos_agent.probes.http.request import AUTHENTICATE, RequestTarget
+from qos_agent.probes.throughput.interface_counter import InterfaceCounter
+from qos_agent.system.clock import SystemClock, TaskDeadline
+from qos_agent.system.network import bind, cause_of, resolve
+from qos_agent.system.network.tls import cause_of_tls
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _TIMEOUT_S = 5.0
@@ -74,7 +74,7 @@ class _Wary(urllib.request.HTTPRedirectHandler):
 
     handler_order = 100  # before the one that follows all
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: RequestTarget) -> None:
         self._place = place
 
     def redirect_request(
@@ -134,7 +134,7 @@ def _measure(plan: Mapping[str, Any]) -> Answer:
     except _ERRORS as error:
         return {"server": plan["server"], "down": _said(error), "up": _said(error)}
     interface = plan["interface"]
-    meter = None if interface is None else InterfaceMeter(interface)
+    meter = None if interface is None else InterfaceCounter(interface)
     return {
         "server": urlsplit(tester.best["url"]).netloc,
         "down": _direction(plan, tester, "down", meter),
@@ -166,7 +166,7 @@ def _tester(plan: Mapping[str, Any]) -> Any:
 def _ask(server: str) -> None:
     """One request whose error is kept: speedtest-cli forgets why it failed."""
     opener = speedtest.build_opener(timeout=_TIMEOUT_S)
-    opener.add_handler(_Wary(Place.of(server)))
+    opener.add_handler(_Wary(RequestTarget.of(server)))
     answer, error = speedtest.catch_request(speedtest.build_request(server), opener)
     if error:
         raise error
@@ -187,7 +187,7 @@ def _direction(
     plan: Mapping[str, Any],
     tester: Any,
     direction: str,
-    meter: InterfaceMeter | None,
+    meter: InterfaceCounter | None,
 ) -> Answer:
     sizes = plan["download_widths" if direction == "down" else "upload_sizes"]
     if not sizes:
@@ -219,7 +219,7 @@ def _direction(
     }
 
 
-def _used(meter: InterfaceMeter | None) -> tuple[Any, float]:
+def _used(meter: InterfaceCounter | None) -> tuple[Any, float]:
     """Bytes moved by the interface so far, and seconds of processor time."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     moved = None if meter is None else meter.moved()

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from qos_agent import stamp
-from qos_agent.model import Finding, Layer, Link, Target, Task, Value
+from qos_agent.model import Layer, Link, ProbeResult, Target, Task, Value
+from qos_agent.probes.latency import stamp_packets
 from qos_agent.probes.latency.probe import Latency
-from qos_agent.probes.latency.train import Plan
+from qos_agent.probes.latency.train import TrainSpec
 from tests.lab.network import SERVER, Lab
 from tests.probes.time_left import TimeLeft
 
@@ -30,7 +30,7 @@ REFLECTOR = [
 
 def short(count: int = 20, spacing_s: float = 0.01, wait_s: float = 0.5) -> Latency:
     """A probe whose trains are short enough for a test."""
-    return Latency(Plan(count, spacing_s, wait_s))
+    return Latency(TrainSpec(count, spacing_s, wait_s))
 
 
 def measure(
@@ -39,20 +39,20 @@ def measure(
     host: str = SERVER,
     method: str = "icmp",
     link: Link = LINK,
-) -> Finding:
+) -> ProbeResult:
     """One train from the laboratory's client."""
     target = Target("there", host, Layer.ANCHOR, method)
     task = Task("latency", 0, link, target)
     return lab.call("client", lambda: probe.measure(task, TimeLeft(probe.deadline_s)))
 
 
-def fields(finding: Finding) -> Mapping[str, Value]:
+def fields(finding: ProbeResult) -> Mapping[str, Value]:
     """The fields of the one point."""
     (sample,) = finding.samples
     return sample.fields
 
 
-def counts(finding: Finding) -> tuple[Value, Value, Value]:
+def counts(finding: ProbeResult) -> tuple[Value, Value, Value]:
     """Sent, received, lost."""
     found = fields(finding)
     return found["sent"], found["received"], found["lost"]
@@ -80,7 +80,7 @@ Answer = Callable[[bytes], list[bytes]]
 def answering(lab: Lab, answer: Answer) -> Iterator[None]:
     """A reflector of the test's own making."""
     sock = lab.call("server", lambda: socket.socket(type=socket.SOCK_DGRAM))
-    lab.call("server", lambda: sock.bind((SERVER, stamp.PORT)))
+    lab.call("server", lambda: sock.bind((SERVER, stamp_packets.PORT)))
     sock.settimeout(0.1)
     over = threading.Event()
 
@@ -105,14 +105,16 @@ def answering(lab: Lab, answer: Answer) -> Iterator[None]:
 
 def stateless(data: bytes) -> bytes:
     """What RFC 8762's stateless reflector answers: the sender's own number."""
-    asked = stamp.parse_request(data)
-    return stamp.reply(asked, stamp.Reflection(asked.number, 0, 0, 64), 44, None)
+    asked = stamp_packets.parse_request(data)
+    return stamp_packets.reply(
+        asked, stamp_packets.Reflection(asked.number, 0, 0, 64), 44, None
+    )
 
 
 def wrong_stamp(data: bytes) -> bytes:
     """An answer by somebody who knows the number and not the stamp."""
-    asked = replace(stamp.parse_request(data), stamp=1)
-    return stamp.reply(asked, stamp.Reflection(0, 0, 0, 64), 44, None)
+    asked = replace(stamp_packets.parse_request(data), stamp=1)
+    return stamp_packets.reply(asked, stamp_packets.Reflection(0, 0, 0, 64), 44, None)
 
 
 def await_true(condition: Any, wait_s: float = 5.0) -> None:

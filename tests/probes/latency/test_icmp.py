@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent import schema
-from qos_agent.model import Link
+from qos_agent.model import Link, schema
 from qos_agent.probes.latency.icmp import checksum, open_icmp
-from qos_agent.probes.latency.train import FIRST_NUMBER, Plan, Train
+from qos_agent.probes.latency.train import FIRST_NUMBER, Train, TrainSpec
 from tests.lab.capture import Echo, round_trips_ns
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import CLIENT, SERVER, SERVER_IPV6, Lab
@@ -34,7 +33,7 @@ from tests.probes.latency.bench_of_trains import (
     short,
 )
 from tests.probes.time_left import TimeLeft
-from tests.requirement import require
+from tests.support.requirement import require
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def test_round_trips_are_the_wires(lab: MakeLab, groups: str, address: str) -> N
     """Every round trip agrees with a capture of the same packets: median 20 µs."""
     net = lab(Shape(delay_ms=10))
     allow_ping_sockets(net, groups)
-    plan = Plan(20, 0.01, 1.0)
+    plan = TrainSpec(20, 0.01, 1.0)
 
     def train() -> tuple[str, list[int | None], str]:
         with open_icmp(address, LINK) as transport:
@@ -228,7 +227,7 @@ def test_answers_that_are_not_ours_do_not_count(
 
     def train() -> tuple[list[int | None], int]:
         with open_icmp(SERVER, LINK) as transport:
-            record = Train(Plan(3, 0.01, 0.5), transport, TimeLeft(10)).run()
+            record = Train(TrainSpec(3, 0.01, 0.5), transport, TimeLeft(10)).run()
         return record.round_trips_ns(), sum(
             trip.duplicates for trip in record.trips.values()
         )

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from qos_agent import schema
-from qos_agent.baseline import BaselineStore
-from qos_agent.errors import ProbeError
+from qos_agent.config.settings import LatencySection, Settings
+from qos_agent.config.thresholds import load
 from qos_agent.model import (
     Layer,
     Outcome,
@@ -22,21 +21,22 @@ from qos_agent.model import (
     Sample,
     Target,
     Task,
+    schema,
 )
-from qos_agent.network import AddressBook
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.latency.probe import Latency
-from qos_agent.probes.latency.train import Plan
-from qos_agent.settings import LatencySection, Settings
-from qos_agent.thresholds import load
-from qos_agent.verdict import Judge, Rules
-from tests.clocks import FakeClock
+from qos_agent.probes.latency.train import TrainSpec
+from qos_agent.system.network import AddressBook
+from qos_agent.verdict.baseline import BaselineStore
+from qos_agent.verdict.judge import Judge, Rules
 from tests.lab.dns import Behaviour
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import GATEWAY, SERVER
 from tests.lab.shape import Shape
-from tests.ledgers import MemoryLedger
 from tests.probes.latency.bench_of_trains import LINK, counts, fields, measure, short
 from tests.probes.time_left import TimeLeft
+from tests.support.clocks import FakeClock
+from tests.support.ledgers import MemoryLedger
 
 
 def test_it_is_a_probe_of_its_settings() -> None:
@@ -81,7 +81,7 @@ def test_both_facts_of_a_name_are_recorded(lab: MakeLab) -> None:
     """While DNS fails the last good address is measured, and the point says so."""
     net = lab(Shape())
     server = net.dns({"anchor.test": SERVER})
-    probe = Latency(Plan(2, 0.01, 0.5), book=AddressBook(servers=(SERVER,)))
+    probe = Latency(TrainSpec(2, 0.01, 0.5), book=AddressBook(servers=(SERVER,)))
     good = fields(measure(net, probe, "anchor.test"))
     server.behaviour = Behaviour.SERVFAIL
     kept = fields(measure(net, probe, "anchor.test"))
@@ -95,7 +95,7 @@ def test_a_name_that_never_resolved_is_the_cause(lab: MakeLab) -> None:
     """Without any address all that was due is lost, and the name is to blame."""
     net = lab(Shape())
     net.dns({})
-    probe = Latency(Plan(2, 0.01, 0.5), book=AddressBook(servers=(SERVER,)))
+    probe = Latency(TrainSpec(2, 0.01, 0.5), book=AddressBook(servers=(SERVER,)))
     finding = measure(net, probe, "nowhere.test")
     assert finding.cause == "name_not_resolved"
     assert "NXDOMAIN" in finding.detail
@@ -134,7 +134,7 @@ def test_a_dead_target_ends_within_the_deadline(lab: MakeLab) -> None:
     """The longest train there is, wake, sending and waiting, fits its deadline."""
     net = lab(Shape())
     net.cut()
-    probe = Latency(Plan(3, 0.1, 1.0))
+    probe = Latency(TrainSpec(3, 0.1, 1.0))
     task = Task("latency", 0, LINK, Target("there", SERVER, Layer.ANCHOR))
     start = time.monotonic()
     deadline = TimeLeft(probe.deadline_s)

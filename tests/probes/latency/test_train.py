@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from qos_agent.errors import ProbeError
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.latency import summary, train
-from qos_agent.probes.latency.train import FIRST_NUMBER, Plan, Record, Train, Trip
+from qos_agent.probes.latency.train import FIRST_NUMBER, Record, Train, TrainSpec, Trip
 from qos_agent.probes.latency.transport import Answered, Departed, Event, Refused
 from tests.probes.time_left import TimeLeft
 
@@ -62,7 +62,7 @@ def transport() -> Iterator[Scripted]:
     os.close(made._bell)
 
 
-def run(transport: Scripted, plan: Plan, left_s: float = 10) -> Record:
+def run(transport: Scripted, plan: TrainSpec, left_s: float = 10) -> Record:
     """One train."""
     return Train(plan, transport, TimeLeft(left_s)).run()
 
@@ -70,7 +70,7 @@ def run(transport: Scripted, plan: Plan, left_s: float = 10) -> Record:
 def test_sending_does_not_wait_for_answers(transport: Scripted) -> None:
     """Twenty probes leave by the clock, none of them waiting for another's answer."""
     transport.silent = frozenset(range(2, 100))
-    run(transport, Plan(20, 0.02, 0.2))
+    run(transport, TrainSpec(20, 0.02, 0.2))
     times = [transport.sent_s[FIRST_NUMBER + i] for i in range(20)]
     assert 19 * 0.02 - 0.05 < times[-1] - times[0] < 19 * 0.2
 
@@ -79,7 +79,7 @@ def test_the_phase_is_random(transport: Scripted) -> None:
     """The first probe leaves anywhere within one spacing of the wake."""
     phases = []
     for _ in range(12):
-        run(transport, Plan(1, 0.05, 0.1))
+        run(transport, TrainSpec(1, 0.05, 0.1))
         phases.append(transport.sent_s[FIRST_NUMBER] - transport.sent_s[0])
     assert max(phases) - min(phases) > 0.01
     assert min(phases) < 0.05
@@ -88,7 +88,7 @@ def test_the_phase_is_random(transport: Scripted) -> None:
 def test_a_train_costs_little(transport: Scripted) -> None:
     """Waiting is sleeping: a second of train uses under 5 % of a second."""
     before = time.thread_time()
-    run(transport, Plan(20, 0.05, 0.1))
+    run(transport, TrainSpec(20, 0.05, 0.1))
     assert time.thread_time() - before < 0.05
 
 
@@ -98,7 +98,7 @@ def test_the_stop_ends_a_train(transport: Scripted) -> None:
     threading.Timer(0.1, deadline.stop).start()
     start = time.monotonic()
     with pytest.raises(ProbeError, match="deadline"):
-        Train(Plan(10, 5, 3), transport, deadline).run()
+        Train(TrainSpec(10, 5, 3), transport, deadline).run()
     assert time.monotonic() - start < 3
 
 
@@ -106,7 +106,7 @@ def test_the_deadline_ends_a_train(transport: Scripted) -> None:
     """A train that would pass the end of its task is no reading of loss."""
     transport.silent = frozenset(range(100))
     with pytest.raises(ProbeError, match="deadline"):
-        run(transport, Plan(10, 5, 3), left_s=0.2)
+        run(transport, TrainSpec(10, 5, 3), left_s=0.2)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_did_not_leave_is_the_networks_or_ours(
     """
     transport.refuse_with = {3: code}
     start = time.monotonic()
-    record = run(transport, Plan(4, 0.01, 0.1 if code == errno.ENOBUFS else 30))
+    record = run(transport, TrainSpec(4, 0.01, 0.1 if code == errno.ENOBUFS else 30))
     assert time.monotonic() - start < 5
     found = summary.fields(record)
     names = ("sent", "received", "lost", "unsent")
@@ -157,7 +157,7 @@ def test_a_step_of_the_wall_clock_is_noticed(
     """Stamps of a clock that was set meanwhile are not believed; a slew is no step."""
     offsets = iter([10**18, 10**18 + moved_ns])
     monkeypatch.setattr(train, "_wall_offset_ns", lambda: next(offsets))
-    record = run(transport, Plan(2, 0.01, 0.1))
+    record = run(transport, TrainSpec(2, 0.01, 0.1))
     assert record.clock_stepped is stepped
     assert record.kernel_stamped() is not stepped
 

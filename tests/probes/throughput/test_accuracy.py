@@ -15,7 +15,7 @@ from bench.target import target
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import Lab
 from tests.lab.shape import TCP_PAYLOAD_SHARE, Shape
-from tests.requirement import require
+from tests.support.requirement import require
 
 # Below the 4.6 % that forgetting the headers would be; medians of few runs on a
 # shared machine, so wider than what the bench holds.

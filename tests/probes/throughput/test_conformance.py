@@ -13,13 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qos_agent.errors import ProbeError
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import Backend, Order, Rate
 from qos_agent.probes.throughput.http import Http
 from qos_agent.probes.throughput.iperf3 import Iperf3
 from qos_agent.probes.throughput.speedtest import Speedtest
-from tests.children import no_child_left, nothing_left
 from tests.probes.throughput.bad_server import (
     BLOCK,
     HEAD,
@@ -37,9 +36,10 @@ from tests.probes.throughput.bad_server import (
     silent,
 )
 from tests.probes.time_left import TimeLeft
-from tests.requirement import require
 from tests.servers.certificates import Authority, Fault
 from tests.servers.namespace import free_port
+from tests.support.children import no_child_left, nothing_left
+from tests.support.requirement import require
 
 ROOT = Path(__file__).parents[3]
 TIME_LIMIT_S = 6.0

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from qos_agent.errors import ProbeError
-from qos_agent.probes.place import Place
-from qos_agent.probes.throughput.answers import Answers
+from qos_agent.model.errors import ProbeError
+from qos_agent.probes.http.request import RequestTarget
+from qos_agent.probes.throughput.connection import Connection, Endpoint
 from qos_agent.probes.throughput.downloads import Downloads
-from qos_agent.probes.throughput.echo import EchoTrain
-from qos_agent.probes.throughput.stream import Connection, Endpoint
+from qos_agent.probes.throughput.loaded_rtt import EchoTrain
+from qos_agent.probes.throughput.responses import Answers
 from tests.probes.throughput.bad_server import bad_server
 from tests.probes.time_left import TimeLeft
 
 FILE_BYTES = 100_000_000
 RANGE = re.compile(rb"Range: bytes=(\d+)-(\d+)\r\n")
-PLACE = Place.of("http://127.0.0.1/")
+PLACE = RequestTarget.of("http://127.0.0.1/")
 PART = b"HTTP/1.1 206 Partial Content\r\n"
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.probes.throughput.connection import Connection, Endpoint
 from qos_agent.probes.throughput.downloads import Downloads
-from qos_agent.probes.throughput.echo import EchoTrain
 from qos_agent.probes.throughput.flows import Uploads
-from qos_agent.probes.throughput.meter import InterfaceMeter
-from qos_agent.probes.throughput.stream import Connection, Endpoint
-from qos_agent.tcp_info import tcp_info
+from qos_agent.probes.throughput.interface_counter import InterfaceCounter
+from qos_agent.probes.throughput.loaded_rtt import EchoTrain
+from qos_agent.system.network.tcp_info import tcp_info
 from tests.probes.throughput.bad_server import HEAD, bad_server, says, silent
 from tests.probes.time_left import TimeLeft
-from tests.requirement import require
+from tests.support.requirement import require
 
 AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 LIMIT_BYTES = 50_000_000
@@ -49,7 +49,7 @@ def test_a_body_that_has_ended_wakes_nobody() -> None:
     with ExitStack() as stack:
         port = stack.enter_context(bad_server(says(body)))
         endpoint, connection = stack.enter_context(connected(port))
-        meter = stack.enter_context(InterfaceMeter("lo"))
+        meter = stack.enter_context(InterfaceCounter("lo"))
         selector = stack.enter_context(selectors.DefaultSelector())
         echo = stack.enter_context(closing(EchoTrain("127.0.0.1", None)))
         flows = Downloads(endpoint, "x", [connection], meter, echo, LIMIT_BYTES)

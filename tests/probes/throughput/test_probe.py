@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qos_agent.errors import ProbeError
-from qos_agent.model import Deadline, Finding, Link, Task
+from qos_agent.config.throughput import ThroughputSection
+from qos_agent.model import Deadline, Link, ProbeResult, Task
+from qos_agent.model.errors import ProbeError
+from qos_agent.model.schema import MEASUREMENTS
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
 from qos_agent.probes.throughput.probe import Throughput
-from qos_agent.schema import MEASUREMENTS
-from qos_agent.settings import ThroughputSection
 from tests.probes.time_left import TimeLeft
 
 LINK = Link("main", "operator", None)
@@ -40,7 +40,7 @@ class Scripted:
         return {d: self.answers[d] for d in order.limits}
 
 
-def measured(*backends: Scripted, byte_limit: int | None = None) -> Finding:
+def measured(*backends: Scripted, byte_limit: int | None = None) -> ProbeResult:
     """What the probe finds with these backends, in this order."""
     settings = ThroughputSection.model_validate(
         {

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.errors import ProbeError
+from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import Order, Rate
 from qos_agent.probes.throughput.speedtest import Speedtest
-from tests.children import no_child_left
 from tests.probes.throughput.fake_speedtest import FakeSpeedtest, fake_speedtest
 from tests.probes.time_left import TimeLeft
 from tests.servers.certificates import Authority
+from tests.support.children import no_child_left
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from bench.target import certificate, iperf3_command, target
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import SERVER, Lab
 from tests.lab.shape import Shape
-from tests.requirement import require
+from tests.support.requirement import require
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""The journal as files a person can open: CSV, the dictionary, a manifest.
+
+The canonical lines go along unchanged (`points.lp`), so that what the CSV says can
+be held against what the device recorded. Same journal, same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from qos_agent import __version__
+from qos_agent.model.line_protocol import decode
+from qos_agent.model.schema import MEASUREMENTS, SCHEMA_VERSION
+from qos_agent.model.schema.dictionary import COLUMNS, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote: its folder, points by measurement, file hashes."""
+
+    folder: Path
+    points: Mapping[str, int]
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+def export_csv(lines: Iterable[bytes], folder: Path) -> Exported:
+    """Write a CSV for each measurement, the lines, the dictionary, the manifest.
+
+    `lines` are canonical, in order. Raises OSError where `folder`
+    cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    points = _write_points(lines, folder)
+    _write_dictionary(folder / "dictionary.csv")
+    sha256 = {path.name: _sha256(path) for path in _written(folder, points)}
+    _write_manifest(folder, points, sha256)
+    return Exported(folder, points, sha256)
+
+
+def _write_points(lines: Iterable[bytes], folder: Path) -> dict[str, int]:
+    points: dict[str, int] = {}
+    tables: dict[str, csv.DictWriter[str]] = {}
+    with ExitStack() as files:
+        raw = files.enter_context((folder / "points.lp").open("wb"))
+        for line in lines:
+            raw.write(line + b"\n")
+            record = decode(line)
+            name = record.measurement
+            if name not in tables:
+                path = folder / f"{name}.csv"
+                stream = files.enter_context(path.open("w", newline=""))
+                tables[name] = _table(name, stream)
+            tables[name].writerow(
+                {"time_ns": record.time_ns, **record.tags, **record.fields}
+            )
+            points[name] = points.get(name, 0) + 1
+    return points
+
+
+def _table(name: str, stream: IO[str]) -> csv.DictWriter[str]:
+    measurement = MEASUREMENTS[name]
+    columns = ["time_ns", *measurement.tags, *(f.name for f in measurement.fields)]
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    return writer
+
+
+def _write_dictionary(path: Path) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows())
+
+
+def _written(folder: Path, points: Mapping[str, int]) -> Iterator[Path]:
+    yield folder / "dictionary.csv"
+    yield folder / "points.lp"
+    for name in sorted(points):
+        yield folder / f"{name}.csv"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write_manifest(
+    folder: Path, points: Mapping[str, int], sha256: Mapping[str, str]
+) -> None:
+    """manifest.json for programs, SHA256SUMS for `sha256sum -c`."""
+    manifest: dict[str, Any] = {
+        "agent_version": __version__,
+        "schema_version": SCHEMA_VERSION,
+        "points": dict(sorted(points.items())),
+        "sha256": dict(sorted(sha256.items())),
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(sha256.items()))
+    (folder / "SHA256SUMS").write_text(sums)

@@ -1,0 +1,74 @@
+"""Provinces and regencies of the reference data, with their zones and markers.
+
+Codes as in Kepmendagri 300.2.2-2430 of 2025. The markers are points inside each
+area for drawing on a map, and good for nothing else.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from qos_agent.model.calendar import ZONES
+
+ZONE_NAMES = {time_zone: name for name, time_zone in ZONES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Regency:
+    """A regency or city: 4 digits, the first two of which are its province."""
+
+    code: str
+    name: str
+    province: str
+    latitude: float
+    longitude: float
+    time_zone: str
+    population: int
+
+    @property
+    def zone(self) -> str:
+        """WIB, WITA or WIT."""
+        return ZONE_NAMES[self.time_zone]
+
+
+@cache
+def regencies() -> dict[str, Regency]:
+    """The 514 regencies and cities, by code."""
+    return {
+        row["regency"]: Regency(
+            row["regency"],
+            row["name"],
+            row["province"],
+            float(row["latitude"]),
+            float(row["longitude"]),
+            row["time_zone"],
+            int(row["population_2025"]),
+        )
+        for row in _table("regencies.csv")
+    }
+
+
+@cache
+def provinces() -> dict[str, str]:
+    """The 38 provinces: code to name."""
+    return {row["province"]: row["name"] for row in _table("provinces.csv")}
+
+
+def _table(name: str) -> Iterator[dict[str, str]]:
+    text = (files("qos_agent.config") / "data" / name).read_text(encoding="utf-8")
+    return csv.DictReader(text.splitlines())
+
+
+@cache
+def province_zones() -> dict[str, str]:
+    """Province code to time zone, from the shipped reference data."""
+    text = (files("qos_agent.config") / "data" / "provinces.csv").read_text(
+        encoding="utf-8"
+    )
+    return {
+        row["province"]: row["time_zone"] for row in csv.DictReader(text.splitlines())
+    }

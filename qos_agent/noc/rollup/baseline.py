@@ -1,0 +1,94 @@
+"""What links gave before the election, by regency and operator: sums of the sums.
+
+Read from the roll-ups, never from raw points, a province at a time. Where there was
+nothing before the election there is no point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qos_agent.influx.query import Row, Server, between, word
+from qos_agent.model import Phase, Record, Value
+from qos_agent.model.line_protocol import encode
+from qos_agent.model.schema import MEASUREMENTS
+
+_TABLE = MEASUREMENTS["baseline"]
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one measurement gives to the baseline: of which of its points, its sums."""
+
+    measurement: str
+    where: str
+    fields: tuple[str, ...]
+
+
+_PARTS = (
+    _Part("latency", "\"layer\" = 'anchor'",
+          ("sent", "lost", "received", "rtt_sum_us")),
+    _Part("throughput", "\"direction\" = 'down'", ("tests", "rate_bps")),
+    _Part("web", "", ("uploads", "upload_sum_ms")),
+    _Part("verdict", "", ("good", "degraded", "bad")),
+)  # fmt: skip
+
+
+def baseline_lines(
+    rollups: Server, province: str, at_ns: int, back_s: float
+) -> list[bytes]:
+    """The points of a province at a moment. Raises QueryError."""
+    span = (at_ns - int(back_s * 1e9), at_ns)
+    found: dict[_Key, dict[str, Value]] = {}
+    for part in _PARTS:
+        for row in rollups.select(_sums(part, province, span)):
+            found.setdefault(_key(row), {}).update(_fields(part, row))
+    for row in rollups.select(_first(province, span)):
+        fields = found.setdefault(_key(row), {})
+        fields["span_s"] = (at_ns - int(row.values["time"])) / 1e9
+    return list(_lines(province, found, at_ns))
+
+
+def _lines(
+    province: str, found: dict[_Key, dict[str, Value]], at_ns: int
+) -> Iterator[bytes]:
+    for (regency, operator), fields in sorted(found.items()):
+        tags = {"province": province, "regency": regency, "operator": operator}
+        yield encode(Record("baseline", tags, fields, at_ns))
+
+
+def _key(row: Row) -> _Key:
+    return row.tags["regency"], row.tags.get("operator", "unknown")
+
+
+def _fields(part: _Part, row: Row) -> dict[str, Value]:
+    """Sums in their schema's types: JSON does not tell 20 from 20.0."""
+    types = {"int": int, "float": float}
+    return {
+        name: types[_TABLE.field(name).type](row.values[name])
+        for name in part.fields
+        if name in row.values
+    }
+
+
+def _sums(part: _Part, province: str, span: tuple[int, int]) -> str:
+    sums = ", ".join(f'SUM("{name}") AS "{name}"' for name in part.fields)
+    only = f" AND {part.where}" if part.where else ""
+    return (
+        f'SELECT {sums} FROM "{part.measurement}" WHERE {_before(province, span)}'  # noqa: S608
+        f'{only} GROUP BY "regency", "operator"'
+    )
+
+
+def _first(province: str, span: tuple[int, int]) -> str:
+    return (
+        'SELECT FIRST("good") AS "good" FROM "verdict" '  # noqa: S608
+        f'WHERE {_before(province, span)} GROUP BY "regency", "operator"'
+    )
+
+
+def _before(province: str, span: tuple[int, int]) -> str:
+    phase = word(Phase.PRE.value)
+    return f'"province" = {word(province)} AND "phase" = {phase} AND {between(*span)}'

@@ -1,0 +1,1 @@
+"""The census service: its loop, its jobs and its own heartbeat."""

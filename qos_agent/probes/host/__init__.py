@@ -1,0 +1,1 @@
+"""The probe of the device itself: CPU, memory, disk, temperature, power supply."""

@@ -1,0 +1,1 @@
+"""The HTTP client of the web probes: connection, request and response."""

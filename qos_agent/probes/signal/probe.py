@@ -1,0 +1,98 @@
+"""The radio behind a link, as its modem sees it: ModemManager, then plain AT.
+
+A modem that is searching is a finding, not a failure: registration without values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from qos_agent.config.settings import ModemSection, Settings, SignalSection
+from qos_agent.model import Deadline, ProbeResult, Sample, Task, Value
+from qos_agent.model.errors import ProbeError
+from qos_agent.probes.signal import at, mmcli
+from qos_agent.probes.signal.radio import Radio
+from qos_agent.system.network import interface_of
+
+_WEAK_RSRP_DBM = -110.0
+
+
+class Signal:
+    """The probe of a link's modem. It moves nothing on the link."""
+
+    measurement = "signal"
+    loads_link = False
+
+    def __init__(self, settings: SignalSection) -> None:
+        self._modems = {modem.link: modem for modem in settings.modems}
+        self._time_limit_s = settings.time_limit
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The probe for these settings."""
+        return cls(settings.signal)
+
+    @property
+    def deadline_s(self) -> float:
+        """The configured limit."""
+        return self._time_limit_s
+
+    def worst_case_bytes(self) -> int:
+        """Nothing is moved on any link."""
+        return 0
+
+    def tags(self, task: Task) -> Sequence[Mapping[str, str]]:  # noqa: ARG002  seam
+        """One point; its technology is known when the modem has answered."""
+        return ({"technology": "unknown"},)
+
+    def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
+        """One look at the modem. Raises ProbeError where it tells nothing."""
+        radio = self._read(task, deadline)
+        if radio.tells_nothing():
+            raise ProbeError("modem", f"{radio.reader}: the modem tells nothing")
+        sample = Sample({"technology": radio.technology}, fields(radio))
+        return ProbeResult((sample,), detail=radio.remark or "")
+
+    def _read(self, task: Task, deadline: Deadline) -> Radio:
+        """By mmcli; where that fails and a port is configured, by AT."""
+        name = task.link.name if task.link else "default"
+        modem = self._modems.get(name, ModemSection(link=name))
+        interface = interface_of(task.link) if task.link else None
+        try:
+            return mmcli.read(mmcli.Wanted(modem.device, interface), deadline)
+        except ProbeError:
+            if modem.serial_port is None or deadline.wait(0):
+                raise
+        return at.read(modem.serial_port, deadline)
+
+
+def fields(radio: Radio) -> dict[str, Value]:
+    """The fields of a look at the radio; each level also as a sum and its count."""
+    found: dict[str, Value | None] = {
+        "cell": radio.cell,
+        "tracking_area": radio.tracking_area,
+        "plmn": radio.plmn,
+        "registration": radio.registration,
+        "band": radio.band,
+        "roaming": _roaming(radio.registration),
+        "reader": radio.reader,
+        **_level("rsrp", "dbm", radio.rsrp_dbm),
+        **_level("rsrq", "db", radio.rsrq_db),
+        **_level("sinr", "db", radio.sinr_db),
+        **_level("rssi", "dbm", radio.rssi_dbm),
+    }
+    if radio.rsrp_dbm is not None:
+        found["rsrp_weak"] = int(radio.rsrp_dbm < _WEAK_RSRP_DBM)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _level(name: str, unit: str, value: float | None) -> dict[str, Value]:
+    if value is None:
+        return {}
+    return {f"{name}_{unit}": value, f"{name}_sum_{unit}": value, f"{name}_samples": 1}
+
+
+def _roaming(registration: str | None) -> int | None:
+    """Known only where the modem is registered."""
+    return {"home": 0, "roaming": 1}.get(registration or "")

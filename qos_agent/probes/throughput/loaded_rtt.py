@@ -1,0 +1,132 @@
+"""Round trips under load: ICMP echoes at fixed moments, whatever has come back.
+
+Open loop: a prober that waits for each answer samples least when the queue is
+longest. The echoes are the latency probe's own, with its stamps by the kernel.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections.abc import Iterable
+
+from qos_agent.model import Link
+from qos_agent.model.errors import ProbeError
+from qos_agent.model.statistics import quantile
+from qos_agent.probes.latency.icmp import IcmpTransport, open_icmp
+from qos_agent.probes.latency.train import Record, Trip
+from qos_agent.probes.latency.transport import Answered, Departed, Event
+from qos_agent.probes.throughput.backend import LoadedRtt
+from qos_agent.system.network import cause_of
+
+# The one place beside the latency probe that sends pings; so few that at 1 Mbit/s
+# they are 0.8 % of the link.
+SPACING_S = 0.1
+_RECENT = 5
+_STEP_NS = 1_000_000
+_ECHO_BYTES = 64  # RFC 792's header and the 56 octets that `icmp` puts behind it
+_IP_HEADER_BYTES = {socket.AF_INET: 20, socket.AF_INET6: 40}
+
+
+class EchoTrain:
+    """Echoes to one address on one link; without the right to send, it sends none."""
+
+    def __init__(self, address: str, link: Link | None) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._ip_bytes = _IP_HEADER_BYTES[family] + _ECHO_BYTES
+        self._record = Record(wait_s=math.inf)
+        self._answered: list[Trip] = []
+        self._next_s = 0.0
+        self.transport = _opened(address, link)
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self.transport is not None:
+            self.transport.__exit__()
+
+    def begin(self, now_s: float) -> None:
+        """From now on echoes are due."""
+        self._next_s = now_s + SPACING_S / 2
+
+    def send_due(self, now_s: float) -> None:
+        """Send the echo that is due, if one is."""
+        if self.transport is None or self._next_s == 0.0 or now_s < self._next_s:
+            return
+        self._next_s += SPACING_S
+        number = len(self._record.trips)
+        trip = Trip(time.monotonic_ns())
+        try:
+            self.transport.send(number)
+        except OSError as error:
+            self._record.withheld.append(cause_of(error))
+        else:
+            self._record.trips[number] = trip
+
+    def receive(self) -> None:
+        """Take the stamps and answers that have come."""
+        if self.transport is not None:
+            self._take(self.transport.receive())
+
+    def _take(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if not isinstance(event, Departed | Answered):
+                continue
+            trip = self._record.trips.get(event.number)
+            if trip is None:
+                continue
+            if isinstance(event, Departed):
+                trip.departed_ns = event.kernel_ns
+            elif trip.answer is None:
+                trip.answer = event
+                self._answered.append(trip)
+
+    def recent_s(self) -> float | None:
+        """The longest of the last half second's round trips; None before the first.
+
+        By our own clock: good enough to tell whether a queue stands.
+        """
+        trips_ns = [trip.user_ns() or 0 for trip in self._answered[-_RECENT:]]
+        return max(trips_ns) / 1e9 if trips_ns else None
+
+    def sent_bytes(self, header_bytes: int) -> int:
+        """What the echoes were on the wire."""
+        return len(self._record.trips) * (header_bytes + self._ip_bytes)
+
+    def answered_bytes(self, header_bytes: int) -> int:
+        """What their answers were on the wire."""
+        return len(self._answered) * (header_bytes + self._ip_bytes)
+
+    def result(self) -> LoadedRtt | None:
+        """What was sampled; None where nobody answers echoes, which is no loss.
+
+        On the kernel's clock where it stamped them all, else all on ours.
+        """
+        self._record.clock_stepped = any(_stepped(trip) for trip in self._answered)
+        trips_ns = sorted(ns for ns in self._record.round_trips_ns() if ns is not None)
+        p50_ns, p95_ns = quantile(trips_ns, 0.5), quantile(trips_ns, 0.95)
+        if p50_ns is None or p95_ns is None:
+            return None
+        return LoadedRtt(
+            sent=len(self._record.trips),
+            received=len(trips_ns),
+            sum_us=round(sum(trips_ns) / 1e3),
+            p50_ms=p50_ns / 1e6,
+            p95_ms=p95_ns / 1e6,
+        )
+
+
+def _opened(address: str, link: Link | None) -> IcmpTransport | None:
+    """None where it is not allowed: the rate is measured all the same."""
+    try:
+        return open_icmp(address, link)
+    except (OSError, ProbeError):
+        return None
+
+
+def _stepped(trip: Trip) -> bool:
+    """Whether the wall clock jumped meanwhile: ours encloses the kernel's stamps."""
+    kernel_ns, user_ns = trip.kernel_ns(), trip.user_ns()
+    if kernel_ns is None or user_ns is None:
+        return False
+    return kernel_ns > user_ns + _STEP_NS

@@ -1,0 +1,1 @@
+"""Probes of measurement `web`: the load of a page and the upload of a form bundle."""

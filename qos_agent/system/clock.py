@@ -1,0 +1,192 @@
+"""Wall time, boot time, and how far the wall clock may be believed.
+
+Scheduling and durations use CLOCK_BOOTTIME, which goes on in suspend and never
+steps. The kernel's own word on its clock is adjtimex(2): state TIME_ERROR or
+STA_UNSYNC means nobody disciplines it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from qos_agent.model import Clock, ClockState
+
+_STA_UNSYNC = 0x0040  # <sys/timex.h>
+_TIME_ERROR = 5
+
+
+class _Timex(ctypes.Structure):
+    """struct timex of 64-bit Linux, as far as it is read here; see adjtimex(2)."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
+
+
+# A clock nobody has set is given so long after boot to be set: NTP over a mobile
+# link needs a minute or two, and the modem as long before it.
+_SETTLE_NS = 300 * 10**9
+_AGREES_MS = 5_000.0
+_CONTRADICTS_MS = 60_000.0
+_RTC_FOLDER = Path("/sys/class/rtc")
+
+
+@dataclass(frozen=True, slots=True)
+class ClockEvidence:
+    """What speaks for or against the wall clock.
+
+    `collector_offset_ms` is our clock less the collector's Date header;
+    `newest_record_ns` the newest time stamp in the journal.
+    """
+
+    wall_ns: int
+    boot_ns: int
+    synced: bool
+    has_rtc: bool
+    not_before_ns: int
+    newest_record_ns: int | None = None
+    collector_offset_ms: float | None = None
+
+
+def is_trusted(signs: ClockEvidence) -> bool:
+    """Whether readings may be stamped by the wall clock now.
+
+    A device without a battery-backed clock boots in the past, often at the hour it
+    last saved. The kernel's word decides; without it the collector's; without both
+    the clock must not be behind the newest record, and either be battery-backed or
+    have had time to be set.
+    """
+    if signs.wall_ns < signs.not_before_ns:
+        return False
+    if signs.synced:
+        return True
+    offset_ms = signs.collector_offset_ms
+    if offset_ms is not None and abs(offset_ms) < _AGREES_MS:
+        return True
+    if offset_ms is not None and abs(offset_ms) > _CONTRADICTS_MS:
+        return False
+    if signs.wall_ns < (signs.newest_record_ns or 0):
+        return False
+    return signs.has_rtc or signs.boot_ns > _SETTLE_NS
+
+
+class SystemClock:
+    """The kernel's clocks; `is_trusted` says when they are believed."""
+
+    def __init__(self, not_before_ns: int) -> None:
+        self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self._not_before_ns = not_before_ns
+        self._has_rtc = _RTC_FOLDER.is_dir() and any(_RTC_FOLDER.iterdir())
+        self._newest_record_ns: int | None = None
+        self._collector_offset: tuple[float, int] | None = None
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def not_behind(self, newest_record_ns: int | None) -> None:
+        """Tell of the newest record: a clock before it has not been set yet."""
+        self._newest_record_ns = newest_record_ns
+
+    def compared(self, collector_offset_ms: float | None) -> None:
+        """Tell how far the clock is from a collector's; holds until it is stepped."""
+        if collector_offset_ms is not None:
+            then_ns = self.wall_ns() - self.boot_ns()
+            self._collector_offset = (collector_offset_ms, then_ns)
+
+    def boot_ns(self) -> int:
+        """CLOCK_BOOTTIME in nanoseconds."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def wall_ns(self) -> int:
+        """CLOCK_REALTIME in nanoseconds since 1970."""
+        return time.clock_gettime_ns(time.CLOCK_REALTIME)
+
+    def state(self) -> ClockState:
+        """Offset of wall to boot time, trust, and the kernel's error bound."""
+        before = self.boot_ns()
+        wall = self.wall_ns()
+        between = (before + self.boot_ns()) // 2
+        synced, error_ms = self._kernel_word()
+        signs = ClockEvidence(
+            wall,
+            between,
+            synced,
+            self._has_rtc,
+            self._not_before_ns,
+            self._newest_record_ns,
+            self._collector_offset_now_ms(wall - between),
+        )
+        return ClockState(wall - between, is_trusted(signs), synced, error_ms)
+
+    def _collector_offset_now_ms(self, offset_ns: int) -> float | None:
+        """The difference as it was found, moved by what the clock was set since."""
+        if self._collector_offset is None:
+            return None
+        found_ms, then_ns = self._collector_offset
+        return found_ms + (offset_ns - then_ns) / 1e6
+
+    def _kernel_word(self) -> tuple[bool, float | None]:
+        timex = _Timex()
+        state = self._libc.adjtimex(ctypes.byref(timex))
+        if state < 0:
+            return False, None
+        synced = state != _TIME_ERROR and not timex.status & _STA_UNSYNC
+        return synced, timex.maxerror / 1000 if synced else None
+
+
+# No reading can be older than this software (September 2026).
+_NOT_BEFORE_NS = 1_790_000_000 * 10**9
+
+
+def system_clock() -> SystemClock:
+    """The kernel's clocks, distrusted before this software was made."""
+    return SystemClock(_NOT_BEFORE_NS)
+
+
+class StepWatch:
+    """Notices that the wall clock was set, and not merely slewed.
+
+    Slewing moves a clock by at most 500 ppm (adjtimex(2)): 30 ms in a minute.
+    """
+
+    def __init__(self, least_ms: float = 500.0) -> None:
+        self._least_ms = least_ms
+        self._offset_ns: int | None = None
+
+    def step_ms(self, state: ClockState) -> float | None:
+        """How far the clock was set since the last look; None where it was not."""
+        before, self._offset_ns = self._offset_ns, state.offset_ns
+        if before is None:
+            return None
+        moved_ms = (state.offset_ns - before) / 1e6
+        return moved_ms if abs(moved_ms) >= self._least_ms else None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDeadline:
+    """The end of a task on boot time, cut short when the agent stops."""
+
+    clock: Clock
+    end_boot_ns: int
+    stop: threading.Event
+
+    def remaining_s(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, (self.end_boot_ns - self.clock.boot_ns()) / 1e9)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, at most until the end; True when the time is up or all stops."""
+        stopped = self.stop.wait(min(seconds, self.remaining_s()))
+        return stopped or self.remaining_s() == 0.0
+
+    def stopping(self) -> bool:
+        """True when the agent is stopping."""
+        return self.stop.is_set()

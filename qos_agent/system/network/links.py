@@ -1,0 +1,125 @@
+"""Sockets and counters of one link.
+
+A link with an interface is bound to it by SO_BINDTODEVICE. A link with only a
+source address is trusted only where the kernel's own route for that source and
+destination leaves through the interface that owns the address.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from qos_agent.model import Link
+from qos_agent.model.errors import ProbeError
+from qos_agent.system.network.routes import default_route
+
+_ERRNO_CAUSES = {
+    errno.ENETUNREACH: "no_route",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETDOWN: "link_down",
+    errno.ENODEV: "link_down",
+    errno.ENXIO: "link_down",
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ETIMEDOUT: "timeout",
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+    errno.EADDRNOTAVAIL: "binding",
+}
+
+
+def cause_of(error: OSError) -> str:
+    """The schema's cause for an operating system error."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return _ERRNO_CAUSES.get(error.errno or 0, "internal")
+
+
+def socket_address(address: str, port: int) -> tuple[Any, ...]:
+    """What connect(2) takes for a numeric address, with its zone where it has one."""
+    found = socket.getaddrinfo(address, port, flags=socket.AI_NUMERICHOST)
+    return found[0][4]
+
+
+def interface_of(link: Link) -> str | None:
+    """The interface a link's packets leave by; None while there is none."""
+    if link.interface is not None:
+        return link.interface
+    if link.source_address is not None:
+        return _owner(link.source_address)
+    route = default_route()
+    return route.interface if route else None
+
+
+def _owner(address: str) -> str | None:
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(a.address == address for a in addresses):
+            return name
+    return None
+
+
+def interface_bytes(interface: str) -> tuple[int, int]:
+    """Bytes received and sent by an interface, as the kernel counts frames.
+
+    Raises ProbeError `link_down` where there is no such interface.
+    """
+    folder = Path("/sys/class/net") / interface / "statistics"
+    try:
+        received = int((folder / "rx_bytes").read_text())
+        return received, int((folder / "tx_bytes").read_text())
+    except OSError as error:
+        raise ProbeError("link_down", f"{interface}: {error.strerror}") from error
+
+
+def bind(
+    sock: socket.socket, link: Link | None, destination: str, port: int = 0
+) -> None:
+    """Tie `sock` to `link` before it is used towards `destination` (an address).
+
+    `port` is the local one (a ping socket's identifier), 0 for any. Raises ProbeError
+    `binding` or `link_down` where the kernel will not, OSError where the port is taken.
+    """
+    source = link.source_address if link is not None else None
+    try:
+        if link is not None and link.interface is not None:
+            device = link.interface.encode()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+        if source is not None or port:
+            sock.bind((source or "", port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE or link is None:
+            raise
+        cause = "link_down" if error.errno == errno.ENODEV else "binding"
+        raise ProbeError(cause, f"{link.name}: {error.strerror}") from error
+    if link is not None and link.interface is None and source is not None:
+        _confirm_route(link.name, source, destination)
+
+
+def _confirm_route(name: str, source: str, destination: str) -> None:
+    """A source address alone does not choose the way out; ask the kernel's route."""
+    leaves_by = _route_device(source, destination.partition("%")[0])
+    if leaves_by is None or leaves_by != _owner(source):
+        detail = f"{name}: {source} leaves by {leaves_by or 'no interface'}"
+        raise ProbeError("binding", detail)
+
+
+def _route_device(source: str, destination: str) -> str | None:
+    command = ["ip", "-json", "route", "get", destination, "from", source]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, timeout=2, check=False, text=True
+        )
+    except FileNotFoundError as error:
+        raise ProbeError("missing_tool", "ip (Debian: iproute2)") from error
+    except subprocess.TimeoutExpired as error:
+        raise ProbeError("binding", "the kernel's route is not known") from error
+    found = json.loads(answer.stdout) if answer.stdout.strip() else []
+    return str(found[0]["dev"]) if found and "dev" in found[0] else None

@@ -1,0 +1,149 @@
+"""What the heartbeat says of the agent itself, against parts that are real."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from qos_agent.agent import metrics
+from qos_agent.agent.build import Components, build
+from qos_agent.agent.metrics import Metrics
+from qos_agent.config.loading import Loaded
+from qos_agent.config.settings import Settings
+from qos_agent.schedule.allowance_forecast import until_reset
+from qos_agent.schedule.scheduler import Schedule
+from tests.journal.support import deliver, point
+from tests.support.clocks import FakeClock
+
+HOUR_S = 3600.0
+MB = 10**6
+
+
+class TickingClock(FakeClock):
+    """Goes on by a fifth of a second at each look: what waits for a time ends."""
+
+    def boot_ns(self) -> int:
+        """Boot time, a little later than at the last look."""
+        self.advance(0.2)
+        return super().boot_ns()
+
+
+class Device:
+    """An agent's parts and their vitals, on a clock that is turned by hand."""
+
+    def __init__(self, folder: Path, monthly: str | None, clock: FakeClock) -> None:
+        self.clock = clock
+        settings = Settings.model_validate(
+            {
+                "station": {"id": "S1", "province": "31"},
+                "collector": {"url": "http://127.0.0.1:1"},
+                "allowance": {"monthly": monthly} if monthly else {},
+                "journal": {"folder": folder, "disk_reserve": "0MB"},
+                "runtime": {"folder": folder},
+            }
+        )
+        loaded = Loaded(settings, {})
+        self.parts: Components = build(loaded, self.clock, threading.Event())
+        schedule = Schedule(self.clock, "seed", mock.Mock(), mock.Mock())
+        self.vitals = Metrics(self.parts, schedule)
+
+    def put(self) -> None:
+        """Store a point of now."""
+        made = [point(self.clock.boot_ns())]
+        self.parts.journal.put(made, self.clock.state(), self.clock.boot_id)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Device]]:
+    """A factory of one device."""
+    made: list[Device] = []
+
+    def device(monthly: str | None = None, clock: FakeClock | None = None) -> Device:
+        made.append(Device(tmp_path, monthly, clock or FakeClock()))
+        return made[-1]
+
+    yield device
+    for one in made:
+        one.parts.uplink.close()
+        one.parts.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("trusted", "error_ms", "poor"),
+    [(True, 1.5, 0), (True, 1000.0, 0), (True, 1000.1, 1), (False, 1.5, 1),
+     (True, None, 0), (False, None, 1)],
+)  # fmt: skip
+def test_poor_clock(
+    make: Callable[..., Device], trusted: bool, error_ms: float | None, poor: int
+) -> None:
+    """Poor where it is not trusted, or the kernel's bound is over a second."""
+    device = make()
+    device.clock.trusted, device.clock.error_ms = trusted, error_ms
+    assert device.vitals.pulse().clock_poor == poor
+
+
+@pytest.mark.parametrize(("spent_mb", "low"), [(0, 0), (90, 0), (91, 1), (120, 1)])
+def test_low_allowance(make: Callable[..., Device], spent_mb: int, low: int) -> None:
+    """Low from under a tenth of the month's bytes."""
+    device = make("100MB")
+    device.put()
+    device.parts.allowance_account.spend("default", "uplink", spent_mb * MB)
+    pulse = device.vitals.pulse()
+    assert pulse.allowance_low == low
+    assert pulse.allowance_left_share == max(0, 100 - spent_mb) / 100
+
+
+def test_without_a_limit_no_allowance_is_low(make: Callable[..., Device]) -> None:
+    """Absent is absent: no share, and nothing to be low."""
+    device = make()
+    device.put()
+    device.parts.allowance_account.spend("default", "uplink", 10**12)
+    pulse = device.vitals.pulse()
+    assert (pulse.allowance_left_share, pulse.allowance_low) == (None, 0)
+
+
+@pytest.mark.parametrize(("age_s", "old"), [(3600, 0), (3601, 1)])
+def test_old_unsent(make: Callable[..., Device], age_s: int, old: int) -> None:
+    """Old from over an hour; and well again as soon as it is delivered."""
+    device = make()
+    device.put()
+    device.clock.advance(age_s)
+    pulse = device.vitals.pulse()
+    assert (pulse.oldest_unsent_s, pulse.unsent_old) == (age_s, old)
+    deliver(device.parts.journal)
+    pulse = device.vitals.pulse()
+    assert (pulse.oldest_unsent_s, pulse.unsent_old) == (None, 0)
+
+
+def test_counts_of_a_pulse_are_since_the_one_before(
+    make: Callable[..., Device],
+) -> None:
+    """What may be summed is a difference: sums over heartbeats count nothing twice."""
+    device = make(clock=TickingClock())
+    device.put()
+    device.parts.uplink.drain(5)
+    first, second = device.vitals.pulse(), device.vitals.pulse()
+    assert first.uplink_failures >= 1
+    assert second.uplink_failures == 0
+
+
+def test_forecast_is_made_once_in_a_while(
+    make: Callable[..., Device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at every look at the status; anew after ten minutes, and on a set clock."""
+    device = make("100MB")
+    made = mock.Mock(wraps=until_reset)
+    monkeypatch.setattr(metrics, "until_reset", made)
+    looks = [device.vitals.status("idle").links[0].month_need_bytes for _ in range(5)]
+    assert made.call_count == 1
+    assert len(set(looks)) == 1
+    device.clock.advance(600)
+    device.vitals.status("idle")
+    assert made.call_count == 2
+    device.clock.step(24 * HOUR_S)
+    device.vitals.status("idle")
+    assert made.call_count == 3

@@ -1,0 +1,88 @@
+"""The status file: whole or absent, and read back as it was written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qos_agent.agent import status
+from qos_agent.agent.status import LatestReadings, LinkStatus, Status, Upcoming
+from qos_agent.model import Outcome, Reading, Sample
+from tests.support.readings import LATENCY_TAGS, latency
+
+
+def example(**changes: object) -> Status:
+    """A status with a link, a reading and a task to come."""
+    latests = LatestReadings()
+    latests.see(latency(received=18))
+    given: dict[str, object] = {
+        "version": "0.1.0",
+        "pid": 1,
+        "station": "3171010001001",
+        "device": "pi-1",
+        "phase": "voting",
+        "written_ns": 1,
+        "boot_ns": 2 * 10**12,
+        "uptime_s": 60.0,
+        "journal": "abc",
+        "in_memory": False,
+        "clock_synced": True,
+        "clock_trusted": True,
+        "clock_error_ms": 1.5,
+        "collector": "collector",
+        "collector_state": "idle",
+        "backlog_points": 3,
+        "oldest_unsent_s": 12.0,
+        "pending_points": 0,
+        "quarantined_points": 0,
+        "sent_points": 40,
+        "stored_points": 43,
+        "outcomes": {"ok": 41, "failed": 1, "skipped": 1},
+        "causes": {"timeout": 1},
+        "reasons": {"link_busy": 1},
+        "links": [
+            LinkStatus(
+                "main", "xl", "wwan0", "good", None, 5000, 10**9, None, 2 * 10**9
+            )
+        ],
+        "latest": latests.all(),
+        "upcoming": [Upcoming("latency/main/gateway", 4.5)],
+        "paused": [],
+    }
+    return Status(**(given | changes))  # type: ignore[arg-type]
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """Every part of the status survives the file."""
+    status.write(example(), tmp_path)
+    assert status.read(tmp_path) == example()
+    assert [path.name for path in tmp_path.iterdir()] == [status.FILE_NAME]
+
+
+def test_no_file_is_no_status(tmp_path: Path) -> None:
+    """Where no agent ever ran there is nothing, and no error."""
+    assert status.read(tmp_path) is None
+
+
+def test_another_versions_file_is_said_and_not_guessed(tmp_path: Path) -> None:
+    """A file with other keys is refused with its path."""
+    status.write(example(), tmp_path)
+    path = tmp_path / status.FILE_NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"new": 1}))
+    with pytest.raises(ValueError, match="another version"):
+        status.read(tmp_path)
+
+
+def test_the_newest_of_each_target_is_kept() -> None:
+    """A second train to the same target replaces the first, another stands beside."""
+    latests = LatestReadings()
+    latests.see(latency(boot_ns=1))
+    latests.see(latency(boot_ns=2, received=0))
+    other = Sample(LATENCY_TAGS | {"target": "anchor"}, {"sent": 20})
+    latests.see(Reading("latency", Outcome.OK, 3, (other,)))
+    assert [(e.boot_ns, e.outcome, e.word) for e in latests.all()] == [
+        (3, "ok", None),
+        (2, "failed", "timeout"),
+    ]

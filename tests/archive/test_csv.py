@@ -1,0 +1,57 @@
+"""The export: CSV, dictionary, manifest; the lines go along unchanged."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+from qos_agent.archive.csv import export_csv
+from qos_agent.model import Record
+from qos_agent.model.line_protocol import encode, points
+from tests.support.readings import IDENTITY, latency
+
+
+def _lines() -> list[bytes]:
+    """Two trains, one of them lost."""
+    lines = []
+    for number, reading in enumerate((latency(), latency(received=0)), start=1):
+        (point,) = points(reading, IDENTITY)
+        fields = {**point.fields, "seq": number}
+        record = Record("latency", point.tags, fields, 10**18 + number)
+        lines.append(encode(record))
+    return lines
+
+
+def test_the_csv_says_what_the_lines_say(tmp_path: Path) -> None:
+    """Times, tags and fields are columns; what was not measured is empty, not 0."""
+    exported = export_csv(_lines(), tmp_path)
+    with (tmp_path / "latency.csv").open() as stream:
+        good, lost = csv.DictReader(stream)
+    assert exported.points == {"latency": 2}
+    assert good["rtt_p50_ms"] == "20.0"
+    assert good["station"] == "3171010001001"
+    assert (lost["rtt_p50_ms"], lost["cause"], lost["received"]) == ("", "timeout", "0")
+    raw = (tmp_path / "points.lp").read_bytes().splitlines()
+    assert raw == _lines()
+
+
+def test_the_manifest_is_checked_by_sha256sum(tmp_path: Path) -> None:
+    """Anybody can check the files with the tool every system has."""
+    export_csv(_lines(), tmp_path)
+    check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    assert subprocess.run(check, cwd=tmp_path, check=False).returncode == 0
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    digest = hashlib.sha256((tmp_path / "latency.csv").read_bytes()).hexdigest()
+    assert manifest["sha256"]["latency.csv"] == digest
+    (tmp_path / "latency.csv").write_text("altered")
+    assert subprocess.run(check, cwd=tmp_path, check=False).returncode == 1
+
+
+def test_the_same_journal_gives_the_same_bytes(tmp_path: Path) -> None:
+    """An export can be repeated and compared."""
+    first = export_csv(_lines(), tmp_path / "a")
+    second = export_csv(_lines(), tmp_path / "b")
+    assert first.sha256 == second.sha256

@@ -1,0 +1,109 @@
+"""No configuration can aim a test at the election commission's servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from qos_agent.config.loading import load
+from qos_agent.config.settings import Settings
+from qos_agent.config.sources import Sources
+from qos_agent.config.types import is_election_commission
+from qos_agent.model.errors import InvalidConfigError
+
+_PLACE = re.compile("url|host|server")
+OURS = "https://forms.example.id/upload"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "kpu.go.id",
+        "KPU.GO.ID.",
+        "sirekap-web.kpu.go.id",
+        "https://kpu.go.id",
+        "https://pemilu2024.kpu.go.id:8443/pilpres",
+        "http://anyone@kpu.go.id/",
+        "http://www.example.id\\@kpu.go.id/",
+        "http://kpu。go。id/",
+        "http://ｋｐｕ．ｇｏ．ｉｄ/",
+    ],
+)
+def test_recognises_the_commission_however_written(value: str) -> None:
+    """Case, port, user, trailing dot and full-width letters change nothing."""
+    assert is_election_commission(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [OURS, "kpu.go.id.example.org", "notkpu.go.id", "go.id", "@gateway", "::1",
+     "10.0.0.1", "https://example.id/?from=kpu.go.id"],
+)  # fmt: skip
+def test_leaves_others_alone(value: str) -> None:
+    """Names that merely resemble the commission's, and addresses, are allowed."""
+    assert not is_election_commission(value)
+
+
+@given(st.text())
+def test_any_text_gets_an_answer(value: str) -> None:
+    """Whatever stands in the file is judged or left to other checks, never a crash."""
+    assert is_election_commission(value) in (True, False)
+
+
+def test_the_refusal_is_one_line_with_the_key(tmp_path: Path) -> None:
+    """The technician reads which key it is, what was found and what is allowed."""
+    file = tmp_path / "agent.toml"
+    file.write_text('[[web.pages]]\nname = "a"\nurl = "https://www.kpu.go.id/"\n')
+    with pytest.raises(InvalidConfigError) as raised:
+        load(Sources(file, {}, None))
+    (fault,) = raised.value.faults
+    assert fault.key == "web.pages.0.url"
+    assert "kpu.go.id" in fault.found
+    assert "never the election commission's" in fault.allowed
+
+
+def _addresses(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    """Every setting that names a place on the network, `[]` standing for an entry."""
+    for name, field in model.model_fields.items():
+        inner, many = _model_in(field.annotation)
+        here = f"{path}{name}"
+        if inner is not None:
+            yield from _addresses(inner, f"{here}{'[]' if many else ''}.")
+        elif _PLACE.search(name) and "str" in str(field.annotation):
+            yield here
+
+
+def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    found = (_model_in(inner)[0] for inner in get_args(annotation))
+    return next((model for model in found if model is not None), None), True
+
+
+def _nested(path: str, value: str) -> Any:
+    head, _, rest = path.partition(".")
+    if not head:
+        return value
+    inner = _nested(rest, value) if rest else value
+    return {head[:-2]: [inner]} if head.endswith("[]") else {head: inner}
+
+
+@pytest.mark.parametrize("path", sorted(_addresses(Settings)))
+def test_no_setting_accepts_the_commission(path: str) -> None:
+    """Every url, host and server there is in the settings, and will be, is checked."""
+    with pytest.raises(ValidationError, match="never the election commission's"):
+        Settings.model_validate(_nested(path, "https://www.kpu.go.id/"))
+
+
+def test_the_list_of_addresses_is_not_empty() -> None:
+    """The test before really finds the settings that it means."""
+    found = set(_addresses(Settings))
+    assert {"targets[].host", "web.pages[].url", "form.url"} <= found
+    assert {"throughput.server", "collector.url"} <= found

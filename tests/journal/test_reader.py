@@ -1,0 +1,118 @@
+"""What the commands read of a large journal passes through and does not pile up."""
+
+from __future__ import annotations
+
+import sqlite3
+import tracemalloc
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from qos_agent.journal import tables
+from qos_agent.journal.reader import EVERY_SEQ, Reader, reading
+from qos_agent.model.errors import OperatorError
+from tests.journal.support import bodies, change, open_journal, put
+from tests.support.clocks import FakeClock
+
+
+def _journal(folder: Path, points: int) -> list[bytes]:
+    clock, journal = FakeClock(), open_journal(folder)
+    put(journal, clock, points)
+    lines = bodies(journal)
+    journal.close()
+    return lines
+
+
+def _verify(journal: Reader) -> None:
+    assert journal.verify().points > 0
+
+
+def _export(journal: Reader) -> None:
+    assert sum(1 for _ in journal.lines(EVERY_SEQ)) > 0
+
+
+def _tail(journal: Reader) -> None:
+    assert sum(1 for _ in journal.lines(EVERY_SEQ, 20)) == 20
+
+
+@pytest.mark.parametrize("command", [_verify, _export, _tail])
+def test_memory_does_not_grow_with_the_journal(
+    tmp_path: Path, command: Callable[[Reader], None]
+) -> None:
+    """Ten times the points, the same memory of Python's."""
+    peaks = []
+    for points in (300, 3000):
+        folder = tmp_path / str(points)
+        _journal(folder, points)
+        with reading(folder) as journal:
+            command(journal)
+            tracemalloc.start()
+            command(journal)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 20_000
+
+
+def test_export_is_read_in_the_order_of_the_table(tmp_path: Path) -> None:
+    """Not sorted, which would put the whole journal into a file beside it first."""
+    _journal(tmp_path, 3)
+    with reading(tmp_path) as journal:
+        seen: list[str] = []
+        journal._db.set_trace_callback(seen.append)
+        list(journal.lines(EVERY_SEQ))
+        journal._db.set_trace_callback(None)
+        plan = journal._db.execute(f"EXPLAIN QUERY PLAN {seen[0]}").fetchall()
+    assert not [row for row in plan if "TEMP B-TREE" in row[3]]
+
+
+@pytest.mark.parametrize(
+    ("after", "last", "expected"),
+    [(EVERY_SEQ, 2, slice(3, 5)), (4, 3, slice(4, 5)), (3, None, slice(3, 5)),
+     (EVERY_SEQ, 9, slice(0, 5)), (9, 2, slice(5, 5))],
+)  # fmt: skip
+def test_lines_after_a_number_and_the_last_ones(
+    tmp_path: Path, after: int, last: int | None, expected: slice
+) -> None:
+    """Both bounds hold, each for itself and together."""
+    lines = _journal(tmp_path, 5)
+    with reading(tmp_path) as journal:
+        assert list(journal.lines(after, last)) == lines[expected]
+
+
+def test_the_last_of_an_empty_journal_are_none(tmp_path: Path) -> None:
+    """`journal tail` before the first reading."""
+    open_journal(tmp_path).close()
+    with reading(tmp_path) as journal:
+        assert list(journal.lines(EVERY_SEQ, 20)) == []
+
+
+def test_a_number_that_is_missing_is_told(tmp_path: Path) -> None:
+    """In the midst, and at the start."""
+    _journal(tmp_path, 9)
+    change(tmp_path, ["DELETE FROM point WHERE seq IN (1, 2, 5)"])
+    with reading(tmp_path) as journal:
+        faults = journal.verify().faults
+    assert faults == ("points 1 to 2: missing", "points 5 to 5: missing")
+
+
+def _begun(path: Path) -> None:
+    """The file as it is before its first table."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+
+
+def _unnamed(path: Path) -> None:
+    """The tables, and no name yet."""
+    tables.connect(path).close()
+
+
+@pytest.mark.parametrize("make", [Path.touch, _begun, _unnamed])
+def test_a_journal_in_the_making_is_said_to_be_so(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """A command typed while the agent starts is told to wait a second."""
+    make(tmp_path / tables.FILE_NAME)
+    with pytest.raises(OperatorError, match="not made yet"), reading(tmp_path):
+        pass

@@ -1,0 +1,134 @@
+"""Pauses: made by a command, seen by the agent before its next task."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from qos_agent.model.errors import StorageError
+from qos_agent.schedule.control import Pauses, ask_reload, pause, resume, take_reload
+from tests.support.clocks import FakeClock
+
+
+def test_a_pause_holds_its_probe_and_ends_by_itself(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Throughput is held for two hours, nothing else is, and then it is not."""
+    pauses = Pauses(tmp_path, clock)
+    assert not pauses.holds("throughput")
+    pause(tmp_path, "throughput", 7200, clock)
+    assert pauses.holds("throughput")
+    assert not pauses.holds("latency")
+    clock.advance(7199.9)
+    assert pauses.holds("throughput")
+    clock.advance(0.1)
+    assert not pauses.holds("throughput")
+
+
+def test_all_holds_every_probe(tmp_path: Path, clock: FakeClock) -> None:
+    """`pause all` needs no list of probes."""
+    pause(tmp_path, "all", 60, clock)
+    assert all(Pauses(tmp_path, clock).holds(name) for name in ("latency", "web"))
+
+
+def test_resume_ends_one_pause_or_all(tmp_path: Path, clock: FakeClock) -> None:
+    """What was paused is named; what was not is no error."""
+    pauses = Pauses(tmp_path, clock)
+    pause(tmp_path, "throughput", 60, clock)
+    pause(tmp_path, "web", 60, clock)
+    assert resume(tmp_path, "throughput") == ["throughput"]
+    assert not pauses.holds("throughput")
+    assert pauses.holds("web")
+    assert resume(tmp_path, "all") == ["web"]
+    assert resume(tmp_path, "all") == []
+
+
+@pytest.mark.parametrize("step_s", [365 * 86_400, -365 * 86_400])
+def test_a_stepped_clock_neither_ends_nor_prolongs_a_pause(
+    tmp_path: Path, clock: FakeClock, step_s: int
+) -> None:
+    """Boot time decides as long as the device has not been restarted."""
+    pauses = Pauses(tmp_path, clock)
+    pause(tmp_path, "throughput", 3600, clock)
+    clock.step(step_s)
+    assert pauses.holds("throughput")
+    clock.advance(3600)
+    assert not pauses.holds("throughput")
+
+
+def test_after_a_reboot_the_wall_clock_decides(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Boot time began anew: it says nothing about a pause from before."""
+    pause(tmp_path, "throughput", 3600, clock)
+    later = FakeClock(boot_id="boot-2", now_boot_ns=10**9)
+    later.offset_ns = clock.wall_ns() + 1800 * 10**9 - later.now_boot_ns
+    pauses = Pauses(tmp_path, later)
+    assert pauses.holds("throughput")
+    later.advance(1801)
+    assert not pauses.holds("throughput")
+
+
+def test_each_change_is_told_once(tmp_path: Path, clock: FakeClock) -> None:
+    """Begun, prolonged, ended by hand, ended by time: an event each, and no other."""
+    pauses = Pauses(tmp_path, clock)
+    assert pauses.changes() == []
+    made = pause(tmp_path, "throughput", 60, clock)
+    assert pauses.changes() == [("pause", f"throughput until {made.until()}")]
+    assert pauses.changes() == []
+    longer = pause(tmp_path, "throughput", 600, clock)
+    assert pauses.changes() == [("pause", f"throughput until {longer.until()}")]
+    resume(tmp_path, "throughput")
+    assert pauses.changes() == [("resume", "throughput")]
+    pause(tmp_path, "all", 60, clock)
+    assert [kind for kind, _ in pauses.changes()] == ["pause"]
+    assert [each.what for each in pauses.active()] == ["all"]
+    clock.advance(61)
+    assert pauses.changes() == [("resume", "all")]
+    assert pauses.active() == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"what": 1}', "null", '"x"', "\x00\xff"]
+)
+def test_a_damaged_file_holds_nothing_and_is_told_of_once(
+    tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    """A station is not silenced by rubbish; the log names the file, once."""
+    (tmp_path / "pause-latency.json").write_bytes(content.encode("latin-1"))
+    pauses = Pauses(tmp_path, clock)
+    with caplog.at_level(logging.WARNING):
+        assert not pauses.holds("latency")
+        assert not pauses.holds("latency")
+    assert [r for r in caplog.records if "pause-latency.json" in r.message] == (
+        caplog.records[:1]
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_said_with_its_mend(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """The technician learns which file, why, and as whom to run the command."""
+    missing = tmp_path / "nowhere"
+    with pytest.raises(StorageError, match=r"pause-throughput.*run this as the user"):
+        pause(missing, "throughput", 60, clock)
+    (tmp_path / "pause-web.json").mkdir()
+    with pytest.raises(StorageError, match=r"cannot remove .*pause-web"):
+        resume(tmp_path, "web")
+
+
+@pytest.mark.parametrize("now", [True, False])
+def test_a_reload_is_asked_for_once(tmp_path: Path, now: bool) -> None:
+    """The agent learns of it, with or without --now, and not a second time."""
+    assert take_reload(tmp_path) is None
+    ask_reload(tmp_path, now)
+    assert take_reload(tmp_path) is now
+    assert take_reload(tmp_path) is None
+
+
+def test_a_reload_that_cannot_be_asked_for_is_said(tmp_path: Path) -> None:
+    """Like a pause: which file, why, and the mend."""
+    with pytest.raises(StorageError, match=r"cannot write .*reload"):
+        ask_reload(tmp_path / "nowhere", True)

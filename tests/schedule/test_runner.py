@@ -1,0 +1,154 @@
+"""Pause, link, allowance, envelope: whatever stands in the way has its reason."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from qos_agent.model import Deadline, Link, Outcome, ProbeResult, Sample, Task
+from qos_agent.probes.envelope import Envelope
+from qos_agent.schedule.runner import Runner, link_bytes
+from qos_agent.system.link_lock import LinkLock
+from tests.support.clocks import FakeClock
+from tests.support.probes import ScriptedProbe
+
+LINK = Link("main", "telkomsel")
+
+
+@dataclass
+class Purse:
+    """An allowance that says what the test wants."""
+
+    answer: int | str = 1
+    asked: list[int] = field(default_factory=list)
+    settled: list[tuple[int, int]] = field(default_factory=list)
+
+    def ask(
+        self, link: Link, probe: str, worst_case_bytes: int, due_boot_ns: int
+    ) -> int | str:
+        """Grant or refuse."""
+        self.asked.append(worst_case_bytes)
+        return self.answer
+
+    def settle(self, grant: int, spent_bytes: int) -> None:
+        """Note what was spent."""
+        self.settled.append((grant, spent_bytes))
+
+
+@dataclass
+class Bench:
+    """A runner with its parts at hand."""
+
+    probe: ScriptedProbe = field(default_factory=ScriptedProbe)
+    purse: Purse = field(default_factory=Purse)
+    gate: LinkLock = field(default_factory=LinkLock)
+    paused: bool = False
+    counter: list[int | None] = field(default_factory=lambda: [1000, 5000])
+
+    def runner(self) -> Runner:
+        """The runner over these parts."""
+        clock = FakeClock()
+        envelope = Envelope(clock, threading.Event())
+        return Runner(
+            {"latency": self.probe},
+            envelope,
+            self.gate,
+            self.purse,
+            lambda _: self.paused,
+            lambda _: self.counter.pop(0),
+            wait_s=0.01,
+        )
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Parts that stand in nobody's way."""
+    return Bench()
+
+
+def test_a_small_probe_asks_no_allowance(bench: Bench) -> None:
+    """A train of a few packets is measured without a reservation."""
+    reading = bench.runner().run("latency", LINK, None, 0)
+    assert reading.outcome == Outcome.OK
+    assert bench.purse.asked == []
+
+
+def test_what_is_paused_is_skipped(bench: Bench) -> None:
+    """A pause is honoured before the task and recorded."""
+    bench.paused = True
+    assert bench.runner().run("latency", LINK, None, 0).reason == "paused"
+    assert bench.probe.ran == []
+
+
+def test_a_loaded_link_is_not_measured(bench: Bench) -> None:
+    """Latency beside a throughput test would measure the test."""
+    with bench.gate.loading("main", 0):
+        reading = bench.runner().run("latency", LINK, None, 0)
+    assert reading.reason == "link_busy"
+    assert bench.probe.ran == []
+
+
+def test_a_loader_has_the_link_alone_while_it_runs(bench: Bench) -> None:
+    """During a loading task nobody else may enter its link."""
+    beside = []
+
+    def measure(task: Task, deadline: Deadline) -> ProbeResult:
+        with bench.gate.measuring("main", 0) as entered:
+            beside.append(entered)
+        return ProbeResult((Sample(),))
+
+    bench.probe = ScriptedProbe(measure, loads_link=True)
+    bench.runner().run("latency", LINK, None, 0)
+    assert beside == [False]
+
+
+def test_the_allowance_is_asked_first_and_settled_by_the_interface(
+    bench: Bench,
+) -> None:
+    """The worst case is asked; what the interface counted is what was spent."""
+    bench.probe = ScriptedProbe(loads_link=True, bytes_at_most=11_000_000)
+    bench.runner().run("latency", LINK, None, 0)
+    assert bench.purse.asked == [11_000_000]
+    assert bench.probe.ran[0].byte_limit == 11_000_000
+    assert bench.purse.settled == [(1, 4000)]
+
+
+@pytest.mark.parametrize("counter", [[1000, None], [None, 1000], [5000, 1000]])
+def test_a_lost_counter_costs_the_worst_case(
+    bench: Bench, counter: list[int | None]
+) -> None:
+    """An interface that vanished or was reset gives no licence to spend."""
+    bench.probe = ScriptedProbe(loads_link=True, bytes_at_most=11_000_000)
+    bench.counter = counter
+    bench.runner().run("latency", LINK, None, 0)
+    assert bench.purse.settled == [(1, 11_000_000)]
+
+
+@pytest.mark.parametrize(("told", "settled"), [({"data_bytes": 840}, 840), ({}, 2000)])
+def test_who_shares_the_link_pays_what_it_says_it_moved(
+    bench: Bench, told: dict[str, int], settled: int
+) -> None:
+    """Trains run together: the interface would charge each of them for all."""
+    found = ProbeResult((Sample({}, told),))
+    bench.probe = ScriptedProbe(lambda *_: found, bytes_at_most=2000)
+    bench.runner().run("latency", LINK, None, 0)
+    assert bench.purse.settled == [(1, settled)]
+
+
+@pytest.mark.parametrize("reason", ["allowance", "reserve", "roaming"])
+def test_a_refused_task_is_skipped_with_the_reason(bench: Bench, reason: str) -> None:
+    """Nothing is moved, nothing is settled, and the reading says why."""
+    bench.probe.bytes_at_most = 11_000_000
+    bench.purse.answer = reason
+    reading = bench.runner().run("latency", LINK, None, 0)
+    assert (reading.outcome, reading.reason) == (Outcome.SKIPPED, reason)
+    assert bench.probe.ran == []
+    assert bench.purse.settled == []
+
+
+def test_the_loopback_interface_is_counted_and_a_missing_one_is_not() -> None:
+    """link_bytes reads the kernel's counter, and is None where there is none."""
+    assert (link_bytes(Link("lo", "none", interface="lo")) or 0) >= 0
+    assert link_bytes(Link("gone", "none", interface="nonesuch0")) is None

@@ -1,0 +1,93 @@
+"""A ledger in memory, and budgets over it, for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from qos_agent.journal import Usage
+from qos_agent.model import Link, Phase
+from qos_agent.model.calendar import Change, Timeline
+from qos_agent.schedule.allowance import Allowance
+from qos_agent.schedule.allowance_account import AllowanceAccount, Ledger
+from tests.support.clocks import ELECTION_MORNING_NS, FakeClock
+
+JAKARTA = ZoneInfo("Asia/Jakarta")
+MAIN = Link("main", "telkomsel")
+HOUR_NS = 3600 * 10**9
+# Votes are cast from 07:00 to 13:00 in Jakarta, when the tests' clock starts.
+ELECTION = Timeline(
+    (
+        Change(ELECTION_MORNING_NS - 700 * HOUR_NS, Phase.PRE),
+        Change(ELECTION_MORNING_NS, Phase.VOTING),
+        Change(ELECTION_MORNING_NS + 6 * HOUR_NS, Phase.COUNTING),
+        Change(ELECTION_MORNING_NS + 30 * HOUR_NS, Phase.POST),
+    )
+)
+
+
+@dataclass
+class MemoryLedger:
+    """What the journal does, in memory: it survives a crash of the budget."""
+
+    clock: FakeClock
+    rows: list[tuple[str, str, int, bool]] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+    last_day: str = "1970-01-01"
+
+    def reserve(
+        self, link: str, probe: str, size_bytes: int, boot_id: str, due_boot_ns: int
+    ) -> int:
+        """Enter a reservation."""
+        self.rows.append((link, self.day(boot_id, due_boot_ns), size_bytes, False))
+        return len(self.rows) - 1
+
+    def settle_reservation(self, reservation_id: int, spent_bytes: int) -> None:
+        """Replace what was reserved."""
+        link, day, _, _ = self.rows[reservation_id]
+        self.rows[reservation_id] = (link, day, spent_bytes, True)
+
+    def spend(
+        self, link: str, probe: str, size_bytes: int, boot_id: str, boot_ns: int
+    ) -> None:
+        """Enter bytes without a reservation."""
+        self.rows.append((link, self.day(boot_id, boot_ns), size_bytes, True))
+
+    def usage(self, link: str, since_day: str) -> list[Usage]:
+        """Every entry of a link from a day on."""
+        return [
+            Usage(day, "any", size)
+            for of_link, day, size, _ in self.rows
+            if of_link == link and day >= since_day
+        ]
+
+    def day(self, boot_id: str, boot_ns: int) -> str:
+        """By the clock while it is trusted, else the last day known."""
+        if self.clock.trusted:
+            wall_s = (boot_ns + self.clock.offset_ns) / 1e9
+            moment = datetime.fromtimestamp(wall_s, UTC).astimezone(JAKARTA)
+            self.last_day = moment.date().isoformat()
+        return self.last_day
+
+    def state(self, key: str) -> str | None:
+        """A value kept."""
+        return self.kept.get(key)
+
+    def set_state(self, key: str, value: str) -> None:
+        """Keep a value."""
+        self.kept[key] = value
+
+
+def budget(
+    ledger: Ledger,
+    clock: FakeClock,
+    allowance: Allowance,
+    timeline: Timeline = ELECTION,
+    roaming: bool | None = None,
+) -> AllowanceAccount:
+    """A budget for the link `main`."""
+    given = {MAIN.name: allowance}
+    return AllowanceAccount(
+        ledger, given, clock, "Asia/Jakarta", timeline, lambda _: roaming
+    )

@@ -1,0 +1,81 @@
+"""When the wall clock is believed, and how a step of it is noticed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from qos_agent.model import ClockState
+from qos_agent.system.clock import ClockEvidence, StepWatch, SystemClock, is_trusted
+
+MINUTE_NS = 60 * 10**9
+NOW_NS = 1_800_000_000 * 10**9
+# A Raspberry Pi that has just booted: nobody has set its clock yet.
+BOOTED = ClockEvidence(NOW_NS, MINUTE_NS, synced=False, has_rtc=False, not_before_ns=0)
+
+
+@pytest.mark.parametrize(
+    ("signs", "trusted"),
+    [
+        (BOOTED, False),
+        (replace(BOOTED, synced=True), True),
+        (replace(BOOTED, has_rtc=True), True),
+        (replace(BOOTED, boot_ns=6 * MINUTE_NS), True),
+        (replace(BOOTED, boot_ns=6 * MINUTE_NS, newest_record_ns=NOW_NS + 1), False),
+        (replace(BOOTED, has_rtc=True, newest_record_ns=NOW_NS + 1), False),
+        (replace(BOOTED, synced=True, newest_record_ns=NOW_NS + 1), True),
+        (replace(BOOTED, collector_offset_ms=-900.0), True),
+        (replace(BOOTED, has_rtc=True, collector_offset_ms=-3.6e6), False),
+        (replace(BOOTED, has_rtc=True, collector_offset_ms=20_000.0), True),
+        (replace(BOOTED, synced=True, not_before_ns=NOW_NS + 1), False),
+    ],
+    ids=[
+        "just booted", "kernel's word", "battery", "had time", "behind its records",
+        "battery but behind", "kernel over records", "collector agrees",
+        "collector contradicts", "collector unsure", "before this software",
+    ],
+)  # fmt: skip
+def test_trust(signs: ClockEvidence, trusted: bool) -> None:
+    """Each sign weighs as it should."""
+    assert is_trusted(signs) is trusted
+
+
+def test_system_clock_relates_wall_to_boot_time() -> None:
+    """Boot time and the offset give the wall time to a millisecond."""
+    clock = SystemClock(0)
+    state = clock.state()
+    assert abs(clock.boot_ns() + state.offset_ns - time.time_ns()) < 10**6
+    assert (state.error_ms is None) is not state.synced
+
+
+def test_system_clock_before_this_software_is_not_trusted() -> None:
+    """A clock in the known past is wrong."""
+    assert not SystemClock(time.time_ns() + 10**12).state().trusted
+
+
+def test_collector_that_contradicts_ends_the_trust() -> None:
+    """An hour off the collector's Date: pending until somebody sets the clock."""
+    clock = SystemClock(0)
+    clock.compared(-3.6e6)
+    state = clock.state()
+    assert state.trusted is state.synced
+    clock.compared(10.0)
+    assert clock.state().trusted
+
+
+@pytest.mark.parametrize(
+    ("moved_ms", "step_ms"),
+    [(0, None), (30, None), (-30, None), (3.6e6, 3.6e6), (-600, -600)],
+)
+def test_step_is_noticed_and_slewing_is_not(
+    moved_ms: float, step_ms: float | None
+) -> None:
+    """From half a second it is an event; the first look is none."""
+    watch = StepWatch()
+    state = ClockState(10**18, trusted=True, synced=True)
+    assert watch.step_ms(state) is None
+    moved = replace(state, offset_ns=state.offset_ns + int(moved_ms * 1e6))
+    assert watch.step_ms(moved) == step_ms
+    assert watch.step_ms(moved) is None
