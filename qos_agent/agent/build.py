@@ -76,7 +76,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
     calendar = calendar_file.named(settings.election.calendar)
     station = StationCalendar(calendar.timeline(identity), ZoneInfo(identity.time_zone))
     journal = _journal(settings, identity, station)
-    ledger, gate = Ledger(), LinkLock()
+    ledger, link_lock = Ledger(), LinkLock()
     assessment = LinkMonitor(settings, journal, clock.boot_id)
     purse = AllowanceAccount(
         journal,
@@ -86,7 +86,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
         station.timeline,
         assessment.roaming,
     )
-    uplink = Uplink(journal, purse, settings, clock, stop, gate)
+    uplink = Uplink(journal, purse, settings, clock, stop, link_lock)
     probes = make_probes(settings)
     pauses = Pauses(settings.runtime_folder(), clock)
     envelope = Envelope(clock, stop)
@@ -109,7 +109,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
         assessment,
         purse,
         pauses,
-        Runner(probes, envelope, gate, purse, pauses.holds, link_bytes),
+        Runner(probes, envelope, link_lock, purse, pauses.holds, link_bytes),
         Recorder(journal, identity, clock, ledger, committed),
         uplink,
     )

@@ -60,6 +60,6 @@ def _calendar_faults(name: str | None) -> Iterator[ConfigError]:
         for fault in error.faults:
             if fault.key == str(calendar_file.find(str(name))):
                 found, mend = f"{name} ({fault.found})", "edit election.calendar"
-                yield ConfigError("election.calendar", found, fault.allowed, mend)
+                yield ConfigError("election.calendar", found, fault.problem, mend)
             else:
                 yield replace(fault, key=f"{name}: {fault.key}")

@@ -1,15 +1,15 @@
-"""Errors, grouped by who acts on them.
+"""Exceptions of this package, grouped by who must act.
 
 QosAgentError
-├── OperatorError      a person must change something: key, found, allowed, mend
-│   ├── ConfigError    ... one setting
-│   └── InvalidConfigError  ... all that is wrong with a configuration
-├── ProbeError         nobody: the world is what it is; becomes a failed reading
-├── DeliveryError      a retry: the uplink keeps the points and tries again
-└── StorageError       a person, after a retry: the journal cannot be written
+├── OperatorError      a person must change something
+│   ├── ConfigError    ... one setting or argument: key, problem, value found, fix
+│   └── InvalidConfigError  ... every error of one configuration
+├── ProbeError         nobody; the error becomes a failed reading
+├── DeliveryError      the uplink, which keeps the points and retries
+└── StorageError       a person, after a retry; the journal cannot be written
 
-Anything else that escapes is a bug and ends in exit status 3. They are dataclasses,
-but not frozen: Python itself sets the traceback of an exception under way.
+Any other exception is a bug and ends in exit status 3. These are dataclasses, but they
+are not frozen, because Python sets the traceback of an exception while it is raised.
 """
 
 from __future__ import annotations
@@ -18,25 +18,30 @@ from dataclasses import dataclass
 
 
 class QosAgentError(Exception):
-    """The root of what this package raises on purpose."""
+    """Base class of the exceptions that this package raises on purpose."""
 
 
 class OperatorError(QosAgentError):
-    """Something a person must mend; the message says what and how."""
+    """An error that a person must fix; the message says what is wrong and how."""
 
 
 @dataclass(eq=False)
 class ConfigError(OperatorError):
-    """One wrong setting: `key` (dotted), what was found, what is allowed, the mend."""
+    """One wrong setting or argument.
+
+    `key` is dotted, `found` is the value or None if there is none, `problem` says what
+    is wrong ("must be at least 1"), and `fix` what to do, as an imperative.
+    """
 
     key: str
-    found: str
-    allowed: str
-    mend: str
+    found: str | None
+    problem: str
+    fix: str
 
     def __str__(self) -> str:
-        """One line a technician can act on."""
-        return f"{self.key}: found {self.found}; allowed: {self.allowed}; {self.mend}"
+        """Return the one line that users see."""
+        found = "" if self.found is None else f" (found: {self.found})"
+        return f"{self.key}: {self.problem}{found}. Fix: {self.fix}."
 
 
 @dataclass(eq=False)

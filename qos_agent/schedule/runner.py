@@ -42,7 +42,7 @@ class Runner:
         self,
         probes: Mapping[str, Probe],
         envelope: Envelope,
-        gate: LinkLock,
+        link_lock: LinkLock,
         purse: Purse,
         paused: Callable[[str], bool],
         meter: Callable[[Link], int | None],
@@ -50,7 +50,7 @@ class Runner:
     ) -> None:
         self._probes = probes
         self._envelope = envelope
-        self._gate = gate
+        self._link_lock = link_lock
         self._purse = purse
         self._paused = paused
         self._meter = meter
@@ -78,7 +78,7 @@ class Runner:
         if link is None:
             yield True
             return
-        use = self._gate.loading if probe.loads_link else self._gate.measuring
+        use = self._link_lock.exclusive if probe.loads_link else self._link_lock.shared
         with use(link.name, self._wait_s) as entered:
             yield entered
 

@@ -26,7 +26,7 @@ class LinkLock:
         self._waiting: Counter[str] = Counter()
 
     @contextmanager
-    def measuring(self, link: str, wait_s: float) -> Iterator[bool]:
+    def shared(self, link: str, wait_s: float) -> Iterator[bool]:
         """Use `link` beside other measurers; yields False when it stays loaded."""
         with self._changed:
             entered = self._changed.wait_for(lambda: self._quiet(link), wait_s)
@@ -37,7 +37,7 @@ class LinkLock:
             self._leave(self._measuring, link, entered)
 
     @contextmanager
-    def loading(self, link: str, wait_s: float) -> Iterator[bool]:
+    def exclusive(self, link: str, wait_s: float) -> Iterator[bool]:
         """Use `link` alone; yields False when others stay on it."""
         with self._changed:
             self._waiting[link] += 1

@@ -1,7 +1,7 @@
 """The uplink's loop: fresh readings first, the backlog beside them with pauses.
 
 One thread, one request at a time. Before every batch of the backlog the fresh lane
-is emptied; a batch of the backlog loads its link, so it takes the link's gate and
+is emptied; a batch of the backlog loads its link, so it takes the link's link_lock and
 yields to measurements, and a nation's worth of agents coming back is spread by
 random pauses. The fallback is given points while the collector has long failed.
 """
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 # How long a turn may sleep: a suspended device wakes within it.
 _NAP_S = 1.0
-# A latency train of twenty probes takes four seconds; the gate holds back the next.
+# A latency train of twenty probes takes four seconds; the link_lock holds back the next.
 _GATE_WAIT_S = 6.0
 # After an outage the first batch waits up to so many pauses.
 _SPREAD_PAUSES = 6.0
@@ -47,14 +47,14 @@ class Uplink:
         settings: Settings,
         clock: Clock,
         stop: threading.Event,
-        gate: LinkLock,
+        link_lock: LinkLock,
         connect: Callable[[CollectorSection], Transport] = InfluxTransport,
     ) -> None:
         self._journal = journal
         self._settings = settings
         self._clock = clock
         self._stop = stop
-        self._gate = gate
+        self._link_lock = link_lock
         self._wake = threading.Event()
         self._turn = threading.Lock()
         self._meter = DataUsage(journal, purse, settings, clock)
@@ -215,5 +215,5 @@ class Uplink:
         if link is None:
             yield True
             return
-        with self._gate.loading(link, _GATE_WAIT_S) as entered:
+        with self._link_lock.exclusive(link, _GATE_WAIT_S) as entered:
             yield entered

@@ -43,7 +43,7 @@ class Bench:
 
     probe: ScriptedProbe = field(default_factory=ScriptedProbe)
     purse: Purse = field(default_factory=Purse)
-    gate: LinkLock = field(default_factory=LinkLock)
+    link_lock: LinkLock = field(default_factory=LinkLock)
     paused: bool = False
     counter: list[int | None] = field(default_factory=lambda: [1000, 5000])
 
@@ -54,7 +54,7 @@ class Bench:
         return Runner(
             {"latency": self.probe},
             envelope,
-            self.gate,
+            self.link_lock,
             self.purse,
             lambda _: self.paused,
             lambda _: self.counter.pop(0),
@@ -84,7 +84,7 @@ def test_what_is_paused_is_skipped(bench: Bench) -> None:
 
 def test_a_loaded_link_is_not_measured(bench: Bench) -> None:
     """Latency beside a throughput test would measure the test."""
-    with bench.gate.loading("main", 0):
+    with bench.link_lock.exclusive("main", 0):
         reading = bench.runner().run("latency", LINK, None, 0)
     assert reading.reason == "link_busy"
     assert bench.probe.ran == []
@@ -95,7 +95,7 @@ def test_a_loader_has_the_link_alone_while_it_runs(bench: Bench) -> None:
     beside = []
 
     def measure(task: Task, deadline: Deadline) -> ProbeResult:
-        with bench.gate.measuring("main", 0) as entered:
+        with bench.link_lock.shared("main", 0) as entered:
             beside.append(entered)
         return ProbeResult((Sample(),))
 

@@ -320,7 +320,7 @@ def test_a_year_forward_and_back_changes_nothing(tmp_path: Path) -> None:
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    command = [sys.executable, "-m", "tests.stepped_clock"]
+    command = [sys.executable, "-m", "tests.support.stepped_clock"]
     answer = subprocess.run(
         command,
         env={**os.environ, **stepped},

@@ -56,13 +56,13 @@ def make_uplink(
     settings: Settings,
     clock: Clock,
     stop: threading.Event,
-    gate: LinkLock,
+    link_lock: LinkLock,
 ) -> Uplink:
     """An uplink that counts in the journal, as the agent's; nobody roams."""
     purse = AllowanceAccount(
         journal, allowances(settings), clock, "Asia/Jakarta", Timeline(()), _at_home
     )
-    return Uplink(journal, purse, settings, clock, stop, gate)
+    return Uplink(journal, purse, settings, clock, stop, link_lock)
 
 
 class Scripted:
@@ -97,18 +97,18 @@ class Unbounded:
 
 
 class Bench:
-    """A journal and an uplink that share a clock and a gate."""
+    """A journal and an uplink that share a clock and a link_lock."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.clock = system_clock()
         self.stop = threading.Event()
-        self.gate = LinkLock()
+        self.link_lock = LinkLock()
         self.settings = settings
         self.journal: Journal = open_journal(
             folder, collectors=settings.collector_names()
         )
         self.uplink = make_uplink(
-            self.journal, settings, self.clock, self.stop, self.gate
+            self.journal, settings, self.clock, self.stop, self.link_lock
         )
         self._thread: threading.Thread | None = None
 

@@ -284,7 +284,7 @@ def test_backlog_yields_to_measurements_and_fresh_points_do_not(
     settings = make_settings(towards(influxdb), link="main")
     bench = make_bench(settings)
     bench.put_old(50)
-    with bench.gate.measuring("main", 1) as entered:
+    with bench.link_lock.shared("main", 1) as entered:
         assert entered
         bench.start()
         fresh = bench.put(2)

@@ -1,6 +1,6 @@
 """The census over given minutes in a process of its own, to be killed.
 
-`python -m tests.noc.census_child SETTINGS.json FIRST LAST`, minutes of the scenario.
+`python -m tests.noc.service.census_child SETTINGS.json FIRST LAST`, minutes of the scenario.
 """
 
 from __future__ import annotations

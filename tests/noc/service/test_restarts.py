@@ -114,7 +114,7 @@ def test_killed_by_the_kernel(influxdb: Database, tmp_path: Path) -> None:
     path.write_text(json.dumps(table))
     rng, minute = Random(7), 1
     for kill in range(6):
-        command = [sys.executable, "-m", "tests.noc.census_child", str(path),
+        command = [sys.executable, "-m", "tests.noc.service.census_child", str(path),
                    str(minute), str(len(ends) + 1)]  # fmt: skip
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
