@@ -1,24 +1,51 @@
-"""What all tests share: the laboratory, the servers, and a clock one can turn."""
+"""Shared fixtures: the laboratory, the servers, a clock that tests set, and markers."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+from hypothesis import settings
 
 from deploy.demo.grafana import VARIABLE
 from tests.support.clocks import FakeClock
 
 pytest_plugins = ["tests.lab.fixtures", "tests.servers.fixtures"]
 
+# `make check-full` draws more examples from every hypothesis strategy.
+settings.register_profile("full", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("QOS_HYPOTHESIS", "default"))
+
+# A test belongs to the first kind whose fixtures it uses. A module that needs root or a
+# server program without these fixtures names its kind in `pytestmark`.
+FIXTURES_BY_KIND = {
+    "lab": {"lab"},
+    "server": {"influxd_program", "influxdb_shared"},
+}
+KINDS = (*FIXTURES_BY_KIND, "unit")
+
 
 def pytest_report_header() -> str:
-    """Say which Grafana this run uses: its test cannot be demanded everywhere."""
-    named = os.environ.get(VARIABLE)
-    return f"Grafana: {named or f'none, its test is not run; {VARIABLE} names one'}"
+    """Print which Grafana this run uses; its test cannot run everywhere."""
+    home = os.environ.get(VARIABLE)
+    return f"Grafana: {home or f'none, its test does not run; {VARIABLE} names one'}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test as `lab`, `server` or `unit`."""
+    for item in items:
+        if not any(item.get_closest_marker(kind) for kind in KINDS):
+            item.add_marker(_kind(set(getattr(item, "fixturenames", ()))))
+
+
+def _kind(fixtures: set[str]) -> str:
+    for kind, names in FIXTURES_BY_KIND.items():
+        if fixtures & names:
+            return kind
+    return "unit"
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that stands still until a test turns it."""
+    """Return a clock that stands still until a test moves it."""
     return FakeClock()
