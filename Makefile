@@ -1,12 +1,16 @@
-# make run        measure now, on this machine, with no configuration
-# make test       the whole test suite
-# make check      format, lint, types, tests, and the wheel in a clean environment
-# make bench      print the figures of bench/
-# make faults     the fault tests in full (long)
-# make demo       a small nation on a drill day: InfluxDB, Grafana, boards full of it
-# make grafana-test  the boards and alerts in a real Grafana (QOS_GRAFANA names it)
+# make run         measure now on this machine, without a configuration
+# make test        the whole test suite
+# make test-fast   the tests that need neither root nor a server
+# make check       format, lint, types, tests, and the wheel in a clean environment
+# make check-full  make check, long fuzzing, and every fault test in full (about an hour)
+# make bench       print the figures of bench/
+# make docs        write the generated reference pages
+# make faults      the fault tests in full (long)
+# make demo        a small nation on a drill day: InfluxDB, Grafana and full boards
+# make grafana-test  boards and alerts in a real Grafana (QOS_GRAFANA names its folder)
 
 PYTHON ?= python3
+WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
@@ -16,7 +20,7 @@ FOR ?=
 THROUGHPUT ?= on
 CONFIG ?=
 
-.PHONY: run test check format lint types wheel bench faults demo grafana-test lock clean
+.PHONY: run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
 
 $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
@@ -33,10 +37,18 @@ $(STAMPS)/dev: requirements/dev.txt requirements/dbusmock.txt $(STAMPS)/agent
 run: $(STAMPS)/agent
 	$(BIN)/qos-agent run $(if $(CONFIG),--config $(CONFIG)) $(if $(FOR),--for $(FOR)) $(if $(filter off,$(THROUGHPUT)),--without throughput)
 
+# Tests that measure time or load run alone, after all others.
 test: $(STAMPS)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not serial" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -m serial
+
+test-fast: $(STAMPS)/dev
+	$(BIN)/python -m pytest -q -m "unit and not serial" -n $(WORKERS) --dist loadgroup
 
 check: $(STAMPS)/dev format lint types test wheel
+
+check-full: check faults
+	QOS_HYPOTHESIS=full $(BIN)/python -m pytest -q -m "unit and not serial" -n $(WORKERS) --dist loadgroup
 
 format: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
@@ -50,6 +62,9 @@ types: $(STAMPS)/dev
 # The wheel must work where nothing of this folder is: a clean environment, elsewhere.
 wheel: $(STAMPS)/dev
 	sh tests/wheel.sh $(BIN)/python
+
+docs: $(STAMPS)/dev
+	$(BIN)/python docs/reference/generate.py
 
 bench: $(STAMPS)/dev
 	$(BIN)/python -m bench

@@ -31,6 +31,15 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
+EXIT_STATUSES: dict[int, str] = {
+    0: "The command is done.",
+    1: "Something is not well: a check failed, or a server or file has a problem.",
+    2: "The usage or the configuration is wrong. The message says how to fix it.",
+    3: "The command met a bug in qos-agent. Please report the traceback.",
+    130: "The user interrupted the command with Ctrl-C.",
+}
+
+
 def build(arguments: Sequence[str]) -> typer.Typer:
     """The command line, with those commands loaded that the arguments name."""
     app = typer.Typer(

@@ -1,0 +1,78 @@
+"""Links in the documents lead somewhere, and their commands exist."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from qos_agent.cli.main import COMMANDS, build
+from tests.docs.pages import ROOT, anchors, commands, documents, links
+
+DOCUMENTS = documents()
+PROGRAM: Any = typer.main.get_command(build(list(COMMANDS)))
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_id)
+def test_links_lead_to_a_file_and_a_heading(path: Path) -> None:
+    """Every relative link names a file of the project and a heading in it."""
+    broken = []
+    for link in links(path.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        if not target.exists():
+            broken.append(link)
+        elif anchor and target.suffix == ".md":
+            headings = anchors(target.read_text(encoding="utf-8"))
+            broken += [link] if anchor not in headings else []
+    assert broken == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_id)
+def test_commands_are_accepted(path: Path) -> None:
+    """The parser takes every `qos-agent` command; make targets and modules exist."""
+    wrong = []
+    for words in commands(path.read_text(encoding="utf-8")):
+        program = Path(words[0]).name
+        if program == "qos-agent":
+            wrong += _refused(words[1:])
+        elif program == "make":
+            targets = [word for word in words[1:] if re.fullmatch(r"[a-z.-]+", word)]
+            wrong += [f"make {t}" for t in targets if f"\n{t}:" not in f"\n{MAKEFILE}"]
+        elif program.startswith("python") and words[1:2] == ["-m"]:
+            wrong += _unknown_module(words[2])
+    assert wrong == []
+
+
+def _refused(arguments: list[str]) -> list[str]:
+    """Parse a command line without running it."""
+    command, rest, path = PROGRAM, arguments, ["qos-agent"]
+    while hasattr(command, "commands") and rest and rest[0] in command.commands:
+        command, path, rest = command.commands[rest[0]], [*path, rest[0]], rest[1:]
+    if hasattr(command, "commands"):
+        return [] if rest in ([], ["--help"]) else [" ".join([*path, *rest])]
+    if "--help" in rest:
+        return []
+    try:
+        command.make_context(path[-1], list(rest))
+    except Exception as error:  # noqa: BLE001  the parser's exceptions are private
+        return [f"{' '.join([*path, *rest])}: {getattr(error, 'message', error)!s}"]
+    return []
+
+
+def _unknown_module(name: str) -> list[str]:
+    top = name.partition(".")[0]
+    if top not in {"qos_agent", "tests", "bench", "grafana", "deploy"}:
+        return []
+    return [] if importlib.util.find_spec(name) else [f"python -m {name}"]
