@@ -308,14 +308,14 @@ def test_identifiers_are_random(plain: Lab) -> None:
 
 
 _UNPRIVILEGED = """
-from qos_agent.errors import ProbeError
+from qos_agent.model.errors import ProbeError
 from qos_agent.model import Link
 from qos_agent.probes.latency.icmp import open_icmp
-from qos_agent.probes.latency.train import Plan, Train
+from qos_agent.probes.latency.train import Train, TrainSpec
 from tests.probes.time_left import TimeLeft
 try:
     with open_icmp("10.77.1.2", Link("main", "x", "eth0")) as transport:
-        record = Train(Plan(3, 0.01, 1), transport, TimeLeft(9)).run()
+        record = Train(TrainSpec(3, 0.01, 1), transport, TimeLeft(9)).run()
     print(transport.kind, record.kernel_stamped(), len(record.round_trips_ns()))
 except ProbeError as error:
     print(error.cause)
