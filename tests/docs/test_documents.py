@@ -76,3 +76,15 @@ def _unknown_module(name: str) -> list[str]:
     if top not in {"qos_agent", "tests", "bench", "grafana", "deploy"}:
         return []
     return [] if importlib.util.find_spec(name) else [f"python -m {name}"]
+
+
+def test_tests_named_in_documents_exist() -> None:
+    """Every test function that a document cites is in the suite."""
+    sources = (path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    defined = set(re.findall(r"def (test_\w+)\(", "\n".join(sources)))
+    cited = {
+        name
+        for path in DOCUMENTS
+        for name in re.findall(r"\b(test_\w+)\b(?!\.py)", path.read_text())
+    }
+    assert cited - defined == set()
