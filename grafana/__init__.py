@@ -1,1 +1,4 @@
-"""Writes the NOC's boards and their provisioning: `python -m grafana`."""
+"""Generator of the Grafana dashboards, alert rules and provisioning files.
+
+`python -m grafana` writes them next to this package.
+"""

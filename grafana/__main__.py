@@ -1,4 +1,4 @@
-"""Write every generated file; what is committed must equal what this writes."""
+"""Command `python -m grafana`: write all generated files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from grafana.files import HERE, generated
 
 
 def main() -> None:
-    """Write the files beside this package."""
+    """Write every generated file. A test compares the committed files with these."""
     for name, text in generated().items():
         path = HERE / name
         path.parent.mkdir(parents=True, exist_ok=True)

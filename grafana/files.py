@@ -1,4 +1,4 @@
-"""Every generated file by its name: boards in two languages, data sources, provider."""
+"""All generated files: dashboards, data sources, dashboard providers and alerting."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Any
 
 from grafana.alerts.files import alerting_files
 from grafana.boards import BOARDS, LANGUAGES, board_json
-from grafana.layout import laid_out
+from grafana.json_format import format_json
 from grafana.panels import RAW, ROLLUP
 
 HERE = Path(__file__).parent
 
 
 def generated() -> dict[str, str]:
-    """Path beside this package to text. YAML files hold JSON, which is YAML too."""
+    """Return each file's text by its path in this package.
+
+    The YAML files contain JSON, because every JSON document is valid YAML.
+    """
     files: dict[str, Any] = {
-        f"dashboards/{name}/{board.name}.json": laid_out(board_json(board, language))
+        f"dashboards/{name}/{board.name}.json": format_json(board_json(board, language))
         + "\n"
         for language, name in enumerate(LANGUAGES)
         for board in BOARDS
@@ -41,7 +44,8 @@ def _text(content: Any) -> str:
 
 
 def _source(uid: str, kind: str) -> dict[str, Any]:
-    # 9.3 reads `database`, later versions `dbName`; password is a token on 2.x and 3.x.
+    # Grafana 9.3 reads `database`, later versions read `dbName`.
+    # On InfluxDB 2.x and 3.x the password is a token.
     database = f"$QOS_{kind}_DB"
     return {
         "name": uid,

@@ -1,40 +1,55 @@
-"""Panels in Grafana's classic JSON, schema version 37: what 9.3 to 13 all read."""
+"""Panels in Grafana's classic JSON, schema version 37, which 9.3 to 13 can read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from grafana.looks import (
+from grafana.styles import (
     ABSENT,
-    EXTRAS,
     NEUTRAL,
-    STYLES,
+    PANEL_OPTIONS,
+    SERIES_STYLES,
     Json,
-    Words,
-    custom,
-    geomap,
+    Text,
+    code_mapping,
+    custom_options,
+    geomap_options,
     level_mapping,
-    named,
-    no_value,
-    steps,
+    no_data,
+    regency_mapping,
+    threshold_steps,
 )
 
-__all__ = ["CHOSEN", "RAW", "ROLLUP", "Column", "Json", "Look", "Panel", "Query",
-           "Words", "flow", "panel_json"]  # fmt: skip
+__all__ = [
+    "RAW",
+    "ROLLUP",
+    "SELECTED",
+    "Column",
+    "Display",
+    "Json",
+    "Panel",
+    "Query",
+    "Text",
+    "panel_json",
+    "place_panels",
+]
 ROLLUP = "qos-rollup"
 RAW = "qos"
-CHOSEN = "${source}"
+# The data source that the user selects at the top of the dashboard.
+SELECTED = "${source}"
 _ROWS = frozenset({"table", "geomap"})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Size on a grid of 24 columns, unit, and where degraded and bad begin.
+class Display:
+    """Size, unit and thresholds of a panel.
 
-    `limits` None is a neutral figure; `low` when less is worse; `floor` is the least
-    value there can be, below which only absence lies. `age` bounds how old the newest
-    value may be that is shown as current.
+    Width and height are in cells of Grafana's grid of 24 columns. `limits` are the
+    values from which a figure is degraded and bad; None means that it has no limits.
+    `low` is true if a lower value is worse. `floor` is the smallest possible value.
+    `age` is the maximum age of a value that is shown as current. `levels` and `codes`
+    replace class levels and codes by their names. `top` fixes the end of the scale.
     """
 
     width: int
@@ -45,28 +60,30 @@ class Look:
     age: str | None = None
     floor: float = 0.0
     levels: bool = False
+    codes: bool = False
     top: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """InfluxQL, what its series are called, and how they are drawn (see STYLES)."""
+    """An InfluxQL query, the name of its series and their style (SERIES_STYLES)."""
 
     text: str
-    alias: Words = ("", "")
+    alias: Text = ("", "")
     style: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its field or tag, its title, how it is shown.
+    """A column of a table: a field or tag, its title and its format.
 
-    `shown` is level (a class in words and colour), regency (by name), hidden, or
-    nothing. `link` leads on from its cells; LANG stands for the language.
+    `shown` is `level` (a class with its colour), `code` (a name instead of a code),
+    `regency` (a name instead of a number), `hidden`, or empty. `link` opens another
+    dashboard from a cell; LANG in its address is replaced by the language.
     """
 
     name: str
-    title: Words
+    title: Text
     unit: str = "none"
     shown: str = ""
     link: Json | None = None
@@ -75,17 +92,18 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel: id within its board, kind, title and description, queries.
+    """A panel: id within its dashboard, type, texts, display and queries.
 
-    `sort` is the column of a table that stands first, the greatest on top. `merge`
-    joins the rows of several queries by their tags; `counted` counts rows by columns.
+    `sort` is the column by which a table is sorted, largest value first. `merge` joins
+    the rows of several queries by their tags. `counted` lists columns: the table then
+    shows the number of stations for each combination of their values.
     """
 
     id: int
     kind: str
-    title: Words
-    about: Words
-    look: Look
+    title: Text
+    description: Text
+    display: Display
     queries: tuple[Query, ...] = ()
     source: str = ROLLUP
     columns: tuple[Column, ...] = ()
@@ -95,14 +113,19 @@ class Panel:
 
 
 def panel_json(panel: Panel, language: int, x: int, y: int) -> Json:
-    """The panel as Grafana reads it."""
+    """Return the panel in one language, at a position on the grid."""
     datasource = {"type": "influxdb", "uid": panel.source}
-    made: Json = {
+    content: Json = {
         "id": panel.id,
         "type": panel.kind,
         "title": panel.title[language],
-        "description": panel.about[language],
-        "gridPos": {"x": x, "y": y, "w": panel.look.width, "h": panel.look.height},
+        "description": panel.description[language],
+        "gridPos": {
+            "x": x,
+            "y": y,
+            "w": panel.display.width,
+            "h": panel.display.height,
+        },
         "datasource": datasource,
         "targets": [
             _target(panel, index, language) for index in range(len(panel.queries))
@@ -117,14 +140,15 @@ def panel_json(panel: Panel, language: int, x: int, y: int) -> Json:
         "options": _options(panel, language),
         "transformations": _transformations(panel),
     }
-    if panel.look.age:
-        made |= {"timeFrom": panel.look.age, "hideTimeOverride": panel.kind == "stat"}
-    return made
+    if panel.display.age:
+        content["timeFrom"] = panel.display.age
+        content["hideTimeOverride"] = panel.kind == "stat"
+    return content
 
 
 def _target(panel: Panel, index: int, language: int) -> Json:
     query = panel.queries[index]
-    made: Json = {
+    target: Json = {
         "refId": "ABCDEFGH"[index],
         "datasource": {"type": "influxdb", "uid": panel.source},
         "rawQuery": True,
@@ -132,41 +156,46 @@ def _target(panel: Panel, index: int, language: int) -> Json:
         "query": query.text,
     }
     alias = query.alias[language]
-    return made | ({"alias": alias} if alias else {})
+    return target | ({"alias": alias} if alias else {})
 
 
 def _defaults(panel: Panel, language: int) -> Json:
-    look = panel.look
+    display = panel.display
     defaults: Json = {
-        "unit": look.unit,
-        "noValue": no_value(language),
+        "unit": display.unit,
+        "noValue": no_data(language),
         "thresholds": {
             "mode": "absolute",
-            "steps": steps(look.limits, low=look.low, floor=look.floor),
+            "steps": threshold_steps(
+                display.limits, low=display.low, floor=display.floor
+            ),
         },
         "color": _color(panel),
         "links": [],
     }
-    if look.levels:
+    if display.levels:
         defaults["mappings"] = level_mapping(language)
-    if look.top is not None:
-        defaults |= {"min": look.floor, "max": look.top}
-    style = custom(panel.kind, limited=look.limits is not None)
-    return defaults | ({"custom": style} if style else {})
+    if display.codes:
+        defaults["mappings"] = code_mapping(language)
+    if display.top is not None:
+        defaults |= {"min": display.floor, "max": display.top}
+    options = custom_options(panel.kind, limited=display.limits is not None)
+    return defaults | ({"custom": options} if options else {})
 
 
 def _color(panel: Panel) -> Json:
-    if panel.kind == "state-timeline" and panel.look.levels:
-        # By thresholds a merged bar would lose its mapping: every class one colour.
+    if panel.kind == "state-timeline" and panel.display.levels:
+        # With colours by threshold, merged bars lose their mapping and all classes
+        # get the same colour.
         return {"mode": "fixed", "fixedColor": ABSENT}
-    if panel.kind != "timeseries" or panel.look.levels:
+    if panel.kind != "timeseries" or panel.display.levels:
         return {"mode": "thresholds"}
     return {"mode": "palette-classic"}
 
 
 def _series(panel: Panel, language: int) -> list[Json]:
-    """What is drawn otherwise than the panel's usual, by the name of the series."""
-    made = []
+    """Return the overrides of series that have a style of their own."""
+    overrides = []
     for query in panel.queries:
         if not query.style:
             continue
@@ -178,17 +207,22 @@ def _series(panel: Panel, language: int) -> list[Json]:
             else {"id": "byName", "options": alias}
         )
         properties = [
-            {"id": name, "value": value} for name, value in STYLES[query.style].items()
+            {"id": name, "value": value}
+            for name, value in SERIES_STYLES[query.style].items()
         ]
         if query.style == "high":
             low = next(q.alias[language] for q in panel.queries if q.style == "low")
             properties.append({"id": "custom.fillBelowTo", "value": low})
-        made.append({"matcher": matcher, "properties": properties})
-    return made
+        overrides.append({"matcher": matcher, "properties": properties})
+    return overrides
 
 
 def _column(column: Column, language: int) -> Json:
-    """The cells keep their field's name, so that links and the order find them."""
+    """Return the format of a column.
+
+    It sets the displayed title only. Links and the column order refer to the field
+    by its own name, so the field is not renamed.
+    """
     properties: list[Json] = [
         {"id": "displayName", "value": column.title[language]},
         {"id": "unit", "value": column.unit},
@@ -196,7 +230,7 @@ def _column(column: Column, language: int) -> Json:
     if column.shown == "level":
         properties += [
             {"id": "mappings", "value": level_mapping(language)},
-            # 9.3 reads displayMode, later versions cellOptions.
+            # Grafana 9.3 reads displayMode, later versions read cellOptions.
             {"id": "custom.displayMode", "value": "color-background"},
             {"id": "custom.cellOptions", "value": {"type": "color-background"}},
         ]
@@ -205,7 +239,9 @@ def _column(column: Column, language: int) -> Json:
             {"id": "color", "value": {"mode": "fixed", "fixedColor": NEUTRAL}}
         )
     if column.shown == "regency":
-        properties.append({"id": "mappings", "value": named()})
+        properties.append({"id": "mappings", "value": regency_mapping()})
+    if column.shown == "code":
+        properties.append({"id": "mappings", "value": code_mapping(language)})
     if column.link is not None:
         properties.append({"id": "links", "value": [column.link]})
     if column.width is not None:
@@ -218,8 +254,8 @@ def _column(column: Column, language: int) -> Json:
 
 def _options(panel: Panel, language: int) -> Json:
     if panel.kind == "geomap":
-        return geomap(panel.sort)
-    options = EXTRAS[panel.kind]
+        return geomap_options(panel.sort)
+    options = PANEL_OPTIONS[panel.kind]
     if panel.kind == "table" and panel.sort:
         title = next(c.title for c in panel.columns if c.name == panel.sort)
         return options | {"sortBy": [{"displayName": title[language], "desc": True}]}
@@ -227,25 +263,29 @@ def _options(panel: Panel, language: int) -> Json:
 
 
 def _transformations(panel: Panel) -> list[Json]:
-    """The order of columns is the backend's whim, and Time means nothing in sums."""
-    made: list[Json] = []
+    """Return the steps that order, merge, count and hide columns.
+
+    InfluxDB returns columns in any order. The time of a sum has no meaning, so it is
+    hidden.
+    """
+    steps: list[Json] = []
     if panel.merge:
-        # Rows are merged where all that they share is equal, and Time is not.
+        # Rows are merged if all common columns are equal. Their times differ.
         no_time = {"exclude": {"names": ["Time"]}}
-        made.append({"id": "filterFieldsByName", "options": no_time})
-        made.append({"id": "merge", "options": {}})
+        steps.append({"id": "filterFieldsByName", "options": no_time})
+        steps.append({"id": "merge", "options": {}})
     if panel.counted:
-        made.append({"id": "groupBy", "options": {"fields": _grouping(panel)}})
+        steps.append({"id": "groupBy", "options": {"fields": _grouping(panel)}})
     if panel.kind == "geomap":
-        # Drawn in this order: the worst lies on top where markers overlap.
+        # Markers are drawn in this order, so the worst one is on top.
         worst_last = {"field": "class_level", "desc": False}
-        made.append({"id": "sortBy", "options": {"fields": {}, "sort": [worst_last]}})
+        steps.append({"id": "sortBy", "options": {"fields": {}, "sort": [worst_last]}})
     if panel.kind == "table":
         hidden = {c.name: True for c in panel.columns if c.shown == "hidden"}
         if all(column.name != "Time" for column in panel.columns):
             hidden["Time"] = True
         order = {c.name: index for index, c in enumerate(panel.columns)}
-        made.append(
+        steps.append(
             {
                 "id": "organize",
                 "options": {
@@ -255,7 +295,7 @@ def _transformations(panel: Panel) -> list[Json]:
                 },
             }
         )
-    return made
+    return steps
 
 
 def _grouping(panel: Panel) -> Json:
@@ -265,13 +305,13 @@ def _grouping(panel: Panel) -> Json:
     return by | {"station": {"aggregations": ["count"], "operation": "aggregate"}}
 
 
-def flow(panels: Sequence[Panel], language: int) -> list[Json]:
-    """Panels from left to right, a new line where the next does not fit."""
+def place_panels(panels: Sequence[Panel], language: int) -> list[Json]:
+    """Place panels from left to right; start a new row if the next does not fit."""
     x = y = tallest = 0
     placed = []
     for panel in panels:
-        if x + panel.look.width > 24:
+        if x + panel.display.width > 24:
             x, y, tallest = 0, y + tallest, 0
         placed.append(panel_json(panel, language, x, y))
-        x, tallest = x + panel.look.width, max(tallest, panel.look.height)
+        x, tallest = x + panel.display.width, max(tallest, panel.display.height)
     return placed

@@ -1,5 +1,7 @@
-# ruff: noqa: S608  InfluxQL from literals of this package, no input of anybody
-"""InfluxQL that runs alike on InfluxDB 1.8, 2.x and 3.x; ratios of sums."""
+"""InfluxQL queries of the panels, for InfluxDB 1.8, 2.x and 3.x.
+
+The text of a query comes from constants of this package, never from user input.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,13 @@ EACH = "\"operator\" <> 'all'"
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of sums. `bottom` is its sample count."""
+    """A ratio of two sums. The sum `bottom` is also the sample count."""
 
     top: str
     bottom: str
 
     def __str__(self) -> str:
-        """As one figure."""
+        """Return the ratio as InfluxQL."""
         return f"{self.top} / {self.bottom}"
 
 
@@ -42,12 +44,12 @@ SKIPPED = Ratio('100.0 * sum("skipped")', 'sum("due")')
 
 
 def per_beat(field: str, scale: float = 1.0) -> Ratio:
-    """A figure of each heartbeat, on average; of a flag with 100, the share of it."""
+    """Return the mean of a field per heartbeat; times 100 gives the share of a flag."""
     return Ratio(f'{scale} * sum("{field}")', 'sum("beats")')
 
 
 def select(figure: str, measurement: str, where: str = "", group: str = "") -> str:
-    """One SELECT bound to the panel's time; `figure` is named value."""
+    """Return one SELECT over the panel's time range; the result is called `value`."""
     also = f" AND {where}" if where else ""
     by = f" GROUP BY {group}" if group else ""
     return (
@@ -58,7 +60,7 @@ def select(figure: str, measurement: str, where: str = "", group: str = "") -> s
 def over_time(
     figure: str, measurement: str, where: str = "", group: str = "", fill: str = "null"
 ) -> str:
-    """The same by minute or coarser, as the panel's width allows."""
+    """Return a SELECT per interval; Grafana chooses a minute or longer."""
     tags = f", {group}" if group else ""
     by = f"time($__interval){tags} fill({fill})"
     return select(figure, measurement, where, by)
@@ -67,10 +69,10 @@ def over_time(
 def ratio_over_time(
     ratio: Ratio, measurement: str, where: str = "", group: str = ""
 ) -> str:
-    """A ratio by minute or coarser, where there is a sample.
+    """Return a ratio per interval, with null for intervals without a sample.
 
-    InfluxDB divides by nought and gets nought, which would look like perfection.
-    Where nothing was measured there is a null, for a line to break at.
+    InfluxDB returns 0 for a division by 0, which would look like a perfect value.
+    With null the line is interrupted instead.
     """
     also = f" AND {where}" if where else ""
     tags = f", {group}" if group else ""
@@ -87,12 +89,12 @@ def ratio_over_time(
 
 
 def latest_sum(field: str, where: str = "") -> str:
-    """The newest count: each regency's last, summed; never over operators."""
+    """Sum the newest count of each regency over all operators together."""
     return _outer(f'sum("{field}")', field, where)
 
 
 def latest_percentile(field: str, percent: int, where: str = "") -> str:
-    """The value that so many per cent of the regencies do not pass."""
+    """Return the value that this percentage of the regencies does not exceed."""
     return _outer(f'percentile("{field}", {percent})', field, where)
 
 
@@ -106,7 +108,7 @@ def _outer(figure: str, field: str, where: str) -> str:
 
 
 def counted_over_time(field: str, where: str = "") -> str:
-    """A count of the census over time: the mean over minutes, the sum over areas."""
+    """Return a census count per interval: mean over minutes, sum over regencies."""
     also = f" AND {where}" if where else ""
     return (
         f'SELECT sum("{field}") AS "value" FROM (SELECT mean("{field}") AS "{field}" '
@@ -117,9 +119,10 @@ def counted_over_time(field: str, where: str = "") -> str:
 
 
 def columns(names: tuple[str, ...], measurement: str, where: str, group: str) -> str:
-    """The newest point of each series that has the first field, with what it says.
+    """Return fields of the newest point of each series that has the first field.
 
-    All are of one point: a word that it lacks is absent, not an older point's.
+    All values come from that one point. A field that it does not have stays empty;
+    it is not filled from an older point.
     """
     first, *others = names
     wanted = ", ".join([f'last("{first}") AS "{first}"', *(f'"{n}"' for n in others)])
@@ -129,7 +132,7 @@ def columns(names: tuple[str, ...], measurement: str, where: str, group: str) ->
 def newest_of_each(
     fields: tuple[str, ...], measurement: str, where: str, group: str
 ) -> str:
-    """The newest value of each field, though not one point has them all."""
+    """Return the newest value of each field, from different points if necessary."""
     wanted = ", ".join(f'last("{name}") AS "{name}"' for name in fields)
     return _grouped(wanted, measurement, where, group)
 
@@ -142,7 +145,7 @@ def _grouped(wanted: str, measurement: str, where: str, group: str) -> str:
 
 
 def newest(names: tuple[str, ...], measurement: str, where: str) -> str:
-    """The newest points as they are."""
+    """Return the newest 200 points."""
     wanted = ", ".join(f'"{name}"' for name in names)
     return (
         f'SELECT {wanted} FROM "{measurement}" WHERE $timeFilter AND {where} '
@@ -151,7 +154,7 @@ def newest(names: tuple[str, ...], measurement: str, where: str) -> str:
 
 
 def of_phase(phase: str, ratio: Ratio, measurement: str, where: str) -> str:
-    """A ratio and its sample count in one phase, by operator, named for the phase."""
+    """Return a ratio and its sample count in one phase, by operator."""
     return (
         f'SELECT {ratio} AS "{phase}", {ratio.bottom} AS "n_{phase}" '
         f'FROM "{measurement}" WHERE $timeFilter AND {where} '
@@ -160,7 +163,7 @@ def of_phase(phase: str, ratio: Ratio, measurement: str, where: str) -> str:
 
 
 def derived(figures: Mapping[str, str], inner: str, where: str, group: str) -> str:
-    """Figures of the rows that `columns` gave, for those rows that matter."""
+    """Compute figures from the rows of an inner query, for the rows that match."""
     wanted = ", ".join(
         figure if figure == f'"{name}"' else f'{figure} AS "{name}"'
         for name, figure in figures.items()
@@ -171,7 +174,10 @@ def derived(figures: Mapping[str, str], inner: str, where: str, group: str) -> s
 
 
 def bins() -> str:
-    """Round trips in each bin: the counts of the histogram are cumulative."""
+    """Return the number of round trips in each bin of the histogram.
+
+    The stored counts are cumulative, so each bin is a difference of two counts.
+    """
     names = [f'sum("rtt_le_{bound}")' for bound in RTT_BOUNDS_MS]
     lower = ["", *names]
     upper = [*names, 'sum("received")']

@@ -1,1 +1,1 @@
-"""Alert rules, whom they reach and when, as Grafana 9.3 to 13 all load them."""
+"""Alert rules, notifications and mute timings, for Grafana 9.3 to 13."""

@@ -1,8 +1,8 @@
-"""Every file of provisioning/alerting by its name.
+"""The files of provisioning/alerting.
 
-Grafana 9.3 leaves a rule that has vanished from a file in its database, so rules are
-never forgotten: `known.txt` lists every uid that was ever shipped, and those of them
-that are no more are deleted by name.
+If a rule disappears from its file, Grafana 9.3 keeps it in its database. Therefore
+`known.txt` lists every rule UID that was ever generated, and `deleted.yaml` deletes
+those that no longer exist.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 
 from grafana.alerts.areas import AREAS, Area
 from grafana.alerts.limits import LIMITS
-from grafana.alerts.machinery import MACHINERY
-from grafana.alerts.mute import mute_times
+from grafana.alerts.monitoring import MONITORING
+from grafana.alerts.mute_timings import mute_times
 from grafana.alerts.network import NETWORK
-from grafana.alerts.notices import contact_points, policies, templates
+from grafana.alerts.notifications import contact_points, policies, templates
 from grafana.alerts.rule import FOLDER, rule_json
 from grafana.panels import Json
 from qos_agent.config.calendar_file import load, shipped
 
-ALERTS = (*NETWORK, *MACHINERY)
+ALERTS = (*NETWORK, *MONITORING)
 KNOWN = Path(__file__).parent / "known.txt"
 _FOLDER = "provisioning/alerting"
 
 
 def alerting_files() -> dict[str, Any]:
-    """Path beside the package `grafana` to content; text is written as it stands."""
+    """Return the content of each file by its path in the package `grafana`."""
     groups = {area.name: _group(area, _rules(area)) for area in AREAS}
     groups["nation"] = _group(None, _rules(None))
     uids = {rule["uid"] for group in groups.values() for rule in group["rules"]}
@@ -54,12 +54,12 @@ def _calendars() -> Iterable[Any]:
     return [load(path) for path in shipped().values()]
 
 
-def _lines(words: set[str]) -> str:
-    return "".join(f"{word}\n" for word in sorted(words))
+def _lines(uids: set[str]) -> str:
+    return "".join(f"{uid}\n" for uid in sorted(uids))
 
 
 def _rules(area: Area | None) -> list[Json]:
-    """The rules of an area, or the nation's; in the order of the tables."""
+    """Return the rules of an area, or the national rules if it is None."""
     return [
         rule_json(alert, limit, area)
         for alert in ALERTS

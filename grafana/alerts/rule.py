@@ -1,4 +1,7 @@
-"""A rule as Grafana 9.3 to 13 read it: queries, reduced to numbers, one condition."""
+"""Alert rules in the format of Grafana 9.3 to 13.
+
+A rule has queries, reduces each to one number, and combines these in one condition.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,29 @@ from typing import Any
 
 from grafana.alerts.areas import Area
 from grafana.alerts.limits import Limit
-from grafana.panels import ROLLUP, Json, Words
+from grafana.panels import ROLLUP, Json, Text
 
 EXPRESSION = "__expr__"
 FOLDER = "Election QoS alerts"
-# Expanded by Grafana where a file's annotations are; the messages carry the page too.
+# Grafana expands this variable in annotations, but 9.3 does not. The messages contain
+# the address too.
 DOCS = "${QOS_DOCS_URL}"
 _SHORT = {"warning": "warn", "critical": "crit", "none": "none"}
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time before the evaluation, by the time of measurement."""
+    """A time range before the evaluation, by time of measurement."""
 
     from_s: int
     to_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One number an instance is judged by: its name, its query, over which time.
+class AlertQuery:
+    """A named number of a rule: its query, time window and reducer.
 
-    The query has WHERE for the area's provinces.
+    WHERE_AREA in the query stands for the condition on the provinces of an area.
     """
 
     name: str
@@ -40,21 +44,22 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One kind of alert, of which every area has its rules.
+    """A type of alert; each area has a rule for each of its severities.
 
-    `when` is Grafana's math over the names asked for, with {limit} and {least};
-    `voting` is asked for by critical rules. `national` alerts have one rule. `shown`
-    is a board and a panel of it; `team` who acts: field or platform.
+    `condition` is an expression for Grafana on the names of the queries, with {limit}
+    and {min_count}. Critical rules also use the query `voting`. A `national` alert has
+    one rule for the whole country. `panel` is a dashboard and the id of its panel.
+    `team` is who acts: field or platform.
     """
 
     name: str
-    title: Words
-    summary: Words
-    asks: Mapping[str, tuple[Ask, ...]]
-    when: str
-    shown: tuple[str, int]
+    title: Text
+    summary: Text
+    queries: Mapping[str, tuple[AlertQuery, ...]]
+    condition: str
+    panel: tuple[str, int]
     team: str = "field"
-    voting: Ask | None = None
+    voting: AlertQuery | None = None
     national: bool = False
     no_data: str = "OK"
     exec_error: str = "Error"
@@ -62,14 +67,17 @@ class Alert:
 
 
 def rule_json(alert: Alert, limit: Limit, area: Area | None) -> Json:
-    """The rule of an alert in an area, at one severity."""
-    asks = alert.asks[limit.severity]
-    when = alert.when.format(limit=_number(limit.limit), least=_number(limit.least))
+    """Return the rule of an alert in an area (None: the country) at one severity."""
+    queries = alert.queries[limit.severity]
+    condition = alert.condition.format(
+        limit=f"{limit.limit:g}", min_count=f"{limit.min_count:g}"
+    )
     if limit.severity == "critical" and alert.voting is not None:
-        asks, when = (*asks, alert.voting), f"{when} && $voting == 1"
+        queries = (*queries, alert.voting)
+        condition = f"{condition} && $voting == 1"
     place = area.title[0] if area else "Indonesia"
     name = area.name if area else "nation"
-    board, panel = alert.shown
+    board, panel = alert.panel
     return {
         "uid": f"qos-{alert.name}-{_SHORT[limit.severity]}-{name}",
         "title": f"{alert.title[0]}, {limit.severity}: {place}",
@@ -92,49 +100,45 @@ def rule_json(alert: Alert, limit: Limit, area: Area | None) -> Json:
             "runbook_url": f"{DOCS}/{alert.name}.md",
         },
         "data": [
-            *(_query(ask, area) for ask in asks),
-            *(_reduce(ask) for ask in asks),
-            _expression("fires", "math", {"expression": when}),
+            *(_query(query, area) for query in queries),
+            *(_reduce(query) for query in queries),
+            _expression("fires", "math", {"expression": condition}),
             _threshold(),
         ],
     }
 
 
-def _number(value: float) -> str:
-    return f"{value:g}"
-
-
-def _query(ask: Ask, area: Area | None) -> Json:
+def _query(query: AlertQuery, area: Area | None) -> Json:
     return {
-        "refId": f"{ask.name}_series",
+        "refId": f"{query.name}_series",
         "datasourceUid": ROLLUP,
-        "relativeTimeRange": {"from": ask.window.from_s, "to": ask.window.to_s},
+        "relativeTimeRange": {"from": query.window.from_s, "to": query.window.to_s},
         "model": {
-            "refId": f"{ask.name}_series",
+            "refId": f"{query.name}_series",
             "datasource": {"type": "influxdb", "uid": ROLLUP},
             "rawQuery": True,
             "resultFormat": "time_series",
-            "query": ask.query.replace("WHERE_AREA", area.where if area else ""),
+            "query": query.query.replace("WHERE_AREA", area.where if area else ""),
         },
     }
 
 
-def _reduce(ask: Ask) -> Json:
+def _reduce(query: AlertQuery) -> Json:
     return _expression(
-        ask.name,
+        query.name,
         "reduce",
         {
-            "expression": f"{ask.name}_series",
-            "reducer": ask.reducer,
+            "expression": f"{query.name}_series",
+            "reducer": query.reducer,
             "settings": {"mode": "dropNN"},
         },
     )
 
 
 def _threshold() -> Json:
-    over: dict[str, Any] = {"evaluator": {"type": "gt", "params": [0]}}
+    above_0: dict[str, Any] = {"evaluator": {"type": "gt", "params": [0]}}
     return _expression(
-        "alert", "threshold", {"expression": "fires", "conditions": [over]}
+        "alert", "threshold", {"expression": "fires", "conditions": [above_0]}
     )
 
 

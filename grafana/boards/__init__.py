@@ -1,4 +1,7 @@
-"""The five boards: what the NOC looks at, from the nation down to one station."""
+"""The five dashboards, from the whole country down to one station.
+
+The folder `dashboards` next to this package contains the generated JSON files.
+"""
 
 from __future__ import annotations
 

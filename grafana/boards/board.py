@@ -1,4 +1,4 @@
-"""A board around its panels: variables, links to the others, the election's phases."""
+"""A dashboard: its panels, variables, links to other dashboards and phase markers."""
 
 from __future__ import annotations
 
@@ -6,53 +6,60 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from grafana.panels import RAW, ROLLUP, Json, Panel, Words, flow
+from grafana.panels import RAW, ROLLUP, Json, Panel, Text, place_panels
 
 LANGUAGES = ("en", "id")
 _TIME = "${__url_time_range}"
+_WALL = ("Full screen", "Layar penuh")
+_WALL_TOOLTIP = (
+    "Show without menus, for a wall display",
+    "Tampilkan tanpa menu, untuk layar dinding",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One board: its name in addresses, title, the variables it asks for, panels.
+    """A dashboard: name in its address, title, variables and panels.
 
-    `back` is the stretch of time it opens with.
+    `start` is the beginning of the time range that is shown first.
     """
 
     name: str
-    title: Words
+    title: Text
     variables: tuple[str, ...]
     panels: tuple[Panel, ...]
-    back: str = "now-3h"
+    start: str = "now-3h"
 
 
-def link(title: Words, board: str, *variables: str) -> Json:
-    """A link to another board; LANG and titles are chosen with the language."""
-    asked = "".join(f"{variable}&" for variable in variables)
+def link(title: Text, board: str, *variables: str) -> Json:
+    """Return a link to another dashboard. LANG stands for the language."""
+    query = "".join(f"{variable}&" for variable in variables)
     return {
         "title": title,
-        "url": f"/d/qos-{board}-LANG?{asked}{_TIME}",
+        "url": f"/d/qos-{board}-LANG?{query}{_TIME}",
         "targetBlank": False,
     }
 
 
-# From the cell of a regency, an operator or a station, with what its row says.
+# Links of table cells. They pass on values of their row.
 TO_REGION = link(
-    ("Stations there", "TPS di sana"), "region", "var-regency=${__value.raw}"
+    ("Open the stations of this regency", "Buka TPS di kabupaten/kota ini"),
+    "region",
+    "var-regency=${__value.raw}",
 )
 TO_STATION = link(
-    ("This station", "TPS ini"),
+    ("Open this station", "Buka TPS ini"),
     "station",
     "var-regency=${__data.fields.regency}",
     "var-station=${__value.raw}",
 )
 TO_OPERATORS = link(
-    ("Operators of the province", "Operator di provinsi"),
+    ("Open the operators of this province", "Buka operator di provinsi ini"),
     "operators",
     "var-province=${__data.fields.province}",
 )
 TO_AGENTS = link(
-    ("Agents of the province", "Agen di provinsi"),
+    ("Open the agents of this province", "Buka agen di provinsi ini"),
     "agents",
     "var-province=${__value.raw}",
 )
@@ -60,14 +67,14 @@ TO_AGENTS = link(
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A tag whose values a board lets one choose; `one` allows no other than one."""
+    """A tag whose values the user can select; with `single`, only one at a time."""
 
-    title: Words
+    title: Text
     source: str
     measurement: str
     tag: str
     where: str = ""
-    one: bool = False
+    single: bool = False
 
 
 _IN_PROVINCE = ' WHERE "province" =~ /^${province:regex}$/'
@@ -77,22 +84,27 @@ _REGENCY = ("Regency", "Kabupaten/Kota")
 VARIABLES = {
     "province": Variable(("Province", "Provinsi"), ROLLUP, "census", "province"),
     "regency": Variable(_REGENCY, ROLLUP, "census", "regency", _IN_PROVINCE),
-    # Of all stations there are 823,000: a list of names is of one regency's.
+    # There are 823,000 stations, so a list of devices is limited to one regency.
     "place": Variable(
-        ("Devices in", "Perangkat di"), ROLLUP, "census", "regency", _IN_PROVINCE, True
+        ("Devices of regency", "Perangkat di kabupaten/kota"),
+        ROLLUP,
+        "census",
+        "regency",
+        _IN_PROVINCE,
+        single=True,
     ),
-    "home": Variable(_REGENCY, ROLLUP, "census", "regency", one=True),
+    "home": Variable(_REGENCY, ROLLUP, "census", "regency", single=True),
     "station": Variable(
-        ("Station", "TPS"), RAW, "agent", "station", _IN_REGENCY, one=True
+        ("Station", "TPS"), RAW, "agent", "station", _IN_REGENCY, single=True
     ),
     "link": Variable(("Link", "Link"), RAW, "latency", "link", _OF_STATION),
 }
-# The station's board has the regency of its station, and that one alone.
+# The station dashboard calls this variable `regency` too.
 _NAMES = {"home": "regency"}
 
 
 def board_json(board: Board, language: int) -> dict[str, Any]:
-    """A board in one language."""
+    """Return the dashboard in one language."""
     suffix = LANGUAGES[language]
     return {
         "uid": f"qos-{board.name}-{suffix}",
@@ -104,7 +116,7 @@ def board_json(board: Board, language: int) -> dict[str, Any]:
         "graphTooltip": 1,
         "timezone": "browser",
         "refresh": "1m",
-        "time": {"from": board.back, "to": "now"},
+        "time": {"from": board.start, "to": "now"},
         "templating": {"list": [_variable(name, language) for name in board.variables]},
         "annotations": {"list": [_phases(language)]},
         "links": [
@@ -118,79 +130,80 @@ def board_json(board: Board, language: int) -> dict[str, Any]:
             },
             {
                 "type": "link",
-                "title": ("Wall", "Layar")[language],
-                "tooltip": ("Without menus, for a wall", "Tanpa menu, untuk layar")[
-                    language
-                ],
+                "title": _WALL[language],
+                "tooltip": _WALL_TOOLTIP[language],
                 "url": f"/d/qos-{board.name}-{suffix}?kiosk&refresh=1m",
                 "keepTime": True,
                 "includeVars": True,
             },
         ],
         "panels": [
-            _in_language(panel, language) for panel in flow(board.panels, language)
+            _translate_links(panel, language)
+            for panel in place_panels(board.panels, language)
         ],
     }
 
 
-def _in_language(panel: Json, language: int) -> Json:
-    """Links say their titles in the language, and lead to boards of it."""
+def _translate_links(panel: Json, language: int) -> Json:
+    """Set the titles and targets of the links to the language."""
     for override in panel["fieldConfig"]["overrides"]:
-        for each in override["properties"]:
-            if each["id"] == "links":
-                each["value"] = [
-                    to
+        for entry in override["properties"]:
+            if entry["id"] == "links":
+                entry["value"] = [
+                    target
                     | {
-                        "title": to["title"][language],
-                        "url": to["url"].replace("LANG", LANGUAGES[language]),
+                        "title": target["title"][language],
+                        "url": target["url"].replace("LANG", LANGUAGES[language]),
                     }
-                    for to in each["value"]
+                    for target in entry["value"]
                 ]
-    made: Json = json.loads(json.dumps(panel))
-    return made
+    # Copy, so that no list or dictionary is shared with the other language.
+    copy: Json = json.loads(json.dumps(panel))
+    return copy
 
 
 def _variable(name: str, language: int) -> Json:
     if name == "source":
         return _source(language)
-    asked = VARIABLES[name]
-    made: Json = {
+    variable = VARIABLES[name]
+    definition: Json = {
         "name": _NAMES.get(name, name),
-        "label": asked.title[language],
+        "label": variable.title[language],
         "type": "query",
-        "datasource": {"type": "influxdb", "uid": asked.source},
+        "datasource": {"type": "influxdb", "uid": variable.source},
         "query": (
-            f'SHOW TAG VALUES FROM "{asked.measurement}" '
-            f'WITH KEY = "{asked.tag}"{asked.where}'
+            f'SHOW TAG VALUES FROM "{variable.measurement}" '
+            f'WITH KEY = "{variable.tag}"{variable.where}'
         ),
         "refresh": 2,
         "sort": 1,
-        "multi": not asked.one,
-        "includeAll": not asked.one,
+        "multi": not variable.single,
+        "includeAll": not variable.single,
     }
-    if not asked.one:
-        made |= {"allValue": ".*", "current": {"text": "All", "value": "$__all"}}
-    return made
+    if not variable.single:
+        definition["allValue"] = ".*"
+        definition["current"] = {"text": "All", "value": "$__all"}
+    return definition
 
 
 def _source(language: int) -> Json:
-    words = {ROLLUP: ("sums", "jumlah"), RAW: ("raw", "mentah")}
+    names = {ROLLUP: ("roll-ups", "agregat"), RAW: ("raw data", "data mentah")}
     return {
         "name": "source",
-        "label": ("Data", "Data")[language],
+        "label": ("Data source", "Sumber data")[language],
         "type": "custom",
-        "query": ",".join(f"{words[u][language]} : {u}" for u in words),
+        "query": ",".join(f"{names[u][language]} : {u}" for u in names),
         "options": [
-            {"text": words[uid][language], "value": uid, "selected": uid == ROLLUP}
-            for uid in words
+            {"text": names[uid][language], "value": uid, "selected": uid == ROLLUP}
+            for uid in names
         ],
-        "current": {"text": words[ROLLUP][language], "value": ROLLUP},
+        "current": {"text": names[ROLLUP][language], "value": ROLLUP},
     }
 
 
 def _phases(language: int) -> Json:
-    """Where each phase begins; from the calendar, which the census writes."""
-    own: Json = {
+    """Mark the start of each phase, from the calendar that the census writes."""
+    query: Json = {
         "query": (
             'SELECT "title", "text", "end_ms" FROM "calendar" '
             "WHERE $timeFilter LIMIT 100"
@@ -209,7 +222,7 @@ def _phases(language: int) -> Json:
             "fromAnnotations": True,
             "rawQuery": True,
             "resultFormat": "table",
-            **own,
+            **query,
         },
-        **own,
+        **query,
     }

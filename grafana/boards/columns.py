@@ -1,40 +1,41 @@
-"""Columns that several boards show alike."""
+"""Columns and queries that several dashboards share."""
 
 from __future__ import annotations
 
 from grafana import queries as q
 from grafana.boards.board import TO_AGENTS, TO_OPERATORS, TO_REGION, TO_STATION
-from grafana.panels import Column, Query, Words
+from grafana.panels import Column, Query, Text
 
-LEVEL = Column("class_level", ("State", "Keadaan"), shown="level", width=110)
+LEVEL = Column("class_level", ("Status", "Status"), shown="level", width=130)
 PROVINCE = Column("province", ("Province", "Provinsi"), link=TO_AGENTS, width=80)
 REGENCY = Column(
-    "regency", ("Regency", "Kabupaten/Kota"), shown="regency", link=TO_REGION
+    "regency", ("Regency", "Kabupaten/kota"), shown="regency", link=TO_REGION
 )
-REGENCY_CODE = Column("regency", ("Regency", "Kab./Kota"), link=TO_REGION, width=80)
+REGENCY_CODE = Column("regency", ("Regency", "Kab./kota"), link=TO_REGION, width=80)
 OPERATOR = Column("operator", ("Operator", "Operator"), link=TO_OPERATORS, width=110)
 STATION = Column("station", ("Station", "TPS"), link=TO_STATION, width=140)
-SINCE = Column("since_s", ("For", "Selama"), "dtdurations", width=120)
-AGE = Column("age_s", ("Last heard ago", "Terakhir terdengar"), "dtdurations")
-WHY = Column("kpi", ("Why", "Sebab"), width=110)
-SIDE = Column("side", ("Side", "Sisi"), width=100)
-TICKET = Column("ticket", ("Ticket to", "Tiket ke"))
-CONTACT = Column("contact", ("On site", "Di lokasi"))
+SINCE = Column("since_s", ("Duration", "Durasi"), "dtdurations", width=120)
+AGE = Column("age_s", ("Last report", "Laporan terakhir"), "dtdurations")
+PROBLEM = Column("kpi", ("Main problem", "Masalah utama"), shown="code", width=140)
+SIDE = Column("side", ("Fault side", "Sisi gangguan"), shown="code", width=130)
+TICKET = Column("ticket", ("Ticket address", "Alamat tiket"))
+CONTACT = Column("contact", ("Contact", "Kontak"))
 NAME = Column("name", ("Name", "Nama"))
 LATITUDE = Column("latitude", ("Latitude", "Lintang"))
 LONGITUDE = Column("longitude", ("Longitude", "Bujur"))
+MAINTENANCE = Column("maintenance", ("Maintenance", "Pemeliharaan"), "bool_yes_no")
 
 
 def ratio(
     figure: q.Ratio,
     place: tuple[str, str],
     group: str,
-    alias: Words,
+    alias: Text,
     more: tuple[Query, ...] = (),
 ) -> tuple[Query, ...]:
-    """A ratio's query and its sample count's, which the tooltip shows.
+    """Return the query of a ratio and that of its sample count for the tooltip.
 
-    `place` is a measurement and a clause on it.
+    `place` is a measurement and a condition on it.
     """
     count = (f"n {alias[0]}", f"n {alias[1]}")
     return (
@@ -44,6 +45,6 @@ def ratio(
     )
 
 
-def same(text: str) -> Words:
-    """A name that is the same in both languages."""
+def same(text: str) -> Text:
+    """Return a text that is the same in both languages."""
     return (text, text)

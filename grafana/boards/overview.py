@@ -1,24 +1,34 @@
-"""Election overview: is the nation well, who is not, and whom to call."""
+"""Election overview: the state of the country, where help is needed, whom to call."""
 
 from __future__ import annotations
 
 from grafana import queries as q
 from grafana.boards import columns as c
 from grafana.boards.board import Board
-from grafana.panels import Column, Look, Panel, Query, Words
+from grafana.panels import Column, Display, Panel, Query, Text
 
-# The stations that a trouble hits: silent ones have no link that could be judged.
-_HIT = '("silent" + "links_bad")'
-_WORSE = '("silent" + "links_bad" + "links_degraded")'
-_COUNTS = ("expected", "class_level", "silent", "links_bad", "links_degraded",
-           "since_s", "kpi", "side", "ticket")  # fmt: skip
+# Stations with a problem. The links of a silent station are not judged, so silent
+# stations and bad links do not count the same station twice.
+_AFFECTED = '("silent" + "links_bad")'
+_NOT_GOOD = '("silent" + "links_bad" + "links_degraded")'
+_COUNTS = (
+    "expected",
+    "class_level",
+    "silent",
+    "links_bad",
+    "links_degraded",
+    "since_s",
+    "kpi",
+    "side",
+    "ticket",
+)
 _LINK = '"province", "regency", "operator"'
-NEEDS = q.derived(
+_HELP_QUERY = q.derived(
     {
         "class_level": '"class_level"',
-        "hit": _HIT,
+        "hit": _AFFECTED,
         "links_degraded": '"links_degraded"',
-        "share": f'100.0 * {_WORSE} / "expected"',
+        "share": f'100.0 * {_NOT_GOOD} / "expected"',
         "expected": '"expected"',
         **{name: f'"{name}"' for name in _COUNTS[5:]},
     },
@@ -26,133 +36,266 @@ NEEDS = q.derived(
     '"class_level" > 0',
     _LINK,
 )
-_MAP = ("expected", "class_level", "silent", "stations_bad", "operators_down",
-        "latitude", "longitude")  # fmt: skip
+_MAP = (
+    "expected",
+    "class_level",
+    "silent",
+    "stations_bad",
+    "operators_down",
+    "latitude",
+    "longitude",
+)
+_BASELINE = ("before the election", "sebelum pemilu")
 
 
 def _count(
-    id_: int, title: Words, field: str, limits: tuple[float, float] | None, about: Words
+    id_: int,
+    title: Text,
+    field: str,
+    limits: tuple[float, float] | None,
+    description: Text,
 ) -> Panel:
-    look = Look(4, 6, "short", limits, age="5m")
+    display = Display(4, 6, "short", limits, age="5m")
     query = Query(q.latest_sum(field), title)
-    return Panel(id_, "stat", title, about, look, (query,))
+    return Panel(id_, "stat", title, description, display, (query,))
+
+
+def _trend(
+    id_: int, title: Text, description: Text, display: Display, figure: q.Ratio
+) -> Panel:
+    """Show a figure of the country and its baseline from before the election."""
+    baseline = Query(q.ratio_over_time(figure, "baseline"), _BASELINE, "baseline")
+    queries = c.ratio(
+        figure, ("latency", q.ANCHOR), "", ("now", "sekarang"), (baseline,)
+    )
+    return Panel(id_, "timeseries", title, description, display, queries)
 
 
 COUNTS = (
-    _count(1, ("Expected", "Diharapkan"), "expected", None,
-           ("Stations that the register expects to report now",
-            "TPS yang menurut daftar harus melapor sekarang")),
-    _count(2, ("Reporting", "Melapor"), "reporting", None,
-           ("Heard within two minutes, by the time of measurement",
-            "Terdengar dalam dua menit, menurut waktu pengukuran")),
-    _count(3, ("Silent", "Senyap"), "silent", (1, 100),
-           ("Not heard for five minutes, never heard ones among them",
-            "Lima menit tidak terdengar, termasuk yang belum pernah")),
-    _count(4, ("Degraded", "Menurun"), "stations_degraded", (1, 500),
-           ("Reporting, and their worst link is degraded",
-            "Melapor, dan link terburuknya menurun")),
-    _count(5, ("Bad", "Buruk"), "stations_bad", (1, 100),
-           ("Reporting, and their worst link is bad",
-            "Melapor, dan link terburuknya buruk")),
-)  # fmt: skip
+    _count(
+        1,
+        ("Expected", "Seharusnya melapor"),
+        "expected",
+        None,
+        (
+            "Stations that must report now, according to the register.",
+            "TPS yang saat ini harus melapor menurut daftar TPS.",
+        ),
+    ),
+    _count(
+        2,
+        ("Reporting", "Melapor"),
+        "reporting",
+        None,
+        (
+            "Stations with a measurement from the last two minutes.",
+            "TPS dengan hasil pengukuran dari dua menit terakhir.",
+        ),
+    ),
+    _count(
+        3,
+        ("Silent", "Tidak melapor"),
+        "silent",
+        (1, 100),
+        (
+            "Stations without a report for five minutes, or that never reported.",
+            "TPS tanpa laporan selama lima menit, atau yang belum pernah melapor.",
+        ),
+    ),
+    _count(
+        4,
+        ("Degraded", "Menurun"),
+        "stations_degraded",
+        (1, 500),
+        (
+            "Reporting stations whose worst link is degraded.",
+            "TPS yang melapor dan link terburuknya menurun.",
+        ),
+    ),
+    _count(
+        5,
+        ("Bad", "Buruk"),
+        "stations_bad",
+        (1, 100),
+        (
+            "Reporting stations whose worst link is bad.",
+            "TPS yang melapor dan link terburuknya buruk.",
+        ),
+    ),
+)
 AGE = Panel(
-    6, "stat", ("Data age", "Umur data"),
-    ("Nine regencies of ten have heard from a station within this time",
-     "Sembilan dari sepuluh kabupaten/kota mendengar TPS dalam waktu ini"),
-    Look(4, 6, "s", (120, 300), age="5m"),
+    6,
+    "stat",
+    ("Data age", "Umur data"),
+    (
+        "In 90 % of the regencies the newest report is not older than this.",
+        "Di 90 % kabupaten/kota, laporan terbaru tidak lebih lama dari ini.",
+    ),
+    Display(4, 6, "s", (120, 300), age="5m"),
     (Query(q.latest_percentile("age_s", 90), ("Data age", "Umur data")),),
-)  # fmt: skip
+)
 HELP = Panel(
-    7, "table", ("Who needs help now", "Siapa perlu bantuan sekarang"),
-    (("By regency and operator: how many stations are silent or have a bad link, of "
-     "how many that have the operator; since when, why, and whom to call. Empty is "
-     "well only while Data age is green."),
-     ("Per kabupaten/kota dan operator: berapa TPS senyap atau link-nya buruk, dari "
-     "berapa yang memakai operator itu; sejak kapan, sebabnya, siapa dihubungi. Kosong "
-     "berarti baik hanya bila Umur data hijau.")),
-    Look(24, 10, "none", age="2m"),
-    (Query(NEEDS),),
+    7,
+    "table",
+    ("Where help is needed now", "Lokasi yang perlu bantuan sekarang"),
+    (
+        (
+            "Problems by regency and operator. Affected: stations that are silent or "
+            "have a bad link of this operator. An empty table means that all is well, "
+            "but only while Data age is green."
+        ),
+        (
+            "Masalah per kabupaten/kota dan operator. Terdampak: TPS yang tidak "
+            "melapor atau yang link operatornya buruk. Tabel kosong berarti tidak ada "
+            "masalah, tetapi hanya jika Umur data hijau."
+        ),
+    ),
+    Display(24, 10, "none", age="2m"),
+    (Query(_HELP_QUERY),),
     columns=(
-        c.LEVEL, c.REGENCY, c.OPERATOR,
-        Column("hit", ("Without", "Tanpa"), "short", width=110),
+        c.LEVEL,
+        c.REGENCY,
+        c.OPERATOR,
+        Column("hit", ("Affected", "Terdampak"), "short", width=110),
         Column("links_degraded", ("Degraded", "Menurun"), "short", width=120),
-        Column("expected", ("of n", "dari n"), "short", width=90),
-        Column("share", ("Not well", "Tidak baik"), "percent", width=120),
-        c.SINCE, c.WHY, c.SIDE, c.TICKET, c.PROVINCE,
+        Column("expected", ("Stations", "TPS"), "short", width=90),
+        Column("share", ("Not good", "Tidak baik"), "percent", width=120),
+        c.SINCE,
+        c.PROBLEM,
+        c.SIDE,
+        c.TICKET,
+        c.PROVINCE,
     ),
     sort="hit",
-)  # fmt: skip
+)
 MAP = Panel(
-    8, "geomap", ("Regencies by state", "Kabupaten/kota menurut keadaan"),
-    (("The worst state that one station in twenty is in; larger: more stations. "
-     "Grey is not known. The outline needs no internet."),
-     ("Keadaan terburuk dari satu di antara 20 TPS; lebih besar: lebih banyak TPS. "
-     "Abu-abu tidak diketahui. Peta tidak memerlukan internet.")),
-    Look(10, 12, "none", age="2m"),
+    8,
+    "geomap",
+    ("Regencies by status", "Status kabupaten/kota"),
+    (
+        (
+            "The worst status that at least 5 % of the stations have. Larger markers "
+            "have more stations. Grey means unknown. The map needs no internet."
+        ),
+        (
+            "Status terburuk yang dialami minimal 5 % TPS. Penanda yang lebih besar "
+            "berarti lebih banyak TPS. Abu-abu berarti tidak diketahui. Peta tidak "
+            "memerlukan internet."
+        ),
+    ),
+    Display(10, 12, "none", age="2m"),
     (Query(q.columns(_MAP, "census", q.ALL, '"province", "regency"')),),
     columns=(
-        c.LEVEL, c.REGENCY, c.PROVINCE,
+        c.LEVEL,
+        c.REGENCY,
+        c.PROVINCE,
         Column("expected", ("Stations", "TPS"), "short"),
-        Column("silent", ("Silent", "Senyap"), "short"),
+        Column("silent", ("Silent", "Tidak melapor"), "short"),
         Column("stations_bad", ("Bad", "Buruk"), "short"),
-        Column("operators_down", ("Operators down", "Operator mati"), "short"),
-        c.LATITUDE, c.LONGITUDE,
+        Column("operators_down", ("Operators down", "Operator down"), "short"),
+        c.LATITUDE,
+        c.LONGITUDE,
     ),
     sort="expected",
-)  # fmt: skip
-_USUAL = ("before the election", "sebelum pemilu")
-
-
-def _trend(id_: int, title: Words, about: Words, look: Look, figure: q.Ratio) -> Panel:
-    """The nation now, beside what the same links gave before the election."""
-    usual = Query(q.ratio_over_time(figure, "baseline"), _USUAL, "usual")
-    queries = c.ratio(figure, ("latency", q.ANCHOR), "", ("now", "sekarang"), (usual,))
-    return Panel(id_, "timeseries", title, about, look, queries)
-
-
+)
 LOSS = _trend(
-    9, ("Loss against before the election", "Kehilangan paket dibanding sebelum"),
-    ("Lost / sent to anchors; dashed: the same in the weeks before, n in the tooltip",
-     "Hilang / terkirim ke anchor; putus-putus: minggu sebelumnya, n di tooltip"),
-    Look(8, 8, "percent", (2, 10)), q.LOSS,
-)  # fmt: skip
-DELAY = _trend(
-    11, ("Delay against before the election", "Waktu tunda dibanding sebelum"),
-    (("Mean round trip to anchors; dashed: the same in the weeks before, n in the "
-     "tooltip"),
-     "Rata-rata pulang-pergi ke anchor; putus-putus: minggu sebelumnya, n di tooltip"),
-    Look(8, 8, "ms", (200, 600)), q.DELAY,
-)  # fmt: skip
-VOTING = Panel(
-    10, "bargauge", ("Voting time passed", "Waktu pemungutan suara"),
-    ("Share of the voting window that has passed in each zone; none before it opens",
-     "Bagian waktu pemungutan suara yang lewat per zona; kosong sebelum dibuka"),
-    Look(8, 8, "percentunit", age="5m", top=1.0),
-    (Query(q.select('last("voting_share")', "census", q.ALL, '"zone"'),
-           c.same("$tag_zone")),),
-)  # fmt: skip
-ALERTS = Panel(
-    12, "alertlist", ("Alerts", "Peringatan"),
-    ("Firing and pending; without the heartbeat, which always fires",
-     "Aktif dan menunggu; tanpa detak, yang selalu aktif"),
-    Look(7, 12, "none"),
-)  # fmt: skip
-STATES = Panel(
-    13, "timeseries", ("Stations in trouble", "TPS bermasalah"),
-    ("Silent, bad and degraded in the nation", "Senyap, buruk, menurun, nasional"),
-    Look(7, 12, "short"),
-    tuple(
-        Query(q.counted_over_time(field), alias, alias[0])
-        for field, alias in (
-            ("silent", ("silent", "senyap")),
-            ("stations_bad", ("bad", "buruk")),
-            ("stations_degraded", ("degraded", "menurun")),
-        )
+    9,
+    (
+        "Packet loss compared with before the election",
+        "Packet loss dibandingkan sebelum pemilu",
     ),
-)  # fmt: skip
+    (
+        (
+            "Lost / sent packets to anchors. Dashed line: the weeks before the "
+            "election. The tooltip shows the sample count n."
+        ),
+        (
+            "Paket hilang / terkirim ke anchor. Garis putus-putus: minggu-minggu "
+            "sebelum pemilu. Tooltip menampilkan jumlah sampel n."
+        ),
+    ),
+    Display(8, 8, "percent", (2, 10)),
+    q.LOSS,
+)
+LATENCY = _trend(
+    11,
+    (
+        "Latency compared with before the election",
+        "Latensi dibandingkan sebelum pemilu",
+    ),
+    (
+        (
+            "Mean round-trip time to anchors. Dashed line: the weeks before the "
+            "election. The tooltip shows the sample count n."
+        ),
+        (
+            "Rata-rata round-trip time ke anchor. Garis putus-putus: minggu-minggu "
+            "sebelum pemilu. Tooltip menampilkan jumlah sampel n."
+        ),
+    ),
+    Display(8, 8, "ms", (200, 600)),
+    q.DELAY,
+)
+VOTING = Panel(
+    10,
+    "bargauge",
+    ("Voting time elapsed", "Waktu pemungutan suara berjalan"),
+    (
+        (
+            "Elapsed share of the voting time in each time zone. Empty before voting "
+            "starts."
+        ),
+        (
+            "Bagian waktu pemungutan suara yang sudah berjalan di tiap zona waktu. "
+            "Kosong sebelum pemungutan suara dimulai."
+        ),
+    ),
+    Display(8, 8, "percentunit", age="5m", top=1.0),
+    (
+        Query(
+            q.select('last("voting_share")', "census", q.ALL, '"zone"'),
+            c.same("$tag_zone"),
+        ),
+    ),
+)
+ALERTS = Panel(
+    12,
+    "alertlist",
+    ("Alerts", "Alarm"),
+    (
+        (
+            "Firing and pending alerts. The heartbeat alert, which always fires, is "
+            "hidden."
+        ),
+        (
+            "Alarm yang aktif dan yang menunggu. Alarm heartbeat, yang selalu aktif, "
+            "tidak ditampilkan."
+        ),
+    ),
+    Display(7, 12, "none"),
+)
+STATES = Panel(
+    13,
+    "timeseries",
+    ("Stations with problems", "TPS bermasalah"),
+    (
+        "Silent, bad and degraded stations in the whole country.",
+        "TPS yang tidak melapor, buruk, dan menurun di seluruh Indonesia.",
+    ),
+    Display(7, 12, "short"),
+    (
+        Query(q.counted_over_time("silent"), ("silent", "tidak melapor"), "silent"),
+        Query(q.counted_over_time("stations_bad"), ("bad", "buruk"), "bad"),
+        Query(
+            q.counted_over_time("stations_degraded"),
+            ("degraded", "menurun"),
+            "degraded",
+        ),
+    ),
+)
 OVERVIEW = Board(
     "overview",
     ("Election overview", "Ikhtisar pemilu"),
     (),
-    (*COUNTS, AGE, HELP, MAP, STATES, ALERTS, VOTING, LOSS, DELAY),
+    (*COUNTS, AGE, HELP, MAP, STATES, ALERTS, VOTING, LOSS, LATENCY),
 )

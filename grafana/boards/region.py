@@ -1,110 +1,207 @@
-"""Province and regency: which stations, since when, and what their links give."""
+"""Province and regency: stations with problems, since when, and their link quality."""
 
 from __future__ import annotations
 
 from grafana import queries as q
 from grafana.boards import columns as c
 from grafana.boards.board import Board
-from grafana.panels import CHOSEN, Column, Look, Panel, Query
+from grafana.panels import SELECTED, Column, Display, Panel, Query
 
-_NAMED = ("class_level", "name", "since_s", "age_s", "kpi", "side", "contact", "ticket",
-          "never", "maintenance", "acknowledged", "operator")  # fmt: skip
-_PLACED = ("class_level", "name", "operator", "since_s", "kpi", "latitude",
-           "longitude")  # fmt: skip
-# Its operator is that of its worst link, and may be another the next minute.
+_STATION_FIELDS = (
+    "class_level",
+    "name",
+    "since_s",
+    "age_s",
+    "kpi",
+    "side",
+    "contact",
+    "ticket",
+    "never",
+    "maintenance",
+    "acknowledged",
+    "operator",
+)
+_MAP_FIELDS = (
+    "class_level",
+    "name",
+    "operator",
+    "since_s",
+    "kpi",
+    "latitude",
+    "longitude",
+)
+# Not grouped by operator: it is the operator of the worst link and may change.
 _STATION = '"province", "regency", "station"'
 _OPERATOR = c.same("$tag_operator")
-_WHERE = f"{q.ANCHOR} AND {q.AREA}"
+_TO_ANCHORS = f"{q.ANCHOR} AND {q.AREA}"
 STATIONS = Panel(
-    1, "table", ("Stations in trouble", "TPS bermasalah"),
-    ("Silent, bad and degraded stations by name, the worst of each regency",
-     "TPS senyap, buruk, dan menurun menurut nama, yang terburuk per kabupaten/kota"),
-    Look(14, 12, "none", age="2m"),
-    (Query(q.columns(_NAMED, "station", q.AREA, _STATION)),),
+    1,
+    "table",
+    ("Stations with problems", "TPS bermasalah"),
+    (
+        "Silent, bad and degraded stations by name: the worst of each regency.",
+        (
+            "TPS yang tidak melapor, buruk, dan menurun beserta namanya: yang terburuk "
+            "di tiap kabupaten/kota."
+        ),
+    ),
+    Display(14, 12, "none", age="2m"),
+    (Query(q.columns(_STATION_FIELDS, "station", q.AREA, _STATION)),),
     columns=(
-        c.LEVEL, c.STATION, c.NAME, c.REGENCY_CODE, c.OPERATOR, c.SINCE, c.WHY, c.SIDE,
-        c.CONTACT, c.TICKET, c.AGE,
-        Column("never", ("Never heard", "Belum pernah"), "bool_yes_no"),
-        Column("maintenance", ("Maintenance", "Pemeliharaan"), "bool_yes_no"),
-        Column("acknowledged", ("Taken on", "Ditangani"), "bool_yes_no"),
+        c.LEVEL,
+        c.STATION,
+        c.NAME,
+        c.REGENCY_CODE,
+        c.OPERATOR,
+        c.SINCE,
+        c.PROBLEM,
+        c.SIDE,
+        c.CONTACT,
+        c.TICKET,
+        c.AGE,
+        Column("never", ("Never reported", "Belum pernah melapor"), "bool_yes_no"),
+        c.MAINTENANCE,
+        Column("acknowledged", ("Acknowledged", "Sedang ditangani"), "bool_yes_no"),
         c.PROVINCE,
     ),
     sort="class_level",
-)  # fmt: skip
+)
 MAP = Panel(
-    2, "geomap", ("Where they are", "Lokasinya"),
-    ("The named stations; grey outline without the internet",
-     "TPS yang dinamai; garis batas abu-abu tanpa internet"),
-    Look(10, 12, "none", age="2m"),
-    (Query(q.columns(_PLACED, "station", q.AREA, _STATION)),),
-    columns=(
-        c.LEVEL, c.STATION, c.NAME, c.REGENCY_CODE, c.OPERATOR, c.SINCE, c.WHY,
-        c.LATITUDE, c.LONGITUDE, c.PROVINCE,
+    2,
+    "geomap",
+    ("Map of stations with problems", "Peta TPS bermasalah"),
+    (
+        "The stations of the table. The grey outline needs no internet.",
+        "TPS dari tabel. Garis batas abu-abu tidak memerlukan internet.",
     ),
-)  # fmt: skip
+    Display(10, 12, "none", age="2m"),
+    (Query(q.columns(_MAP_FIELDS, "station", q.AREA, _STATION)),),
+    columns=(
+        c.LEVEL,
+        c.STATION,
+        c.NAME,
+        c.REGENCY_CODE,
+        c.OPERATOR,
+        c.SINCE,
+        c.PROBLEM,
+        c.LATITUDE,
+        c.LONGITUDE,
+        c.PROVINCE,
+    ),
+)
 WORST = Panel(
-    3, "state-timeline", ("Regencies bad or silent", "Kab./kota buruk atau senyap"),
-    (("The regencies of which one station in twenty or more was bad or silent, and "
-     "when. Empty: better than that, or not counted (see Stations by state)"),
-     ("Kabupaten/kota yang satu dari 20 TPS-nya atau lebih buruk atau senyap, dan "
-     "kapan. Kosong: lebih baik, atau tidak dihitung (lihat TPS menurut keadaan)")),
-    Look(24, 10, "none", levels=True),
-    (Query(q.over_time('max("class_level")', "census",
-                       f'{q.AREA} AND {q.ALL} AND "class_level" >= 2', '"regency"'),
-           c.same("$tag_regency")),),
-)  # fmt: skip
+    3,
+    "state-timeline",
+    ("Bad or silent regencies", "Kabupaten/kota buruk atau tidak melapor"),
+    (
+        (
+            "When at least 5 % of a regency's stations were bad or silent. Empty means "
+            "better than that, or not counted: see Stations by status."
+        ),
+        (
+            "Waktu saat minimal 5 % TPS di kabupaten/kota buruk atau tidak melapor. "
+            "Kosong berarti lebih baik dari itu, atau tidak dihitung: lihat Jumlah TPS "
+            "menurut status."
+        ),
+    ),
+    Display(24, 10, "none", levels=True),
+    (
+        Query(
+            q.over_time(
+                'max("class_level")',
+                "census",
+                f'{q.AREA} AND {q.ALL} AND "class_level" >= 2',
+                '"regency"',
+            ),
+            c.same("$tag_regency"),
+        ),
+    ),
+)
 LOSS = Panel(
-    4, "timeseries", ("Loss", "Kehilangan paket"),
-    ("Lost / sent to anchors, both counted; n sent in the tooltip",
-     "Hilang / terkirim ke anchor, keduanya dicacah; n terkirim di tooltip"),
-    Look(12, 9, "percent", (2, 10)),
-    c.ratio(q.LOSS, ("latency", _WHERE), '"operator"', _OPERATOR),
-    CHOSEN,
-)  # fmt: skip
+    4,
+    "timeseries",
+    ("Packet loss", "Packet loss"),
+    (
+        "Lost / sent packets to anchors. The tooltip shows n, the packets sent.",
+        "Paket hilang / terkirim ke anchor. Tooltip menampilkan n, paket terkirim.",
+    ),
+    Display(12, 9, "percent", (2, 10)),
+    c.ratio(q.LOSS, ("latency", _TO_ANCHORS), '"operator"', _OPERATOR),
+    SELECTED,
+)
 ROUND_TRIPS = Panel(
-    5, "heatmap", ("Round trips", "Waktu pulang-pergi"),
-    (("How many round trips to anchors fell between two bounds, in ms; what was lost "
-     "is in Loss"),
-     ("Berapa pulang-pergi ke anchor jatuh di antara dua batas, dalam ms; yang hilang "
-     "ada di Kehilangan paket")),
-    Look(12, 9, "short"),
+    5,
+    "heatmap",
+    ("Distribution of round-trip times", "Sebaran round-trip time"),
+    (
+        (
+            "Number of packets to anchors by round-trip time in ms. Lost packets are "
+            "shown in Packet loss."
+        ),
+        (
+            "Jumlah paket ke anchor menurut round-trip time dalam ms. Paket yang "
+            "hilang ditampilkan di Packet loss."
+        ),
+    ),
+    Display(12, 9, "short"),
     (Query(q.bins(), c.same("$col")),),
-    CHOSEN,
-)  # fmt: skip
+    SELECTED,
+)
 SIGNAL = Panel(
-    6, "timeseries", ("Signal (RSRP)", "Sinyal (RSRP)"),
-    ("Sum / samples of what modems measured; n in the tooltip",
-     "Jumlah / cacah dari pengukuran modem; n di tooltip"),
-    Look(12, 9, "dBm", (-105, -115), low=True, floor=-200),
+    6,
+    "timeseries",
+    ("Signal (RSRP)", "Sinyal (RSRP)"),
+    (
+        "Mean of the values from the modems. The tooltip shows the sample count n.",
+        "Rata-rata nilai dari modem. Tooltip menampilkan jumlah sampel n.",
+    ),
+    Display(12, 9, "dBm", (-105, -115), low=True, floor=-200),
     c.ratio(q.RSRP, ("signal", q.AREA), '"operator"', _OPERATOR),
-    CHOSEN,
-)  # fmt: skip
+    SELECTED,
+)
 STATES = Panel(
-    7, "timeseries", ("Stations by state", "TPS menurut keadaan"),
-    ("Silent, bad and degraded, of those expected",
-     "Senyap, buruk, menurun, dari yang diharapkan"),
-    Look(12, 9, "short"),
+    7,
+    "timeseries",
+    ("Stations by status", "Jumlah TPS menurut status"),
+    (
+        (
+            "Silent, bad and degraded stations. The tooltip shows n, the expected "
+            "stations."
+        ),
+        (
+            "TPS yang tidak melapor, buruk, dan menurun. Tooltip menampilkan n, TPS "
+            "yang seharusnya melapor."
+        ),
+    ),
+    Display(12, 9, "short"),
     tuple(
         Query(q.counted_over_time(field, q.AREA), alias, style)
         for field, alias, style in (
-            ("silent", ("silent", "senyap"), "silent"),
+            ("silent", ("silent", "tidak melapor"), "silent"),
             ("stations_bad", ("bad", "buruk"), "bad"),
             ("stations_degraded", ("degraded", "menurun"), "degraded"),
-            ("expected", ("n expected", "n diharapkan"), "n"),
+            ("expected", ("n expected", "n seharusnya melapor"), "n"),
         )
     ),
-)  # fmt: skip
-DELAY = Panel(
-    8, "timeseries", ("Delay", "Waktu tunda"),
-    ("Mean round trip to anchors; n answers in the tooltip",
-     "Rata-rata pulang-pergi ke anchor; n jawaban di tooltip"),
-    Look(12, 9, "ms", (200, 600)),
-    c.ratio(q.DELAY, ("latency", _WHERE), '"operator"', _OPERATOR),
-    CHOSEN,
-)  # fmt: skip
+)
+LATENCY = Panel(
+    8,
+    "timeseries",
+    ("Latency", "Latensi"),
+    (
+        "Mean round-trip time to anchors. The tooltip shows n, the answered packets.",
+        (
+            "Rata-rata round-trip time ke anchor. Tooltip menampilkan n, paket yang "
+            "dijawab."
+        ),
+    ),
+    Display(12, 9, "ms", (200, 600)),
+    c.ratio(q.DELAY, ("latency", _TO_ANCHORS), '"operator"', _OPERATOR),
+    SELECTED,
+)
 REGION = Board(
     "region",
     ("Province and regency", "Provinsi dan kabupaten/kota"),
     ("source", "province", "regency"),
-    (STATIONS, MAP, WORST, LOSS, SIGNAL, ROUND_TRIPS, DELAY, STATES),
+    (STATIONS, MAP, WORST, LOSS, SIGNAL, ROUND_TRIPS, LATENCY, STATES),
 )

@@ -1,4 +1,4 @@
-"""Colours, words and the options of each kind of panel."""
+"""Colours, class names and the options of each panel type."""
 
 from __future__ import annotations
 
@@ -6,33 +6,47 @@ from typing import Any
 
 from qos_agent.config.places import regencies
 
-Words = tuple[str, str]
-"""English and Indonesian."""
+Text = tuple[str, str]
+"""A text in English and in Indonesian."""
 Json = dict[str, Any]
 
-# Okabe and Ito's colours: told apart by the colour-blind too.
+# The palette of Okabe and Ito, which colour-blind people can tell apart.
 GOOD, DEGRADED, BAD, SILENT = "#009E73", "#E69F00", "#D55E00", "#CC79A7"
 NEUTRAL = "#56B4E9"
-# Of what is not known: neither good nor bad.
+# For unknown values, which are neither good nor bad.
 ABSENT = "#6E6E6E"
 LEVELS = (
     (0, GOOD, ("good", "baik")),
     (1, DEGRADED, ("degraded", "menurun")),
     (2, BAD, ("bad", "buruk")),
-    (3, SILENT, ("silent", "senyap")),
-    (4, ABSENT, ("not judged", "belum dinilai")),
+    (3, SILENT, ("silent", "tidak melapor")),
+    (4, ABSENT, ("unknown", "belum diketahui")),
 )
+# Names of the codes in the fields `kpi` and `side`.
+CODES: dict[str, Text] = {
+    "loss": ("packet loss", "packet loss"),
+    "delay": ("latency", "latensi"),
+    "download": ("download", "download"),
+    "upload": ("upload", "upload"),
+    "page": ("page load", "muat halaman"),
+    "page_failures": ("failed page loads", "muat halaman gagal"),
+    "form": ("form upload", "upload formulir"),
+    "form_failures": ("failed form uploads", "upload formulir gagal"),
+    "access": ("access network", "jaringan akses"),
+    "destination": ("destination", "tujuan"),
+}
 _NO_DATA = ("no data", "tidak ada data")
 _REDUCED = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-# Letters of 25 mm are read from five metres: 40 pixels, on 55 inches of full HD.
-_WALL = {"titleSize": 28, "valueSize": 64}
-EXTRAS: dict[str, Json] = {
+# Letters of 25 mm can be read from five metres. On a full-HD screen of 55 inches
+# that is 40 pixels.
+_WALL_TEXT = {"titleSize": 28, "valueSize": 64}
+PANEL_OPTIONS: dict[str, Json] = {
     "stat": {
         "colorMode": "background",
         "graphMode": "none",
         "justifyMode": "center",
         "textMode": "value_and_name",
-        "text": _WALL,
+        "text": _WALL_TEXT,
         "reduceOptions": _REDUCED,
     },
     "bargauge": {
@@ -73,7 +87,7 @@ EXTRAS: dict[str, Json] = {
             "reverse": False,
         },
         "exemplars": {"color": NEUTRAL},
-        # A bin in which nothing came back is empty, not the least of colours.
+        # Draw nothing for an empty bin, instead of the lowest colour of the scale.
         "filterValues": {"le": 1e-9},
         "legend": {"show": True},
         "rowsFrame": {"layout": "le"},
@@ -86,7 +100,7 @@ EXTRAS: dict[str, Json] = {
         "groupMode": "default",
         "viewMode": "list",
         "alertName": "",
-        # The heartbeat fires always, and is nobody's work.
+        # Leave out the heartbeat alert: it always fires and needs no action.
         "alertInstanceLabelFilter": '{severity=~"warning|critical"}',
         "stateFilter": {
             "firing": True,
@@ -98,8 +112,8 @@ EXTRAS: dict[str, Json] = {
     },
 }
 _DASHED = {"custom.lineStyle": {"fill": "dash", "dash": [10, 10]}}
-STYLES: dict[str, Json] = {
-    # The sample count: read in the tooltip, not drawn.
+SERIES_STYLES: dict[str, Json] = {
+    # The sample count: shown in the tooltip only.
     "n": {
         "unit": "short",
         "custom.drawStyle": "line",
@@ -109,8 +123,8 @@ STYLES: dict[str, Json] = {
         "custom.axisPlacement": "hidden",
         "custom.thresholdsStyle": {"mode": "off"},
     },
-    # Written once an hour, and true until the next.
-    "usual": {
+    # The baseline is written once an hour and holds until the next one.
+    "baseline": {
         "custom.lineInterpolation": "stepAfter",
         "custom.spanNulls": True,
         "custom.fillOpacity": 0,
@@ -130,55 +144,65 @@ STYLES: dict[str, Json] = {
 }
 
 
-def no_value(language: int) -> str:
-    """What stands where there is no value."""
+def no_data(language: int) -> str:
+    """Return the text that is shown instead of a missing value."""
     return _NO_DATA[language]
 
 
-def steps(
+def threshold_steps(
     limits: tuple[float, float] | None, *, low: bool = False, floor: float = 0.0
 ) -> list[Json]:
-    """Colours by value; the first is that of an absent one, which has no value."""
+    """Return the colour steps of a value. The first step is for a missing value."""
     if limits is None:
-        known = [(floor, NEUTRAL)]
+        colours = [(floor, NEUTRAL)]
     elif low:
         first, second = limits
-        known = [(floor, BAD), (second, DEGRADED), (first, GOOD)]
+        colours = [(floor, BAD), (second, DEGRADED), (first, GOOD)]
     else:
         first, second = limits
-        known = [(floor, GOOD), (first, DEGRADED), (second, BAD)]
-    made: list[Json] = [{"color": ABSENT, "value": None}]
-    return made + [{"color": color, "value": value} for value, color in known]
+        colours = [(floor, GOOD), (first, DEGRADED), (second, BAD)]
+    missing: Json = {"color": ABSENT, "value": None}
+    return [missing, *({"color": color, "value": value} for value, color in colours)]
 
 
 def level_mapping(language: int) -> list[Json]:
-    """Classes in words and colours; what is absent is neither."""
-    words = {
+    """Map class levels to names and colours, and missing values to grey."""
+    classes = {
         str(level): {"text": text[language], "color": color, "index": level}
         for level, color, text in LEVELS
     }
-    absent = {"text": no_value(language), "color": ABSENT, "index": len(LEVELS)}
+    absent = {"text": no_data(language), "color": ABSENT, "index": len(LEVELS)}
     return [
-        {"type": "value", "options": words},
+        {"type": "value", "options": classes},
         {"type": "special", "options": {"match": "null+nan", "result": absent}},
     ]
 
 
-def named() -> list[Json]:
-    """Codes of regencies in words."""
-    words = {
+def code_mapping(language: int) -> list[Json]:
+    """Map the codes of the fields `kpi` and `side` to names."""
+    names = {
+        code: {"text": text[language], "index": index}
+        for index, (code, text) in enumerate(CODES.items())
+    }
+    return [{"type": "value", "options": names}]
+
+
+def regency_mapping() -> list[Json]:
+    """Map the codes of regencies to their names."""
+    names = {
         code: {"text": f"{code} {place.name}", "index": index}
         for index, (code, place) in enumerate(regencies().items())
     }
-    return [{"type": "value", "options": words}]
+    return [{"type": "value", "options": names}]
 
 
-def custom(kind: str, *, limited: bool) -> Json:
-    """How a kind draws its series, where it has a say."""
+def custom_options(kind: str, *, limited: bool) -> Json:
+    """Return the drawing options of a panel type; empty if it has none."""
     match kind:
         case "timeseries":
-            # A gap stays a gap: joining over it would draw an outage as health. What
-            # is measured every few minutes is joined, over ten minutes at the most.
+            # Join points that are at most ten minutes apart, because some tests run
+            # every few minutes only. A longer gap stays open: a line across it would
+            # hide an outage.
             return {
                 "spanNulls": 600_000,
                 "fillOpacity": 0,
@@ -194,13 +218,14 @@ def custom(kind: str, *, limited: bool) -> Json:
             return {}
 
 
-def geomap(size: str) -> Json:
-    """The country's outline from Grafana's own folder, and markers on it.
+def geomap_options(size: str) -> Json:
+    """Return a map of markers on an outline of the country.
 
-    No tile server: the outline is `maps/indonesia_outline.geojson`, mounted as
-    `public/maps/` of Grafana's home. `size` is the field by which markers are large.
+    The map needs no tile server: Grafana serves `maps/indonesia_outline.geojson` from
+    its folder `public/maps/`. The field `size` sets the size of the markers; if it is
+    empty, all markers have the same size.
     """
-    of_size: Json = {"fixed": 7, "min": 5, "max": 20}
+    marker_size: Json = {"fixed": 7, "min": 5, "max": 20}
     return {
         "view": {"id": "coords", "lat": -2.5, "lon": 118, "zoom": 4},
         "controls": {
@@ -233,7 +258,7 @@ def geomap(size: str) -> Json:
                     "showLegend": False,
                     "style": {
                         "color": {"field": "class_level", "fixed": ABSENT},
-                        "size": of_size | ({"field": size} if size else {}),
+                        "size": marker_size | ({"field": size} if size else {}),
                         "opacity": 0.85,
                         "symbol": {
                             "fixed": "img/icons/marker/circle.svg",

@@ -1,9 +1,10 @@
-"""When warnings are muted: always, but around the days of the election calendar.
+"""Mute timings: warnings are muted except around the days of the election calendar.
 
-Alertmanager's time intervals, in UTC: 9.3 knows no location. What is wanted is the
-complement of a few stretches of time, and an interval knows only years, months, days
-and times, all of which must match. So: all other years; in these years all other
-months; in these months all other days; and on these days the other hours.
+They are Alertmanager's time intervals in UTC, because Grafana 9.3 has no time zones
+there. An interval consists of years, months, days and times, which must all match. To
+mute everything outside some time spans, the intervals are: all other years, all other
+months of these years, all other days of these months, and the other hours of these
+days.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from qos_agent.config.places import province_zones
 from qos_agent.model import Phase
 from qos_agent.model.calendar import PERIODS, ZONES, Calendar, Period
 
-# Devices are set up and seen before the polls open.
+# Devices are installed and checked before voting starts.
 LEAD = timedelta(hours=2)
 _WATCHED = (Phase.VOTING, Phase.COUNTING)
 _YEARS = range(1970, 2200)
@@ -28,25 +29,25 @@ Span = tuple[datetime, datetime]
 
 
 def name(zone: str) -> str:
-    """What the policies call it."""
+    """Return the name of a zone's mute timing, as the policies use it."""
     return f"outside-watch-{zone.lower()}"
 
 
 def mute_times(calendars: Iterable[Calendar]) -> list[Json]:
-    """The mute timings of the three zones."""
-    watched = list(calendars)
+    """Return the mute timings of the three time zones."""
+    all_calendars = list(calendars)
     return [
         {
             "orgId": 1,
             "name": name(zone),
-            "time_intervals": _outside(watch(watched, zone)),
+            "time_intervals": _outside(watch(all_calendars, zone)),
         }
         for zone in ZONES
     ]
 
 
 def watch(calendars: Iterable[Calendar], zone: str) -> list[Span]:
-    """When somebody in a zone votes or counts, or will within the lead, in UTC."""
+    """Return when a zone votes or counts, with the lead time before, in UTC."""
     return [
         _span(period, zone)
         for calendar in calendars
@@ -56,14 +57,14 @@ def watch(calendars: Iterable[Calendar], zone: str) -> list[Span]:
 
 
 def _holds_in(period: Period, zone: str) -> bool:
-    of_province = province_zones()
+    zones = province_zones()
     match period.scope:
         case "zones":
             return zone in period.names
         case "provinces":
-            return any(of_province[name] == ZONES[zone] for name in period.names)
+            return any(zones[name] == ZONES[zone] for name in period.names)
         case "stations":
-            return of_province[period.province or ""] == ZONES[zone]
+            return zones[period.province or ""] == ZONES[zone]
         case _:
             return True
 
@@ -76,25 +77,27 @@ def _span(period: Period, zone: str) -> Span:
 
 
 def _outside(spans: Sequence[Span]) -> list[Json]:
-    """Intervals that together are all time but the spans, to the minute."""
+    """Return intervals that cover all minutes outside the spans."""
     minutes = _minutes(spans)
     years = sorted({day.year for day in minutes})
-    found: list[Json] = [{"years": _ranges(set(_YEARS) - set(years))}]
+    intervals: list[Json] = [{"years": _ranges(set(_YEARS) - set(years))}]
     for year in years:
         months = {day.month for day in minutes if day.year == year}
-        found.append(_interval(year, set(range(1, 13)) - months))
+        intervals.append(_interval(year, set(range(1, 13)) - months))
         for month in sorted(months):
             days = {d.day for d in minutes if (d.year, d.month) == (year, month)}
-            found.append(_interval(year, {month}, set(range(1, 32)) - days))
+            intervals.append(_interval(year, {month}, set(range(1, 32)) - days))
     for day, watched in sorted(minutes.items()):
         times = list(_times(set(range(_DAY)) - watched))
         if times:
-            found.append(_interval(day.year, {day.month}, {day.day}) | {"times": times})
-    return found
+            intervals.append(
+                _interval(day.year, {day.month}, {day.day}) | {"times": times}
+            )
+    return intervals
 
 
 def _minutes(spans: Iterable[Span]) -> dict[date, set[int]]:
-    found: dict[date, set[int]] = defaultdict(set)
+    minutes: dict[date, set[int]] = defaultdict(set)
     for start, end in spans:
         day = start.date()
         while day <= end.date():
@@ -102,14 +105,14 @@ def _minutes(spans: Iterable[Span]) -> dict[date, set[int]]:
             first = max(0, (start - begins) // timedelta(minutes=1))
             last = min(_DAY, -((begins - end) // timedelta(minutes=1)))
             if first < last:
-                found[day] |= set(range(first, last))
+                minutes[day] |= set(range(first, last))
             day += timedelta(days=1)
-    return found
+    return minutes
 
 
 def _interval(year: int, months: set[int], days: set[int] | None = None) -> Json:
-    made: Json = {"years": [str(year)], "months": _ranges(months)}
-    return made | ({"days_of_month": _ranges(days)} if days is not None else {})
+    interval: Json = {"years": [str(year)], "months": _ranges(months)}
+    return interval | ({"days_of_month": _ranges(days)} if days is not None else {})
 
 
 def _times(minutes: set[int]) -> Iterator[Json]:
@@ -118,7 +121,7 @@ def _times(minutes: set[int]) -> Iterator[Json]:
 
 
 def _clock(minute: int) -> str:
-    # The end of a day is 24:00; 00:00 there is refused.
+    # A day ends at 24:00. Alertmanager refuses 00:00 as an end.
     return f"{minute // 60:02}:{minute % 60:02}"
 
 
@@ -130,7 +133,7 @@ def _ranges(numbers: set[int]) -> list[str]:
 
 
 def _runs(numbers: set[int]) -> Iterator[tuple[int, int]]:
-    """Runs of neighbours, as first and last."""
+    """Yield the first and last number of each run of consecutive numbers."""
     ordered = enumerate(sorted(numbers))
     for _, run in groupby(ordered, lambda pair: pair[1] - pair[0]):
         members = [number for _, number in run]

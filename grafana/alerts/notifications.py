@@ -1,35 +1,38 @@
-"""Who is told, when again, and in which words: contact points, policies, templates.
+"""Notifications: contact points, notification policies and message templates.
 
-Settings of contact points are expanded from the environment in every version; templates
-and mute timings never are. Every variable must be set: a contact point without an
-address stops Grafana from starting.
+Grafana expands environment variables in the settings of contact points in every
+version, but never in templates or mute timings. Every variable must be set: a contact
+point without an address stops Grafana from starting.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from grafana.alerts import mute
+from grafana.alerts import mute_timings
 from grafana.panels import Json
 from qos_agent.config.places import provinces, regencies
 from qos_agent.model.calendar import ZONES
 
 ENVIRONMENT = {
-    "QOS_ALERT_WEBHOOK_URL": "where alerts for the NOC are posted as JSON",
-    "QOS_ALERT_EMAIL": "the NOC's e-mail addresses, separated by ;",
-    "QOS_TELEGRAM_TOKEN": "the token of the NOC's Telegram bot",
-    "QOS_TELEGRAM_CHAT": "the Telegram chat the bot writes to",
-    "QOS_PLATFORM_EMAIL": "e-mail of those who run Grafana, InfluxDB and the census",
-    "QOS_HEARTBEAT_URL": "an outside service that raises alarm when posts stop",
-    "QOS_DOCS_URL": "where docs/operations is served, without a slash at the end",
+    "QOS_ALERT_WEBHOOK_URL": "URL that receives the NOC's alerts as JSON",
+    "QOS_ALERT_EMAIL": "e-mail addresses of the NOC, separated by ;",
+    "QOS_TELEGRAM_TOKEN": "token of the NOC's Telegram bot",
+    "QOS_TELEGRAM_CHAT": "id of the Telegram chat for the bot's messages",
+    "QOS_PLATFORM_EMAIL": "e-mail addresses of the platform team",
+    "QOS_HEARTBEAT_URL": "URL of an outside service that alerts if messages stop",
+    "QOS_DOCS_URL": "address of docs/operations, without a slash at the end",
 }
-SHOWN_AT_MOST = 3
+MAX_SHOWN = 3
 _GROUP = ["alert", "severity", "area"]
-_PAGE = "$QOS_DOCS_URL/{{ .CommonLabels.alert }}.md"
+_PAGE = (
+    "EN $QOS_DOCS_URL/{{ .CommonLabels.alert }}.md\n"
+    "ID $QOS_DOCS_URL/id/{{ .CommonLabels.alert }}.md"
+)
 
 
 def contact_points() -> list[Json]:
-    """The NOC by three ways, the platform team, and the outside heartbeat."""
+    """Return the contact points: NOC, platform team and outside heartbeat service."""
     mail = {
         "singleEmail": True,
         "subject": '{{ template "qos.title" . }}',
@@ -39,7 +42,7 @@ def contact_points() -> list[Json]:
         "bottoken": "$QOS_TELEGRAM_TOKEN",
         "chatid": "$QOS_TELEGRAM_CHAT",
         "message": '{{ template "qos.message" . }}\n' + _PAGE,
-        # An ampersand in an address is no markup.
+        # Without this, Telegram reads an ampersand in an address as markup.
         "parse_mode": "None",
     }
     webhook = {"httpMethod": "POST", "maxAlerts": "50"}
@@ -55,32 +58,35 @@ def contact_points() -> list[Json]:
     ]
 
 
-def _contact(name: str, *ways: tuple[str, Json]) -> Json:
+def _contact(name: str, *channels: tuple[str, Json]) -> Json:
     receivers = [
         {
             "uid": f"qos-{name}-{kind}",
             "type": kind,
             "settings": settings,
-            # A heartbeat that ends is for the outside to notice.
+            # The outside service must notice by itself that the heartbeat has ended.
             "disableResolveMessage": name == "heartbeat",
         }
-        for kind, settings in ways
+        for kind, settings in channels
     ]
     return {"orgId": 1, "name": name, "receivers": receivers}
 
 
 def policies() -> list[Json]:
-    """One tree; the first route that matches has the alert.
+    """Return the policy tree; the first route that matches receives the alert.
 
-    The root takes what nobody thought of. Grafana's own alerts about a data source come
-    with the labels of their rule, so their route stands before the severities.
+    The root receives everything else. Grafana's own alerts on a data source have the
+    labels of the rule that failed, so their route is before those of the severities.
     """
     routes = [
         _route("heartbeat", [["alert", "=", "heartbeat"]], "0s", "1m", "5m"),
         _route(
             "platform",
             [["alertname", "=~", "DatasourceError|DatasourceNoData"]],
-            "30s", "5m", "1h", group_by=["alertname"],
+            "30s",
+            "5m",
+            "1h",
+            group_by=["alertname"],
         ),
         _route("platform", [["team", "=", "platform"]], "10s", "1m", "30m"),
         _route("noc", [["severity", "=", "critical"]], "10s", "2m", "30m"),
@@ -88,49 +94,65 @@ def policies() -> list[Json]:
             _route(
                 "noc",
                 [["severity", "=", "warning"], ["zone", "=", zone.lower()]],
-                "30s", "5m", "2h", mute_time_intervals=[mute.name(zone)],
+                "30s",
+                "5m",
+                "2h",
+                mute_time_intervals=[mute_timings.name(zone)],
             )
             for zone in ZONES
         ),
-    ]  # fmt: skip
+    ]
     root = {
-        "orgId": 1, "receiver": "platform", "group_by": _GROUP, "group_wait": "30s",
-        "group_interval": "5m", "repeat_interval": "4h", "routes": routes,
-    }  # fmt: skip
+        "orgId": 1,
+        "receiver": "platform",
+        "group_by": _GROUP,
+        "group_wait": "30s",
+        "group_interval": "5m",
+        "repeat_interval": "4h",
+        "routes": routes,
+    }
     return [root]
 
 
 def _route(
-    receiver: str, matchers: list[list[str]], wait: str, again: str, repeat: str,
-    **more: Any,
-) -> Json:  # fmt: skip
+    receiver: str,
+    matchers: list[list[str]],
+    group_wait: str,
+    group_interval: str,
+    repeat_interval: str,
+    **options: Any,
+) -> Json:
     return {
         "receiver": receiver,
         "object_matchers": matchers,
         "group_by": _GROUP,
-        "group_wait": wait,
-        "group_interval": again,
-        "repeat_interval": repeat,
-        **more,
+        "group_wait": group_wait,
+        "group_interval": group_interval,
+        "repeat_interval": repeat_interval,
+        **options,
     }
 
 
 def templates() -> list[Json]:
-    """The messages: how many, the first few with their panel, in both languages.
+    """Return the message templates, in both languages.
 
-    A count and not a list: a message of some 35 alerts is refused by Telegram.
+    A message has the number of alerts, and the first few with the links of their
+    panels. It does not list all: Telegram refuses a message with about 35 alerts.
     """
     text = f"{_place()}\n{_TITLE}\n{_PANEL}\n{_LINES}\n{_MESSAGE}"
     return [{"orgId": 1, "name": "qos", "template": text + "\n"}]
 
 
 def _place() -> str:
-    """Names by code: labels carry codes, for a name may be spelled anew."""
+    """Return a template of the places' names by code.
+
+    Labels contain codes only, because the spelling of a name may change.
+    """
     names = provinces() | {code: place.name for code, place in regencies().items()}
-    known = "".join(
+    choices = "".join(
         f'{{{{ if eq . "{code}" }}}}{name}{{{{ end }}}}' for code, name in names.items()
     )
-    return f'{{{{ define "qos.place" }}}}{known}{{{{ end }}}}'
+    return f'{{{{ define "qos.place" }}}}{choices}{{{{ end }}}}'
 
 
 _TITLE = (
@@ -140,26 +162,26 @@ _TITLE = (
     "{{ len .Alerts.Resolved }} resolved / pulih"
     "{{ end }}"
 )
-# Rules link the English board; the Indonesian one has the same panels.
+# Rules link the English dashboard. The Indonesian one has the same panels.
 _PANEL = (
     '{{ define "qos.panel" }}'
-    '{{ if .PanelURL }}\n  EN {{ .PanelURL }}'
+    "{{ if .PanelURL }}\n  EN {{ .PanelURL }}"
     '\n  ID {{ reReplaceAll "-en([/?])" "-id?" .PanelURL }}'
     "{{ end }}{{ end }}"
-)  # fmt: skip
+)
 _LINES = (
     '{{ define "qos.lines" }}'
-    f"{{{{ range $i, $a := . }}}}{{{{ if lt $i {SHOWN_AT_MOST} }}}}"
+    f"{{{{ range $i, $a := . }}}}{{{{ if lt $i {MAX_SHOWN} }}}}"
     '\n- {{ with $a.Labels.regency }}{{ template "qos.place" . }}: {{ end }}'
     "{{ $a.Annotations.summary }}"
     "\n  {{ $a.Annotations.summary_id }}"
     "{{ if $a.Annotations.grafana_state_reason }}"
-    "\n  No data any more, NOT mended. / Tidak ada data lagi, BELUM pulih. "
+    "\n  No more data, NOT fixed. / Tidak ada data lagi, BELUM pulih. "
     "({{ $a.Annotations.grafana_state_reason }}){{ end }}"
     '{{ template "qos.panel" $a }}'
     "{{ end }}{{ end }}"
-    f"{{{{ if gt (len .) {SHOWN_AT_MOST} }}}}\n  ... {{{{ len . }}}} "
-    "in all / seluruhnya{{ end }}"
+    f"{{{{ if gt (len .) {MAX_SHOWN} }}}}\n  ... {{{{ len . }}}} "
+    "in total / seluruhnya{{ end }}"
     "{{ end }}"
 )
 _MESSAGE = (

@@ -1,0 +1,108 @@
+"""Tables of the agents dashboard: versions, single devices, never reported."""
+
+from __future__ import annotations
+
+from grafana import queries as q
+from grafana.boards import columns as c
+from grafana.panels import RAW, Column, Display, Panel, Query
+
+_STATION = '"province", "regency", "station"'
+_DEVICE_FIELDS = (
+    "version",
+    "config_hash",
+    "calendar_hash",
+    "backlog_points",
+    "quarantined_points",
+    "allowance_left_share",
+    "clock_offset_ms",
+    "uplink_failures",
+)
+_PLACE = '"regency" =~ /^${place:regex}$/'
+_DEVICES = Query(q.columns(_DEVICE_FIELDS, "agent", _PLACE, '"regency", "station"'))
+_VERSION = Column("version", ("Version", "Versi"))
+_CONFIG = Column("config_hash", ("Configuration", "Konfigurasi"))
+_CALENDAR = Column("calendar_hash", ("Calendar", "Kalender"))
+VERSIONS = Panel(
+    11,
+    "table",
+    ("Versions in the regency", "Versi di kabupaten/kota"),
+    (
+        (
+            "Number of agents by version and configuration in the regency selected as "
+            "Devices of regency. From heartbeats of the last five minutes."
+        ),
+        (
+            "Jumlah agen menurut versi dan konfigurasi di kabupaten/kota yang dipilih "
+            "pada Perangkat di kabupaten/kota. Dari heartbeat lima menit terakhir."
+        ),
+    ),
+    Display(8, 9, "none", age="5m"),
+    (_DEVICES,),
+    RAW,
+    columns=(
+        Column("station (count)", ("Agents", "Agen"), "short"),
+        _VERSION,
+        _CONFIG,
+        _CALENDAR,
+    ),
+    sort="station (count)",
+    counted=("version", "config_hash", "calendar_hash"),
+)
+DEVICES = Panel(
+    12,
+    "table",
+    ("Agents in the regency", "Agen di kabupaten/kota"),
+    (
+        (
+            "Each agent in the regency selected as Devices of regency. From its newest "
+            "heartbeat of the last five minutes."
+        ),
+        (
+            "Tiap agen di kabupaten/kota yang dipilih pada Perangkat di "
+            "kabupaten/kota. Dari heartbeat terbarunya dalam lima menit terakhir."
+        ),
+    ),
+    Display(16, 9, "none", age="5m"),
+    (_DEVICES,),
+    RAW,
+    columns=(
+        c.STATION,
+        _VERSION,
+        _CONFIG,
+        _CALENDAR,
+        Column("backlog_points", ("Backlog", "Antrean"), "short"),
+        Column("quarantined_points", ("Quarantined", "Dikarantina"), "short"),
+        Column("allowance_left_share", ("Data left", "Sisa kuota"), "percentunit"),
+        Column("clock_offset_ms", ("Clock offset", "Selisih jam"), "ms"),
+        Column("uplink_failures", ("Failed deliveries", "Pengiriman gagal"), "short"),
+        c.REGENCY_CODE,
+    ),
+    sort="backlog_points",
+)
+_NEVER_FIELDS = ("never", "name", "operator", "contact", "ticket", "maintenance")
+NEVER = Panel(
+    13,
+    "table",
+    ("Stations that never reported", "TPS yang belum pernah melapor"),
+    (
+        "The stations that the census lists by name for each regency.",
+        "TPS yang namanya didaftar oleh sensus untuk tiap kabupaten/kota.",
+    ),
+    Display(24, 8, "none", age="2m"),
+    (
+        Query(
+            q.columns(_NEVER_FIELDS, "station", f'{q.AREA} AND "never" = 1', _STATION)
+        ),
+    ),
+    columns=(
+        c.STATION,
+        c.NAME,
+        c.REGENCY_CODE,
+        c.OPERATOR,
+        c.CONTACT,
+        c.TICKET,
+        c.MAINTENANCE,
+        Column("never", ("Never", "Belum pernah"), shown="hidden"),
+        c.PROVINCE,
+    ),
+)
