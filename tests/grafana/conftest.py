@@ -1,4 +1,4 @@
-"""The generated days, for all tests of boards and alerts."""
+"""The simulated days, for all tests of dashboards and alerts."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A generated day on a real InfluxDB, and questions to it as Grafana asks them.
+"""A simulated day on a real InfluxDB, and queries to it as Grafana sends them.
 
-Two nations: one with known troubles, one that is well. Each has some minutes of the
-phase `pre`, then goes through voting day minute by minute under the census service,
-as it would in the operations centre. Fixtures: `troubled` and `healthy`, lived through
-once; their lines are kept in pytest's cache until what decides them changes.
-For rules that must be asked while time goes by, `unfold` yields after each minute.
+There are two simulated nations, one with known faults and one without. Each has some
+minutes of the phase `pre`, then voting day minute by minute with the census service
+running. The fixtures `troubled` and `healthy` simulate each day once. Pytest's cache
+keeps their lines until the simulation or its code changes. `simulate` yields after each
+minute, for rules that must be evaluated during the day.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from typing import Any
 import pytest
 
 import qos_agent
-from grafana.panels import CHOSEN, RAW, ROLLUP
-from qos_agent.influx.writer import Writer
-from qos_agent.model import Record
+from grafana.panels import RAW, ROLLUP, SELECTED
 from qos_agent.model.line_protocol import decode
+from qos_agent.model import Record
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.service.service import Service
@@ -33,17 +32,27 @@ from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.simulator.population import nation, write_register
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.simulator.scenario import Scenario
+from qos_agent.influx.writer import Writer
 from tests.noc.nation import MINUTE_NS, deliver, settings
 from tests.servers.database import Database, Row
 
 PRE = datetime(2024, 2, 12, 3, 0, tzinfo=UTC)
-# 10:20 in WIB, 12:20 in WIT, where the polls close after forty minutes.
+# 10:20 in WIB, 12:20 in WIT. In WIT voting ends after forty minutes.
 VOTING = datetime(2024, 2, 14, 3, 20, tzinfo=UTC)
 PRE_MINUTES = 20
 PACKAGE = Path(qos_agent.__file__).parent
-_DECIDING = ("noc/**/*.py", "schema/*.py", "data/*.csv", "elections/*.toml",
-             "election.py", "events.py", "line_protocol.py", "profiles.py",
-             "stamping.py")  # fmt: skip
+_DECIDING = (
+    "noc/**/*.py",
+    "influx/*.py",
+    "model/**/*.py",
+    "config/data/*.csv",
+    "config/elections/*.toml",
+    "config/calendar_file.py",
+    "config/schedule.py",
+    "agent/events.py",
+    "journal/encoding.py",
+    "probes/**/*.py",
+)
 All = ".*"
 
 
@@ -68,24 +77,29 @@ TROUBLED = _scenario(
     45,
     [
         {"kind": "never", "province": "81", "share": 0.2},
-        {"kind": "core_failure", "regency": "3173", "operator": "telkomsel",
-         "from": 20},
+        {
+            "kind": "core_failure",
+            "regency": "3173",
+            "operator": "telkomsel",
+            "from": 20,
+        },
         {"kind": "power_cut", "regency": "3175", "share": 0.1, "from": 15},
         {"kind": "power_cut", "regency": "3171", "from": 20, "to": 32},
         {"kind": "backlog", "regency": "8101", "from": 12, "to": 36},
         {"kind": "overload", "regency": "3172", "from": 15, "amount": 4.0},
         {"kind": "wrong_clock", "regency": "3174", "share": 0.1, "amount": -1800.0},
     ],
-)  # fmt: skip
+)
 HEALTHY = _scenario("healthy", 24, 12)
 
 
 @dataclass(frozen=True, eq=False)
 class Day:
-    """What was planted, what was written, and the two databases that hold it.
+    """A simulated day: its faults, its lines and the two databases with them.
 
-    `end_ns` is now: the end of the last minute that was lived through. `lines` is what
-    arrived, `written` what the census service wrote, each in that order.
+    `end_ns` is the end of the last simulated minute. `key` is the list of planted
+    faults. `lines` arrived from the agents and `written` came from the census service,
+    both in order of time.
     """
 
     scenario: Scenario
@@ -100,11 +114,11 @@ class Day:
 
     @cached_property
     def records(self) -> list[Record]:
-        """Every raw point that arrived, in order of arrival."""
+        """Return every raw point that arrived, in order of arrival."""
         return [decode(line) for line in self.lines]
 
     def hit(self, kind: str, regency: str | None = None) -> set[str]:
-        """The stations that a planted trouble hit."""
+        """Return the stations that a planted fault affects."""
         return {
             station
             for event in self.key
@@ -113,7 +127,7 @@ class Day:
         }
 
     def of(self, measurement: str, **tags: str) -> list[Record]:
-        """The raw points of a measurement with these tags."""
+        """Return the raw points of a measurement with these tags."""
         return [
             record
             for record in self.records
@@ -121,62 +135,62 @@ class Day:
             and all(record.tags.get(name) == value for name, value in tags.items())
         ]
 
-    def ask(
+    def query(
         self,
-        query: str,
+        text: str,
         source: str,
         at_ns: int | None = None,
         range_s: float = 3 * 3600,
         **variables: str | Sequence[str],
     ) -> list[Row]:
-        """The rows Grafana would get for the `range_s` before a moment, now if None.
+        """Return the rows that Grafana gets for the `range_s` before a time.
 
-        Rows of nothing but nulls, where lines break, are left out: see `gaps`.
-        `source` is a data source's uid, or the variable that names one.
+        The time is the end of the day if `at_ns` is None. Rows with nulls only, which
+        interrupt lines, are left out; `gaps` returns them. `source` is the UID of a
+        data source or the variable that selects one.
         """
         chosen = {"source": ROLLUP, **variables}
-        uid = chosen["source"] if source == CHOSEN else source
+        uid = chosen["source"] if source == SELECTED else source
         at_ns = self.end_ns if at_ns is None else at_ns
         database = {RAW: self.raw, ROLLUP: self.rollup}[str(uid)]
-        rows = database.query(substitute(query, at_ns, range_s, chosen))
-        return [row for row in rows if _says_something(row)]
+        rows = database.query(substitute(text, at_ns, range_s, chosen))
+        return [row for row in rows if _has_value(row)]
 
     def gaps(
         self, query: str, source: str, range_s: float, **variables: str | Sequence[str]
     ) -> list[Row]:
-        """The rows of nothing but nulls: where a line breaks."""
+        """Return the rows with nulls only, which interrupt a line."""
         database = {RAW: self.raw, ROLLUP: self.rollup}[source]
         rows = database.query(substitute(query, self.end_ns, range_s, dict(variables)))
-        return [row for row in rows if not _says_something(row)]
+        return [row for row in rows if not _has_value(row)]
 
 
-def _says_something(row: Row) -> bool:
+def _has_value(row: Row) -> bool:
     return "value" not in row or row["value"] is not None
 
 
 def substitute(
     query: str, at_ns: int, range_s: float, variables: dict[str, Any] | None = None
 ) -> str:
-    """A query with what Grafana puts in: time, interval, variables.
+    """Replace time range, interval and variables in a query, as Grafana does.
 
-    Raises KeyError for a variable that is not given, ValueError for a macro it does
-    not know.
+    Raises KeyError for a missing variable and ValueError for an unknown macro.
     """
     from_ms, to_ms = (at_ns - int(range_s * 1e9)) // 10**6, at_ns // 10**6
     interval_s = interval(range_s)
-    made = query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {to_ms}ms")
-    made = made.replace("$__interval_ms", str(interval_s * 1000))
-    made = made.replace("$__interval", f"{interval_s}s")
-    made = re.sub(
-        r"\$\{(\w+):regex\}", lambda m: as_regex((variables or {})[m.group(1)]), made
+    text = query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {to_ms}ms")
+    text = text.replace("$__interval_ms", str(interval_s * 1000))
+    text = text.replace("$__interval", f"{interval_s}s")
+    text = re.sub(
+        r"\$\{(\w+):regex\}", lambda m: as_regex((variables or {})[m.group(1)]), text
     )
-    if "$" in re.sub(r"\$/", "", made):
-        raise ValueError(made)
-    return made
+    if "$" in re.sub(r"\$/", "", text):
+        raise ValueError(text)
+    return text
 
 
 def as_regex(value: str | Sequence[str]) -> str:
-    """`${name:regex}`: one value, (a|b) for several; the value for all as it is."""
+    """Format a variable like `${name:regex}`: one value, (a|b) for several, or all."""
     if value == All:
         return All
     if isinstance(value, str):
@@ -185,23 +199,23 @@ def as_regex(value: str | Sequence[str]) -> str:
 
 
 def interval(range_s: float, points: int = 1000) -> int:
-    """Grafana's interval for a range: whole steps, at least the source's minute."""
+    """Return Grafana's interval for a time range, at least one minute."""
     steps = (60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 86400)
     return next(step for step in steps if step >= range_s / points)
 
 
-def unfold(
+def simulate(
     scenario: Scenario, raw: Database, rollup: Database, folder: Path
 ) -> Iterator[Day]:
-    """Live through a scenario; what is known after each minute of voting day."""
-    made = Nation(scenario, VOTING)
-    day = _begun(scenario, raw, rollup, folder)
+    """Simulate a scenario; yield the state after each minute of voting day."""
+    simulated = Nation(scenario, VOTING)
+    day = _start(scenario, raw, rollup, folder)
     service = Service(_settings(scenario, raw, rollup, folder))
-    written = _overheard(service.writer)
+    written = _record_writes(service.writer)
     arrived = _pre(scenario, raw)
     for _ in service.recompute(_ns(PRE), _ns(PRE) + PRE_MINUTES * MINUTE_NS):
         pass
-    for batch in islice(made.run(), scenario.minutes):
+    for batch in islice(simulated.run(), scenario.minutes):
         new = [line for lines in batch.lines.values() for line in lines]
         deliver(raw, new)
         arrived += new
@@ -210,42 +224,42 @@ def unfold(
         at_ns = batch.ends_ns
         yield replace(day, lines=tuple(arrived), written=tuple(written), end_ns=at_ns)
     for _ in service.owed(at_ns, report):
-        pass  # what came late is in the sums too
+        pass  # late points are in the roll-ups too
     yield replace(day, lines=tuple(arrived), written=tuple(written), end_ns=at_ns)
     service.close()
 
 
-def _begun(scenario: Scenario, raw: Database, rollup: Database, folder: Path) -> Day:
-    """The day as it begins: the register is there, and nothing has arrived."""
-    made = Nation(scenario, VOTING)
+def _start(scenario: Scenario, raw: Database, rollup: Database, folder: Path) -> Day:
+    """Return the start of the day: with a register, but without points."""
+    simulated = Nation(scenario, VOTING)
     register = _registered(scenario, folder)
-    key = tuple(made.answer_key())
-    start_ns = made.start_ns
+    key = tuple(simulated.answer_key())
+    start_ns = simulated.start_ns
     return Day(scenario, raw, rollup, register, key, (), (), start_ns, start_ns)
 
 
-def _overheard(writer: Writer) -> list[bytes]:
-    """What the service writes from now on."""
-    heard: list[bytes] = []
+def _record_writes(writer: Writer) -> list[bytes]:
+    """Return a list of the lines that the service writes from now on."""
+    recorded: list[bytes] = []
     write = writer.write
 
-    def overhear(lines: Sequence[bytes]) -> None:
-        heard.extend(lines)
+    def record(lines: Sequence[bytes]) -> None:
+        recorded.extend(lines)
         write(lines)
 
-    writer.write = overhear  # type: ignore[method-assign]
-    return heard
+    writer.write = record  # type: ignore[method-assign]
+    return recorded
 
 
 def _pre(scenario: Scenario, raw: Database) -> list[bytes]:
-    """The nation two days before, when nothing went wrong but what never went right."""
+    """Deliver minutes of two days earlier, with faults of kind `never` only."""
     never = tuple(t for t in scenario.trouble if t.kind == "never")
-    well = scenario.model_copy(
+    earlier = scenario.model_copy(
         update={"start": PRE, "minutes": PRE_MINUTES, "trouble": never}
     )
     lines = [
         line
-        for batch in Nation(well, PRE).run()
+        for batch in Nation(earlier, PRE).run()
         for lines in batch.lines.values()
         for line in lines
     ]
@@ -266,7 +280,7 @@ def _settings(
     scenario: Scenario, raw: Database, rollup: Database, folder: Path
 ) -> NocSettings:
     collector = raw.section | {"provinces": list(scenario.provinces)}
-    # A day's pass over a week would be most of the work, and there is no such week.
+    # Without these, recomputing a whole week would take most of the time.
     sums = {"settle": "1m", "again": ["2m"], "back": "90m", "span": "30m"}
     return settings(raw, rollup, folder, collectors=[collector], rollups=sums)
 
@@ -276,7 +290,7 @@ def _ns(moment: datetime) -> int:
 
 
 def _fingerprint(scenario: Scenario) -> str:
-    """Of all that decides what a day holds."""
+    """Return a hash of everything that determines the content of a day."""
     code = hashlib.sha256(scenario.model_dump_json().encode())
     parts = (path for part in _DECIDING for path in PACKAGE.rglob(part))
     for path in sorted((*parts, Path(__file__))):
@@ -284,37 +298,37 @@ def _fingerprint(scenario: Scenario) -> str:
     return code.hexdigest()[:16]
 
 
-def _lived(scenario: Scenario, server: Database, folder: Path, cache: Path) -> Day:
-    """The end of a scenario's day: from the cache, or lived through now."""
+def _load(scenario: Scenario, server: Database, folder: Path, cache: Path) -> Day:
+    """Return the end of a day, from the cache or simulated now."""
     raw, rollup = server.fresh(), server.fresh()
-    kept = cache / f"{scenario.name}-{_fingerprint(scenario)}"
-    if kept.exists():
-        day = _begun(scenario, raw, rollup, folder)
-        both = kept.read_bytes().split(b"\n\n")
-        lines, written = (tuple(each.split(b"\n")) for each in both)
+    cached = cache / f"{scenario.name}-{_fingerprint(scenario)}"
+    if cached.exists():
+        day = _start(scenario, raw, rollup, folder)
+        parts = cached.read_bytes().split(b"\n\n")
+        lines, written = (tuple(part.split(b"\n")) for part in parts)
         deliver(raw, list(lines))
         deliver(rollup, list(written))
         end_ns = day.start_ns + scenario.minutes * MINUTE_NS
         return replace(day, lines=lines, written=written, end_ns=end_ns)
-    *_, day = unfold(scenario, raw, rollup, folder)
-    kept.write_bytes(b"\n\n".join(map(b"\n".join, (day.lines, day.written))))
+    *_, day = simulate(scenario, raw, rollup, folder)
+    cached.write_bytes(b"\n\n".join(map(b"\n".join, (day.lines, day.written))))
     return day
 
 
 def _fixture(scenario: Scenario) -> Any:
     @pytest.fixture(scope="session", name=scenario.name)
-    def lived(
+    def day(
         request: pytest.FixtureRequest,
         influxdb_shared: Database,
         tmp_path_factory: pytest.TempPathFactory,
     ) -> Day:
-        """A nation at the end of its day."""
+        """Return a nation at the end of its day."""
         folder = tmp_path_factory.mktemp(scenario.name)
         cache = request.config.cache
-        kept = cache.mkdir("days") if cache else folder
-        return _lived(scenario, influxdb_shared, folder, kept)
+        days = cache.mkdir("days") if cache else folder
+        return _load(scenario, influxdb_shared, folder, days)
 
-    return lived
+    return day
 
 
 troubled = _fixture(TROUBLED)

@@ -1,16 +1,16 @@
-"""Alert rules evaluated as Grafana 9.3 does it: the least that all versions share.
+"""Evaluates alert rules like Grafana 9.3, whose behaviour all later versions share.
 
-A rule is read from the provisioned file. Queries go to a real InfluxDB; reduce, math
-and threshold are made here, after `pkg/expr` and `pkg/services/ngalert` of 9.3:
+A rule is read from the provisioned file. Queries run on a real InfluxDB. Reduce, math
+and threshold are implemented here after `pkg/expr` and `pkg/services/ngalert` of 9.3:
 
-- math joins by labels: equal, or one side's are among the other's; one single pair
-  that does not match is joined all the same and loses its labels;
-- an instance is pending from the first evaluation that is true, firing when it has
-  been so for `for`, normal at the first that is false;
-- a series that is missing in the second evaluation in turn is resolved;
-- a rule without any data has one instance, in the state that `noDataState` says.
+- math joins values with equal labels, or if one side's labels are a subset of the
+  other's; a single pair that does not match is joined too and loses its labels;
+- an instance is pending from the first true evaluation, firing after the time `for`,
+  and normal at the first false evaluation;
+- a series that is missing in two evaluations in a row is resolved;
+- a rule without any data has one instance with the state of `noDataState`.
 
-Not made here: duplicates of labels, errors of queries, `keepFiringFor`.
+Not implemented: duplicates of labels, errors of queries, `keepFiringFor`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ Labels = tuple[tuple[str, str], ...]
 State = Literal["normal", "pending", "firing"]
 MINUTE_NS = 60 * 10**9
 NO_DATA: Labels = (("datasource_uid", "qos-rollup"), ("ref_id", "alert"))
-Ask = Callable[[str], list[Row]]
+RunQuery = Callable[[str], list[Row]]
 
 
 class NoDataError(Exception):
-    """A query or a join had nothing in it."""
+    """A query or a join has no result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One reduced value of one series."""
+    """The reduced value of one series."""
 
     labels: Labels
     value: float
@@ -48,7 +48,7 @@ Numbers = list[Number]
 
 @dataclass(slots=True)
 class Instance:
-    """One label set of one rule, over time."""
+    """The state of one label set of a rule."""
 
     state: State = "normal"
     since_ns: int = 0
@@ -56,8 +56,8 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A change of state of an instance: what a NOC would be told, and why."""
+class StateChange:
+    """A change of an instance's state, which would cause a notification."""
 
     at_ns: int
     rule: str
@@ -68,75 +68,77 @@ class Turn:
 
 @dataclass(slots=True)
 class Rule:
-    """A rule of a provisioned file, and its instances so far."""
+    """A rule of a provisioned file and its instances."""
 
     json: Mapping[str, Any]
     instances: dict[Labels, Instance] = field(default_factory=dict)
 
     @property
     def uid(self) -> str:
-        """Its name."""
+        """Return the UID of the rule."""
         return str(self.json["uid"])
 
-    def evaluate(self, at_ns: int, ask: Ask) -> list[Turn]:
-        """Evaluate at a moment; what changed."""
+    def evaluate(self, at_ns: int, run: RunQuery) -> list[StateChange]:
+        """Evaluate the rule at a time and return the state changes."""
         try:
-            found = {n.labels: n.value != 0 for n in self.numbers(at_ns, ask)}
+            results = {n.labels: n.value != 0 for n in self.numbers(at_ns, run)}
         except NoDataError:
-            found = {NO_DATA: self.json["noDataState"] == "Alerting"}
-        turns = [self._turn(labels, true, at_ns) for labels, true in found.items()]
-        gone = [
-            self._gone(labels, at_ns) for labels in set(self.instances) - set(found)
+            results = {NO_DATA: self.json["noDataState"] == "Alerting"}
+        changes = [
+            self._update(labels, true, at_ns) for labels, true in results.items()
         ]
-        return [turn for turn in (*turns, *gone) if turn is not None]
+        gone = [
+            self._gone(labels, at_ns) for labels in set(self.instances) - set(results)
+        ]
+        return [change for change in (*changes, *gone) if change is not None]
 
     def firing(self) -> set[Labels]:
-        """The instances that fire."""
+        """Return the instances that fire."""
         return {k for k, v in self.instances.items() if v.state == "firing"}
 
-    def numbers(self, at_ns: int, ask: Ask, name: str | None = None) -> Numbers:
-        """The values of the condition, or of another node, at a moment."""
+    def numbers(self, at_ns: int, run: RunQuery, name: str | None = None) -> Numbers:
+        """Return the values of the condition, or of another node."""
         results: dict[str, Numbers | list[Row] | None] = {}
         for node in self.json["data"]:
-            results[node["refId"]] = _node(node, results, at_ns, ask)
-        found = results[name or self.json["condition"]]
-        if not found:
+            results[node["refId"]] = _node(node, results, at_ns, run)
+        values = results[name or self.json["condition"]]
+        if not values:
             raise NoDataError
-        return [each for each in found if isinstance(each, Number)]
+        return [value for value in values if isinstance(value, Number)]
 
-    def _turn(self, labels: Labels, true: bool, at_ns: int) -> Turn | None:
-        mine = self.instances.setdefault(labels, Instance())
-        mine.seen_ns = at_ns
-        before = mine.state
+    def _update(self, labels: Labels, true: bool, at_ns: int) -> StateChange | None:
+        instance = self.instances.setdefault(labels, Instance())
+        instance.seen_ns = at_ns
+        before = instance.state
         if not true:
-            mine.state = "normal"
+            instance.state = "normal"
         elif before == "normal":
-            mine.state, mine.since_ns = "pending", at_ns
-        if true and at_ns - mine.since_ns >= duration_s(self.json["for"]) * 10**9:
-            mine.state = "firing"
-        changed = mine.state != before and "firing" in {mine.state, before}
-        return Turn(at_ns, self.uid, labels, mine.state) if changed else None
+            instance.state, instance.since_ns = "pending", at_ns
+        if true and at_ns - instance.since_ns >= duration_s(self.json["for"]) * 10**9:
+            instance.state = "firing"
+        changed = instance.state != before and "firing" in {instance.state, before}
+        return StateChange(at_ns, self.uid, labels, instance.state) if changed else None
 
-    def _gone(self, labels: Labels, at_ns: int) -> Turn | None:
+    def _gone(self, labels: Labels, at_ns: int) -> StateChange | None:
         if at_ns - self.instances[labels].seen_ns < 2 * MINUTE_NS:
             return None
         was = self.instances.pop(labels).state
         if was != "firing":
             return None
-        return Turn(at_ns, self.uid, labels, "normal", "MissingSeries")
+        return StateChange(at_ns, self.uid, labels, "normal", "MissingSeries")
 
 
 def _node(
     node: Mapping[str, Any],
     results: Mapping[str, Numbers | list[Row] | None],
     at_ns: int,
-    ask: Ask,
+    run: RunQuery,
 ) -> Numbers | list[Row] | None:
-    """One query or expression; None where there are no data."""
+    """Evaluate one query or expression; None if it has no data."""
     model = node["model"]
     match model.get("type"):
         case None:
-            return ask(bound(model["query"], node["relativeTimeRange"], at_ns)) or None
+            return run(bound(model["query"], node["relativeTimeRange"], at_ns)) or None
         case "reduce":
             rows = results[model["expression"]]
             return None if rows is None else _reduce(rows, model["reducer"])
@@ -147,30 +149,38 @@ def _node(
             (condition,) = model["conditions"]
             over = condition["evaluator"]
             assert over["type"] == "gt"
-            return None if numbers is None else [
-                Number(n.labels, float(n.value > over["params"][0]))
-                for n in numbers if isinstance(n, Number)
-            ]  # fmt: skip
+            return (
+                None
+                if numbers is None
+                else [
+                    Number(n.labels, float(n.value > over["params"][0]))
+                    for n in numbers
+                    if isinstance(n, Number)
+                ]
+            )
         case other:
             raise ValueError(other)
 
 
 def bound(query: str, window: Mapping[str, int], at_ns: int) -> str:
-    """A query with its time put in, as Grafana does for `$timeFilter`."""
+    """Replace `$timeFilter` in a query by its time range, as Grafana does."""
     at_ms = at_ns // 10**6
     from_ms, to_ms = (at_ms - 1000 * window[name] for name in ("from", "to"))
-    made = query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {to_ms}ms")
-    assert "$" not in made.replace("$/", "")
-    return made
+    text = query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {to_ms}ms")
+    assert "$" not in text.replace("$/", "")
+    return text
 
 
 def _reduce(rows: Iterable[Any], reducer: str) -> Numbers:
     series: dict[Labels, list[tuple[int, float]]] = {}
     for row in rows:
-        labels = tuple(sorted(
-            (name, value) for name, value in row.items()
-            if name not in {"measurement", "time", "value"}
-        ))  # fmt: skip
+        labels = tuple(
+            sorted(
+                (name, value)
+                for name, value in row.items()
+                if name not in {"measurement", "time", "value"}
+            )
+        )
         if row["value"] is not None:
             series.setdefault(labels, []).append((row["time"], float(row["value"])))
     assert reducer == "last"
@@ -211,31 +221,33 @@ def _walk(node: ast.expr, results: Mapping[str, Any]) -> Numbers:
             assert isinstance(node.value, int | float)
             return [Number((), float(node.value))]
         case ast.BinOp():
-            return _joined(_walk(node.left, results), _walk(node.right, results),
-                           node.op)  # fmt: skip
+            return _joined(
+                _walk(node.left, results), _walk(node.right, results), node.op
+            )
         case ast.Compare(ops=[one]):
-            return _joined(_walk(node.left, results),
-                           _walk(node.comparators[0], results), one)  # fmt: skip
+            return _joined(
+                _walk(node.left, results), _walk(node.comparators[0], results), one
+            )
         case ast.BoolOp():
-            found = _walk(node.values[0], results)
+            joined = _walk(node.values[0], results)
             for other in node.values[1:]:
-                found = _joined(found, _walk(other, results), node.op)
-            return found
+                joined = _joined(joined, _walk(other, results), node.op)
+            return joined
         case _:
             raise ValueError(ast.dump(node))
 
 
 def _joined(left: Numbers, right: Numbers, operation: ast.AST) -> Numbers:
     apply = _OPERATIONS[type(operation)]
-    found = [
+    pairs = [
         Number(max(one.labels, other.labels, key=len), apply(one.value, other.value))
         for one in left
         for other in right
         if _belong(one, other)
     ]
-    if not found and len(left) == len(right) == 1:
+    if not pairs and len(left) == len(right) == 1:
         return [Number((), apply(left[0].value, right[0].value))]
-    return found
+    return pairs
 
 
 def _belong(one: Number, other: Number) -> bool:
@@ -246,7 +258,7 @@ def _belong(one: Number, other: Number) -> bool:
 
 
 def duration_s(text: str) -> int:
-    """Grafana's duration of one unit."""
+    """Return the seconds of a Grafana duration with one unit."""
     match = re.fullmatch(r"(\d+)(s|m|h)", text)
     assert match is not None, text
     return int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

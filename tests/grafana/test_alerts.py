@@ -1,4 +1,7 @@
-"""The alert rules as files: what Grafana 9.3 refuses, ignores or chokes on."""
+"""Tests of the alert rule files and of the pages on the alerts.
+
+The rules may only contain what Grafana 9.3 accepts.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from grafana.alerts.areas import AREAS, INSTANCES_AT_MOST, OPERATORS_AT_MOST
+from grafana.alerts.areas import AREAS, MAX_INSTANCES, MAX_OPERATORS
 from grafana.alerts.files import ALERTS
 from grafana.alerts.limits import LIMITS
+from grafana.boards import LANGUAGES
 from grafana.files import HERE, generated
 from grafana.panels import ROLLUP
 from qos_agent.config.places import province_zones, regencies
@@ -38,11 +42,37 @@ RULES: dict[str, dict[str, Any]] = {
     rule["uid"]: rule for group in GROUPS for rule in group["rules"]
 }
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
-# What 9.3 knows, and nothing that a later version alone would act on.
+PAGES = (OPERATIONS, OPERATIONS / "id")
+HEADINGS = (
+    [
+        "What it means",
+        "What to do now",
+        "Whom to call",
+        "How it is computed",
+        "False alarms",
+    ],
+    [
+        "Artinya",
+        "Tindakan sekarang",
+        "Pihak yang dihubungi",
+        "Cara penghitungan",
+        "Alarm palsu",
+    ],
+)
+# The keys of Grafana 9.3, and none that only a later version reads.
 RULE_KEYS = {
-    "uid", "title", "condition", "for", "noDataState", "execErrState",
-    "dashboardUid", "panelId", "labels", "annotations", "data",
-}  # fmt: skip
+    "uid",
+    "title",
+    "condition",
+    "for",
+    "noDataState",
+    "execErrState",
+    "dashboardUid",
+    "panelId",
+    "labels",
+    "annotations",
+    "data",
+}
 LABELS = {"alert", "severity", "team", "area", "zone"}
 OWN = {"value", "v", "d", "e"}
 QUERIES = [
@@ -55,7 +85,7 @@ QUERIES = [
 
 
 def test_every_province_is_in_one_area() -> None:
-    """All 38 provinces, each once, in an area of its own time zone."""
+    """Each of the 38 provinces is in one area of its time zone."""
     counted = Counter(code for area in AREAS for code in area.provinces)
     assert counted == Counter(dict.fromkeys(province_zones(), 1))
     for area in AREAS:
@@ -63,8 +93,8 @@ def test_every_province_is_in_one_area() -> None:
         assert zones == {ZONES[area.zone.upper()]}
 
 
-def test_regencies_keep_the_time_of_their_province() -> None:
-    """No regency votes at another hour than the zone its rules are labelled with."""
+def test_regencies_have_the_time_zone_of_their_province() -> None:
+    """Every regency is in the time zone of the label of its rules."""
     assert all(
         place.time_zone == province_zones()[place.province]
         for place in regencies().values()
@@ -72,14 +102,14 @@ def test_regencies_keep_the_time_of_their_province() -> None:
 
 
 @pytest.mark.parametrize("area", AREAS, ids=lambda area: area.name)
-def test_instances_stay_under_what_9_3_bears(area: Any) -> None:
-    """Regencies by operators of every area: fewer than five hundred."""
+def test_instances_stay_below_the_limit_of_9_3(area: Any) -> None:
+    """Every area has fewer than 500 pairs of regency and operator."""
     places = [r for r in regencies().values() if r.province in area.provinces]
-    assert len(places) * OPERATORS_AT_MOST < INSTANCES_AT_MOST
+    assert len(places) * MAX_OPERATORS < MAX_INSTANCES
 
 
-def test_identities_are_distinct_and_short() -> None:
-    """Uids and titles are there once; a uid has at most forty plain characters."""
+def test_uids_and_titles_are_unique_and_short() -> None:
+    """UIDs and titles are unique; a UID has at most 40 plain characters."""
     rules = [rule for group in GROUPS for rule in group["rules"]]
     assert len({rule["uid"] for rule in rules}) == len(rules)
     assert len({rule["title"] for rule in rules}) == len(rules)
@@ -89,8 +119,8 @@ def test_identities_are_distinct_and_short() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_rule_is_of_the_common_subset(rule: dict[str, Any]) -> None:
-    """Only keys and values that 9.3 knows: an unknown value stops its start."""
+def test_rule_has_only_keys_and_values_of_9_3(rule: dict[str, Any]) -> None:
+    """Grafana 9.3 does not start if a value is unknown to it."""
     assert set(rule) == RULE_KEYS
     assert rule["noDataState"] in {"OK", "NoData", "Alerting"}
     assert rule["execErrState"] in {"OK", "Error", "Alerting"}
@@ -120,12 +150,12 @@ def _check_node(node: dict[str, Any], before: list[str]) -> None:
             assert node["datasourceUid"] == "__expr__"
             assert model["expression"] in before
         case other:
-            pytest.fail(f"an expression that 9.3 has not: {other}")
+            pytest.fail(f"an expression that Grafana 9.3 does not have: {other}")
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_labels_never_change(rule: dict[str, Any]) -> None:
-    """Labels are literal, and no query groups by what changes: a change resolves."""
+    """Labels are constant, because a changed label resolves the alert."""
     assert set(rule["labels"]) == LABELS
     assert all(re.fullmatch(r"[a-z0-9-]+", text) for text in rule["labels"].values())
     for node in rule["data"]:
@@ -138,7 +168,7 @@ def test_labels_never_change(rule: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_figures_that_are_joined_have_equal_labels(rule: dict[str, Any]) -> None:
-    """Math drops what has labels on one side only, so all queries group alike."""
+    """All queries group alike, because math drops labels without a counterpart."""
     groups = {
         tuple(re.findall(r'"(\w+)"', node["model"]["query"].rpartition("GROUP BY")[2]))
         for node in rule["data"]
@@ -153,7 +183,7 @@ def _queries(rule: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("node", QUERIES)
 def test_query_is_bounded_and_of_the_schema(node: dict[str, Any]) -> None:
-    """Every SELECT is bound in time and names fields and tags there are; sums add."""
+    """Every SELECT is limited in time, uses the schema and sums additive fields."""
     query = node["model"]["query"]
     assert query.count("$timeFilter") == query.count("SELECT")
     table = MEASUREMENTS[re.findall(r'FROM "(\w+)"', query)[0]]
@@ -164,77 +194,95 @@ def test_query_is_bounded_and_of_the_schema(node: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_panel_named_by_a_rule_is_there_in_both_languages(rule: dict[str, Any]) -> None:
-    """The link of a notification leads to a panel."""
+def test_linked_panel_exists_in_both_languages(rule: dict[str, Any]) -> None:
+    """The link of a notification opens an existing panel."""
     english = rule["dashboardUid"]
     for uid in (english, english.removesuffix("en") + "id"):
         assert rule["panelId"] in PANELS[uid]
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_rule_says_what_happens_in_both_languages(rule: dict[str, Any]) -> None:
-    """Two summaries, of labels the queries have and numbers the rule asks for."""
-    told = rule["annotations"]
-    assert told["summary"]
-    assert told["summary_id"]
-    assert told["summary"] != told["summary_id"]
+def test_rule_has_a_summary_in_both_languages(rule: dict[str, Any]) -> None:
+    """Both summaries use only labels and numbers that the rule has."""
+    annotations = rule["annotations"]
+    assert annotations["summary"]
+    assert annotations["summary_id"]
+    assert annotations["summary"] != annotations["summary_id"]
     names = {node["refId"] for node in rule["data"]}
-    for text in (told["summary"], told["summary_id"]):
+    for text in (annotations["summary"], annotations["summary_id"]):
         assert set(re.findall(r"\$values\.(\w+)\.Value", text)) <= names
         labels = set(re.findall(r"\$labels\.(\w+)", text))
         grouped = set(re.findall(r'"(\w+)"', _queries(rule).rpartition("GROUP BY")[2]))
         assert labels <= grouped
 
 
-def test_each_alert_has_its_page_and_each_page_its_alert() -> None:
-    """Runbook links lead somewhere, and no page is about an alert that is no more."""
-    pages = {path.stem for path in OPERATIONS.glob("*.md")} - {"README"}
-    assert pages == {alert.name for alert in ALERTS}
+def test_each_alert_has_a_page_in_both_languages() -> None:
+    """Every alert has its pages, every page an alert, and links lead to a page."""
+    for folder in PAGES:
+        pages = {path.stem for path in folder.glob("*.md")} - {"README"}
+        assert pages == {alert.name for alert in ALERTS}
     for rule in RULES.values():
         name = rule["labels"]["alert"]
         assert rule["annotations"]["runbook_url"] == f"${{QOS_DOCS_URL}}/{name}.md"
 
 
+@pytest.mark.parametrize("language", [0, 1], ids=LANGUAGES)
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
-def test_page_says_what_a_shift_needs(alert: Any) -> None:
-    """What it means, how it is computed, what to do, whom to call, what is false."""
-    text = (OPERATIONS / f"{alert.name}.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [
-        "What it means", "What to do now", "Whom to call", "How it is computed",
-        "False alarms",
-    ]  # fmt: skip
-    assert alert.title[0] in text
-    assert alert.title[1] in text
+def test_page_has_all_headings(alert: Any, language: int) -> None:
+    """Each page has its title, the five headings in order and a line in the index."""
+    text = (PAGES[language] / f"{alert.name}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {alert.title[language]}\n")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS[language]
     index = (OPERATIONS / "README.md").read_text(encoding="utf-8")
-    assert f"({alert.name}.md)" in index
+    prefix = ("", "id/")[language]
+    assert f"[{alert.title[language]}]({prefix}{alert.name}.md)" in index
 
 
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_pages_have_the_same_numbers_in_both_languages(alert: Any) -> None:
+    """Both pages have the same thresholds, and link each other."""
+    english, indonesian = (
+        (folder / f"{alert.name}.md").read_text(encoding="utf-8") for folder in PAGES
+    )
+    assert _table(english) == _table(indonesian)
+    assert f"(id/{alert.name}.md)" in english
+    assert f"(../{alert.name}.md)" in indonesian
+
+
+def _table(page: str) -> list[str]:
+    """Return the rows of the page's first table, without its header."""
+    rows = re.findall(r"^\|.*\|$", page, re.MULTILINE)
+    return rows[1:]
+
+
+@pytest.mark.parametrize("language", [0, 1], ids=LANGUAGES)
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda one: f"{one.alert}-{one.severity}")
-def test_page_states_the_numbers_of_the_table(limit: Any) -> None:
-    """The pages' numbers are the rules': threshold, `for`, minutes until it fires."""
-    text = (OPERATIONS / f"{limit.alert}.md").read_text(encoding="utf-8")
+def test_page_has_the_numbers_of_the_rule(limit: Any, language: int) -> None:
+    """The page has the rule's threshold, `for`, time until it fires, and reason."""
+    text = (PAGES[language] / f"{limit.alert}.md").read_text(encoding="utf-8")
     cells = (limit.severity, f"{limit.limit:g}", limit.wait_min, limit.within_min)
     assert f"| {' | '.join(map(str, cells))} |" in text
+    assert f"- {limit.severity}: {limit.reason[language]}" in " ".join(text.split())
 
 
-def test_limits_and_alerts_are_of_each_other() -> None:
-    """Every limit has an alert, every alert a limit; each pair is there once."""
+def test_limits_and_alerts_match() -> None:
+    """Every limit has an alert and every alert a limit, without duplicates."""
     pairs = Counter((limit.alert, limit.severity) for limit in LIMITS)
     assert set(pairs.values()) == {1}
     assert {name for name, _ in pairs} == {alert.name for alert in ALERTS}
-    assert all(limit.why for limit in LIMITS)
+    assert all(all(limit.reason) for limit in LIMITS)
 
 
-def test_critical_rules_of_the_field_ask_whether_votes_are_cast() -> None:
-    """Critical is for voting; the pipeline's own alerts are critical at any time."""
+def test_critical_field_rules_fire_during_voting_only() -> None:
+    """Critical rules of the platform team fire at any time."""
     for rule in RULES.values():
         gated = "$voting == 1" in rule["data"][-2]["model"]["expression"]
         field = rule["labels"]["team"] == "field"
         assert gated == (field and rule["labels"]["severity"] == "critical")
 
 
-def test_what_was_shipped_is_kept_or_deleted_by_name() -> None:
-    """9.3 keeps a rule that is gone from its file: the deleted ones are listed."""
+def test_removed_rules_are_deleted_by_uid() -> None:
+    """Every UID ever generated is in a rule file or in deleted.yaml."""
     known = set((HERE / "alerts" / "known.txt").read_text(encoding="utf-8").split())
     deleted = {row["uid"] for row in FILES[f"{FOLDER}deleted.yaml"]["deleteRules"]}
     assert known == deleted | set(RULES)

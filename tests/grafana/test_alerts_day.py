@@ -1,7 +1,7 @@
-"""Every rule asked every minute while days go by under the census service.
+"""Tests of every rule, evaluated every minute of a simulated day.
 
-One day has a trouble of each kind, at places of its own; on the other nothing is
-planted. InfluxDB, register, census, sums and the rules' files are the real ones.
+One day has a fault of each kind, in different regencies; the other day has none.
+InfluxDB, register, census, roll-ups and rule files are the real ones.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ from qos_agent.noc.service.service import Service
 from qos_agent.noc.simulator.population import nation, write_register
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.simulator.scenario import Scenario
-from tests.grafana.watch import FOREVER, Spell, Watch, evaluate, rules_of
+from tests.grafana.evaluations import (
+    FOREVER,
+    EvaluationLog,
+    FiringPeriod,
+    evaluate,
+    rules_of,
+)
 from tests.noc.nation import MINUTE_NS, deliver, settings
 from tests.servers.database import Database
 
-# 10:00 in WIB: votes are cast until three hours later.
+# 10:00 in WIB; voting ends three hours later.
 START = datetime(2024, 2, 14, 3, 0, tzinfo=UTC)
 AREAS = {"java-w", "nation"}
 WITHIN = {(limit.alert, limit.severity): limit.within_min for limit in LIMITS}
@@ -54,40 +60,49 @@ TROUBLED = _scenario(
     KILLED_AT,
     [
         {"kind": "power_cut", "regency": "3171", "from": 12, "to": 36},
-        {"kind": "core_failure", "regency": "3172", "operator": "indosat",
-         "from": 12, "to": 36},
-        {"kind": "core_failure", "regency": "3174", "operator": "indosat",
-         "from": 12, "to": 36},
+        {
+            "kind": "core_failure",
+            "regency": "3172",
+            "operator": "indosat",
+            "from": 12,
+            "to": 36,
+        },
+        {
+            "kind": "core_failure",
+            "regency": "3174",
+            "operator": "indosat",
+            "from": 12,
+            "to": 36,
+        },
         {"kind": "allowance", "regency": "3172", "from": 4, "to": 40, "amount": 5.0},
-        {"kind": "wrong_clock", "regency": "3174", "from": 4, "to": 40,
-         "amount": 3.0},
+        {"kind": "wrong_clock", "regency": "3174", "from": 4, "to": 40, "amount": 3.0},
         {"kind": "backlog", "regency": "3173", "from": 12, "to": 36},
         {"kind": "overload", "regency": "3175", "from": 12, "to": 45, "amount": 7.0},
         {"kind": "power_cut", "regency": "3171", "from": 50},
     ],
-)  # fmt: skip
+)
 HEALTHY = _scenario("healthy", 130, 30)
 
 
-def _lived(
+def _simulate(
     scenario: Scenario, server: Database, folder: Path, after_min: int = 0
-) -> Watch:
-    """Live through a scenario, then some minutes with the census dead."""
+) -> EvaluationLog:
+    """Simulate a scenario, then some minutes without a census."""
     rollup = server.fresh()
-    watch = Watch(rules_of(AREAS))
+    log = EvaluationLog(rules_of(AREAS))
     minute = -1
     for ends_ns in _minutes(scenario, server.fresh(), rollup, folder):
         minute += 1
-        evaluate(watch, minute, ends_ns, rollup)
+        evaluate(log, minute, ends_ns, rollup)
     for after in range(1, after_min + 1):
-        evaluate(watch, minute + after, ends_ns + after * MINUTE_NS, rollup)
-    return watch
+        evaluate(log, minute + after, ends_ns + after * MINUTE_NS, rollup)
+    return log
 
 
 def _minutes(
     scenario: Scenario, raw: Database, rollup: Database, folder: Path
 ) -> Iterator[int]:
-    """Each minute of voting day as it ends, with its census and sums written."""
+    """Yield each minute of voting day after its census and roll-ups are written."""
     _register(scenario, folder)
     service = Service(_settings(scenario, raw, rollup, folder))
     for batch in Nation(scenario, START).run():
@@ -98,7 +113,7 @@ def _minutes(
                 pass
         elif batch.minute < scenario.minutes:
             report = service.minute(batch.ends_ns)
-            # In one go what is ten minutes old: as a busy census would.
+            # Recompute every ten minutes, like a busy census.
             late = batch.minute % 10 == 1
             assert report.failed == {}
             for _ in service.owed(batch.ends_ns, report) if late else ():
@@ -123,27 +138,28 @@ def _register(scenario: Scenario, folder: Path) -> None:
 def _settings(scenario: Scenario, raw: Database, rollup: Database, folder: Path) -> Any:
     collector = raw.section | {"provinces": list(scenario.provinces)}
     # The pass over a week would be most of the work, and there is no such week.
-    return settings(raw, rollup, folder, collectors=[collector],
-                    rollups={"back": "90m"})  # fmt: skip
+    return settings(
+        raw, rollup, folder, collectors=[collector], rollups={"back": "90m"}
+    )
 
 
 @pytest.fixture(scope="session")
-def troubled_watch(
+def troubled_log(
     influxdb_shared: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Watch:
+) -> EvaluationLog:
     """What was told on the day of troubles, and after the census had died."""
-    return _lived(TROUBLED, influxdb_shared, tmp_path_factory.mktemp("troubled"), 12)
+    return _simulate(TROUBLED, influxdb_shared, tmp_path_factory.mktemp("troubled"), 12)
 
 
 @pytest.fixture(scope="session")
-def healthy_watch(
+def healthy_log(
     influxdb_shared: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Watch:
+) -> EvaluationLog:
     """What was told on the day without."""
-    return _lived(HEALTHY, influxdb_shared, tmp_path_factory.mktemp("healthy"))
+    return _simulate(HEALTHY, influxdb_shared, tmp_path_factory.mktemp("healthy"))
 
 
-# A spell outlasts its trouble by the device's window of ten minutes, the ten minutes
+# A period outlasts its trouble by the device's window of ten minutes, the ten minutes
 # in which a bad one is remembered, and the minute of the census.
 ENDS_WITHIN = 22
 SECOND_CUT = 50
@@ -166,55 +182,61 @@ PLANTED = (
 @pytest.mark.parametrize("severity", ["warning", "critical"])
 @pytest.mark.parametrize(("alert", "labels", "trouble"), PLANTED, ids=str)
 def test_what_was_planted_fires_once_while_it_lasts(
-    troubled_watch: Watch, alert: str, severity: str, labels: Any, trouble: Spell
+    troubled_log: EvaluationLog,
+    alert: str,
+    severity: str,
+    labels: Any,
+    trouble: FiringPeriod,
 ) -> None:
-    """It fires within its minutes, stays while the trouble does, ends, never flaps."""
-    spells = troubled_watch.spells(alert, severity, **labels)
-    mine = [spell for spell in spells if spell[0] < SECOND_CUT]
-    assert len(mine) == 1, spells
+    """It fires in time, stays until the fault is over, and never flaps."""
+    periods = troubled_log.firing_periods(alert, severity, **labels)
+    early = [period for period in periods if period[0] < SECOND_CUT]
+    assert len(early) == 1, periods
     begins, ends = trouble
     within = WITHIN[alert, severity]
-    assert begins < mine[0][0] <= begins + within
-    assert ends <= mine[0][1] <= ends + ENDS_WITHIN
+    assert begins < early[0][0] <= begins + within
+    assert ends <= early[0][1] <= ends + ENDS_WITHIN
 
 
-def test_the_healthy_nation_is_silent(healthy_watch: Watch) -> None:
-    """Not one alert where nothing was planted, but the one that always fires."""
-    assert healthy_watch.fired() == {("heartbeat", "")}
+def test_the_healthy_nation_is_silent(healthy_log: EvaluationLog) -> None:
+    """Only the heartbeat alert fires, which always does."""
+    assert healthy_log.fired() == {("heartbeat", "")}
 
 
-def test_nothing_fires_where_nothing_was_planted(troubled_watch: Watch) -> None:
-    """Operators that work are not accused, nor places that are well."""
-    accused = {where for _, where in troubled_watch.fired() if "/" in where}
-    assert {where for where in accused if not where.startswith("3175")} <= {
-        "3172/indosat", "3174/indosat", "31/indosat",
-    }  # fmt: skip
-    assert troubled_watch.spells("outage-place", "warning", regency="3172") == []
-    assert troubled_watch.spells("outage-place", "warning", regency="3174") == []
-    silent = {w for alert, w in troubled_watch.fired() if alert == "silent"}
+def test_nothing_fires_where_nothing_was_planted(troubled_log: EvaluationLog) -> None:
+    """No alert names a working operator or a place without a fault."""
+    named = {where for _, where in troubled_log.fired() if "/" in where}
+    assert {where for where in named if not where.startswith("3175")} <= {
+        "3172/indosat",
+        "3174/indosat",
+        "31/indosat",
+    }
+    assert troubled_log.firing_periods("outage-place", "warning", regency="3172") == []
+    assert troubled_log.firing_periods("outage-place", "warning", regency="3174") == []
+    silent = {w for alert, w in troubled_log.fired() if alert == "silent"}
     assert silent == {"3171", "3173"}
 
 
-def test_backlog_that_arrives_fires_nothing(troubled_watch: Watch) -> None:
-    """When all that 3173 measured comes at once, its alerts end and none begins."""
-    begun = [
-        (minute, turn)
-        for minute, turn in troubled_watch.turns
-        if turn.state == "firing"
+def test_backlog_that_arrives_fires_nothing(troubled_log: EvaluationLog) -> None:
+    """When the backlog of 3173 arrives, its alerts end and no new one fires."""
+    started = [
+        (minute, change)
+        for minute, change in troubled_log.changes
+        if change.state == "firing"
         and minute >= BACKLOG_ARRIVES
-        and dict(turn.labels).get("regency") == "3173"
+        and dict(change.labels).get("regency") == "3173"
     ]
-    assert begun == []
+    assert started == []
 
 
-def test_census_killed_is_told_and_silence_is_not_resolved(
-    troubled_watch: Watch,
+def test_stopped_census_fires_and_silence_is_not_resolved(
+    troubled_log: EvaluationLog,
 ) -> None:
-    """The watchdog fires in time; the second power cut goes on being told."""
-    (spell,) = troubled_watch.spells("pipeline-dead", "critical")
+    """The alert fires in time, and the alert of the second power cut stays."""
+    (period,) = troubled_log.firing_periods("pipeline-dead", "critical")
     within = WITHIN["pipeline-dead", "critical"]
-    assert KILLED_AT < spell[0] <= KILLED_AT + 5 + within
+    assert KILLED_AT < period[0] <= KILLED_AT + 5 + within
     for severity in ("warning", "critical"):
-        *_, last = troubled_watch.spells("silent", severity, regency="3171")
+        *_, last = troubled_log.firing_periods("silent", severity, regency="3171")
         assert SECOND_CUT < last[0] < KILLED_AT + 5
         assert last[1] == FOREVER

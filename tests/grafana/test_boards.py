@@ -1,4 +1,4 @@
-"""The boards as files: whole, distinct, bounded in time, and true to the schema."""
+"""Tests of the dashboard files: complete, unique, limited in time, in the schema."""
 
 from __future__ import annotations
 
@@ -13,24 +13,33 @@ import pytest
 
 import grafana
 from grafana.files import HERE, generated
-from grafana.looks import ABSENT
+from grafana.styles import ABSENT, CODES
 from qos_agent.model.schema import MEASUREMENTS
+from qos_agent.config.thresholds import KPIS
 
 FILES = generated()
 BOARDS = {n: json.loads(t) for n, t in FILES.items() if n.startswith("dashboards/")}
 UIDS = {board["uid"]: board for board in BOARDS.values()}
-# Kinds of panel in Grafana's box from 9.3 to 13.
-KINDS = {"alertlist", "bargauge", "geomap", "heatmap", "stat", "state-timeline",
-         "table", "timeseries"}  # fmt: skip
+# Panel types that are part of Grafana 9.3 to 13.
+KINDS = {
+    "alertlist",
+    "bargauge",
+    "geomap",
+    "heatmap",
+    "stat",
+    "state-timeline",
+    "table",
+    "timeseries",
+}
 SOURCES = {"qos", "qos-rollup", "${source}"}
 DEFAULT_THRESHOLD = [{"color": "green", "value": None}, {"color": "red", "value": 80}]
-# What the panel's transformation makes, and no query returns.
-MADE = {"station (count)", "Time"}
+# Columns that Grafana adds and no query returns.
+ADDED = {"station (count)", "Time"}
 _EVERY_BOARD = pytest.mark.parametrize("name", BOARDS)
 
 
 def panels() -> Iterator[Any]:
-    """Each panel of each board with its place, for parametrize."""
+    """Yield each panel of each dashboard, for parametrize."""
     for name, board in BOARDS.items():
         for panel in board["panels"]:
             yield pytest.param(panel, id=f"{name[11:-5]}:{panel['id']}")
@@ -41,20 +50,20 @@ _EVERY_PANEL = pytest.mark.parametrize("panel", list(panels()))
 
 @pytest.mark.parametrize("name", FILES)
 def test_committed_is_generated(name: str) -> None:
-    """What is committed is what the generator writes."""
+    """The committed files equal the generated ones."""
     assert (HERE / name).read_text(encoding="utf-8") == FILES[name]
 
 
 def test_boards_are_five_in_each_language() -> None:
-    """Ten boards, ten identities, and the same panels and questions in both."""
+    """There are ten dashboards with unique UIDs and the same panels and queries."""
     assert len(UIDS) == 10
     for uid, board in UIDS.items():
         other = UIDS[uid.removesuffix("-en").removesuffix("-id") + "-id"]
-        assert _without_words(board) == _without_words(other)
+        assert _without_texts(board) == _without_texts(other)
         assert board["title"]
 
 
-def _without_words(board: dict[str, Any]) -> list[Any]:
+def _without_texts(board: dict[str, Any]) -> list[Any]:
     return [
         (p["id"], p["type"], p["gridPos"], [t["query"] for t in p["targets"]])
         for p in board["panels"]
@@ -62,14 +71,14 @@ def _without_words(board: dict[str, Any]) -> list[Any]:
 
 
 @_EVERY_BOARD
-def test_panels_are_distinct_and_do_not_overlap(name: str) -> None:
-    """Each panel has its id, its place on the grid, and words that say what it is."""
-    found = BOARDS[name]["panels"]
-    assert len({panel["id"] for panel in found}) == len(found)
-    assert all(panel["title"] and panel["description"] for panel in found)
-    for place in (panel["gridPos"] for panel in found):
+def test_panels_of_boardare_distinct_and_do_not_overlap(name: str) -> None:
+    """Each panel has a unique id, a place on the grid, a title and a description."""
+    panels_of_board = BOARDS[name]["panels"]
+    assert len({panel["id"] for panel in panels_of_board}) == len(panels_of_board)
+    assert all(panel["title"] and panel["description"] for panel in panels_of_board)
+    for place in (panel["gridPos"] for panel in panels_of_board):
         assert place["x"] + place["w"] <= 24
-    for one, two in combinations((panel["gridPos"] for panel in found), 2):
+    for one, two in combinations((panel["gridPos"] for panel in panels_of_board), 2):
         assert not _overlap(one, two)
 
 
@@ -81,8 +90,8 @@ def _overlap(one: dict[str, int], two: dict[str, int]) -> bool:
 
 
 @_EVERY_PANEL
-def test_panel_is_in_the_box_with_unit_and_thresholds(panel: dict[str, Any]) -> None:
-    """A kind that 9.3 has; a unit; an absent value is grey, never green."""
+def test_panel_has_a_known_type_unit_and_thresholds(panel: dict[str, Any]) -> None:
+    """The type exists in 9.3, and a missing value is grey, never green."""
     assert panel["type"] in KINDS
     defaults = panel["fieldConfig"]["defaults"]
     assert defaults["unit"]
@@ -96,13 +105,13 @@ def test_panel_is_in_the_box_with_unit_and_thresholds(panel: dict[str, Any]) -> 
 
 @_EVERY_PANEL
 def test_a_current_figure_is_not_an_old_one(panel: dict[str, Any]) -> None:
-    """What shows the last value looks back minutes, not the board's hours."""
+    """A panel with the last value reads minutes, not the dashboard's hours."""
     if panel["type"] in {"stat", "bargauge", "geomap"}:
         assert panel["timeFrom"] in {"2m", "5m"}
 
 
 def queries() -> Iterator[Any]:
-    """Each query of each panel with its place, for parametrize."""
+    """Yield each query of each panel, for parametrize."""
     for name, board in BOARDS.items():
         for panel in board["panels"]:
             for target in panel["targets"]:
@@ -114,7 +123,7 @@ def queries() -> Iterator[Any]:
 def test_query_is_bounded_and_in_the_schema(
     panel: dict[str, Any], target: dict[str, Any]
 ) -> None:
-    """Every SELECT is bound in time, reads a fixed source, names what there is."""
+    """Every SELECT is limited in time and uses existing fields and tags."""
     query, source = target["query"], target["datasource"]["uid"]
     assert query.count("$timeFilter") == query.count("SELECT") > 0
     assert target["rawQuery"] is True
@@ -123,15 +132,15 @@ def test_query_is_bounded_and_in_the_schema(
     assert target["datasource"] == panel["datasource"]
     (name,) = set(re.findall(r'FROM "(\w+)"', query))
     table = MEASUREMENTS[name]
-    given = {field.name for field in table.fields} | set(table.tags)
-    made = set(re.findall(r'AS "(\w+)"', query))
-    assert set(re.findall(r'"(\w+)"', query)) - {name} <= given | made
+    existing = {field.name for field in table.fields} | set(table.tags)
+    named = set(re.findall(r'AS "(\w+)"', query))
+    assert set(re.findall(r'"(\w+)"', query)) - {name} <= existing | named
     if source != "qos" and table.source == "agent":
-        # Roll-ups have the additive fields, summed, and no station or link.
+        # Roll-ups have sums of additive fields only, without station and link.
         used = set(re.findall(r'(\w+)\("(\w+)"\)', query))
         assert {function for function, _ in used} == {"sum"}
         assert all(
-            table.field(field).additive for _, field in used if field not in made
+            table.field(field).additive for _, field in used if field not in named
         )
         assert not re.search(r'"(station|link)"', query)
     for variable in re.findall(r"\$\{[^}]*\}", query):
@@ -141,38 +150,38 @@ def test_query_is_bounded_and_in_the_schema(
 
 @_EVERY_PANEL
 def test_a_ratio_has_its_sample_count(panel: dict[str, Any]) -> None:
-    """Whatever is divided by stands beside the ratio, in the table or the tooltip."""
+    """Every ratio is shown with its divisor, in the table or the tooltip."""
     asked = "\n".join(target["query"] for target in panel["targets"])
     for named in re.findall(r'/ (\(.*?"\)\)|sum\("\w+"\)|"\w+")', asked):
-        found = re.findall(r', ([^,]+?) AS "bottom"', asked)
-        for divisor in set(found) if named == 'sum("bottom")' else {named}:
+        divisors = re.findall(r', ([^,]+?) AS "bottom"', asked)
+        for divisor in set(divisors) if named == 'sum("bottom")' else {named}:
             shown = rf"(SELECT|,) {re.escape(divisor)}( AS \"(?!bottom)|,| FROM)"
             assert re.search(shown, asked), divisor
 
 
 @_EVERY_PANEL
 def test_columns_are_what_the_queries_return(panel: dict[str, Any]) -> None:
-    """A table names and orders each of its columns, and none that is not there."""
+    """A table has a title and a position for exactly its columns."""
     if panel["type"] not in {"table", "geomap"}:
         return
     wanted = {o["matcher"]["options"] for o in panel["fieldConfig"]["overrides"]}
     returned = {
         column for target in panel["targets"] for column in _columns(target["query"])
     }
-    assert wanted - MADE <= returned
+    assert wanted - ADDED <= returned
     if "station (count)" not in wanted:
         assert returned <= wanted
     if panel["type"] == "table":
-        made = {t["id"]: t["options"] for t in panel["transformations"]}
-        order = made["organize"]["indexByName"]
+        steps = {t["id"]: t["options"] for t in panel["transformations"]}
+        order = steps["organize"]["indexByName"]
         assert set(order) == wanted
-        assert ("Time" in wanted) != made["organize"]["excludeByName"].get(
+        assert ("Time" in wanted) != steps["organize"]["excludeByName"].get(
             "Time", False
         )
 
 
 def _columns(query: str) -> set[str]:
-    """The names of an answer: of the outer SELECT, and what it groups by."""
+    """Return the columns of a result: outer SELECT and GROUP BY."""
     outer = query.split(" FROM ", maxsplit=1)[0]
     tail = query.rsplit("GROUP BY ", 1)[1] if "GROUP BY" in query else ""
     parts = re.split(r", (?![^(]*\))", outer.removeprefix("SELECT "))
@@ -190,33 +199,33 @@ def _links(board: dict[str, Any]) -> Iterator[str]:
 
 @_EVERY_BOARD
 def test_links_lead_to_boards_that_exist(name: str) -> None:
-    """In the same language, with variables that board has, and the time chosen."""
+    """Links keep language and time, and set variables that exist there."""
     board = BOARDS[name]
     for url in _links(board):
         uid = re.match(r"/d/([\w-]+)\?", url)
         assert uid is not None
         target = UIDS[uid.group(1)]
         assert target["tags"] == board["tags"]
-        given = set(re.findall(r"var-(\w+)=", url))
-        assert given <= {v["name"] for v in target["templating"]["list"]}
+        variables = set(re.findall(r"var-(\w+)=", url))
+        assert variables <= {v["name"] for v in target["templating"]["list"]}
         assert "${__url_time_range}" in url or "kiosk" in url
 
 
 def test_all_five_boards_are_reached_from_the_first() -> None:
-    """By data links alone, from regency to station, operators and agents."""
-    seen, waiting = set[str](), {"qos-overview-en"}
+    """Data links lead from the overview to all other dashboards."""
+    reached, waiting = set[str](), {"qos-overview-en"}
     while waiting:
-        seen |= waiting
-        found = {
+        reached |= waiting
+        targets = {
             re.split(r"[/?]", url)[2] for uid in waiting for url in _links(UIDS[uid])
         }
-        waiting = found - seen
-    assert seen == {uid for uid in UIDS if uid.endswith("-en")}
+        waiting = targets - reached
+    assert reached == {uid for uid in UIDS if uid.endswith("-en")}
 
 
 @_EVERY_BOARD
 def test_variables_and_annotations_ask_the_schema(name: str) -> None:
-    """Fixed sources, tags that there are; a list of all stations is never asked."""
+    """Variables use fixed sources and existing tags, and never list all stations."""
     for asked in BOARDS[name]["templating"]["list"]:
         if asked["type"] != "query":
             assert asked["name"] == "source"
@@ -245,7 +254,7 @@ def _rules() -> Iterator[Any]:
 
 @pytest.mark.parametrize("rule", list(_rules()))
 def test_an_alert_shows_a_panel_of_what_it_asks(rule: dict[str, Any]) -> None:
-    """Its board and panel exist, and the panel reads what the rule reads."""
+    """The linked panel exists and reads a measurement of the rule."""
     (panel,) = (
         p for p in UIDS[rule["dashboardUid"]]["panels"] if p["id"] == rule["panelId"]
     )
@@ -259,7 +268,7 @@ def _measurements(model: dict[str, Any]) -> set[str]:
 
 
 def test_the_map_needs_no_internet() -> None:
-    """The outline is shipped as GeoJSON, and no board names a host."""
+    """The outline is a GeoJSON file, and no dashboard contains a host."""
     outline = json.loads((HERE / "maps/indonesia_outline.geojson").read_text())
     assert outline["type"] == "FeatureCollection"
     for name in BOARDS:
@@ -270,18 +279,24 @@ def test_the_map_needs_no_internet() -> None:
                 assert source == "public/maps/indonesia_outline.geojson"
 
 
-def test_the_generator_is_in_files_of_one_sitting() -> None:
+def test_generator_files_are_short() -> None:
     """No file of the generator has over 400 lines."""
     for path in Path(grafana.__file__).parent.rglob("*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
 
 
 @_EVERY_PANEL
-def test_words_over_time_hold_no_null(panel: dict[str, Any]) -> None:
-    """Grafana's backend answers 500 for a series of words with a null in it."""
+def test_texts_over_time_have_no_null(panel: dict[str, Any]) -> None:
+    """Grafana's backend returns status 500 for a series of texts with a null."""
     for target in panel["targets"]:
         asked = re.findall(r'\w+\("(\w+)"\)', target["query"])
-        words = {f.name for m in MEASUREMENTS.values() for f in m.fields
-                 if f.type == "str"}  # fmt: skip
-        if words & set(asked):
+        texts = {
+            f.name for m in MEASUREMENTS.values() for f in m.fields if f.type == "str"
+        }
+        if texts & set(asked):
             assert "fill(null)" not in target["query"]
+
+
+def test_every_kpi_has_a_name() -> None:
+    """Tables show a name instead of the code of a KPI or of a fault side."""
+    assert CODES.keys() == {*KPIS, "access", "destination"}

@@ -1,4 +1,4 @@
-"""The generated day holds what was planted, where the boards and alerts will look."""
+"""Tests that the simulated day contains the planted faults."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _NOW = (
 )
 
 
-def test_troubles_were_planted_and_lived_through(troubled: Day) -> None:
-    """Each trouble hit somebody, and the census counts those it silenced."""
+def test_planted_faults_are_in_the_census(troubled: Day) -> None:
+    """Each fault affects a station, and the census counts the silent ones."""
     assert all(event["stations"] for event in troubled.key)
-    (row,) = troubled.ask(_NOW, "qos-rollup", range_s=30)
+    (row,) = troubled.query(_NOW, "qos-rollup", range_s=30)
     never = troubled.hit("never")
     silent = never | troubled.hit("power_cut", "3175") | troubled.hit("wrong_clock")
     assert row["expected"] == troubled.scenario.stations
@@ -24,30 +24,33 @@ def test_troubles_were_planted_and_lived_through(troubled: Day) -> None:
 
 
 def test_all_of_the_healthy_report(healthy: Day) -> None:
-    """No silence in a nation without trouble."""
-    (row,) = healthy.ask(_NOW, "qos-rollup", range_s=30)
+    """No station is silent in a nation without faults."""
+    (row,) = healthy.query(_NOW, "qos-rollup", range_s=30)
     assert (row["expected"], row["silent"]) == (healthy.scenario.stations, 0)
 
 
 def test_what_came_late_is_in_the_sums(troubled: Day) -> None:
-    """The roll-ups hold every probe that arrived, also an hour's backlog."""
+    """The roll-ups contain every packet that arrived, late ones too."""
     sent = 'SELECT sum("sent") AS "sent" FROM "latency" WHERE $timeFilter'
     own = [r for r in troubled.of("latency") if r.time_ns >= troubled.start_ns]
     expected = sum(int(record.fields.get("sent", 0)) for record in own)
     span_s = (troubled.end_ns - troubled.start_ns) / 1e9
     for source in ("qos", "qos-rollup"):
-        assert troubled.ask(sent, source, range_s=span_s)[0]["sent"] == expected
+        assert troubled.query(sent, source, range_s=span_s)[0]["sent"] == expected
 
 
 def test_grafana_writes_regular_expressions() -> None:
-    """One value escaped, several in a group, the value for all as it stands."""
+    """One value is escaped, several form a group, and the value for all is kept."""
     query = 'SELECT 1 WHERE "regency" =~ /^${regency:regex}$/ AND $timeFilter'
-    made = [
+    texts = [
         substitute(query, 10**12, 1, {"regency": value})
         for value in ("3171", ["a-b", "c.d"], All)
     ]
-    assert [text.split("/")[1] for text in made] == [
-        "^3171$", r"^(a\-b|c\.d)$", "^.*$"]  # fmt: skip
-    assert made[0].endswith("time >= 999000ms and time <= 1000000ms")
+    assert [text.split("/")[1] for text in texts] == [
+        "^3171$",
+        r"^(a\-b|c\.d)$",
+        "^.*$",
+    ]
+    assert texts[0].endswith("time >= 999000ms and time <= 1000000ms")
     with pytest.raises(ValueError, match="timeTo"):
         substitute("SELECT $__timeTo", 10**12, 1)

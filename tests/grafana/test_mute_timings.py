@@ -1,4 +1,4 @@
-"""Mute timings against the election calendar, minute by minute, in every zone."""
+"""Tests of the mute timings against the election calendar, in every time zone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from grafana.alerts.mute import LEAD, mute_times
+from grafana.alerts.mute_timings import LEAD, mute_times
 from grafana.files import generated
 from qos_agent.config.calendar_file import load, shipped
 from qos_agent.config.places import province_zones
@@ -37,7 +37,7 @@ provinces = ["91", "31"]
 
 
 def _muted(intervals: Iterable[dict[str, Any]], at: datetime) -> bool:
-    """As Alertmanager reads it: one interval of which every part holds."""
+    """Return True if all parts of an interval match, like Alertmanager."""
     return any(_holds(interval, at) for interval in intervals)
 
 
@@ -74,7 +74,7 @@ def _of_file() -> dict[str, list[dict[str, Any]]]:
 
 
 def _watched(calendars: Iterable[Calendar], zone: str, at: datetime) -> bool:
-    """Whether a station of the zone votes or counts, or will vote within the lead."""
+    """Return True if a station votes or counts, or votes within the lead time."""
     ns = int(at.timestamp()) * 10**9
     ahead = ns + int(LEAD.total_seconds()) * 10**9
     lines = [line for calendar in calendars for line in _timelines(calendar, zone)]
@@ -87,19 +87,19 @@ def _watched(calendars: Iterable[Calendar], zone: str, at: datetime) -> bool:
 
 @cache
 def _timelines(calendar: Calendar, zone: str) -> set[Timeline]:
-    """The different days that stations of a zone have."""
+    """Return the different timelines of stations in a zone."""
     named = {
         station: period.province or ""
         for period in calendar.periods
         if period.scope == "stations"
         for station in period.names
     }
-    here = [p for p, time_zone in province_zones().items() if time_zone == ZONES[zone]]
-    someone = [("", code) for code in here]
-    someone += [(station, code) for station, code in named.items() if code in here]
+    codes = [p for p, time_zone in province_zones().items() if time_zone == ZONES[zone]]
+    stations = [("", code) for code in codes]
+    stations += [(station, code) for station, code in named.items() if code in codes]
     return {
         calendar.timeline(Identity(station, code, code + "01", ZONES[zone], ""))
-        for station, code in someone
+        for station, code in stations
     }
 
 
@@ -111,10 +111,8 @@ def _minutes(first: datetime, last: datetime, step: timedelta) -> Iterator[datet
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("day", DAYS, ids=lambda day: f"{day:%F}")
-def test_warnings_are_told_around_the_vote_and_at_no_other_minute(
-    zone: str, day: datetime
-) -> None:
-    """Every minute of four days: told from two hours before until the count ends."""
+def test_warnings_are_sent_around_the_vote_only(zone: str, day: datetime) -> None:
+    """Of all minutes, only two hours before voting to the end of counting are open."""
     calendars = _shipped()
     intervals = _of_file()[f"outside-watch-{zone.lower()}"]
     edges = 0
@@ -131,7 +129,7 @@ def test_warnings_are_told_around_the_vote_and_at_no_other_minute(
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_years_without_an_election_are_muted(zone: str) -> None:
-    """Hour by hour from 2023 to 2026, and far days."""
+    """Years without an election are muted, every five hours and on distant days."""
     calendars = _shipped()
     intervals = _of_file()[f"outside-watch-{zone.lower()}"]
     first, last = datetime(2023, 12, 1, tzinfo=UTC), datetime(2025, 1, 10, tzinfo=UTC)
@@ -142,27 +140,29 @@ def test_years_without_an_election_are_muted(zone: str) -> None:
     )
 
 
-def test_times_are_of_the_words_alertmanager_takes() -> None:
-    """A day ends at 24:00, never at 00:00; nothing but UTC."""
+def test_times_are_valid_for_alertmanager() -> None:
+    """A day ends at 24:00, never at 00:00."""
     for intervals in _of_file().values():
         for interval in intervals:
             for span in interval.get("times", ()):
                 assert span["start_time"] < span["end_time"] <= "24:00"
 
 
-def test_repeat_votes_open_their_zone_alone(tmp_path: Any) -> None:
-    """A vote of one station, and one over New Year in two provinces, are told."""
+def test_repeat_votes_open_only_their_zone(tmp_path: Any) -> None:
+    """Votes of one station, and over New Year in two provinces, are not muted."""
     path = tmp_path / "repeat.toml"
     path.write_text(REPEAT)
     calendar = load(path)
-    made = {t["name"]: t["time_intervals"] for t in mute_times([calendar])}
+    timings = {t["name"]: t["time_intervals"] for t in mute_times([calendar])}
     for zone in ZONES:
         for first in (
             datetime(2023, 12, 30, tzinfo=UTC),
             datetime(2024, 2, 23, tzinfo=UTC),
         ):
             for at in _minutes(first, first + timedelta(days=3), 5 * MINUTE):
-                muted = _muted(made[f"outside-watch-{zone.lower()}"], at)
+                muted = _muted(timings[f"outside-watch-{zone.lower()}"], at)
                 assert muted is not _watched([calendar], zone, at), (zone, at)
-    assert not _muted(made["outside-watch-wita"], datetime(2024, 2, 24, 1, tzinfo=UTC))
-    assert _muted(made["outside-watch-wib"], datetime(2024, 2, 24, 1, tzinfo=UTC))
+    assert not _muted(
+        timings["outside-watch-wita"], datetime(2024, 2, 24, 1, tzinfo=UTC)
+    )
+    assert _muted(timings["outside-watch-wib"], datetime(2024, 2, 24, 1, tzinfo=UTC))

@@ -1,11 +1,11 @@
-"""What each panel of ratios and extremes must show: plain arithmetic on raw points."""
+"""Expected values of all panels with ratios, sums and extremes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.grafana.asked import Place
-from tests.grafana.truth import Figure, last, mean, median, of, ratio, total
+from tests.grafana.expected_values import Figure, last, mean, median, of, ratio, total
+from tests.grafana.panel_queries import Place
 
 ANCHOR = {"layer": "anchor"}
 _ACKED = total("acked_le_2m", "acked_le_1h", "acked_le_1d", "acked_older")
@@ -13,12 +13,13 @@ _OLD = total("acked_le_1h", "acked_le_1d", "acked_older")
 
 
 def late(records: Any) -> float | None:
+    """Return the percentage of delivered points that were over two minutes old."""
     acked = _ACKED(records)
     return 100.0 * _OLD(records) / acked if acked else None
 
 
 def _level(records: Any) -> int:
-    """Bad, else degraded, where any was; 4 where all were unknown."""
+    """Return 2 if any verdict is bad, 1 if any is degraded, 4 if all are unknown."""
     names = {record.fields["class"] for record in records}
     if names == {"unknown"}:
         return 4
@@ -28,7 +29,7 @@ def _level(records: Any) -> int:
 def pair(
     measurement: str, figure: tuple[str, str, float], by: tuple[str, ...], **where: str
 ) -> tuple[Figure, Figure]:
-    """A ratio, and its sample count."""
+    """Return the figures of a ratio and of its sample count."""
     _, divisor, _ = figure
     return (
         Figure(measurement, ratio(*figure), by, where),
@@ -40,7 +41,7 @@ LOSS = ("lost", "sent", 100.0)
 DELAY = ("rtt_sum_us", "received", 0.001)
 RSRP = ("rsrp_sum_dbm", "rsrp_samples", 1.0)
 LINK = ("link", "operator")
-# Panel to its queries' truth, in their order.
+# The expected values of each panel's queries, in their order.
 FIGURES: dict[Place, tuple[Figure, ...]] = {
     ("region", 4): pair("latency", LOSS, ("operator",), **ANCHOR),
     ("region", 6): pair("signal", RSRP, ("operator",)),
@@ -100,10 +101,9 @@ FIGURES: dict[Place, tuple[Figure, ...]] = {
     ),
     ("agents", 5): pair("agent", ("uplink_failures", "beats", 1.0), ("province",)),
     ("agents", 6): pair("agent", ("skipped", "due", 100.0), ("province",)),
-    ("agents", 10): pair("agent", ("quarantined_points", "beats", 1.0),
-                          ("province",)),
+    ("agents", 10): pair("agent", ("quarantined_points", "beats", 1.0), ("province",)),
     ("agents", 15): pair("agent", ("unsent_old", "beats", 100.0), ("province",)),
     ("agents", 16): (Figure("agent", total("evicted"), ("province",)),),
-}  # fmt: skip
-# Panels that nothing in a simulated day gives a number to, and why.
-SILENT_FIGURES = {("station", 16): "no modem", ("station", 17): "no battery"}
+}
+# Panels without a value in the simulated day, and the reason.
+EMPTY_FIGURES = {("station", 16): "no modem", ("station", 17): "no battery"}

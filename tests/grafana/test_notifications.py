@@ -1,4 +1,4 @@
-"""Who is told and in which words: contact points, the policy tree, the messages."""
+"""Tests of contact points, notification policies and message templates."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from grafana.alerts.notices import ENVIRONMENT
+from grafana.alerts.notifications import ENVIRONMENT
 from tests.grafana.evaluator import duration_s
 from tests.grafana.test_alerts import FILES, RULES
 from tests.support.requirement import require
 
 GO = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
+DEPLOYMENT = Path(__file__).parents[2] / "docs" / "noc" / "grafana.md"
 
 
 def _file(name: str) -> Any:
@@ -29,7 +29,7 @@ CONTACTS = {c["name"]: c for c in _file("contact-points")["contactPoints"]}
 
 
 def _route(labels: dict[str, str]) -> dict[str, Any]:
-    """The first route whose matchers all match, else the root."""
+    """Return the first route whose matchers all match, or the root."""
     for route in TREE["routes"]:
         if all(_matches(labels, *matcher) for matcher in route["object_matchers"]):
             return dict(route)
@@ -45,8 +45,8 @@ def _matches(labels: dict[str, str], name: str, how: str, wanted: str) -> bool:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_every_rule_reaches_those_who_act(rule: dict[str, Any]) -> None:
-    """Field alerts go to the NOC, machinery to its team, warnings muted by zone."""
+def test_every_rule_reaches_the_right_team(rule: dict[str, Any]) -> None:
+    """Field alerts reach the NOC, others the platform team; warnings are muted."""
     labels = {**rule["labels"], "alertname": rule["title"]}
     route = _route(labels)
     if labels["alert"] == "heartbeat":
@@ -61,14 +61,14 @@ def test_every_rule_reaches_those_who_act(rule: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["DatasourceError", "DatasourceNoData"])
-def test_a_data_source_that_fails_is_the_platforms(name: str) -> None:
-    """Grafana's own alerts carry their rule's labels and still reach the platform."""
+def test_failed_data_source_reaches_the_platform_team(name: str) -> None:
+    """Grafana's own alerts reach it despite the labels of the rule."""
     labels = {"alertname": name, "severity": "critical", "team": "field", "zone": "wib"}
     assert _route(labels)["receiver"] == "platform"
 
 
-def test_tree_is_sound() -> None:
-    """Receivers and mute timings exist; the root takes all and is never muted."""
+def test_policy_tree_is_valid() -> None:
+    """Receivers and mute timings exist; the root matches all and is never muted."""
     timings = {t["name"] for t in _file("mute-timings")["muteTimes"]}
     assert not {"object_matchers", "mute_time_intervals", "matchers"} & set(TREE)
     for route in (TREE, *TREE["routes"]):
@@ -82,14 +82,14 @@ def test_tree_is_sound() -> None:
 
 
 def test_contact_points_are_of_the_environment() -> None:
-    """No address, token or chat stands in a file; each variable is documented."""
+    """Files contain no address, token or chat, and each variable is documented."""
     text = json.dumps(list(CONTACTS.values()))
     used = set(re.findall(r"\$(QOS_[A-Z_]+)", text))
     assert used == set(ENVIRONMENT)
     assert "http://" not in text
     assert "https://" not in text
-    index = (OPERATIONS / "README.md").read_text(encoding="utf-8")
-    assert all(name in index for name in used)
+    page = DEPLOYMENT.read_text(encoding="utf-8")
+    assert all(name in page for name in used)
     uids = [r["uid"] for contact in CONTACTS.values() for r in contact["receivers"]]
     assert len(uids) == len(set(uids))
 
@@ -105,7 +105,7 @@ def _alert(index: int, **more: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def renderer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program that renders templates as Grafana does, built from its source."""
+    """Build the program that renders templates like Grafana."""
     require(GO is not None, "go, which renders the templates", "install Go")
     folder = tmp_path_factory.mktemp("render")
     source = Path(__file__).with_name("render.go.txt").read_text(encoding="utf-8")
@@ -118,22 +118,22 @@ def renderer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _rendered(renderer: Path, name: str, data: dict[str, Any]) -> str:
-    made = subprocess.run(
+    result = subprocess.run(
         [renderer, renderer.with_name("qos.tmpl"), name],
         check=True,
         text=True,
         input=json.dumps(data),
         capture_output=True,
     )
-    return made.stdout
+    return result.stdout
 
 
 def test_message_counts_and_does_not_list(renderer: Path) -> None:
-    """Five hundred alerts make a message that Telegram takes, in both languages."""
+    """A message for 500 alerts is short enough for Telegram, in both languages."""
     labels = {"alert": "silent", "severity": "critical", "area": "java-w"}
     firing = [_alert(number) for number in range(500)]
-    gone = [_alert(7, grafana_state_reason="MissingSeries")]
-    data = {"CommonLabels": labels, "Alerts": {"Firing": firing, "Resolved": gone}}
+    resolved = [_alert(7, grafana_state_reason="MissingSeries")]
+    data = {"CommonLabels": labels, "Alerts": {"Firing": firing, "Resolved": resolved}}
     text = _rendered(renderer, "qos.message", data)
     assert text.splitlines()[0] == (
         "silent critical java-w: 500 firing / aktif, 1 resolved / pulih"
@@ -143,18 +143,31 @@ def test_message_counts_and_does_not_list(renderer: Path) -> None:
     assert "english 2" in text
     assert "english 3" not in text
     assert "kata 0" in text
-    assert "... 500 in all / seluruhnya" in text
-    assert text.count("NOT mended") == 1
-    assert text.index("RESOLVED") < text.index("NOT mended")
+    assert "... 500 in total / seluruhnya" in text
+    assert text.count("NOT fixed") == 1
+    assert text.index("RESOLVED") < text.index("NOT fixed")
     assert "EN http://grafana/d/qos-overview-en?orgId=1&viewPanel=7" in text
     assert "ID http://grafana/d/qos-overview-id?orgId=1&viewPanel=7" in text
 
 
-def test_message_of_the_nation_has_no_place(renderer: Path) -> None:
-    """An alert without a regency and without a panel is told all the same."""
-    alone = {"Labels": {}, "Annotations": {"summary": "dead", "summary_id": "mati"},
-             "PanelURL": ""}  # fmt: skip
+def test_national_message_has_no_place(renderer: Path) -> None:
+    """A message is rendered without a regency and without a panel."""
+    alert = {
+        "Labels": {},
+        "Annotations": {"summary": "dead", "summary_id": "mati"},
+        "PanelURL": "",
+    }
     labels = {"alert": "pipeline-dead", "severity": "critical", "area": "nation"}
-    data = {"CommonLabels": labels, "Alerts": {"Firing": [alone], "Resolved": []}}
+    data = {"CommonLabels": labels, "Alerts": {"Firing": [alert], "Resolved": []}}
     text = _rendered(renderer, "qos.message", data)
     assert text.splitlines()[1:] == ["FIRING / AKTIF 1", "- dead", "  mati"]
+
+
+def test_message_links_the_page_in_both_languages() -> None:
+    """E-mail and Telegram link the English and the Indonesian page of the alert."""
+    settings = [r["settings"] for r in CONTACTS["noc"]["receivers"]]
+    texts = [s["message"] for s in settings if "message" in s]
+    assert len(texts) == 2
+    for text in texts:
+        assert "EN $QOS_DOCS_URL/{{ .CommonLabels.alert }}.md" in text
+        assert "ID $QOS_DOCS_URL/id/{{ .CommonLabels.alert }}.md" in text

@@ -1,8 +1,8 @@
-"""What panels must show, computed from the raw points by plain arithmetic.
+"""Expected values of panels, computed from the raw points by plain arithmetic.
 
-A `Figure` is one query's: which points, grouped how, and the number they make. The
-answers of InfluxDB, on raw points or on sums, must be the same numbers at the same
-minutes for the same tags, no more of them and no fewer.
+A `Figure` describes one query: its points, their groups and the computation. InfluxDB
+must return exactly these numbers, at the same minutes and for the same tags. It must
+do so on raw points and on roll-ups.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ RANGE_S = 3 * 3600.0
 
 
 def values(records: Iterable[Record], name: str) -> list[Any]:
-    """The values of a field, where there are any."""
+    """Return the values of a field, from the records that have it."""
     return [r.fields[name] for r in records if name in r.fields]
 
 
 def total(*names: str) -> Compute:
-    """The sum of fields; None where no point has one."""
+    """Return a function for the sum of fields; None if no record has one."""
 
     def compute(records: Records) -> Any:
-        found = [value for name in names for value in values(records, name)]
-        return sum(found) if found else None
+        numbers = [value for name in names for value in values(records, name)]
+        return sum(numbers) if numbers else None
 
     return compute
 
 
 def ratio(top: str, bottom: str, scale: float = 1.0) -> Compute:
-    """A ratio of sums; None where either is absent."""
+    """Return a function for a ratio of sums; None if either is missing."""
 
     def compute(records: Records) -> Any:
         numerator, divisor = values(records, top), values(records, bottom)
@@ -54,28 +54,28 @@ def ratio(top: str, bottom: str, scale: float = 1.0) -> Compute:
 
 
 def of(function: Callable[[list[Any]], Any], name: str) -> Compute:
-    """A function of a field's values: max, min, median, mean."""
+    """Return a function that applies max, min, median or mean to a field."""
 
     def compute(records: Records) -> Any:
-        found = values(records, name)
-        return function(found) if found else None
+        numbers = values(records, name)
+        return function(numbers) if numbers else None
 
     return compute
 
 
 def last(name: str) -> Compute:
-    """The newest value of a field."""
+    """Return a function for the newest value of a field."""
 
     def compute(records: Records) -> Any:
-        found = [(r.time_ns, r.fields[name]) for r in records if name in r.fields]
-        return max(found)[1] if found else None
+        dated = [(r.time_ns, r.fields[name]) for r in records if name in r.fields]
+        return max(dated)[1] if dated else None
 
     return compute
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One query's numbers by minute and tags; `where` picks points by their tags."""
+    """The numbers of one query by minute and tags; `where` selects points by tags."""
 
     measurement: str
     compute: Compute
@@ -83,16 +83,16 @@ class Figure:
     where: Mapping[str, str] = field(default_factory=dict)
 
     def wanted(self, day: Day, only: Mapping[str, Any]) -> dict[Key, Any]:
-        """The truth, over the board's range."""
+        """Return the expected numbers over the dashboard's time range."""
         groups: dict[Key, Records] = defaultdict(list)
         for record in chosen(day, self.measurement, {**only, **self.where}):
             minute = record.time_ns // MINUTE_NS * MINUTE_NS
             groups[minute, *(record.tags[tag] for tag in self.by)].append(record)
-        made = {key: self.compute(group) for key, group in groups.items()}
-        return {key: value for key, value in made.items() if value is not None}
+        computed = {key: self.compute(group) for key, group in groups.items()}
+        return {key: value for key, value in computed.items() if value is not None}
 
     def holds(self, rows: list[Row], day: Day, only: Mapping[str, Any]) -> int:
-        """Assert that the rows are the truth; how many numbers there were."""
+        """Assert that the rows are as expected; return the number of values."""
         got = {
             (row["time"], *(row[tag] for tag in self.by)): row["value"]
             for row in rows
@@ -110,7 +110,7 @@ class Figure:
 def chosen(
     day: Day, measurement: str, only: Mapping[str, Any], range_s: float = RANGE_S
 ) -> Iterable[Record]:
-    """The points of a measurement in a range before now, by their tags."""
+    """Yield the points of a measurement in a range before the end, by tags."""
     from_ns = day.end_ns - int(range_s * 1e9)
     for record in day.of(measurement):
         if from_ns <= record.time_ns <= day.end_ns and all(
