@@ -245,8 +245,8 @@ def test_pages_have_the_same_numbers_in_both_languages(alert: Any) -> None:
         (folder / f"{alert.name}.md").read_text(encoding="utf-8") for folder in PAGES
     )
     assert _table(english) == _table(indonesian)
-    assert f"(id/{alert.name}.md)" in english
-    assert f"(../{alert.name}.md)" in indonesian
+    assert f"[{alert.title[1]}](id/{alert.name}.md)" in english
+    assert f"[{alert.title[0]}](../{alert.name}.md)" in indonesian
 
 
 def _table(page: str) -> list[str]:
