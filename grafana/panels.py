@@ -194,7 +194,7 @@ def _color(panel: Panel) -> Json:
 
 
 def _series(panel: Panel, language: int) -> list[Json]:
-    """Return the overrides of series that have a style of their own."""
+    """Return the overrides of series that have their own style."""
     overrides = []
     for query in panel.queries:
         if not query.style:

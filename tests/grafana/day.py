@@ -23,8 +23,9 @@ import pytest
 
 import qos_agent
 from grafana.panels import RAW, ROLLUP, SELECTED
-from qos_agent.model.line_protocol import decode
+from qos_agent.influx.writer import Writer
 from qos_agent.model import Record
+from qos_agent.model.line_protocol import decode
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.service.service import Service
@@ -32,7 +33,6 @@ from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.simulator.population import nation, write_register
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.simulator.scenario import Scenario
-from qos_agent.influx.writer import Writer
 from tests.noc.nation import MINUTE_NS, deliver, settings
 from tests.servers.database import Database, Row
 
@@ -99,7 +99,7 @@ class Day:
 
     `end_ns` is the end of the last simulated minute. `key` is the list of planted
     faults. `lines` arrived from the agents and `written` came from the census service,
-    both in order of time.
+    both in order of arrival.
     """
 
     scenario: Scenario
@@ -280,7 +280,7 @@ def _settings(
     scenario: Scenario, raw: Database, rollup: Database, folder: Path
 ) -> NocSettings:
     collector = raw.section | {"provinces": list(scenario.provinces)}
-    # Without these, recomputing a whole week would take most of the time.
+    # Without these settings, recomputing a whole week would take most of the time.
     sums = {"settle": "1m", "again": ["2m"], "back": "90m", "span": "30m"}
     return settings(raw, rollup, folder, collectors=[collector], rollups=sums)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from qos_agent.model.line_protocol import decode
 from qos_agent.config.places import regencies
+from qos_agent.model.line_protocol import decode
 from qos_agent.model.schema import RTT_BOUNDS_MS
 from tests.grafana.counts import areas, inside, operators, tally
 from tests.grafana.day import Day

@@ -16,7 +16,7 @@ def phases(measurement: str, figure: tuple[str, str, float], **where: str) -> An
     def check(result: PanelResult) -> None:
         """Ratio and count are correct for each phase and operator."""
         _, divisor, _ = figure
-        found = 0
+        count = 0
         for phase, rows in zip(
             ("pre", "voting", "counting", "post"), result.answers, strict=True
         ):
@@ -31,8 +31,8 @@ def phases(measurement: str, figure: tuple[str, str, float], **where: str) -> An
             assert {o: row[phase] for o, row in got.items()} == pytest.approx(want)
             for operator, row in got.items():
                 assert row[f"n_{phase}"] == total(divisor)(groups[operator])
-            found += len(got)
-        assert found >= 3
+            count += len(got)
+        assert count >= 3
 
     return check
 

@@ -40,7 +40,7 @@ def _area(regency: str, operator: str = OPERATOR) -> str:
 def census(
     minute: int, regency: str, operator: str, expected: int, **fields: int
 ) -> bytes:
-    """Return a census point without a problem, changed by the given fields."""
+    """Return a census point without a problem; `fields` replace its values."""
     values: Fields = {
         "expected": expected,
         "silent": 0,

@@ -137,7 +137,7 @@ def _register(scenario: Scenario, folder: Path) -> None:
 
 def _settings(scenario: Scenario, raw: Database, rollup: Database, folder: Path) -> Any:
     collector = raw.section | {"provinces": list(scenario.provinces)}
-    # The pass over a week would be most of the work, and there is no such week.
+    # Without these settings, recomputing a whole week would take most of the time.
     return settings(
         raw, rollup, folder, collectors=[collector], rollups={"back": "90m"}
     )
@@ -147,7 +147,7 @@ def _settings(scenario: Scenario, raw: Database, rollup: Database, folder: Path)
 def troubled_log(
     influxdb_shared: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> EvaluationLog:
-    """What was told on the day of troubles, and after the census had died."""
+    """Evaluate the rules on the day with faults, then without a census."""
     return _simulate(TROUBLED, influxdb_shared, tmp_path_factory.mktemp("troubled"), 12)
 
 
@@ -155,12 +155,12 @@ def troubled_log(
 def healthy_log(
     influxdb_shared: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> EvaluationLog:
-    """What was told on the day without."""
+    """Evaluate the rules on the day without faults."""
     return _simulate(HEALTHY, influxdb_shared, tmp_path_factory.mktemp("healthy"))
 
 
-# A period outlasts its trouble by the device's window of ten minutes, the ten minutes
-# in which a bad one is remembered, and the minute of the census.
+# A period ends later than its fault: by the device's window of ten minutes, the ten
+# minutes for which one bad minute counts, and the minute of the census.
 ENDS_WITHIN = 22
 SECOND_CUT = 50
 BACKLOG_ARRIVES = 36

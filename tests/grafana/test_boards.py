@@ -14,8 +14,8 @@ import pytest
 import grafana
 from grafana.files import HERE, generated
 from grafana.styles import ABSENT, CODES
-from qos_agent.model.schema import MEASUREMENTS
 from qos_agent.config.thresholds import KPIS
+from qos_agent.model.schema import MEASUREMENTS
 
 FILES = generated()
 BOARDS = {n: json.loads(t) for n, t in FILES.items() if n.startswith("dashboards/")}
@@ -192,9 +192,9 @@ def _links(board: dict[str, Any]) -> Iterator[str]:
     yield from (link["url"] for link in board["links"] if "url" in link)
     for panel in board["panels"]:
         for override in panel["fieldConfig"]["overrides"]:
-            for each in override["properties"]:
-                if each["id"] == "links":
-                    yield from (link["url"] for link in each["value"])
+            for entry in override["properties"]:
+                if entry["id"] == "links":
+                    yield from (link["url"] for link in entry["value"])
 
 
 @_EVERY_BOARD

@@ -119,7 +119,7 @@ def test_the_failed_station_shows_when_and_why(troubled: Day) -> None:
     assert lost == {100}
 
 
-def test_the_healthy_nation_has_nobody_in_trouble(healthy: Day) -> None:
+def test_healthy_nation_has_no_problems(healthy: Day) -> None:
     """No row, no station and no count except 0 is shown."""
     assert query_panel(("overview", 7), healthy, ROLLUP, {}).rows == []
     assert query_panel(("region", 1), healthy, ROLLUP, NATION).rows == []
