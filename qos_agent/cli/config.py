@@ -29,12 +29,13 @@ def init(
 ) -> None:
     """Write a commented configuration with every key and its default."""
     from qos_agent.config.template import commented
+    from qos_agent.schedule.jobs import DEFAULT_INTERVALS
 
     if path.exists() and not force:
         raise ConfigError(
             str(path), "a file", "a new file", f"qos-agent config init {path} --force"
         )
-    path.write_text(commented(), encoding="utf-8")
+    path.write_text(commented(DEFAULT_INTERVALS), encoding="utf-8")
     print(f"{path}: written; edit it, then: qos-agent config check -c {path}")
 
 
@@ -85,16 +86,17 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     Below it, what the throughput backends in force say of themselves.
     """
-    from qos_agent.config.loading import leaves, shown
+    from qos_agent.config.loading import in_force, leaves
+    from qos_agent.schedule.jobs import DEFAULT_INTERVALS
 
     loaded = load_configuration(config)
-    in_force = shown(loaded.settings)
+    values = in_force(loaded.settings, DEFAULT_INTERVALS)
     backends = _statements(loaded.settings)
     if as_json:
-        whole = {"settings": in_force, "origins": dict(loaded.origins)}
+        whole = {"settings": values, "origins": dict(loaded.origins)}
         print(json.dumps({**whole, "backends": backends}))
         return
-    for key, value in leaves(in_force):
+    for key, value in leaves(values):
         print(f"{key} = {json.dumps(value)}  # {loaded.origins.get(key, 'default')}")
     for name, statement in backends.items():
         for about, text in statement.items():

@@ -21,5 +21,6 @@ def load_configuration(path: Path | None) -> Loaded:
     """The configuration in force. Raises InvalidConfigError, a line for each fault."""
     from qos_agent.config.loading import load
     from qos_agent.config.sources import Sources
+    from qos_agent.probes.registry import PROBES
 
-    return load(Sources.of_process(path))
+    return load(Sources.of_process(path), PROBES)

@@ -102,18 +102,19 @@ def _announce(loaded: Loaded, without: tuple[str, ...], words: Words) -> None:
     """Say beforehand what a throughput test may cost."""
     from qos_agent.model import Phase
     from qos_agent.model.units import duration_text, size_text
+    from qos_agent.schedule.jobs import interval
 
     settings = loaded.settings
-    interval_s = settings.schedule.profile(Phase.IDLE).throughput
+    interval_s = interval(settings, Phase.IDLE, "throughput")
     if "throughput" in without or not interval_s:
         return
     data = settings.throughput.download_limit + settings.throughput.upload_limit
-    interval = words("every {interval}", interval=duration_text(interval_s))
+    every = words("every {interval}", interval=duration_text(interval_s))
     text = (
         "Throughput tests: at most {data} each, {interval}; leave them out with "
         "THROUGHPUT=off"
     )
-    print(words(text, data=size_text(data), interval=interval), flush=True)
+    print(words(text, data=size_text(data), interval=every), flush=True)
 
 
 def _shown(agent: Agent, for_s: float | None, words: Words) -> Status:

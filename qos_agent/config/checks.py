@@ -7,17 +7,22 @@ one job, and a rule for a link that does not exist would silently hold for none.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from qos_agent.config import calendar_file
+from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.settings import Settings
+from qos_agent.model import Phase
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 
-def faults(settings: Settings) -> Iterator[ConfigError]:
+def faults(settings: Settings, probes: Collection[str]) -> Iterator[ConfigError]:
     """All that does not fit together, and what is wrong with the calendar."""
+    yield from _unknown_probes("schedule", settings.schedule, probes)
+    for index, link in enumerate(settings.links):
+        yield from _unknown_probes(f"links.{index}.schedule", link.schedule, probes)
     yield from _repeated("links", [link.name for link in settings.links])
     yield from _repeated("targets", [target.name for target in settings.targets])
     yield from _repeated("web.pages", [page.name for page in settings.web.pages])
@@ -33,6 +38,17 @@ def _repeated(key: str, names: Sequence[str]) -> Iterator[ConfigError]:
         if name in names[:index]:
             place, allowed = f"{key}.{index}.name", "a name that no other one has"
             yield ConfigError(place, repr(name), allowed, f"edit {place}")
+
+
+def _unknown_probes(
+    key: str, schedule: ScheduleSection, probes: Collection[str]
+) -> Iterator[ConfigError]:
+    for phase in Phase:
+        for name in sorted(schedule.profile(phase).keys() - set(probes)):
+            near = difflib.get_close_matches(name, probes, n=1)
+            fix = f"did you mean {near[0]}" if near else "remove it"
+            problem = "is not a probe; the probes are " + ", ".join(sorted(probes))
+            yield ConfigError(f"{key}.{phase}.{name}", None, problem, fix)
 
 
 def _links_named(value: Any, key: str) -> Iterator[tuple[str, str]]:

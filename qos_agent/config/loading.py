@@ -11,7 +11,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from qos_agent.config import checks
 from qos_agent.config.settings import Settings
 from qos_agent.config.sources import Sources
+from qos_agent.model import Phase
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 _PREFIX = "QOS_AGENT_"
@@ -49,8 +50,11 @@ class Loaded:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def load(sources: Sources) -> Loaded:
-    """The settings of `sources`. Raises InvalidConfigError, a line for each fault."""
+def load(sources: Sources, probes: Collection[str]) -> Loaded:
+    """Read the settings of `sources`; `probes` are the names a schedule may contain.
+
+    Raises InvalidConfigError with a line for each fault.
+    """
     layers = [
         (str(sources.file or "built-in"), _from_file(sources.file)),
         ("environment", _from_environment(sources.environment)),
@@ -65,7 +69,7 @@ def load(sources: Sources) -> Loaded:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise InvalidConfigError(tuple(_explain(error, origins, sources))) from error
-    if found := tuple(checks.faults(settings)):
+    if found := tuple(checks.faults(settings, probes)):
         raise InvalidConfigError(found)
     return Loaded(settings, origins)
 
@@ -212,6 +216,19 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def in_force(
+    settings: Settings, default_intervals: Mapping[Phase, Mapping[str, float]]
+) -> dict[str, Any]:
+    """Return the settings as plain data, with the probes' default intervals."""
+    values = shown(settings)
+    for phase, intervals in default_intervals.items():
+        values["schedule"][phase.value] = {
+            **intervals,
+            **values["schedule"][phase.value],
+        }
+    return values
 
 
 def shown(model: BaseModel | BaseSettings) -> dict[str, Any]:

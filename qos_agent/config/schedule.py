@@ -1,80 +1,52 @@
-"""How often each probe runs on each link, in each phase of the election."""
+"""The `[schedule]` section: intervals of the probes in each phase.
+
+A phase maps the name of a probe to its interval. This module does not know the names;
+`config.checks` compares them with the names that the caller of `load` passes.
+"""
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from collections.abc import Mapping
+from typing import Annotated
 
-from qos_agent.config.types import Interval, Name, Section
+from pydantic import BeforeValidator, Field
+
+from qos_agent.config.types import Interval, Section
 from qos_agent.model import Phase
 
 
-class ProfileLink(Section):
-    """What differs on one link; what is left out is as for all."""
-
-    link: Name
-    latency: Interval | None = None
-    throughput: Interval | None = None
-    web: Interval | None = None
-    form: Interval | None = None
-    signal: Interval | None = None
-
-
-class ProfileSection(Section):
-    """How often each probe runs on each link in one phase; "off" for never."""
-
-    latency: Interval = 300.0
-    throughput: Interval = 21600.0
-    web: Interval = 0.0
-    form: Interval = 0.0
-    signal: Interval = 300.0
-    host: Interval = 300.0
-    links: tuple[ProfileLink, ...] = ()
-
-    @classmethod
-    def probes(cls) -> tuple[str, ...]:
-        """The probes that have an interval."""
-        return tuple(name for name in cls.model_fields if name != "links")
-
-    def interval_s(self, probe: str, link: str | None) -> float:
-        """How often a probe runs on a link, in seconds; 0.0 is never."""
-        own = next((each for each in self.links if each.link == link), None)
-        given: float | None = getattr(own, probe, None)
-        common: float = getattr(self, probe)
-        return common if given is None else given
+def _no_links(value: object) -> object:
+    """Refuse the old form of overrides for one link, and show the new form."""
+    if isinstance(value, dict) and "links" in value:
+        raise ValueError(
+            "intervals of one link are set below its [[links]] entry, "
+            "for example [links.schedule.voting]"
+        )
+    return value
 
 
-# While votes are cast: everything, often. While they are counted: uploads above all.
-_PROFILES: dict[str, dict[str, object]] = {
-    "voting": {"latency": "1m", "throughput": "1h", "web": "15m", "form": "15m",
-               "signal": "1m", "host": "1m"},
-    "counting": {"latency": "1m", "throughput": "2h", "web": "30m", "form": "10m",
-                 "signal": "1m", "host": "1m"},
-}  # fmt: skip
+# Probe name to interval; 0.0 is never.
+ProfileSection = Annotated[Mapping[str, Interval], BeforeValidator(_no_links)]
 
 
 class ScheduleSection(Section):
-    """A profile for each phase of the election."""
+    """Intervals of the probes by phase of the election.
 
-    idle: ProfileSection = ProfileSection()
-    pre: ProfileSection = ProfileSection()
-    voting: ProfileSection = ProfileSection.model_validate(_PROFILES["voting"])
-    counting: ProfileSection = ProfileSection.model_validate(_PROFILES["counting"])
-    post: ProfileSection = ProfileSection()
+    A phase accepts the name of any probe and a duration, or "off". A probe that is not
+    named runs at its own default interval.
+    """
 
-    @model_validator(mode="before")
-    @classmethod
-    def _over_defaults(cls, values: object) -> object:
-        """What is left out of a phase's profile is that phase's default."""
-        if not isinstance(values, dict):
-            return values
-        return {
-            phase: {**_PROFILES.get(phase, {}), **given}
-            if isinstance(given, dict)
-            else given
-            for phase, given in values.items()
-        }
+    idle: ProfileSection = Field({}, description="without an election in the calendar")
+    pre: ProfileSection = Field({}, description="before the voting day")
+    voting: ProfileSection = Field({}, description="while votes are cast")
+    counting: ProfileSection = Field({}, description="while votes are counted")
+    post: ProfileSection = Field({}, description="after the count")
 
-    def profile(self, phase: Phase) -> ProfileSection:
-        """The profile in force in a phase."""
-        profile: ProfileSection = getattr(self, phase.value)
+    def profile(self, phase: Phase) -> Mapping[str, float]:
+        """Return the intervals in seconds that are set for a phase."""
+        profile: Mapping[str, float] = getattr(self, phase.value)
         return profile
+
+    def interval_s(self, phase: Phase, probe: str) -> float | None:
+        """Return a probe's interval; 0.0 is never, None the probe's own default."""
+        return self.profile(phase).get(probe)

@@ -36,7 +36,7 @@ from qos_agent.config.types import (
     allowed,
 )
 from qos_agent.config.verdict import VerdictSection
-from qos_agent.model import Identity, Layer, Link, Target
+from qos_agent.model import Identity, Layer, Link, Phase, Target
 from qos_agent.model.errors import ConfigError
 from qos_agent.system.network import GATEWAY, RESOLVER
 
@@ -84,6 +84,9 @@ class LinkSection(Section):
         None
     )
     source_address: str | None = None
+    schedule: ScheduleSection = Field(
+        ScheduleSection(), description="intervals that differ on this link"
+    )
 
 
 class TargetSection(Section):
@@ -292,11 +295,29 @@ class Settings(BaseSettings):
 
     def link_list(self) -> tuple[Link, ...]:
         """The links to measure."""
-        return tuple(Link(**link.model_dump()) for link in self.links)
+        return tuple(
+            Link(link.name, link.operator, link.interface, link.source_address)
+            for link in self.links
+        )
 
     def target_list(self) -> tuple[Target, ...]:
         """The targets of latency."""
         return tuple(Target(**target.model_dump()) for target in self.targets)
+
+    def interval_s(
+        self, phase: Phase, probe: str, link_name: str | None
+    ) -> float | None:
+        """Return how often a probe runs on a link in a phase, in seconds.
+
+        The link's own setting comes before the phase's. 0.0 is never, and None means
+        that nothing is configured: the probe's own default applies.
+        """
+        for link in self.links:
+            if link.name == link_name:
+                interval_s = link.schedule.interval_s(phase, probe)
+                if interval_s is not None:
+                    return interval_s
+        return self.schedule.interval_s(phase, probe)
 
     def collector_names(self) -> tuple[str, ...]:
         """Who is owed every point: the collector, and its stand-in where there is one.

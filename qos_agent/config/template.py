@@ -7,15 +7,17 @@ nothing, so the file documents what is in force.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
+from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.settings import Settings
 from qos_agent.config.types import interval
+from qos_agent.model import Phase
 from qos_agent.model.units import duration_text, seconds, size_bytes, size_text
 
 _HEAD = """\
@@ -33,13 +35,15 @@ _ENTRIES = {
 }
 
 
-def commented() -> str:
-    """The whole file, as TOML."""
+def commented(default_intervals: Mapping[Phase, Mapping[str, float]]) -> str:
+    """Return the whole file as TOML, with the probes' default intervals by phase."""
     defaults = Settings.model_construct()
     parts = [_HEAD]
     for name, field in Settings.model_fields.items():
         section = getattr(defaults, name)
-        if isinstance(section, BaseModel):
+        if isinstance(section, ScheduleSection):
+            parts.append("\n".join(_schedule(section, default_intervals)))
+        elif isinstance(section, BaseModel):
             parts.append("\n".join(_section(name, section)))
         else:
             parts.append(f"# {_doc(field)}\n{_ENTRIES.get(name, '')}")
@@ -72,6 +76,21 @@ def _section(name: str, section: BaseModel) -> Iterator[str]:
     yield ""
     for path, table in tables:
         yield from _section(path, table)
+
+
+def _schedule(
+    section: ScheduleSection, default_intervals: Mapping[Phase, Mapping[str, float]]
+) -> Iterator[str]:
+    """Yield the tables of the phases, each with the default of every probe."""
+    yield f"# {_summary(type(section))}"
+    yield "[schedule]\n"
+    for phase, field in type(section).model_fields.items():
+        yield f"# {field.description}"
+        yield f"[schedule.{phase}]"
+        for probe, interval_s in default_intervals[Phase(phase)].items():
+            text = duration_text(interval_s) if interval_s else "off"
+            yield f"# {probe} = {json.dumps(text)}"
+        yield ""
 
 
 def _key(key: str, field: FieldInfo, value: Any) -> Iterator[str]:

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from qos_agent.config.settings import Settings
 from qos_agent.model import Layer, Link, Phase, Target
 from qos_agent.schedule.slots import Job
+
+_USUAL = {
+    "latency": 300.0,
+    "throughput": 21600.0,
+    "web": 0.0,
+    "form": 0.0,
+    "signal": 300.0,
+    "host": 300.0,
+}
+# While votes are cast: everything, often. While they are counted: uploads above all.
+DEFAULT_INTERVALS: Mapping[Phase, Mapping[str, float]] = {
+    Phase.IDLE: _USUAL,
+    Phase.PRE: _USUAL,
+    Phase.VOTING: {
+        "latency": 60.0,
+        "throughput": 3600.0,
+        "web": 900.0,
+        "form": 900.0,
+        "signal": 60.0,
+        "host": 60.0,
+    },
+    Phase.COUNTING: {
+        "latency": 60.0,
+        "throughput": 7200.0,
+        "web": 1800.0,
+        "form": 600.0,
+        "signal": 60.0,
+        "host": 60.0,
+    },
+    Phase.POST: _USUAL,
+}
+
+
+def interval(
+    settings: Settings, phase: Phase, probe: str, link: Link | None = None
+) -> float:
+    """Return how often a probe runs in a phase, in seconds; 0.0 is never."""
+    configured_s = settings.interval_s(phase, probe, link.name if link else None)
+    return DEFAULT_INTERVALS[phase][probe] if configured_s is None else configured_s
 
 
 def jobs(
     settings: Settings, phase: Phase, without: Collection[str] = ()
 ) -> tuple[Job, ...]:
     """The jobs of a phase: those whose interval is not off, less those left out."""
-    profile = settings.schedule.profile(phase)
     return tuple(
         Job(probe, link, target, interval_s)
-        for probe in profile.probes()
+        for probe in DEFAULT_INTERVALS[phase]
         if probe not in without
         for link, target in _places(probe, settings)
-        if (interval_s := profile.interval_s(probe, link.name if link else None))
+        if (interval_s := interval(settings, phase, probe, link))
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from qos_agent.agent.doctor import Check, Health, diagnose
 from qos_agent.config.loading import load
 from qos_agent.config.sources import Sources
+from qos_agent.probes.registry import PROBES
 from qos_agent.system.clock import system_clock
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import Lab
@@ -21,7 +22,7 @@ from tests.lab.shape import Shape
 def _checks(folder: Path, text: str = "") -> dict[str, Check]:
     path = folder / "agent.toml"
     path.write_text(f'[journal]\nfolder = "{folder}/journal"\n{text}')
-    settings = load(Sources(path, {}, None)).settings
+    settings = load(Sources(path, {}, None), PROBES).settings
     return {check.name: check for check in diagnose(settings, system_clock())}
 
 

@@ -17,6 +17,7 @@ from qos_agent.config.settings import Settings
 from qos_agent.config.sources import Sources
 from qos_agent.config.types import is_election_commission
 from qos_agent.model.errors import InvalidConfigError
+from qos_agent.probes.registry import PROBES
 
 _PLACE = re.compile("url|host|server")
 OURS = "https://forms.example.id/upload"
@@ -62,7 +63,7 @@ def test_the_refusal_is_one_line_with_the_key(tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
     file.write_text('[[web.pages]]\nname = "a"\nurl = "https://www.kpu.go.id/"\n')
     with pytest.raises(InvalidConfigError) as raised:
-        load(Sources(file, {}, None))
+        load(Sources(file, {}, None), PROBES)
     (fault,) = raised.value.faults
     assert fault.key == "web.pages.0.url"
     assert "kpu.go.id" in (fault.found or "")

@@ -10,6 +10,7 @@ from qos_agent.config.loading import Loaded, load, shown
 from qos_agent.config.sources import Sources
 from qos_agent.model import Phase
 from qos_agent.model.errors import InvalidConfigError
+from qos_agent.probes.registry import PROBES
 
 BAD = Path(__file__).parent / "bad"
 EXPECTED = dict(
@@ -26,14 +27,14 @@ def _load(
         file = folder / "agent.toml"
         file.write_text(text)
     names = {f"QOS_AGENT_{key}": value for key, value in environment.items()}
-    return load(Sources(file, names, None))
+    return load(Sources(file, names, None), PROBES)
 
 
 @pytest.mark.parametrize("path", sorted(BAD.glob("*.toml")), ids=lambda p: p.stem)
 def test_a_bad_file_is_said_in_one_line(path: Path) -> None:
     """Each fault names the key, what was found, what is allowed, and the mend."""
     with pytest.raises(InvalidConfigError) as caught:
-        load(Sources(path, {}, None))
+        load(Sources(path, {}, None), PROBES)
     got = str(caught.value).replace(str(path), "FILE")
     assert got == EXPECTED[path.stem]
 
@@ -50,7 +51,7 @@ def test_every_fault_is_said_at_once(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error_with_its_mend(tmp_path: Path) -> None:
     """A file that was named and is not there is not silently the defaults."""
     with pytest.raises(InvalidConfigError, match="qos-agent config init"):
-        load(Sources(tmp_path / "none.toml", {}, None))
+        load(Sources(tmp_path / "none.toml", {}, None), PROBES)
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_credentials_win_over_all(tmp_path: Path) -> None:
     """A token in systemd's credentials directory is the one that is used."""
     (tmp_path / "collector.token").write_text("from-systemd\n")
     names = {"QOS_AGENT_COLLECTOR__TOKEN": "from-environment"}
-    loaded = load(Sources(None, names, tmp_path))
+    loaded = load(Sources(None, names, tmp_path), PROBES)
     assert loaded.settings.collector.current_token() == "from-systemd"
 
 
@@ -106,8 +107,33 @@ def test_the_province_gives_the_time_zone(tmp_path: Path) -> None:
 def test_profiles_have_their_intervals(tmp_path: Path) -> None:
     """A profile is per phase, and "off" means never."""
     loaded = _load('[schedule.voting]\nthroughput = "off"\nlatency = "30s"\n', tmp_path)
-    profile = loaded.settings.schedule.profile(Phase.VOTING)
-    assert (profile.throughput, profile.latency) == (0.0, 30.0)
+    intervals = [
+        loaded.settings.interval_s(Phase.VOTING, probe, "default")
+        for probe in ("throughput", "latency", "host")
+    ]
+    assert intervals == [0.0, 30.0, None]
+
+
+def test_a_link_has_its_own_intervals(tmp_path: Path) -> None:
+    """The setting of a link comes before the phase's."""
+    loaded = _load(
+        '[[links]]\nname = "a"\n[links.schedule.voting]\nlatency = "5m"\n'
+        '[[links]]\nname = "b"\n[schedule.voting]\nlatency = "30s"\n',
+        tmp_path,
+    )
+    intervals = [
+        loaded.settings.interval_s(Phase.VOTING, "latency", link)
+        for link in ("a", "b", None)
+    ]
+    assert intervals == [300.0, 30.0, 30.0]
+
+
+def test_an_unknown_probe_is_an_error(tmp_path: Path) -> None:
+    """A mistyped probe is reported with the name that was meant, also for one link."""
+    with pytest.raises(InvalidConfigError, match="did you mean latency"):
+        _load('[schedule.voting]\nlatencyy = "1m"\n', tmp_path)
+    with pytest.raises(InvalidConfigError, match=r"links\.0\.schedule\.pre\.wbe"):
+        _load('[[links]]\nname = "a"\n[links.schedule.pre]\nwbe = "1m"\n', tmp_path)
 
 
 def test_the_hash_follows_what_is_in_force(tmp_path: Path) -> None:

@@ -10,9 +10,16 @@ from typing import Any
 
 import pytest
 
-from qos_agent.config.loading import leaves, load, shown
+from qos_agent.config.loading import in_force, leaves, load
 from qos_agent.config.sources import Sources
 from qos_agent.config.template import commented
+from qos_agent.probes.registry import PROBES
+from qos_agent.schedule.jobs import DEFAULT_INTERVALS
+
+
+def _in_force(path: Path) -> dict[str, Any]:
+    loaded = load(Sources(path, {}, None), PROBES)
+    return dict(leaves(in_force(loaded.settings, DEFAULT_INTERVALS)))
 
 
 @pytest.fixture
@@ -20,7 +27,7 @@ def defaults(tmp_path: Path) -> dict[str, Any]:
     """Every key and what is in force with an empty file."""
     path = tmp_path / "empty.toml"
     path.write_text("")
-    return dict(leaves(shown(load(Sources(path, {}, None)).settings)))
+    return _in_force(path)
 
 
 def _uncommented(text: str) -> Iterator[str]:
@@ -39,15 +46,14 @@ def test_uncommenting_every_default_changes_nothing(
 ) -> None:
     """The file documents the defaults that are in force, to the last one."""
     path = tmp_path / "agent.toml"
-    path.write_text("\n".join(_uncommented(commented())))
-    loaded = load(Sources(path, {}, None))
-    assert dict(leaves(shown(loaded.settings))) == defaults
-    assert len(loaded.origins) > 20
+    path.write_text("\n".join(_uncommented(commented(DEFAULT_INTERVALS))))
+    assert _in_force(path) == defaults
+    assert len(load(Sources(path, {}, None), PROBES).origins) > 20
 
 
 def test_every_key_stands_in_the_sample(defaults: dict[str, Any]) -> None:
     """No key is left for a technician to guess."""
-    text = commented()
+    text = commented(DEFAULT_INTERVALS)
     for key in defaults:
         name = key.rsplit(".", 1)[-1]
         assert re.search(rf"(?m)^# (\[\[)?([a-z]+\.)?{name}\b", text), key
@@ -55,4 +61,4 @@ def test_every_key_stands_in_the_sample(defaults: dict[str, Any]) -> None:
 
 def test_the_sample_is_toml_as_it_stands() -> None:
     """Written and loaded untouched, it is the defaults: all keys are comments."""
-    assert not [v for _, v in leaves(tomllib.loads(commented()))]
+    assert not [v for _, v in leaves(tomllib.loads(commented(DEFAULT_INTERVALS)))]

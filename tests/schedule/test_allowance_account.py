@@ -15,6 +15,7 @@ from qos_agent.config.sources import Sources
 from qos_agent.journal import Journal
 from qos_agent.model import Link
 from qos_agent.model.errors import InvalidConfigError
+from qos_agent.probes.registry import PROBES
 from qos_agent.schedule.allowance import Allowance
 from qos_agent.schedule.allowance_account import AllowanceAccount, allowances
 from tests.journal.support import open_journal, put
@@ -364,7 +365,7 @@ def test_links_have_what_their_settings_say(tmp_path: Path) -> None:
         '[allowance]\nmonthly = "1GB"\nreset_day = 5\nvoting_reserve = "300MB"\n'
         '[[allowance.links]]\nlink = "spare"\nmonthly = "500MB"\nroaming = true\n'
     )
-    got = allowances(load(Sources(path, {}, None)).settings)
+    got = allowances(load(Sources(path, {}, None), PROBES).settings)
     assert got["main"] == Allowance(1000 * MB, None, 5, False, 300 * MB)
     assert got["spare"] == Allowance(500 * MB, None, 5, True, 300 * MB)
 
@@ -376,4 +377,4 @@ def test_a_reserve_beyond_the_day_is_refused(tmp_path: Path) -> None:
         '[allowance]\nmonthly = "1GB"\ndaily = "50MB"\nvoting_reserve = "300MB"\n'
     )
     with pytest.raises(InvalidConfigError, match="a voting_reserve within daily"):
-        load(Sources(path, {}, None))
+        load(Sources(path, {}, None), PROBES)

@@ -25,6 +25,7 @@ from qos_agent.noc.simulator.link_model import day_load, minute_of
 from qos_agent.noc.simulator.population import SimulatedStation, nation
 from qos_agent.noc.simulator.readings import Step, Turn
 from qos_agent.noc.simulator.scenario import Scenario
+from qos_agent.schedule.jobs import DEFAULT_INTERVALS
 
 _MINUTE_NS = 60 * 10**9
 # Boot time at the scenario's start: no device booted after the days before it.
@@ -239,10 +240,10 @@ class _Steps:
         wall_ns = self._start_ns + minute * _MINUTE_NS
         local = datetime.fromtimestamp(wall_ns // 10**9, ZoneInfo(who.time_zone))
         phase = self._phase_at(who, wall_ns)
-        profile = self._scenario.schedule.profile(phase)
+        configured = self._scenario.schedule.profile(phase)
         intervals = {
-            probe: -int(-profile.interval_s(probe, None) // 60)
-            for probe in profile.probes()
+            probe: -int(-interval_s // 60)
+            for probe, interval_s in {**DEFAULT_INTERVALS[phase], **configured}.items()
         }
         load = day_load(local.hour + local.minute / 60)
         targets = self._scenario.targets
