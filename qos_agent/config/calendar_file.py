@@ -1,237 +1,198 @@
-"""The election calendar: which phase a station is in, at its own local time.
+"""Election calendar files: which phase a station is in, at its own local time.
 
-A calendar is a TOML file of elections, each with periods in local time. A period
-holds for all, or for named zones, provinces or stations; the narrower wins, so that a
-repeat or postponed vote at a station lies over its nation's day. Nothing assumes one
-day, one zone or one election. Without a calendar every moment is idle.
-
-This module only reads and answers; who changes what at a change is the agent's.
+A calendar is a TOML file of elections with periods in local time. A period applies to
+all stations, or to named zones, provinces or stations. The narrowest scope applies, so
+that a repeated or postponed vote at one station overrides the nation's voting day.
+Nothing assumes one day, one zone or one election. Without a calendar, the phase is
+always idle.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import re
-import tomllib
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time
+from collections.abc import Iterator
+from datetime import datetime
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NoReturn, TypeGuard
+from typing import Annotated, Literal, Self
 
+from pydantic import BeforeValidator, model_validator
+
+from qos_agent.config import toml_file
+from qos_agent.config.faults import invalid, validated
 from qos_agent.config.places import province_zones
+from qos_agent.config.types import NOT_EMPTY, Name, Section
 from qos_agent.model import Phase
-from qos_agent.model.calendar import PERIODS, SCOPES, ZONES, Calendar, Period
+from qos_agent.model.calendar import SCOPES, Calendar, Period
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 _FROZEN = (Phase.VOTING, Phase.COUNTING)
-_PERIOD_KEYS = ("kind", "start", "end", "province", *SCOPES)
-_ELECTION_KEYS = ("name", "period")
-_LOCAL = "a local date and time without offset, such as 2024-02-14T07:00:00"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def may_reload(phase: Phase, now: bool = False) -> bool:
-    """Whether a changed configuration takes effect; on the day only if told."""
+    """Return True if a changed configuration may take effect.
+
+    While votes are cast or counted, only if the operator asked for it (`now`).
+    """
     return now or phase not in _FROZEN
 
 
 def shipped() -> dict[str, Path]:
-    """The calendars that come with the agent, by name."""
+    """Return the calendars that come with the agent, by name."""
     folder = Path(str(files("qos_agent.config") / "elections"))
     return {path.stem: path for path in sorted(folder.glob("20*.toml"))}
 
 
 def template() -> Path:
-    """The commented calendar to fill in for the next election."""
+    """Return the commented calendar to fill in for the next election."""
     return Path(str(files("qos_agent.config") / "elections" / "template.toml"))
 
 
 def find(name: str) -> Path:
-    """The file behind a shipped calendar's name, or behind a path."""
+    """Return the file of a shipped calendar's name, or of a path."""
     return shipped().get(name) or Path(name)
 
 
 def named(name: str | None) -> Calendar:
-    """The calendar of a setting: a shipped name or a path; None is idle for ever."""
+    """Return the calendar of a setting; None is a calendar that is always idle."""
     return load(find(name)) if name else Calendar()
 
 
 def load(path: Path) -> Calendar:
-    """The calendar in a file. Raises InvalidConfigError with a line for each fault."""
-    try:
-        content = path.read_bytes()
-        table = tomllib.loads(content.decode())
-    except OSError as error:
-        names = ", ".join(shipped())
-        said = error.strerror or "unreadable"
-        _refuse(path, said, f"a readable file, or one of {names}", "check the path")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        _refuse(path, str(error), "TOML", f"edit {path}")
-    faults = tuple(_faults(table))
+    """Read the calendar in a file. Raises InvalidConfigError with every error."""
+    fix = f"check the path, or name a shipped calendar: {', '.join(shipped())}"
+    content = toml_file.read_bytes(path, fix)
+    table = toml_file.parse(path, content)
+    rows = validated(_File, table, lambda _: str(path)).periods()
+    periods = {key: row.period_of(election) for key, election, row in rows}
+    faults = (*_overlaps(periods), *_two_provinces(periods))
     if faults:
         raise InvalidConfigError(faults)
     digest = hashlib.sha256(content).hexdigest()[:12]
-    return Calendar(tuple(_periods(table).values()), digest)
+    return Calendar(tuple(periods.values()), digest)
 
 
-def _refuse(path: Path, found: str, allowed: str, mend: str) -> NoReturn:
-    raise InvalidConfigError((ConfigError(str(path), found, allowed, mend),))
-
-
-_Table = dict[str, Any]
-
-
-def _tables(row: _Table, key: str) -> list[_Table]:
-    """The tables under a key; none where it holds anything else."""
-    value = row.get(key)
-    listed = isinstance(value, list) and all(isinstance(each, dict) for each in value)
-    return value if listed and value is not None else []
-
-
-def _rows(table: _Table) -> Iterator[tuple[str, str, _Table]]:
-    """Each period's key in the file, its election's name, and what is written."""
-    for i, election in enumerate(_tables(table, "election")):
-        for j, row in enumerate(_tables(election, "period")):
-            yield f"election.{i}.period.{j}", str(election.get("name")), row
-
-
-def _faults(table: _Table) -> Iterator[ConfigError]:
-    yield from _unknown("", table, ("election",))
-    elections = _tables(table, "election")
-    if not elections:
-        yield _fault("election", table.get("election"), "tables [[election]]")
-    for i, election in enumerate(elections):
-        yield from _election_faults(f"election.{i}", election)
-    wrong: list[ConfigError] = []
-    for key, _, row in _rows(table):
-        wrong += _period_faults(key, row)
-    yield from wrong
-    if not wrong:
-        periods = _periods(table)
-        yield from _overlaps(periods)
-        yield from _two_provinces(periods)
-
-
-def _fault(key: str, found: object, allowed: str, mend: str = "") -> ConfigError:
-    if isinstance(found, datetime | date | time):
-        said = found.isoformat()
-    else:
-        said = "nothing" if found is None else repr(found)
-    return ConfigError(key, said, allowed, mend or f"edit {key}")
-
-
-def _unknown(key: str, row: _Table, known: Sequence[str]) -> Iterator[ConfigError]:
-    for name in sorted(row.keys() - set(known)):
-        near = difflib.get_close_matches(name, known, n=1)
-        mend = f"did you mean {near[0]}?" if near else "remove it"
-        place = f"{key}.{name}".strip(".")
-        yield ConfigError(place, "an unknown key", ", ".join(sorted(known)), mend)
-
-
-def _election_faults(key: str, election: _Table) -> Iterator[ConfigError]:
-    yield from _unknown(key, election, _ELECTION_KEYS)
-    name = election.get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        yield _fault(f"{key}.name", name, "letters, digits, - and _")
-    periods = _tables(election, "period")
-    if not any(row.get("kind") == "voting" for row in periods):
-        allowed = "[[election.period]], at least one of kind voting"
-        found = [row.get("kind") for row in periods] or None
-        yield _fault(f"{key}.period", found, allowed, "add when votes are cast")
-
-
-def _period_faults(key: str, row: _Table) -> Iterator[ConfigError]:
-    yield from _unknown(key, row, _PERIOD_KEYS)
-    if row.get("kind") not in PERIODS:
-        yield _fault(f"{key}.kind", row.get("kind"), ", ".join(PERIODS))
-    start, end = row.get("start"), row.get("end")
-    for name, edge in (("start", start), ("end", end)):
-        if not _is_local(edge):
-            yield _fault(f"{key}.{name}", edge, _LOCAL)
-    if _is_local(start) and _is_local(end) and end <= start:
-        yield _fault(f"{key}.end", end, f"later than its start, {start.isoformat()}")
-    yield from _scope_faults(key, row)
-
-
-def _is_local(edge: object) -> TypeGuard[datetime]:
-    return isinstance(edge, datetime) and edge.tzinfo is None
-
-
-def _scope_faults(key: str, row: _Table) -> Iterator[ConfigError]:
-    given = [scope for scope in SCOPES if scope in row]
-    if len(given) > 1:
-        yield _fault(
-            key, given, "one of zones, provinces, stations", "make two periods"
+def _local(value: object) -> object:
+    if not isinstance(value, datetime) or value.tzinfo is not None:
+        raise ValueError(
+            "must be a local date and time without offset, such as 2024-02-14T07:00:00"
         )
-    for scope in given:
-        names = row[scope]
-        if not isinstance(names, list) or not names:
-            yield _fault(f"{key}.{scope}", names, "a list with something in it")
-            continue
-        for name in names:
-            if (allowed := _not_in(scope, name)) is not None:
-                yield _fault(f"{key}.{scope}", name, allowed)
-    if ("stations" in row) != ("province" in row):
-        allowed = "province and stations together"
-        found = "only province" if "province" in row else "only stations"
-        mend = "say in which province these stations are"
-        yield ConfigError(key, found, allowed, mend)
-    elif "province" in row and row["province"] not in province_zones():
-        yield _fault(f"{key}.province", row["province"], _not_in("provinces", "") or "")
+    return value
 
 
-def _not_in(scope: str, name: object) -> str | None:
-    """What is allowed, where `name` is no name of that scope; None where it is."""
-    match scope:
-        case "zones":
-            return None if name in ZONES else ", ".join(ZONES)
-        case "provinces":
-            known = province_zones()
-            allowed = f"two digits in quotes, {min(known)} to {max(known)}"
-            return None if name in known else allowed
-        case _:
-            well = isinstance(name, str) and _NAME.fullmatch(name)
-            return None if well else "station codes in quotes"
+def _known_province(code: object) -> object:
+    zones = province_zones()
+    if code not in zones:
+        raise ValueError(
+            "must be the code of a province, "
+            f"two digits in quotes from {min(zones)} to {max(zones)}"
+        )
+    return code
 
 
-def _periods(table: _Table) -> dict[str, Period]:
-    """The periods of a table without faults, by their keys."""
-    return {key: _period(name, row) for key, name, row in _rows(table)}
+_LocalTime = Annotated[datetime, BeforeValidator(_local)]
+_Province = Annotated[str, BeforeValidator(_known_province)]
 
 
-def _period(election: str, row: _Table) -> Period:
-    scope = next((scope for scope in SCOPES if scope in row), "")
-    return Period(
-        election,
-        row["kind"],
-        row["start"],
-        row["end"],
-        scope,
-        tuple(row.get(scope, ())),
-        row.get("province"),
-    )
+class _PeriodTable(Section):
+    """A `[[election.period]]` table."""
+
+    kind: Literal["pre", "voting", "counting", "recapitulation", "post"]
+    start: _LocalTime
+    end: _LocalTime
+    province: _Province | None = None
+    zones: Annotated[tuple[Literal["WIB", "WITA", "WIT"], ...], NOT_EMPTY] | None = None
+    provinces: Annotated[tuple[_Province, ...], NOT_EMPTY] | None = None
+    stations: Annotated[tuple[Name, ...], NOT_EMPTY] | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.end <= self.start:
+            problem = f"must be later than start, {self.start.isoformat()}"
+            raise invalid(problem, key="end", found=self.end.isoformat())
+        return self
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> Self:
+        if len(scopes := self.scopes()) > 1:
+            raise invalid(
+                "must have only one of zones, provinces and stations",
+                found=", ".join(scopes),
+                fix="write one period for each",
+            )
+        if (self.stations is None) != (self.province is None):
+            raise invalid(
+                "must have province and stations together",
+                found="only province" if self.province else "only stations",
+                fix="add the other one",
+            )
+        return self
+
+    def scopes(self) -> list[str]:
+        """Return the scopes that are set; a period has at most one."""
+        return [scope for scope in SCOPES if getattr(self, scope) is not None]
+
+    def period_of(self, election: str) -> Period:
+        """Return the period of an election."""
+        scope = next(iter(self.scopes()), "")
+        names: tuple[str, ...] = getattr(self, scope) if scope else ()
+        return Period(
+            election, self.kind, self.start, self.end, scope, names, self.province
+        )
+
+
+class _ElectionTable(Section):
+    """An `[[election]]` table."""
+
+    name: Name
+    period: tuple[_PeriodTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_voting_period(self) -> Self:
+        kinds = [period.kind for period in self.period]
+        if "voting" not in kinds:
+            raise invalid(
+                "must contain a period of kind voting",
+                key="period",
+                found=", ".join(kinds) or None,
+                fix="add an [[election.period]] table with the voting hours",
+            )
+        return self
+
+
+class _File(Section):
+    """The content of a calendar file."""
+
+    election: Annotated[tuple[_ElectionTable, ...], NOT_EMPTY]
+
+    def periods(self) -> Iterator[tuple[str, str, _PeriodTable]]:
+        """Yield the key, the election's name and the table of each period."""
+        for i, election in enumerate(self.election):
+            for j, period in enumerate(election.period):
+                yield f"election.{i}.period.{j}", election.name, period
 
 
 def _overlaps(periods: dict[str, Period]) -> Iterator[ConfigError]:
-    """Two periods of equal rank at one place and time: which would hold?"""
-    for (key_1, one), (key_2, two) in combinations(periods.items(), 2):
-        together = one.start < two.end and two.start < one.end
-        same_place = not one.scope or set(one.names) & set(two.names)
-        if one.scope == two.scope and together and same_place:
-            found = f"{two}, over {key_1}, {one}"
-            allowed = "periods that do not overlap where they hold alike"
-            yield ConfigError(key_2, found, allowed, "move a start or an end")
+    """Yield pairs of periods that apply to one station at one time with equal rank."""
+    for (key_1, first), (key_2, second) in combinations(periods.items(), 2):
+        same_time = first.start < second.end and second.start < first.end
+        same_place = not first.scope or set(first.names) & set(second.names)
+        if first.scope == second.scope and same_time and same_place:
+            problem = f"overlaps {key_1}, which is {first}"
+            yield ConfigError(key_2, str(second), problem, "move a start or an end")
 
 
 def _two_provinces(periods: dict[str, Period]) -> Iterator[ConfigError]:
-    placed: dict[str, tuple[str, str | None]] = {}
+    """Yield stations that two periods place in different provinces."""
+    places: dict[str, tuple[str, str | None]] = {}
     for key, period in periods.items():
         for name in period.names if period.scope == "stations" else ():
-            first_key, province = placed.setdefault(name, (key, period.province))
+            first_key, province = places.setdefault(name, (key, period.province))
             if province != period.province:
-                found = f"station {name} in province {period.province}"
-                allowed = f"one province a station; {first_key} says {province}"
-                yield ConfigError(key, found, allowed, "correct one of the two")
+                problem = (
+                    f"station {name} is in province {province} in {first_key}, "
+                    "but in another province here"
+                )
+                fix = "correct one of the two"
+                yield ConfigError(key, str(period.province), problem, fix)

@@ -1,4 +1,4 @@
-"""Reads the file that holds the STAMP key."""
+"""The file that contains the shared key of STAMP."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from pathlib import Path
 
 from qos_agent.model.errors import ConfigError
 
-_LEAST_KEY_BYTES = 16
+_MIN_KEY_BYTES = 16
 
 
 def read_key(path: Path) -> bytes:
-    """The shared key: the file's text without the white space around it.
+    """Return the shared key: the content of the file without surrounding white space.
 
-    Raises ConfigError where it cannot be read or is shorter than 16 octets.
+    Raises ConfigError if the file cannot be read or the key is shorter than 16 octets.
     """
-    allowed = f"a file with at least {_LEAST_KEY_BYTES} characters"
-    mend = f"openssl rand -hex 32 > {path}"
+    name, fix = "stamp_key_file", f"write a key to it: openssl rand -hex 32 > {path}"
     try:
         key = path.read_bytes().strip()
     except OSError as error:
-        found = f"{path} ({error.strerror})"
-        raise ConfigError("stamp_key_file", found, allowed, mend) from error
-    if len(key) < _LEAST_KEY_BYTES:
-        raise ConfigError("stamp_key_file", f"{len(key)} characters", allowed, mend)
+        problem = f"cannot be read: {error.strerror}"
+        raise ConfigError(name, str(path), problem, fix) from error
+    if len(key) < _MIN_KEY_BYTES:
+        found = f"hidden, {len(key)} characters"
+        problem = f"must contain at least {_MIN_KEY_BYTES} characters"
+        raise ConfigError(name, found, problem, fix)
     return key

@@ -1,7 +1,7 @@
-"""Provinces and regencies of the reference data, with their zones and markers.
+"""Provinces and regencies of the reference data, with time zones and map positions.
 
-Codes as in Kepmendagri 300.2.2-2430 of 2025. The markers are points inside each
-area for drawing on a map, and good for nothing else.
+Codes as in Kepmendagri 300.2.2-2430 of 2025. A position is a point inside the area to
+draw it on a map; it is not accurate enough for anything else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ZONE_NAMES = {time_zone: name for name, time_zone in ZONES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Regency:
-    """A regency or city: 4 digits, the first two of which are its province."""
+    """A regency or city; the first two of its four digits are its province."""
 
     code: str
     name: str
@@ -31,13 +31,13 @@ class Regency:
 
     @property
     def zone(self) -> str:
-        """WIB, WITA or WIT."""
+        """The name of the time zone: WIB, WITA or WIT."""
         return ZONE_NAMES[self.time_zone]
 
 
 @cache
 def regencies() -> dict[str, Regency]:
-    """The 514 regencies and cities, by code."""
+    """Return the 514 regencies and cities by code."""
     return {
         row["regency"]: Regency(
             row["regency"],
@@ -54,21 +54,16 @@ def regencies() -> dict[str, Regency]:
 
 @cache
 def provinces() -> dict[str, str]:
-    """The 38 provinces: code to name."""
+    """Return the names of the 38 provinces by code."""
     return {row["province"]: row["name"] for row in _table("provinces.csv")}
+
+
+@cache
+def province_zones() -> dict[str, str]:
+    """Return the time zones of the provinces by code."""
+    return {row["province"]: row["time_zone"] for row in _table("provinces.csv")}
 
 
 def _table(name: str) -> Iterator[dict[str, str]]:
     text = (files("qos_agent.config") / "data" / name).read_text(encoding="utf-8")
     return csv.DictReader(text.splitlines())
-
-
-@cache
-def province_zones() -> dict[str, str]:
-    """Province code to time zone, from the shipped reference data."""
-    text = (files("qos_agent.config") / "data" / "provinces.csv").read_text(
-        encoding="utf-8"
-    )
-    return {
-        row["province"]: row["time_zone"] for row in csv.DictReader(text.splitlines())
-    }

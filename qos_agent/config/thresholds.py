@@ -1,22 +1,24 @@
-"""The thresholds of the verdict, read from a file that says where each comes from.
+"""Thresholds of the verdict, read from a file that states the source of each value.
 
-A threshold without unit, source and legal status is no threshold: the file is refused
-with a line for each fault.
+A threshold without unit, source and legal status is an error.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from qos_agent.model.errors import ConfigError, InvalidConfigError
-from qos_agent.model.units import seconds
+from pydantic import AfterValidator, Field, create_model, model_validator
 
-# Every figure that is judged: its unit, and whether more of it is worse.
+from qos_agent.config import toml_file
+from qos_agent.config.faults import invalid, validated
+from qos_agent.config.types import Duration, Section
+
+# Unit of every indicator that is judged, and True if a higher value is worse.
 KPIS: dict[str, tuple[str, bool]] = {
     "loss": ("ratio", True),
     "delay": ("ms", True),
@@ -27,17 +29,17 @@ KPIS: dict[str, tuple[str, bool]] = {
     "form": ("ms", True),
     "form_failures": ("ratio", True),
 }
-LEGAL_STATUS = (
-    "engineering practice", "standard", "contract", "licence", "statutory",
-)  # fmt: skip
-_WORDS = ("unit", "source", "legal_status", "window")
-_NUMBERS = ("degraded", "bad", "min_samples")
-_BASELINE = ("baseline_degraded", "baseline_bad", "baseline_floor")
+LegalStatus = Literal[
+    "engineering practice", "standard", "contract", "licence", "statutory"
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """How much worse than itself a link may be: two factors, and a least difference."""
+class BaselineRule:
+    """Limits relative to the link's own baseline.
+
+    `degraded` and `bad` are factors; `floor` is the smallest difference that counts.
+    """
 
     degraded: float
     bad: float
@@ -46,7 +48,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """From which value on a link is degraded, or bad; over which samples."""
+    """The values from which a link is degraded or bad, over a window of samples."""
 
     kpi: str
     degraded: float
@@ -55,11 +57,11 @@ class Threshold:
     min_samples: int
     source: str
     legal_status: str
-    baseline: Baseline | None = None
+    baseline: BaselineRule | None = None
 
     @property
     def unit(self) -> str:
-        """What the values are counted in."""
+        """The unit of the values."""
         return KPIS[self.kpi][0]
 
     @property
@@ -69,100 +71,92 @@ class Threshold:
 
 
 Thresholds = Mapping[str, Threshold]
+_Positive = Annotated[float, Field(gt=0, lt=1e15, strict=True)]
 
 
-def load(path: Path | None) -> Thresholds:
-    """The thresholds of a file, of the shipped set for None.
+class _Table(Section):
+    """One table of the file."""
 
-    Raises InvalidConfigError with a line for each fault. A KPI that the file leaves
-    out is not judged.
-    """
-    place = path or Path(str(files("qos_agent.config") / "data" / "thresholds.toml"))
-    try:
-        table = tomllib.loads(place.read_text(encoding="utf-8"))
-    except OSError as error:
-        said = error.strerror or "unreadable"
-        fault = ConfigError(str(place), said, "a readable file", "check the path")
-        raise InvalidConfigError((fault,)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        fault = ConfigError(str(place), str(error), "TOML", f"edit {place}")
-        raise InvalidConfigError((fault,)) from error
-    if faults := tuple(_faults(table, f"edit {place}")):
-        raise InvalidConfigError(faults)
-    return {kpi: _threshold(kpi, table[kpi]) for kpi in KPIS if kpi in table}
+    unit: str
+    degraded: _Positive
+    bad: _Positive
+    window: Duration
+    min_samples: int = Field(ge=1, strict=True)
+    baseline_degraded: _Positive | None = None
+    baseline_bad: _Positive | None = None
+    baseline_floor: _Positive | None = None
+    source: str = Field(pattern=r"\S")
+    legal_status: LegalStatus
 
+    @model_validator(mode="after")
+    def _whole_baseline(self) -> Self:
+        """Check that all values of the baseline are set, or none, and their order."""
+        names = ("baseline_degraded", "baseline_bad", "baseline_floor")
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing and len(missing) < len(names):
+            raise invalid(f"needs {', '.join(names)} together", key=missing[0])
+        rule = self.baseline_rule()
+        if rule is not None and not 1 < rule.degraded < rule.bad:
+            raise invalid(
+                "must be greater than baseline_degraded, and that greater than 1",
+                key="baseline_bad",
+                found=str(rule.bad),
+            )
+        return self
 
-def _threshold(kpi: str, row: Mapping[str, Any]) -> Threshold:
-    own = [float(row[key]) for key in _BASELINE if key in row]
-    return Threshold(
-        kpi,
-        float(row["degraded"]),
-        float(row["bad"]),
-        seconds(row["window"]),
-        int(row["min_samples"]),
-        row["source"],
-        row["legal_status"],
-        Baseline(*own) if own else None,
-    )
+    def baseline_rule(self) -> BaselineRule | None:
+        """Return the limits relative to the baseline, if the table has any."""
+        degraded, bad = self.baseline_degraded, self.baseline_bad
+        if degraded is None or bad is None or self.baseline_floor is None:
+            return None
+        return BaselineRule(degraded, bad, self.baseline_floor)
 
-
-def _faults(table: Mapping[str, Any], mend: str) -> Iterator[ConfigError]:
-    if "loss" not in table:
-        yield ConfigError("loss", "nothing", "a table [loss]", mend)
-    for kpi, row in table.items():
-        if kpi not in KPIS:
-            yield ConfigError(kpi, "an unknown figure", ", ".join(KPIS), mend)
-        elif not isinstance(row, dict):
-            yield ConfigError(kpi, repr(row), f"a table [{kpi}]", mend)
-        else:
-            for key, found, allowed in _row_faults(kpi, row):
-                said = "nothing" if found is None else repr(found)
-                yield ConfigError(f"{kpi}.{key}", said, allowed, mend)
-
-
-_Fault = tuple[str, object, str]
-
-
-def _row_faults(kpi: str, row: Mapping[str, Any]) -> Iterator[_Fault]:
-    known = (*_WORDS, *_NUMBERS, *_BASELINE)
-    for key in row.keys() - set(known):
-        yield key, row[key], ", ".join(known)
-    wanted = _BASELINE if any(key in row for key in _BASELINE) else ()
-    numbers_well = True
-    for key in (*_NUMBERS, *wanted):
-        if not _is_number(row.get(key)):
-            numbers_well = False
-            yield key, row.get(key), "a number above 0"
-    if numbers_well:
-        yield from _order_faults(kpi, row)
-    yield from _word_faults(kpi, row)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and value is not True and 0 < value < 1e15
-
-
-def _order_faults(kpi: str, row: Mapping[str, Any]) -> Iterator[_Fault]:
-    more_is_worse = KPIS[kpi][1]
-    if (row["bad"] > row["degraded"]) is not more_is_worse:
-        side = "more" if more_is_worse else "less"
-        yield "bad", row["bad"], f"{side} than degraded, {row['degraded']}"
-    if "baseline_bad" in row and not 1 < row["baseline_degraded"] < row["baseline_bad"]:
-        yield (
-            "baseline_bad",
-            row["baseline_bad"],
-            "1 < baseline_degraded < baseline_bad",
+    def threshold(self, kpi: str) -> Threshold:
+        """Return the threshold of an indicator."""
+        return Threshold(
+            kpi,
+            self.degraded,
+            self.bad,
+            self.window,
+            self.min_samples,
+            self.source,
+            self.legal_status,
+            self.baseline_rule(),
         )
 
 
-def _word_faults(kpi: str, row: Mapping[str, Any]) -> Iterator[_Fault]:
-    if row.get("unit") != KPIS[kpi][0]:
-        yield "unit", row.get("unit"), KPIS[kpi][0]
-    if row.get("legal_status") not in LEGAL_STATUS:
-        yield "legal_status", row.get("legal_status"), ", ".join(LEGAL_STATUS)
-    if not isinstance(row.get("source"), str) or not row["source"].strip():
-        yield "source", row.get("source"), "where the values come from"
-    try:
-        seconds(row.get("window"))
-    except ValueError as error:
-        yield "window", row.get("window"), str(error)
+def _fits(kpi: str, table: _Table) -> _Table:
+    """Check the unit of an indicator, and that bad is worse than degraded."""
+    unit, more_is_worse = KPIS[kpi]
+    if table.unit != unit:
+        raise invalid(f"must be {unit}", key="unit", found=repr(table.unit))
+    if (table.bad > table.degraded) is not more_is_worse:
+        order = "greater" if more_is_worse else "less"
+        problem = f"must be {order} than degraded, which is {table.degraded}"
+        raise invalid(problem, key="bad", found=str(table.bad))
+    return table
+
+
+def _file_model() -> type[Section]:
+    """Return the model of the file: a table for each indicator; loss is required."""
+    fields: dict[str, Any] = {
+        kpi: (Annotated[_Table, AfterValidator(partial(_fits, kpi))] | None, None)
+        for kpi in KPIS
+    }
+    fields["loss"] = (Annotated[_Table, AfterValidator(partial(_fits, "loss"))], ...)
+    return create_model("ThresholdsFile", __base__=Section, **fields)
+
+
+def load(path: Path | None) -> Thresholds:
+    """Read the thresholds of a file, or the shipped set for None.
+
+    A KPI that is not in the file is not judged. Raises InvalidConfigError with every
+    error.
+    """
+    place = path or Path(str(files("qos_agent.config") / "data" / "thresholds.toml"))
+    file = validated(_file_model(), toml_file.read(place), lambda _: str(place))
+    return {
+        kpi: table.threshold(kpi)
+        for kpi in KPIS
+        if (table := getattr(file, kpi)) is not None
+    }

@@ -1,7 +1,7 @@
-"""What settings are made of: names, durations, sizes, addresses, and their limits.
+"""Types of settings: names, durations, sizes and addresses, with their limits.
 
-Every address is checked here, so that no setting, of today or later, can aim at the
-election commission's servers.
+Every address is checked here, so that no setting can aim a test at the servers of the
+election commission.
 """
 
 from __future__ import annotations
@@ -20,66 +20,85 @@ ELECTION_COMMISSION = ("kpu.go.id",)
 
 
 def allowed(form: str, pattern: str) -> AfterValidator:
-    """A check that a value is of a `form`, by its pattern."""
+    """Return a check that a text matches a pattern; `form` describes the pattern."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
-            raise ValueError(form)
+            raise ValueError(f"must be {form}")
         return value
 
     return AfterValidator(check)
 
 
+def _not_empty(value: tuple[object, ...]) -> tuple[object, ...]:
+    if not value:
+        raise ValueError("must have at least one entry")
+    return value
+
+
 def _not_the_commission(value: str) -> str:
-    """Refuse the election commission's servers: nothing of ours may load them."""
     if is_election_commission(value):
-        raise ValueError("a server of one's own, never the election commission's")
+        domains = ", ".join(ELECTION_COMMISSION)
+        raise ValueError(f"must not be a server of the election commission ({domains})")
     return value
 
 
 def _well_formed(value: str) -> str:
-    """Refuse what would only fail once it is used: a port or a name out of bounds."""
+    """Refuse a port or host name that would only fail when it is used."""
     try:
         parts = urlsplit(value)
         (parts.hostname or "").encode("idna")
         _ = parts.port
     except ValueError as error:
-        raise ValueError("http:// or https://, a host name, a port to 65535") from error
+        raise ValueError(
+            "must have a valid host name and a port of at most 65535"
+        ) from error
     return value
 
 
 def is_election_commission(value: str) -> bool:
-    """Whether a URL or host name is the commission's, however it is written."""
+    """Return True if a URL or host name is the commission's, in any spelling."""
     # Resolvers fold width, case and the ideographic full stop (RFC 3490, 3.1).
     plain = unicodedata.normalize("NFKC", value).replace("\u3002", ".").casefold()
     url = plain if "://" in plain else f"//{plain}"
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:  # no URL; other checks say so, and nothing can slip through
-        return any(own in plain for own in ELECTION_COMMISSION)
-    return any(host == own or host.endswith(f".{own}") for own in ELECTION_COMMISSION)
+    except ValueError:  # not a URL: other checks refuse it, so any mention is enough
+        return any(domain in plain for domain in ELECTION_COMMISSION)
+    return any(
+        host == domain or host.endswith(f".{domain}") for domain in ELECTION_COMMISSION
+    )
 
 
 def interval(value: object) -> float:
-    """A duration, or "off" as 0.0."""
+    """Return a duration in seconds; "off" is 0.0."""
     return 0.0 if value in ("off", 0) else seconds(value)
 
 
-Name = Annotated[str, allowed("letters, digits, - and _", r"[A-Za-z0-9_-]{1,64}")]
+Name = Annotated[
+    str,
+    allowed("1 to 64 letters, digits, hyphens or underscores", r"[A-Za-z0-9_-]{1,64}"),
+]
+# Unlike min_length, it adds no error of its own if an entry is wrong.
+NOT_EMPTY = AfterValidator(_not_empty)
+ProvinceCode = Annotated[str, allowed("2 digits in quotes", r"\d{2}")]
+RegencyCode = Annotated[str, allowed("4 digits in quotes", r"\d{4}")]
 Duration = Annotated[float, BeforeValidator(seconds)]
 Interval = Annotated[float, BeforeValidator(interval)]
 Size = Annotated[int, BeforeValidator(size_bytes)]
 Host = Annotated[str, AfterValidator(_not_the_commission)]
 Url = Annotated[
     str,
-    allowed("http:// or https:// and a host", r"https?://[^/\s:]+(:\d+)?(/\S*)?"),
+    allowed(
+        "http:// or https:// followed by a host", r"https?://[^/\s:]+(:\d+)?(/\S*)?"
+    ),
     AfterValidator(_well_formed),
     AfterValidator(_not_the_commission),
 ]
-HostPort = Annotated[Host, allowed("a host, or host:port", r"[^/\s:]+(:\d+)?")]
+HostPort = Annotated[Host, allowed("a host or host:port", r"[^/\s:]+(:\d+)?")]
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, and unknown keys are errors."""
+    """A table of the configuration: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -9,25 +9,31 @@ _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def seconds(text: object) -> float:
-    """ "2m30s" as 150.0. Raises ValueError on anything but numbers with units."""
+    """Parse a duration: "2m30s" is 150.0.
+
+    Raises ValueError on anything but numbers with units.
+    """
     if not isinstance(text, str) or not re.fullmatch(
         r"(\d+(\.\d+)?(ms|[smhd]))+", text
     ):
-        raise ValueError("a duration such as 500ms, 90s, 5m, 1h30m, 2d")
+        raise ValueError("must be a duration such as 500ms, 90s, 5m, 1h30m or 2d")
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", text)
     return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
 
 
 def size_bytes(text: object) -> int:
-    """ "8MB" as 8000000. Raises ValueError on anything but a number and a unit."""
+    """Parse a size: "8MB" is 8000000.
+
+    Raises ValueError on anything but one number with a unit.
+    """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(B|kB|MB|GB)", str(text))
     if match is None:
-        raise ValueError("a size such as 500kB, 8MB, 1GB")
+        raise ValueError("must be a size such as 500kB, 8MB or 1GB")
     return round(float(match[1]) * _BYTES[match[2]])
 
 
 def duration_text(value_s: float) -> str:
-    """Seconds as a person would say them: 5400 as "1h30m"."""
+    """Format seconds with at most two units: 5400 is "1h30m"."""
     whole = round(value_s)
     if whole < 1:
         return f"{value_s * 1000:.0f}ms"
@@ -40,7 +46,7 @@ def duration_text(value_s: float) -> str:
 
 
 def size_text(value_bytes: float) -> str:
-    """Bytes as a person would say them: 8000000 as "8.0 MB"."""
+    """Format bytes with one decimal: 8000000 is "8.0 MB"."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if abs(value_bytes) >= size:
             return f"{value_bytes / size:.1f} {unit}"

@@ -7,26 +7,23 @@ no longer knows one.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Self, get_args
+from typing import Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from qos_agent.config import toml_file
+from qos_agent.config.faults import invalid, validated
 from qos_agent.config.settings import CollectorSection, ElectionSection
-from qos_agent.config.types import Duration, Section, allowed
-from qos_agent.model.errors import ConfigError, InvalidConfigError
+from qos_agent.config.types import Duration, ProvinceCode, Section
 
 DEFAULT_PATH = Path("/etc/qos-agent/noc.toml")
-_Province = Annotated[str, allowed("2 digits", r"\d{2}")]
 
 
 class ShardSection(CollectorSection):
     """A database with agents' points, and the provinces it holds; none is all."""
 
-    provinces: tuple[_Province, ...] = ()
+    provinces: tuple[ProvinceCode, ...] = ()
 
 
 class RollupSection(CollectorSection):
@@ -63,7 +60,9 @@ class CensusSection(Section):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.late < self.silent < self.lookback:
-            raise ValueError("late < silent < lookback")
+            raise invalid(
+                "late must be less than silent, and silent less than lookback"
+            )
         return self
 
 
@@ -107,7 +106,15 @@ class NocSettings(Section):
         twice = sorted({code for code in named if named.count(code) > 1})
         rest = [shard for shard in self.collectors if not shard.provinces]
         if twice or len(rest) > 1:
-            raise ValueError("collectors that share no province, one at most for all")
+            raise invalid(
+                "each province must have one collector, and at most one collector "
+                "may be without provinces",
+                key="collectors",
+                found=f"provinces of two collectors: {', '.join(twice)}"
+                if twice
+                else f"{len(rest)} collectors without provinces",
+                fix="edit provinces of the collectors",
+            )
         return self
 
     def shard_of(self, province: str) -> ShardSection | None:
@@ -118,61 +125,12 @@ class NocSettings(Section):
 
 
 def load(path: Path | None) -> NocSettings:
-    """The settings in a file; the installed one, or defaults, where none is named.
+    """Read the settings in a file: the named one, else the installed one.
 
-    Raises InvalidConfigError, a line for each fault.
+    Without a file, the settings are the defaults. Raises InvalidConfigError with a
+    line for each error.
     """
     if path is None:
         path = DEFAULT_PATH if DEFAULT_PATH.exists() else None
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
-    except OSError as error:
-        _refuse(path, str(error.strerror), "a readable file")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        _refuse(path, str(error), "TOML")
-    try:
-        return NocSettings.model_validate(table)
-    except ValidationError as error:
-        raise InvalidConfigError(tuple(_explain(error))) from error
-
-
-def _refuse(path: Path | None, found: str, wanted: str) -> NoReturn:
-    raise InvalidConfigError((ConfigError(str(path), found, wanted, f"edit {path}"),))
-
-
-def _explain(error: ValidationError) -> Iterator[ConfigError]:
-    for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "the file"
-        said = str(fault["msg"]).removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            names = sorted(_model_at(fault["loc"][:-1]).model_fields)
-            near = difflib.get_close_matches(str(fault["loc"][-1]), names, n=1)
-            mend = f"did you mean {near[0]}?" if near else "remove it"
-            yield ConfigError(key, "an unknown key", ", ".join(names), mend)
-        elif "|" in said:
-            name, _, found = said.partition("|")
-            wanted = "a file this user can read"
-            yield ConfigError(f"{key}.{name}", found, wanted, f"edit {key}.{name}")
-        else:
-            yield ConfigError(key, _found(key, fault["input"]), said, f"edit {key}")
-
-
-def _found(key: str, value: object) -> str:
-    """The value, but for secrets, and for tables, which may hold some."""
-    if isinstance(value, dict | tuple | list | BaseModel):
-        return "what is written"
-    return "a secret" if "token" in key else repr(value)
-
-
-def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
-    model: type[BaseModel] = NocSettings
-    for part in location:
-        if isinstance(part, str):
-            model = _model_in(model.model_fields[part].annotation) or model
-    return model
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)
+    table = toml_file.read(path) if path else {}
+    return validated(NocSettings, table, lambda _: str(path))

@@ -1,4 +1,4 @@
-"""Calendar files that are wrong: one clear line for each fault."""
+"""A wrong calendar file is refused with one clear line for each error."""
 
 from __future__ import annotations
 
@@ -12,84 +12,91 @@ from tests.support.calendars import WELL, calendar_of
 
 STATION = 'province = "{}"\nstations = ["3171011001001"]'
 BAD = {
-    "election: found nothing; allowed: tables [[election]]; edit election": ("", ""),
-    "elections: found an unknown key; allowed: election; did you mean election?": (
+    "election: is missing. Fix: add election to FILE.": ("", ""),
+    "elections: unknown key. Fix: rename it to election in FILE, or remove it.": (
         "[[election]]",
         "[[elections]]",
     ),
-    "election.0.period.1.begin: found an unknown key; allowed: end, kind, province, "
-    "provinces, start, stations, zones; remove it": (
+    "election.0.period.1.begin: unknown key. Fix: remove it in FILE (known keys: end, "
+    "kind, province, provinces, start, stations, zones).": (
         "start = 2029-01-10T07",
         "begin = 2029-01-10T07",
     ),
-    "election.0.period.1.kind: found 'votting'; allowed: pre, voting, counting, "
-    "recapitulation, post; edit election.0.period.1.kind": ('"voting"', '"votting"'),
-    "election.0.period: found ['pre', 'pre', 'counting', 'post']; allowed: "
-    "[[election.period]], at least one of kind voting; add when votes are cast": (
+    "election.0.period.1.kind: must be 'pre', 'voting', 'counting', 'recapitulation' "
+    "or 'post' (found: 'votting'). Fix: edit election.0.period.1.kind in FILE.": (
+        '"voting"',
+        '"votting"',
+    ),
+    "election.0.period: must contain a period of kind voting (found: pre, pre, "
+    "counting, post). Fix: add an [[election.period]] table with the voting hours.": (
         '"voting"',
         '"pre"',
     ),
-    "election.0.name: found 'a b'; allowed: letters, digits, - and _; "
-    "edit election.0.name": ('"test"', '"a b"'),
-    "election.0.period.1.end: found 2029-01-10T06:00:00; allowed: later than its "
-    "start, 2029-01-10T07:00:00; edit election.0.period.1.end": (
+    "election.0.name: must be 1 to 64 letters, digits, hyphens or underscores "
+    "(found: 'a b'). Fix: edit election.0.name in FILE.": ('"test"', '"a b"'),
+    "election.0.period.1.end: must be later than start, 2029-01-10T07:00:00 "
+    "(found: 2029-01-10T06:00:00). Fix: edit election.0.period.1.end in FILE.": (
         "end = 2029-01-10T13",
         "end = 2029-01-10T06",
     ),
-    "election.0.period.1.start: found 2029-01-10T07:00:00+07:00; allowed: a local date "
-    "and time without offset, such as 2024-02-14T07:00:00; edit "
-    "election.0.period.1.start": (
+    "election.0.period.1.start: must be a local date and time without offset, such as "
+    "2024-02-14T07:00:00 (found: 2029-01-10T07:00:00+07:00). Fix: edit "
+    "election.0.period.1.start in FILE.": (
         "start = 2029-01-10T07:00:00",
         "start = 2029-01-10T07:00:00+07:00",
     ),
-    "election.0.period.1.start: found 2029-01-10; allowed: a local date and time "
-    "without offset, such as 2024-02-14T07:00:00; edit election.0.period.1.start": (
+    "election.0.period.1.start: must be a local date and time without offset, such as "
+    "2024-02-14T07:00:00 (found: 2029-01-10). Fix: edit election.0.period.1.start in "
+    "FILE.": (
         "start = 2029-01-10T07:00:00",
         "start = 2029-01-10",
     ),
-    "election.0.period.2: found counting 2029-01-10 12:00 to 2029-01-11 12:00, over "
-    "election.0.period.1, voting 2029-01-10 07:00 to 2029-01-10 13:00; allowed: "
-    "periods that do not overlap where they hold alike; move a start or an end": (
+    "election.0.period.2: overlaps election.0.period.1, which is voting 2029-01-10 "
+    "07:00 to 2029-01-10 13:00 (found: counting 2029-01-10 12:00 to 2029-01-11 12:00). "
+    "Fix: move a start or an end.": (
         "start = 2029-01-10T13",
         "start = 2029-01-10T12",
     ),
-    "election.0.period.1.zones: found 'WIS'; allowed: WIB, WITA, WIT; "
-    "edit election.0.period.1.zones": (
+    "election.0.period.1.zones.1: must be 'WIB', 'WITA' or 'WIT' (found: 'WIS'). "
+    "Fix: edit election.0.period.1.zones.1 in FILE.": (
         'kind = "voting"',
         'kind = "voting"\nzones = ["WIB", "WIS"]',
     ),
-    "election.0.period.1.zones: found []; allowed: a list with something in it; "
-    "edit election.0.period.1.zones": (
+    "election.0.period.1.zones: must have at least one entry (found: an empty list). "
+    "Fix: edit election.0.period.1.zones in FILE.": (
         'kind = "voting"',
         'kind = "voting"\nzones = []',
     ),
-    "election.0.period.1.provinces: found '99'; allowed: two digits in quotes, 11 to "
-    "96; edit election.0.period.1.provinces": (
+    "election.0.period.1.provinces.0: must be the code of a province, two digits in "
+    "quotes from 11 to 96 (found: '99'). Fix: edit election.0.period.1.provinces.0 in "
+    "FILE.": (
         'kind = "voting"',
         'kind = "voting"\nprovinces = ["99"]',
     ),
-    "election.0.period.1.provinces: found 31; allowed: two digits in quotes, 11 to "
-    "96; edit election.0.period.1.provinces": (
+    "election.0.period.1.provinces.0: must be the code of a province, two digits in "
+    "quotes from 11 to 96 (found: 31). Fix: edit election.0.period.1.provinces.0 in "
+    "FILE.": (
         'kind = "voting"',
         'kind = "voting"\nprovinces = [31]',
     ),
-    "election.0.period.1.stations: found '31/71'; allowed: station codes in quotes; "
-    "edit election.0.period.1.stations": (
+    "election.0.period.1.stations.0: must be 1 to 64 letters, digits, hyphens or "
+    "underscores (found: '31/71'). Fix: edit election.0.period.1.stations.0 in FILE.": (
         'kind = "voting"',
         'kind = "voting"\nprovince = "31"\nstations = ["31/71"]',
     ),
-    "election.0.period.1: found only stations; allowed: province and stations "
-    "together; say in which province these stations are": (
+    "election.0.period.1: must have province and stations together (found: only "
+    "stations). Fix: add the other one.": (
         'kind = "voting"',
         'kind = "voting"\nstations = ["3171011001001"]',
     ),
-    "election.0.period.1: found ['zones', 'provinces']; allowed: one of zones, "
-    "provinces, stations; make two periods": (
+    "election.0.period.1: must have only one of zones, provinces and stations (found: "
+    "zones, provinces). Fix: write one period for each.": (
         'kind = "voting"',
         'kind = "voting"\nzones = ["WIB"]\nprovinces = ["31"]',
     ),
-    "election.0.period.2: found station 3171011001001 in province 32; allowed: one "
-    "province a station; election.0.period.1 says 31; correct one of the two": (
+    "election.0.period.2: station 3171011001001 is in province 31 in "
+    "election.0.period.1, but in another province here (found: 32). Fix: correct one "
+    "of the two.": (
         'kind = "voting"\nSTART\nkind = "counting"',
         "",
     ),
@@ -97,44 +104,47 @@ BAD = {
 
 
 @pytest.mark.parametrize(("line", "change"), BAD.items(), ids=[k[:60] for k in BAD])
-def test_a_bad_file_is_said_in_one_line(
+def test_each_error_is_one_line(
     tmp_path: Path, line: str, change: tuple[str, str]
 ) -> None:
-    """Each fault names its key, what was found, what is allowed, and the mend."""
+    """Each error names its key, the problem, the value found and the fix."""
     old, new = change
     text = WELL.replace(old, new, 1) if old else ""
     if "START" in old:
         text = WELL
         for kind, province in (("voting", "31"), ("counting", "32")):
-            given = f'kind = "{kind}"'
-            text = text.replace(given, f"{given}\n{STATION.format(province)}")
+            line_of_kind = f'kind = "{kind}"'
+            scope = STATION.format(province)
+            text = text.replace(line_of_kind, f"{line_of_kind}\n{scope}")
     with pytest.raises(InvalidConfigError) as raised:
         calendar_of(tmp_path, text)
-    assert line in [str(fault) for fault in raised.value.faults]
-    assert all("\n" not in str(fault) for fault in raised.value.faults)
+    file = str(tmp_path / "calendar.toml")
+    lines = [str(fault).replace(file, "FILE") for fault in raised.value.faults]
+    assert line in lines
+    assert all("\n" not in text for text in lines)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
-        (b"[[election]", "TOML"),
-        (b"\xff\xfe", "TOML"),
-        (None, "a readable file, or one of 2024-02-14, 2024-11-27"),
+        (b"[[election]", "is not valid TOML"),
+        (b"\xff\xfe", "is not valid TOML"),
+        (None, "cannot be read: No such file .* calendar: 2024-02-14, 2024-11-27"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_said_so(
-    tmp_path: Path, content: bytes | None, words: str
+def test_an_unreadable_file_is_an_error(
+    tmp_path: Path, content: bytes | None, message: str
 ) -> None:
-    """No traceback for a missing, binary or half-written file."""
+    """A missing, binary or incomplete file gives an error, not a traceback."""
     path = tmp_path / "calendar.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InvalidConfigError, match=words):
+    with pytest.raises(InvalidConfigError, match=message):
         calendar_file.load(path)
 
 
 def test_the_template_is_complete_but_for_its_dates() -> None:
-    """Unfilled it is refused, naming what to fill in; filled in it is well."""
+    """The template as shipped is refused, and the errors name what to fill in."""
     with pytest.raises(InvalidConfigError) as raised:
         calendar_file.load(calendar_file.template())
     keys = [fault.key for fault in raised.value.faults]
@@ -142,10 +152,10 @@ def test_the_template_is_complete_but_for_its_dates() -> None:
     assert keys == ["election.0.name", *edges]
 
 
-def test_the_templates_examples_are_well(tmp_path: Path) -> None:
-    """What stands commented out can be used as it stands."""
+def test_the_examples_of_the_template_are_valid(tmp_path: Path) -> None:
+    """The commented examples of the template can be used without change."""
     lines = calendar_file.template().read_text().splitlines()
     examples = [line[2:].strip() for line in lines if line.startswith("#   ")]
-    kept = [line for line in examples if not line.startswith("qos-agent")]
-    calendar = calendar_of(tmp_path, '[[election]]\nname = "x"\n' + "\n".join(kept))
+    toml = [line for line in examples if not line.startswith("qos-agent")]
+    calendar = calendar_of(tmp_path, '[[election]]\nname = "x"\n' + "\n".join(toml))
     assert len(calendar.periods) == 4

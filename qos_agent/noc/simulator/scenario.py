@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field
 
+from qos_agent.config import toml_file
+from qos_agent.config.faults import validated
 from qos_agent.config.places import provinces, regencies
 from qos_agent.config.schedule import ScheduleSection
-from qos_agent.config.types import Name, Section, allowed
-from qos_agent.model.errors import ConfigError, InvalidConfigError
+from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
 
 Kind = Literal[
     "overload",
@@ -31,12 +31,12 @@ Kind = Literal[
 
 def _known(code: str) -> str:
     if code not in provinces() and code not in regencies():
-        raise ValueError("a code of the reference data (qos_agent/data)")
+        raise ValueError("must be a code of the reference data")
     return code
 
 
-_Province = Annotated[str, allowed("2 digits", r"\d{2}"), AfterValidator(_known)]
-_Regency = Annotated[str, allowed("4 digits", r"\d{4}"), AfterValidator(_known)]
+_Province = Annotated[ProvinceCode, AfterValidator(_known)]
+_Regency = Annotated[RegencyCode, AfterValidator(_known)]
 
 
 class Trouble(Section):
@@ -109,27 +109,6 @@ def load(name: str, **instead: int | None) -> Scenario:
     """
     path = shipped().get(name) or Path(name)
     given = {key: value for key, value in instead.items() if value is not None}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Scenario.model_validate(table | given)
-    except OSError as error:
-        known = f"a readable file, or one of {', '.join(shipped())}"
-        fault = ConfigError(str(path), str(error.strerror), known, "check the path")
-        raise InvalidConfigError((fault,)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        fault = ConfigError(str(path), str(error), "TOML", f"edit {path}")
-        raise InvalidConfigError((fault,)) from error
-    except ValidationError as error:
-        raise InvalidConfigError(tuple(_faults(path, error))) from error
-
-
-def _faults(path: Path, error: ValidationError) -> list[ConfigError]:
-    return [
-        ConfigError(
-            ".".join(str(part) for part in fault["loc"]) or str(path),
-            repr(fault["input"]),
-            str(fault["msg"]),
-            f"edit {path}",
-        )
-        for fault in error.errors()
-    ]
+    fix = f"check the path, or name a shipped scenario: {', '.join(shipped())}"
+    table = toml_file.read(path, fix) | given
+    return validated(Scenario, table, lambda _: str(path))
