@@ -116,7 +116,7 @@ def _names(link: Link, clock: Clock) -> Check:
 def _throughput(link: Link, settings: Settings) -> Check:
     """By what it is measured, under which terms; iperf3 is a program of its own."""
     name = f"throughput {link.name}"
-    servers = settings.throughput.of_link(link.name)
+    servers = settings.throughput_of(link.name)
     order = servers.order()
     said = [f"{backend} ({BACKENDS[backend].licence})" for backend in order]
     found = ", then ".join(said)

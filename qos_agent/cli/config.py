@@ -108,7 +108,7 @@ def _statements(settings: Settings) -> dict[str, dict[str, str]]:
     from qos_agent.probes.throughput import BACKENDS
 
     links = settings.link_list()
-    orders = [settings.throughput.of_link(link.name).order() for link in links]
+    orders = [settings.throughput_of(link.name).order() for link in links]
     used = {name: BACKENDS[name] for order in orders for name in order}
     return {
         name: {

@@ -1,7 +1,7 @@
-"""Faults of a configuration that no section can see alone: names across sections.
+"""Checks that no section can do alone: names and values across sections.
 
-Tasks, points and allowances are told apart by names. Two targets of one name would be
-one job, and a rule for a link that does not exist would silently hold for none.
+Tasks, points and allowances are identified by names. Two targets with one name would
+be one job, and a value for a link that does not exist would apply to nothing.
 """
 
 from __future__ import annotations
@@ -12,47 +12,49 @@ from dataclasses import replace
 from typing import Any
 
 from qos_agent.config import calendar_file
+from qos_agent.config.allowance import AllowanceSection
+from qos_agent.config.faults import unknown_key
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.settings import Settings
+from qos_agent.config.throughput import ThroughputSection
 from qos_agent.model import Phase
 from qos_agent.model.errors import ConfigError, InvalidConfigError
+from qos_agent.model.units import size_text
 
 
 def faults(settings: Settings, probes: Collection[str]) -> Iterator[ConfigError]:
-    """All that does not fit together, and what is wrong with the calendar."""
-    yield from _unknown_probes("schedule", settings.schedule, probes)
-    for index, link in enumerate(settings.links):
-        yield from _unknown_probes(f"links.{index}.schedule", link.schedule, probes)
+    """Yield every error across sections and every error of the calendar."""
     yield from _repeated("links", [link.name for link in settings.links])
     yield from _repeated("targets", [target.name for target in settings.targets])
     yield from _repeated("web.pages", [page.name for page in settings.web.pages])
     links = [link.name for link in settings.links]
-    for key, named in _links_named(settings.model_dump(), ""):
-        if named not in links:
-            yield _unknown_link(key, named, links)
-    yield from _calendar_faults(settings.election.calendar)
+    for key, name in _links_named(settings.model_dump(), ""):
+        if name not in links:
+            yield _unknown_link(key, name, links)
+    yield from _unknown_probes("schedule", settings.schedule, probes)
+    yield from _allowance("allowance", settings.allowance)
+    yield from _throughput("throughput", settings.throughput)
+    for index, link in enumerate(settings.links):
+        key = f"links.{index}"
+        yield from _unknown_probes(f"{key}.schedule", link.schedule, probes)
+        if link.allowance.model_fields_set:
+            yield from _allowance(f"{key}.allowance", settings.allowance_of(link.name))
+        if link.throughput.model_fields_set:
+            section = settings.throughput_of(link.name)
+            yield from _throughput(f"{key}.throughput", section)
+    yield from _calendar(settings.election.calendar)
 
 
 def _repeated(key: str, names: Sequence[str]) -> Iterator[ConfigError]:
     for index, name in enumerate(names):
         if name in names[:index]:
-            place, allowed = f"{key}.{index}.name", "a name that no other one has"
-            yield ConfigError(place, repr(name), allowed, f"edit {place}")
-
-
-def _unknown_probes(
-    key: str, schedule: ScheduleSection, probes: Collection[str]
-) -> Iterator[ConfigError]:
-    for phase in Phase:
-        for name in sorted(schedule.profile(phase).keys() - set(probes)):
-            near = difflib.get_close_matches(name, probes, n=1)
-            fix = f"did you mean {near[0]}" if near else "remove it"
-            problem = "is not a probe; the probes are " + ", ".join(sorted(probes))
-            yield ConfigError(f"{key}.{phase}.{name}", None, problem, fix)
+            place = f"{key}.{index}.name"
+            problem = f"is the name of more than one entry of {key}"
+            yield ConfigError(place, repr(name), problem, f"edit {place}")
 
 
 def _links_named(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Every key `link` of the configuration, and the link it names."""
+    """Yield every key `link` of the configuration and the link it names."""
     rows = enumerate(value) if isinstance(value, tuple) else ()
     for name, inner in value.items() if isinstance(value, dict) else rows:
         place = f"{key}.{name}".strip(".")
@@ -62,20 +64,50 @@ def _links_named(value: Any, key: str) -> Iterator[tuple[str, str]]:
             yield from _links_named(inner, place)
 
 
-def _unknown_link(key: str, named: str, links: Sequence[str]) -> ConfigError:
-    near = difflib.get_close_matches(named, links, n=1)
-    mend = f"did you mean {near[0]}?" if near else "name one of [[links]]"
-    return ConfigError(key, repr(named), ", ".join(links), mend)
+def _unknown_link(key: str, name: str, links: Sequence[str]) -> ConfigError:
+    near = difflib.get_close_matches(name, links, n=1)
+    fix = f"write {near[0]}" if near else "name one of them, or add it to [[links]]"
+    problem = f"must be the name of a link: {', '.join(links)}"
+    return ConfigError(key, repr(name), problem, fix)
 
 
-def _calendar_faults(name: str | None) -> Iterator[ConfigError]:
-    """A calendar with faults is refused now, and not on the day."""
+def _unknown_probes(
+    key: str, schedule: ScheduleSection, probes: Collection[str]
+) -> Iterator[ConfigError]:
+    for phase in Phase:
+        for name in sorted(schedule.profile(phase).keys() - set(probes)):
+            yield unknown_key(f"{key}.{phase}.{name}", probes)
+
+
+def _allowance(key: str, section: AllowanceSection) -> Iterator[ConfigError]:
+    """Compare the reserve for voting hours with the limits that it is part of."""
+    reserve, key = section.voting_reserve, f"{key}.voting_reserve"
+    found, fix = size_text(reserve), f"edit {key}"
+    if reserve and section.monthly is None:
+        yield ConfigError(key, found, "needs a monthly limit", "set monthly as well")
+    for name in ("monthly", "daily"):
+        limit = getattr(section, name)
+        if limit is not None and reserve > limit:
+            problem = f"must be at most {name}, which is {size_text(limit)}"
+            yield ConfigError(key, found, problem, fix)
+
+
+def _throughput(key: str, section: ThroughputSection) -> Iterator[ConfigError]:
+    for backend, name in (("http", "server"), ("iperf3", "iperf3_server")):
+        if backend in section.order() and section.server_of(backend) is None:
+            problem = f"is missing, but backends contains {backend}"
+            fix = f"set {name}, or remove {backend} from backends"
+            yield ConfigError(f"{key}.{name}", None, problem, fix)
+
+
+def _calendar(name: str | None) -> Iterator[ConfigError]:
+    """Check the calendar now, so that no error appears on the voting day."""
     try:
         calendar_file.named(name)
     except InvalidConfigError as error:
         for fault in error.faults:
             if fault.key == str(calendar_file.find(str(name))):
-                found, mend = f"{name} ({fault.found})", "edit election.calendar"
-                yield ConfigError("election.calendar", found, fault.problem, mend)
+                key = "election.calendar"
+                yield ConfigError(key, repr(name), fault.problem, fault.fix)
             else:
                 yield replace(fault, key=f"{name}: {fault.key}")

@@ -1,51 +1,51 @@
-"""Reads the configuration, says what is wrong with it, shows and writes it.
+"""Reading of the configuration, and its form as plain data.
 
 `load` is the only way to a `Settings`: the file, then the environment, then the
-credentials directory; what comes later wins. Every problem is one line that names
-the key, what was found, what is allowed, and the mend.
+credentials directory; later sources win.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import tomllib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource
+from pydantic import BaseModel, SecretStr
+from pydantic_settings import EnvSettingsSource, SettingsError
 
-from qos_agent.config import checks
+from qos_agent.config import checks, toml_file
+from qos_agent.config.faults import PlaceOf, masked, validated
+from qos_agent.config.links import LinkSection
 from qos_agent.config.settings import Settings
 from qos_agent.config.sources import Sources
 from qos_agent.model import Phase
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 _PREFIX = "QOS_AGENT_"
-# With no file at all: `make run`, which should show something within seconds.
-_EMBEDDED: dict[str, Any] = {
+# The settings without any file (`make run`): they show figures within seconds.
+_BUILT_IN: dict[str, Any] = {
     "schedule": {"idle": {"latency": "10s", "host": "30s", "throughput": "30m"}},
     "latency": {"count": 10},
     "journal": {"commit_every": "1s"},
 }
-# Where a section's name is read from the environment but is no setting.
+# Variables with the prefix of settings that are not settings.
 _NOT_SETTINGS = {"QOS_AGENT_CONFIG"}
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings in force, and which source gave each key."""
+    """The settings in force, and the source that gave each key."""
 
     settings: Settings
     origins: Mapping[str, str]
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what is in force, 12 digits; secrets enter as stars."""
+        """The first 12 digits of the SHA-256 of the settings; secrets are masked."""
         text = json.dumps(shown(self.settings), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -53,7 +53,7 @@ class Loaded:
 def load(sources: Sources, probes: Collection[str]) -> Loaded:
     """Read the settings of `sources`; `probes` are the names a schedule may contain.
 
-    Raises InvalidConfigError with a line for each fault.
+    Raises InvalidConfigError with a line for each error.
     """
     layers = [
         (str(sources.file or "built-in"), _from_file(sources.file)),
@@ -65,67 +65,71 @@ def load(sources: Sources, probes: Collection[str]) -> Loaded:
     for origin, layer in layers:
         merged = _merge(merged, layer)
         origins |= {key: origin for key, _ in leaves(layer)}
-    try:
-        settings = Settings.model_validate(merged)
-    except ValidationError as error:
-        raise InvalidConfigError(tuple(_explain(error, origins, sources))) from error
-    if found := tuple(checks.faults(settings, probes)):
-        raise InvalidConfigError(found)
+    settings = validated(Settings, merged, _place_of(sources.file, origins))
+    if faults := tuple(checks.faults(settings, probes)):
+        raise InvalidConfigError(faults)
     return Loaded(settings, origins)
+
+
+def _place_of(file: Path | None, origins: Mapping[str, str]) -> PlaceOf:
+    """Return a function that names the source of a key; by default the file."""
+
+    def place_of(key: str) -> str:
+        match origins.get(key):
+            case "environment":
+                name = _PREFIX + key.upper().replace(".", "__")
+                return f"the environment ({name})"
+            case "credentials":
+                return f"the credentials ({key})"
+            case _:
+                return str(file or "the environment")
+
+    return place_of
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:
     if path is None:
-        return _EMBEDDED
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidConfigError(
-            (ConfigError(str(path), str(error.strerror), "a readable file",
-                         "write one: qos-agent config init"),)
-        ) from error  # fmt: skip
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidConfigError(
-            (ConfigError(str(path), str(error), "TOML", f"edit {path}"),)
-        ) from error
-
-
-class _Environment(EnvSettingsSource):
-    """pydantic-settings' reader over a given mapping instead of os.environ."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._given = {k.lower(): v for k, v in environment.items()}
-        super().__init__(Settings)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return self._given
+        return _BUILT_IN
+    return toml_file.read(path, f"check the path, or run qos-agent config init {path}")
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """QOS_AGENT_SECTION__KEY; a name that fits nothing becomes an unknown key."""
-    found = _Environment(environment)()
+    """Return the settings of QOS_AGENT_SECTION__KEY variables.
+
+    The section of an unknown name is kept, so that it is refused as an unknown key.
+    """
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in environment.items()}
+    try:
+        values = source()
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        variable = _PREFIX + (field[1].upper() if field else "...")
+        problem = "must be a list or table in JSON"
+        fault = ConfigError(variable, None, problem, "correct or remove the variable")
+        raise InvalidConfigError((fault,)) from error
     for name in environment:
         if name.startswith(_PREFIX) and name not in _NOT_SETTINGS:
             section = name.removeprefix(_PREFIX).lower().split("__")[0]
             if section not in Settings.model_fields:
-                found[section] = environment[name]
-    return found
+                values[section] = environment[name]
+    return values
 
 
 def _from_credentials(folder: Path | None) -> dict[str, Any]:
-    """systemd's LoadCredential: a file named `collector.token` is that key."""
-    found: dict[str, Any] = {}
+    """Return the settings of systemd's LoadCredential: a file `collector.token`."""
+    values: dict[str, Any] = {}
     if folder is None or not folder.is_dir():
-        return found
+        return values
     for path in sorted(folder.iterdir()):
         section, _, key = path.name.partition(".")
         if section in Settings.model_fields and key:
-            found.setdefault(section, {})[key] = path.read_text().strip()
-    return found
+            values.setdefault(section, {})[key] = path.read_text().strip()
+    return values
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` laid over `under`, tables merged, everything else replaced."""
+    """Return `under` with the values of `over`; tables are merged, not replaced."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
@@ -135,87 +139,12 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def leaves(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested tables; a list is one value."""
+    """Yield dotted keys and values of nested tables; a list is one value."""
     for key, value in layer.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _explain(
-    error: ValidationError, origins: Mapping[str, str], sources: Sources
-) -> Iterator[ConfigError]:
-    for fault in error.errors():
-        location = tuple(fault["loc"])
-        key = ".".join(str(part) for part in location)
-        where = origins.get(key, str(sources.file or "the environment"))
-        yield _one(key, location, dict(fault), where)
-
-
-def _one(
-    key: str, location: tuple[int | str, ...], fault: dict[str, Any], where: str
-) -> ConfigError:
-    edit = f"edit {key} in {where}"
-    match fault["type"]:
-        case "extra_forbidden":
-            names = _siblings(location)
-            near = difflib.get_close_matches(str(location[-1]), names, n=1)
-            mend = f"did you mean {near[0]}?" if near else f"remove it from {where}"
-            return ConfigError(key, "an unknown key", ", ".join(names), mend)
-        case "missing":
-            return ConfigError(key, "nothing", _allowed(location, fault), edit)
-        case "value_error" if "|" in fault["msg"]:
-            name, _, found = fault["msg"].removeprefix("Value error, ").partition("|")
-            key = f"{key}.{name}"
-            allowed = "a file this user can read"
-            return ConfigError(key, found, allowed, f"edit {key} in {where}, or chown")
-        case _:
-            return ConfigError(
-                key, _found(location, fault), _allowed(location, fault), edit
-            )
-
-
-def _found(location: tuple[int | str, ...], fault: dict[str, Any]) -> str:
-    """The value, but for secrets."""
-    secret = any("token" in str(part) or "key" in str(part) for part in location)
-    return "a secret" if secret else repr(fault["input"])
-
-
-def _allowed(location: tuple[int | str, ...], fault: dict[str, Any]) -> str:
-    if fault["type"] == "value_error":
-        return str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "missing":
-        field = _section(location[:-1]).model_fields.get(str(location[-1]))
-        choices = get_args(field.annotation) if field else ()
-        if choices and all(isinstance(choice, str) for choice in choices):
-            return ", ".join(choices)
-    said = str(fault["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
-    return said.partition(",")[0] if "unable to parse" in said else said
-
-
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    return sorted(_section(location[:-1]).model_fields)
-
-
-def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
-    """The model behind a location: tables by name, list entries by their type."""
-    model: type[BaseModel] = Settings
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        inner = _model_in(field.annotation) if field else None
-        if inner is None:
-            break
-        model = inner
-    return model
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def in_force(
@@ -231,9 +160,18 @@ def in_force(
     return values
 
 
-def shown(model: BaseModel | BaseSettings) -> dict[str, Any]:
-    """What is in force as plain data; a secret is `***`, and only where one is set."""
-    return {name: _plain(getattr(model, name)) for name in type(model).model_fields}
+def shown(model: BaseModel) -> dict[str, Any]:
+    """Return a model as plain data; a secret is `***`, and None if it is not set.
+
+    The tables of a link contain only the values that are set.
+    """
+    values = {name: getattr(model, name) for name in type(model).model_fields}
+    if isinstance(model, LinkSection):
+        for name, value in model:
+            if isinstance(value, BaseModel):
+                values[name] = value.model_dump(exclude_unset=True)
+        values = {name: value for name, value in values.items() if value != {}}
+    return _plain(values)  # type: ignore[no-any-return]
 
 
 def _plain(value: Any) -> Any:
@@ -246,7 +184,6 @@ def _plain(value: Any) -> Any:
             return [_plain(item) for item in value]
         case dict():
             return {str(key): _plain(item) for key, item in value.items()}
-        case Path():
-            return str(value)
-        case _:
-            return value
+        case str() | Path():
+            return masked(str(value))
+    return value

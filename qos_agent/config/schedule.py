@@ -7,40 +7,35 @@ A phase maps the name of a probe to its interval. This module does not know the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field, model_validator
 
+from qos_agent.config.overrides import refuse_links
 from qos_agent.config.types import Interval, Section
 from qos_agent.model import Phase
 
-
-def _no_links(value: object) -> object:
-    """Refuse the old form of overrides for one link, and show the new form."""
-    if isinstance(value, dict) and "links" in value:
-        raise ValueError(
-            "intervals of one link are set below its [[links]] entry, "
-            "for example [links.schedule.voting]"
-        )
-    return value
-
-
-# Probe name to interval; 0.0 is never.
-ProfileSection = Annotated[Mapping[str, Interval], BeforeValidator(_no_links)]
+_Intervals = Mapping[str, Interval]
 
 
 class ScheduleSection(Section):
-    """Intervals of the probes by phase of the election.
+    """Intervals of the probes in each phase of the election, or "off" for never.
 
-    A phase accepts the name of any probe and a duration, or "off". A probe that is not
-    named runs at its own default interval.
+    A probe that is not named runs at its own default interval.
     """
 
-    idle: ProfileSection = Field({}, description="without an election in the calendar")
-    pre: ProfileSection = Field({}, description="before the voting day")
-    voting: ProfileSection = Field({}, description="while votes are cast")
-    counting: ProfileSection = Field({}, description="while votes are counted")
-    post: ProfileSection = Field({}, description="after the count")
+    idle: _Intervals = Field({}, description="Intervals outside of an election.")
+    pre: _Intervals = Field({}, description="Intervals before the voting day.")
+    voting: _Intervals = Field({}, description="Intervals while votes are cast.")
+    counting: _Intervals = Field({}, description="Intervals while votes are counted.")
+    post: _Intervals = Field({}, description="Intervals after the count.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_links(cls, values: object) -> object:
+        if isinstance(values, dict):
+            for phase, intervals in values.items():
+                refuse_links(intervals, f"schedule.{phase}", f"{phase}.links")
+        return values
 
     def profile(self, phase: Phase) -> Mapping[str, float]:
         """Return the intervals in seconds that are set for a phase."""

@@ -1,121 +1,64 @@
-"""The only reader of configuration: a TOML file, the environment, credentials.
+"""All settings of the agent: the sections that have no module of their own.
 
-Later sources win: built-in defaults, the file, `QOS_AGENT_SECTION__KEY` in the
-environment, files in systemd's credentials directory (`collector.token`). The
-result is frozen and passed down; nothing else reads any of them. What is wrong is
-said as ConfigError, one line a key.
+`config.loading.load` builds `Settings`. The result is frozen and passed down, and no
+other module reads files or the environment for settings.
 """
 
 from __future__ import annotations
 
-import re
-import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qos_agent.config.allowance import AllowanceSection
+from qos_agent.config.faults import invalid
 from qos_agent.config.key_file import read_key
-from qos_agent.config.places import province_zones
+from qos_agent.config.links import LinkSection
+from qos_agent.config.overrides import merged
 from qos_agent.config.schedule import ScheduleSection
+from qos_agent.config.station import StationSection
+from qos_agent.config.targets import DEFAULT_TARGETS, TargetSection
 from qos_agent.config.throughput import ThroughputSection
 from qos_agent.config.types import (
     Duration,
-    Host,
     Interval,
     Name,
     Section,
     Size,
     Url,
-    allowed,
 )
 from qos_agent.config.verdict import VerdictSection
 from qos_agent.model import Identity, Layer, Link, Phase, Target
 from qos_agent.model.errors import ConfigError
-from qos_agent.system.network import GATEWAY, RESOLVER
 
-ZONES = ("Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura")
-
-
-class StationSection(Section):
-    """The polling station that this device watches."""
-
-    id: Name = Field("unassigned", description="the 13-digit station code")
-    province: Annotated[str, allowed("2 digits", r"\d{2}")] = Field(
-        "00", description="Kemendagri code of the province"
-    )
-    regency: Annotated[str, allowed("4 digits", r"\d{4}")] = Field(
-        "0000", description="Kemendagri code of the regency or city"
-    )
-    time_zone: Literal["Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"] = Field(
-        description="WIB, WITA or WIT; known from the province where that is given"
-    )
-    device: Name = Field(
-        default_factory=lambda: (
-            re.sub(r"\W+", "-", socket.gethostname())[:64] or "device"
-        ),
-        description="name of this device; the host name by default",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _zone_of_province(cls, values: object) -> object:
-        """Fill in the time zone where the province, or no station at all, is given."""
-        if not isinstance(values, dict) or "time_zone" in values:
-            return values
-        known = province_zones().get(str(values.get("province")))
-        if known is None and "id" not in values:
-            known = ZONES[0]
-        return values if known is None else {**values, "time_zone": known}
-
-
-class LinkSection(Section):
-    """One way out of the device. None configured: the default route's interface."""
-
-    name: Name
-    operator: Name = "unknown"
-    interface: Annotated[str, allowed("an interface name", r"[^/\s]{1,15}")] | None = (
-        None
-    )
-    source_address: str | None = None
-    schedule: ScheduleSection = Field(
-        ScheduleSection(), description="intervals that differ on this link"
-    )
-
-
-class TargetSection(Section):
-    """What latency is measured against."""
-
-    name: Name
-    host: Host
-    layer: Layer
-    method: Literal["icmp", "stamp"] = "icmp"
-    port: int | None = Field(
-        None, ge=1, le=65535, description="of the reflector; 862 by default (stamp)"
-    )
+_CA_FILE = "Certificates of the trusted authorities; by default those of the system."
 
 
 class ElectionSection(Section):
-    """When votes are cast and counted at this station."""
+    """The calendar of the election; it sets the phase at the station's local time."""
 
     calendar: str | None = Field(
-        None, description="a shipped calendar such as 2024-02-14, or a file; else idle"
+        None,
+        description=(
+            "Name of a shipped calendar such as 2024-02-14, or path of a calendar "
+            "file. Without one, the phase is always idle."
+        ),
     )
 
 
 class LatencySection(Section):
-    """One train of probes."""
+    """Trains of packets that measure round-trip time and loss."""
 
-    count: int = Field(20, ge=1, le=1000, description="probes in a train")
-    spacing: Duration = Field(0.2, description="between two probes")
+    count: int = Field(20, ge=1, le=1000, description="Number of packets in a train.")
+    spacing: Duration = Field(0.2, description="Time between two packets of a train.")
     stamp_key_file: Path | None = Field(
-        None, description="key shared with the reflectors; none: unauthenticated"
+        None,
+        description=(
+            "File with the key that the STAMP reflectors share; without one, packets "
+            "are not authenticated."
+        ),
     )
 
     @model_validator(mode="after")
@@ -124,77 +67,97 @@ class LatencySection(Section):
             try:
                 read_key(self.stamp_key_file)
             except ConfigError as error:
-                raise ValueError(f"stamp_key_file|{error.found}") from error
+                raise invalid(
+                    error.problem, key=error.key, found=error.found, fix=error.fix
+                ) from error
         return self
 
 
 class PageSection(Section):
-    """A page whose loading is timed. What is expected tells it from a portal's."""
+    """A page to load; the expected content tells it from that of a captive portal."""
 
-    name: Name
-    url: Url
+    name: Name = Field(description="Name of the page, unique on this device.")
+    url: Url = Field(description="URL of the page.")
     status: int | None = Field(
-        None, ge=200, le=599, description="its answer; any 2xx by default"
+        None, ge=200, le=599, description="Expected HTTP status; by default any 2xx."
     )
-    text: str | None = Field(None, description="what its body holds, always")
+    text: str | None = Field(None, description="Text that the page must contain.")
 
 
 class WebSection(Section):
-    """Pages to load, each timed in its parts; redirections are not followed."""
+    """Pages to load, timed in their parts; redirections are not followed."""
 
-    pages: tuple[PageSection, ...] = ()
-    body_limit: Size = Field(2_000_000, description="most bytes read of a page")
-    time_limit: Duration = Field(30.0, description="most time a page takes")
-    ca_file: Path | None = Field(None, description="who signs; the system's by default")
+    pages: tuple[PageSection, ...] = Field(
+        (),
+        description="List of {name, url, status, text}; the last two are optional.",
+    )
+    body_limit: Size = Field(2_000_000, description="Maximum data to read of one page.")
+    time_limit: Duration = Field(
+        30.0, description="Maximum duration of loading one page."
+    )
+    ca_file: Path | None = Field(None, description=_CA_FILE)
 
     def targets(self) -> tuple[Target, ...]:
-        """The pages as targets: the host is the whole URL."""
+        """Return the pages as targets; the host is the whole URL."""
         return tuple(Target(p.name, p.url, Layer.APPLICATION) for p in self.pages)
 
 
 class FormSection(Section):
-    """The upload of a bundle the size of the result forms, to one's own server."""
+    """Test uploads to your own server, of the size of a station's result forms."""
 
-    name: Name = "forms"
-    url: Url | None = Field(None, description="takes PUT or POST, and discards")
-    method: Literal["PUT", "POST"] = "PUT"
-    size: Size = Field(3_000_000, description="of the bundle")
-    time_limit: Duration = Field(150.0, description="most time an upload takes")
-    ca_file: Path | None = Field(None, description="who signs; the system's by default")
+    name: Name = Field("forms", description="Name of the server as a target.")
+    url: Url | None = Field(
+        None, description="URL that accepts the upload and discards the data."
+    )
+    method: Literal["PUT", "POST"] = Field("PUT", description="HTTP method.")
+    size: Size = Field(3_000_000, description="Data of one upload.")
+    time_limit: Duration = Field(150.0, description="Maximum duration of one upload.")
+    ca_file: Path | None = Field(None, description=_CA_FILE)
 
     def targets(self) -> tuple[Target, ...]:
-        """The server as a target; none where no url is configured."""
-        given = self.url is not None
-        return (Target(self.name, str(self.url), Layer.APPLICATION),) if given else ()
+        """Return the server as a target; none if no URL is configured."""
+        if self.url is None:
+            return ()
+        return (Target(self.name, self.url, Layer.APPLICATION),)
 
 
 class ModemSection(Section):
-    """Which modem is behind a link, where the link's interface does not tell."""
+    """The modem of a link, for a link whose interface does not identify it."""
 
-    link: Name
-    device: str | None = Field(None, description="`device` or `primary-port` in mmcli")
+    link: Name = Field(description="Name of the link.")
+    device: str | None = Field(
+        None, description="Value of `device` or `primary-port` that mmcli shows."
+    )
     serial_port: Path | None = Field(
-        None, description="answers AT commands, where mmcli knows no modem"
+        None, description="Serial port for AT commands, if mmcli lists no modem."
     )
 
 
 class SignalSection(Section):
-    """The radio behind the links that have a modem."""
+    """Radio measurements of the links that have a modem."""
 
-    modems: tuple[ModemSection, ...] = ()
-    time_limit: Duration = Field(20.0, description="most time a reading takes")
+    modems: tuple[ModemSection, ...] = Field(
+        (), description="List of {link, device} or {link, serial_port}."
+    )
+    time_limit: Duration = Field(
+        20.0, description="Maximum duration of one measurement."
+    )
 
 
 class CollectorSection(Section):
-    """The InfluxDB that receives the points; no url, no delivery."""
+    """An InfluxDB that receives the points; without a URL, nothing is sent to it."""
 
-    url: Url | None = None
-    org: str = "qos"
-    bucket: str = "qos"
-    token: SecretStr | None = Field(None, description="better in token_file")
-    token_file: Path | None = Field(None, description="a file that holds the token")
-    ca_file: Path | None = Field(None, description="whom to trust beside the system")
-    timeout: Duration = Field(10.0, description="longest wait for an answer")
+    url: Url | None = Field(None, description="URL of InfluxDB.")
+    org: str = Field("qos", description="Organisation (InfluxDB 2).")
+    bucket: str = Field("qos", description="Bucket or database.")
+    token: SecretStr | None = Field(
+        None, description="Token with write access; token_file is safer."
+    )
+    token_file: Path | None = Field(None, description="File that contains the token.")
+    ca_file: Path | None = Field(
+        None, description="Certificates to trust in addition to those of the system."
+    )
+    timeout: Duration = Field(10.0, description="Maximum wait for a response.")
 
     @model_validator(mode="after")
     def _readable_token(self) -> Self:
@@ -202,67 +165,94 @@ class CollectorSection(Section):
             try:
                 self.token_file.read_text()
             except (OSError, UnicodeDecodeError) as error:
-                said = getattr(error, "strerror", None) or "not text"
-                raise ValueError(f"token_file|{self.token_file} ({said})") from error
+                reason = getattr(error, "strerror", None) or "not text"
+                raise invalid(
+                    f"cannot be read: {reason}",
+                    key="token_file",
+                    found=str(self.token_file),
+                    fix="check the path, and that the user of this service can read it",
+                ) from error
         return self
 
     def current_token(self) -> str | None:
-        """The token now; the file is read again, so that a new one takes effect."""
+        """Return the token; read the file again, so that a new token takes effect."""
         if self.token_file is not None:
             return self.token_file.read_text().strip()
         return self.token.get_secret_value() if self.token else None
 
 
 class UplinkSection(Section):
-    """How points are delivered: fresh ones at once, a backlog with pauses."""
+    """Delivery of points: new points at once, the backlog of an outage with pauses."""
 
     link: Name | None = Field(
-        None, description="the link it leaves by, which a backlog must not disturb"
+        None,
+        description=(
+            "Link that carries the deliveries, so that a backlog is not sent during a "
+            "measurement on it; by default the first link."
+        ),
     )
-    batch: int = Field(500, ge=1, le=5000, description="points of a backlog at once")
+    batch: int = Field(
+        500, ge=1, le=5000, description="Number of points in one request of a backlog."
+    )
     pause: Interval = Field(
-        10.0, description="between two of them, give or take a half; off for none"
+        10.0,
+        description=(
+            "Mean pause between two requests of a backlog, varied by up to half; "
+            'or "off".'
+        ),
     )
-    backoff: Duration = Field(300.0, description="longest wait after failures")
+    backoff: Duration = Field(
+        300.0, description="Maximum wait before a retry after failures."
+    )
     fallback_after: Duration = Field(
-        300.0, description="without the collector, before the fallback gets points"
+        300.0,
+        description="Time without the collector before the fallback receives points.",
     )
     data_limit: Size | None = Field(
-        None, description="most bytes of a backlog in a day; fresh points always go"
+        None,
+        description=(
+            "Maximum data a day for a backlog; new points are sent in any case."
+        ),
     )
 
 
 class JournalSection(Section):
-    """The durable local store."""
+    """The local store that keeps readings until they are delivered."""
 
-    folder: Path = Field(Path("qos-agent-data"), description="where the journal lives")
-    commit_every: Duration = Field(60.0, description="readings are committed together")
-    size_limit: Size = Field(256_000_000, description="most bytes of the journal")
-    disk_reserve: Size = Field(100_000_000, description="room left to others")
-    keep: Duration = Field(14 * 86400.0, description="delivered points, as evidence")
-    age_limit: Duration = Field(180 * 86400.0, description="undelivered points")
+    folder: Path = Field(Path("qos-agent-data"), description="Folder of the journal.")
+    commit_every: Duration = Field(
+        60.0, description="Interval at which readings are committed to disk together."
+    )
+    size_limit: Size = Field(256_000_000, description="Maximum size of the journal.")
+    disk_reserve: Size = Field(
+        100_000_000, description="Free disk space that the journal leaves to others."
+    )
+    keep: Duration = Field(
+        14 * 86400.0, description="Retention of delivered points, as evidence."
+    )
+    age_limit: Duration = Field(
+        180 * 86400.0, description="Retention of points that are not delivered."
+    )
     clock_hold: Duration = Field(
-        600.0, description="longest wait for a clock to be trusted"
+        600.0,
+        description=(
+            "Maximum time that readings wait for a trusted clock before they are "
+            "stamped with a flag."
+        ),
     )
 
 
 class RuntimeSection(Section):
-    """Where a running agent and the commands meet."""
+    """The files through which commands reach the running agent."""
 
-    folder: Path | None = Field(None, description="status.json; the journal's folder")
-
-
-DEFAULT_TARGETS = (
-    TargetSection(name="gateway", host=GATEWAY, layer=Layer.GATEWAY),
-    TargetSection(name="resolver", host=RESOLVER, layer=Layer.RESOLVER),
-    TargetSection(name="cloudflare", host="1.1.1.1", layer=Layer.ANCHOR),
-    TargetSection(name="google", host="8.8.8.8", layer=Layer.ANCHOR),
-    TargetSection(name="quad9", host="9.9.9.9", layer=Layer.ANCHOR),
-)
+    folder: Path | None = Field(
+        None,
+        description="Folder of status.json and the controls; by default the journal's.",
+    )
 
 
 class Settings(BaseSettings):
-    """All there is to configure. Built by `qos_agent.configuration.load`."""
+    """All settings of the agent. Call `config.loading.load` to read them."""
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_prefix="QOS_AGENT_", env_nested_delimiter="__"
@@ -289,19 +279,19 @@ class Settings(BaseSettings):
     runtime: RuntimeSection = RuntimeSection()
 
     def identity(self) -> Identity:
-        """Station and device, as every point names them."""
+        """Return the station and the device as every point names them."""
         s = self.station
         return Identity(s.id, s.province, s.regency, s.time_zone, s.device)
 
     def link_list(self) -> tuple[Link, ...]:
-        """The links to measure."""
+        """Return the links to measure."""
         return tuple(
             Link(link.name, link.operator, link.interface, link.source_address)
             for link in self.links
         )
 
     def target_list(self) -> tuple[Target, ...]:
-        """The targets of latency."""
+        """Return the targets of the latency probe."""
         return tuple(Target(**target.model_dump()) for target in self.targets)
 
     def interval_s(
@@ -312,24 +302,37 @@ class Settings(BaseSettings):
         The link's own setting comes before the phase's. 0.0 is never, and None means
         that nothing is configured: the probe's own default applies.
         """
-        for link in self.links:
-            if link.name == link_name:
-                interval_s = link.schedule.interval_s(phase, probe)
-                if interval_s is not None:
-                    return interval_s
+        link = self._link(link_name)
+        link_interval_s = link.schedule.interval_s(phase, probe) if link else None
+        if link_interval_s is not None:
+            return link_interval_s
         return self.schedule.interval_s(phase, probe)
 
-    def collector_names(self) -> tuple[str, ...]:
-        """Who is owed every point: the collector, and its stand-in where there is one.
+    def throughput_of(self, link_name: str | None) -> ThroughputSection:
+        """Return the throughput settings of a link: its own before the common ones."""
+        link = self._link(link_name)
+        return merged(self.throughput, link.throughput) if link else self.throughput
 
-        Points are owed before there is a url, so that one set later gets them all.
+    def allowance_of(self, link_name: str | None) -> AllowanceSection:
+        """Return the allowance of a link: its own values before the common ones."""
+        link = self._link(link_name)
+        return merged(self.allowance, link.allowance) if link else self.allowance
+
+    def _link(self, name: str | None) -> LinkSection | None:
+        return next((link for link in self.links if link.name == name), None)
+
+    def collector_names(self) -> tuple[str, ...]:
+        """Return the collectors that must receive every point.
+
+        Points are pending for the collector even before it has a URL, so that a
+        collector that is configured later receives all of them.
         """
         return ("collector", "fallback") if self.fallback.url else ("collector",)
 
     def uplink_link(self) -> str:
-        """The link that deliveries leave by; the first one where none is named."""
+        """Return the link that carries deliveries; the first link if none is named."""
         return self.uplink.link or self.links[0].name
 
     def runtime_folder(self) -> Path:
-        """Where status and control files are."""
+        """Return the folder of the status and control files."""
         return self.runtime.folder or self.journal.folder

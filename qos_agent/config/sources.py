@@ -1,4 +1,4 @@
-"""Where settings are read from: file, environment, credentials."""
+"""Sources of the settings: file, environment and credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_PATH = Path("/etc/qos-agent/agent.toml")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where settings are read from; injected, so that tests have their own."""
+    """The file, the environment and the credentials folder to read settings from."""
 
     file: Path | None
     environment: Mapping[str, str]
@@ -20,7 +20,10 @@ class Sources:
 
     @classmethod
     def of_process(cls, path: Path | None) -> Sources:
-        """The command line's file or the installed one; this process's environment."""
+        """Return the sources of this process.
+
+        The file is `path`, else QOS_AGENT_CONFIG, else the installed file if it exists.
+        """
         named = path or _path(os.environ.get("QOS_AGENT_CONFIG"))
         installed = DEFAULT_PATH if DEFAULT_PATH.exists() else None
         credentials = _path(os.environ.get("CREDENTIALS_DIRECTORY"))

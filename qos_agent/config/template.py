@@ -1,12 +1,13 @@
 """The commented configuration file, generated from the settings themselves.
 
-Every key stands in it, commented out, with its default: uncommenting a line changes
-nothing, so the file documents what is in force.
+The file contains every key with its default, commented out. Uncommenting a line
+changes nothing, so the file shows what is in force.
 """
 
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,37 @@ from qos_agent.model import Phase
 from qos_agent.model.units import duration_text, seconds, size_bytes, size_text
 
 _HEAD = """\
-# Configuration of QoS Agent. Every key stands here with its default; remove the
-# "# " before a line to change it; a key without a default ends in "=".
+# Configuration of QoS Agent. The file contains every key with its default. To change
+# a value, remove the "# " before its line. A key without a default ends in "=".
 # Check the file: qos-agent config check -c FILE
-# The environment wins over this file (QOS_AGENT_STATION__ID=...), and a file in
-# systemd's credentials directory wins over both (collector.token).
+# The environment has priority over this file (QOS_AGENT_STATION__ID=...), and a file
+# in systemd's credentials directory has priority over both (collector.token).
 """
-_ENTRIES = {
-    "links": '# [[links]]\n# name = "main"\n# operator = "telkomsel"\n'
-    '# interface = "wwan0"\n',
-    "targets": '# [[targets]]\n# name = "anchor"\n# host = "anchor.example.id"\n'
-    '# layer = "anchor"\n',
-}
+_WIDTH = 88
+_LINKS = """\
+# [[links]]
+# name = "main"
+# operator = "telkomsel"
+# interface = "wwan0"
+# source_address =
+# Values that differ on this link; every key of [throughput] up to upload_path, of
+# [allowance] and of [schedule.PHASE] may stand here:
+# [links.throughput]
+# server = "https://measure.example.id"
+# [links.allowance]
+# monthly = "2GB"
+# [links.schedule.voting]
+# throughput = "off"
+"""
+_TARGETS = """\
+# [[targets]]
+# name = "anchor"
+# host = "anchor.example.id"
+# layer = "anchor"
+# method = "icmp"
+# port =
+"""
+_ENTRIES = {"links": _LINKS, "targets": _TARGETS}
 
 
 def commented(default_intervals: Mapping[Phase, Mapping[str, float]]) -> str:
@@ -46,12 +66,23 @@ def commented(default_intervals: Mapping[Phase, Mapping[str, float]]) -> str:
         elif isinstance(section, BaseModel):
             parts.append("\n".join(_section(name, section)))
         else:
-            parts.append(f"# {_doc(field)}\n{_ENTRIES.get(name, '')}")
+            lines = "\n".join(_comment(_entry_summary(field)))
+            parts.append(f"{lines}\n{_ENTRIES.get(name, '')}")
     return "\n".join(parts)
 
 
-def _doc(field: FieldInfo) -> str:
-    """What a list holds, from the docstring of its entries."""
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_on_hyphens=False,
+    )
+
+
+def _entry_summary(field: FieldInfo) -> str:
+    """Return the summary of the entries of a list, else the field's description."""
     for argument in getattr(field.annotation, "__args__", ()):
         if isinstance(argument, type) and issubclass(argument, BaseModel):
             return _summary(argument)
@@ -59,33 +90,26 @@ def _doc(field: FieldInfo) -> str:
 
 
 def _summary(model: type[BaseModel]) -> str:
-    """The first line of a section's docstring; nothing under `python -OO`."""
+    """Return the first line of a section's docstring; empty under `python -OO`."""
     return (model.__doc__ or "").strip().partition("\n")[0]
 
 
 def _section(name: str, section: BaseModel) -> Iterator[str]:
-    yield f"# {_summary(type(section))}"
+    yield from _comment(_summary(type(section)))
     yield f"[{name}]"
-    tables = []
     for key, field in type(section).model_fields.items():
-        value = getattr(section, key, None)
-        if isinstance(value, BaseModel):
-            tables.append((f"{name}.{key}", value))
-            continue
-        yield from _key(key, field, value)
+        yield from _key(key, field, getattr(section, key, None))
     yield ""
-    for path, table in tables:
-        yield from _section(path, table)
 
 
 def _schedule(
     section: ScheduleSection, default_intervals: Mapping[Phase, Mapping[str, float]]
 ) -> Iterator[str]:
     """Yield the tables of the phases, each with the default of every probe."""
-    yield f"# {_summary(type(section))}"
+    yield from _comment(_summary(type(section)))
     yield "[schedule]\n"
     for phase, field in type(section).model_fields.items():
-        yield f"# {field.description}"
+        yield from _comment(field.description or "")
         yield f"[schedule.{phase}]"
         for probe, interval_s in default_intervals[Phase(phase)].items():
             text = duration_text(interval_s) if interval_s else "off"
@@ -94,13 +118,12 @@ def _schedule(
 
 
 def _key(key: str, field: FieldInfo, value: Any) -> Iterator[str]:
-    if field.description:
-        yield f"# {field.description}"
+    yield from _comment(field.description or "")
     yield f"# {key} = {_toml(field, value)}".rstrip()
 
 
 def _toml(field: FieldInfo, value: Any) -> str:
-    """The value as it is written in TOML; nothing where there is no default."""
+    """Return the value as TOML; empty if there is no default."""
     readers = [m.func for m in field.metadata if isinstance(m, BeforeValidator)]
     if value is None or isinstance(value, SecretStr):
         return ""

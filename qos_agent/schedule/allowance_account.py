@@ -88,7 +88,7 @@ def allowances(settings: Settings) -> dict[str, Allowance]:
 
 
 def _allowance(settings: Settings, link: str) -> Allowance:
-    section = settings.allowance.of_link(link)
+    section = settings.allowance_of(link)
     return Allowance(
         section.monthly,
         section.daily,

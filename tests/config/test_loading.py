@@ -1,4 +1,4 @@
-"""Settings from file, environment and credentials; what is wrong is said in a line."""
+"""Settings are read from file, environment and credentials; errors are one line."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def _load(
 
 
 @pytest.mark.parametrize("path", sorted(BAD.glob("*.toml")), ids=lambda p: p.stem)
-def test_a_bad_file_is_said_in_one_line(path: Path) -> None:
-    """Each fault names the key, what was found, what is allowed, and the mend."""
+def test_each_error_is_one_line(path: Path) -> None:
+    """Each error names the key, the problem, the value found and the fix."""
     with pytest.raises(InvalidConfigError) as caught:
         load(Sources(path, {}, None), PROBES)
-    got = str(caught.value).replace(str(path), "FILE")
-    assert got == EXPECTED[path.stem]
+    line = str(caught.value).replace(str(path), "FILE")
+    assert line == EXPECTED[path.stem]
 
 
-def test_every_fault_is_said_at_once(tmp_path: Path) -> None:
-    """Three wrong keys give three lines, not the first one three times over."""
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
+    """Three wrong keys give three lines in one run."""
     text = '[latency]\ncount = "a"\nspacing = 5\n[station]\nid = "a/b"\n'
     with pytest.raises(InvalidConfigError) as caught:
         _load(text, tmp_path)
@@ -48,23 +48,23 @@ def test_every_fault_is_said_at_once(tmp_path: Path) -> None:
     assert {"latency.count", "latency.spacing", "station.id"} <= keys
 
 
-def test_a_missing_file_is_an_error_with_its_mend(tmp_path: Path) -> None:
-    """A file that was named and is not there is not silently the defaults."""
+def test_a_missing_file_is_an_error_with_its_fix(tmp_path: Path) -> None:
+    """The defaults never replace a file that was named and does not exist."""
     with pytest.raises(InvalidConfigError, match="qos-agent config init"):
         load(Sources(tmp_path / "none.toml", {}, None), PROBES)
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    """QOS_AGENT_SECTION__KEY replaces the file's value and leaves its neighbours."""
-    loaded = _load("[latency]\ncount = 7\nspacing = '1s'\n", tmp_path,
-                   LATENCY__COUNT="9")  # fmt: skip
+def test_the_environment_has_priority_over_the_file(tmp_path: Path) -> None:
+    """QOS_AGENT_SECTION__KEY replaces one value of the file and no other."""
+    text = "[latency]\ncount = 7\nspacing = '1s'\n"
+    loaded = _load(text, tmp_path, LATENCY__COUNT="9")
     assert loaded.settings.latency.count == 9
     assert loaded.settings.latency.spacing == 1.0
     assert loaded.origins["latency.count"] == "environment"
 
 
-def test_credentials_win_over_all(tmp_path: Path) -> None:
-    """A token in systemd's credentials directory is the one that is used."""
+def test_credentials_have_priority_over_all(tmp_path: Path) -> None:
+    """The token in systemd's credentials directory is used."""
     (tmp_path / "collector.token").write_text("from-systemd\n")
     names = {"QOS_AGENT_COLLECTOR__TOKEN": "from-environment"}
     loaded = load(Sources(None, names, tmp_path), PROBES)
@@ -72,25 +72,43 @@ def test_credentials_win_over_all(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_in_the_environment_is_an_error() -> None:
-    """A mistyped variable is said, with the name that was meant."""
-    with pytest.raises(InvalidConfigError, match="did you mean latency"):
+    """The error of a mistyped variable names the nearest key."""
+    with pytest.raises(
+        InvalidConfigError, match="rename it to latency in the environment"
+    ):
         _load(LATENCI__COUNT="3")
-    with pytest.raises(InvalidConfigError, match="did you mean count"):
+    with pytest.raises(InvalidConfigError, match="rename it to count"):
         _load(LATENCY__CUONT="3")
 
 
 def test_secrets_are_never_shown(tmp_path: Path) -> None:
-    """Neither what is in force, nor its hash, nor an error contains the token."""
+    """No output of the settings and no error contains the token."""
     loaded = _load('[collector]\ntoken = "hunter2"\n', tmp_path)
     assert "hunter2" not in str(shown(loaded.settings))
     assert "hunter2" not in repr(loaded.settings)
     with pytest.raises(InvalidConfigError) as caught:
         _load("[collector]\ntoken = 42\n", tmp_path)
     assert "42" not in str(caught.value)
+    assert "(found: hidden, 2 characters)" in str(caught.value)
+
+
+def test_user_information_of_urls_is_masked(tmp_path: Path) -> None:
+    """Neither `config show` nor an error contains the user of a URL."""
+    loaded = _load('[form]\nurl = "https://user@example.id/a"\n', tmp_path)
+    assert shown(loaded.settings)["form"]["url"] == "https://***@example.id/a"
+    with pytest.raises(InvalidConfigError) as caught:
+        _load('[form]\nurl = "https://user:pass@example.id/a"\n', tmp_path)
+    assert "(found: 'https://***@example.id/a')" in str(caught.value)
+
+
+def test_a_table_in_the_environment_must_be_json() -> None:
+    """A list or table in a variable that is not JSON is an error, not a traceback."""
+    with pytest.raises(InvalidConfigError, match="QOS_AGENT_LINKS: must be a list"):
+        _load(LINKS="main")
 
 
 def test_a_token_file_is_read_again(tmp_path: Path) -> None:
-    """A token that was replaced on disk is the one used next."""
+    """A token that was replaced on disk takes effect."""
     token = tmp_path / "token"
     token.write_text("old\n")
     collector = _load(f'[collector]\ntoken_file = "{token}"\n', tmp_path)
@@ -99,13 +117,13 @@ def test_a_token_file_is_read_again(tmp_path: Path) -> None:
 
 
 def test_the_province_gives_the_time_zone(tmp_path: Path) -> None:
-    """A technician who names Papua need not know its zone."""
+    """A technician who sets the province need not know the time zone."""
     text = '[station]\nid = "9471010001001"\nprovince = "94"\n'
     assert _load(text, tmp_path).settings.station.time_zone == "Asia/Jayapura"
 
 
-def test_profiles_have_their_intervals(tmp_path: Path) -> None:
-    """A profile is per phase, and "off" means never."""
+def test_phases_have_intervals(tmp_path: Path) -> None:
+    """Intervals are set by phase; "off" is never, and None is the default."""
     loaded = _load('[schedule.voting]\nthroughput = "off"\nlatency = "30s"\n', tmp_path)
     intervals = [
         loaded.settings.interval_s(Phase.VOTING, probe, "default")
@@ -129,17 +147,52 @@ def test_a_link_has_its_own_intervals(tmp_path: Path) -> None:
 
 
 def test_an_unknown_probe_is_an_error(tmp_path: Path) -> None:
-    """A mistyped probe is reported with the name that was meant, also for one link."""
-    with pytest.raises(InvalidConfigError, match="did you mean latency"):
+    """The error of a mistyped probe names the nearest one, also for one link."""
+    with pytest.raises(InvalidConfigError, match="rename it to latency"):
         _load('[schedule.voting]\nlatencyy = "1m"\n', tmp_path)
     with pytest.raises(InvalidConfigError, match=r"links\.0\.schedule\.pre\.wbe"):
         _load('[[links]]\nname = "a"\n[links.schedule.pre]\nwbe = "1m"\n', tmp_path)
 
 
 def test_the_hash_follows_what_is_in_force(tmp_path: Path) -> None:
-    """Another value gives another hash; the same values, from anywhere, the same."""
+    """The hash depends on the values only, not on their sources."""
     from_file = _load("[latency]\ncount = 9\n", tmp_path)
     other = _load("[latency]\ncount = 8\n", tmp_path)
     again = _load("[latency]\ncount = 8\n", tmp_path, LATENCY__COUNT="9")
     assert from_file.hash == again.hash
     assert from_file.hash != other.hash
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "table"),
+    [
+        ('[[allowance.links]]\nlink = "a"\n', "allowance", "allowance"),
+        ('[[throughput.links]]\nlink = "a"\n', "throughput", "throughput"),
+        ('[[schedule.pre.links]]\nlink = "a"\n', "schedule.pre", "schedule.pre"),
+    ],
+)
+def test_the_former_overrides_of_a_link_show_the_new_form(
+    tmp_path: Path, text: str, key: str, table: str
+) -> None:
+    """Overrides outside of [[links]] are one error that names the new table."""
+    with pytest.raises(InvalidConfigError) as caught:
+        _load(text, tmp_path)
+    assert str(caught.value) == (
+        f"{key}.links: values of one link belong below its [[links]] entry. "
+        f"Fix: move them there, as [links.{table}] without the key link."
+    )
+
+
+def test_values_of_a_link_are_checked_with_the_common_ones(tmp_path: Path) -> None:
+    """The reserve of a link must fit the common limit, and a backend needs a server."""
+    text = (
+        '[allowance]\nmonthly = "1GB"\n[[links]]\nname = "a"\n'
+        '[links.allowance]\nvoting_reserve = "2GB"\n'
+        '[links.throughput]\nbackends = ["iperf3"]\n'
+    )
+    with pytest.raises(InvalidConfigError) as caught:
+        _load(text, tmp_path)
+    assert [fault.key for fault in caught.value.faults] == [
+        "links.0.allowance.voting_reserve",
+        "links.0.throughput.iperf3_server",
+    ]

@@ -362,8 +362,8 @@ def test_links_have_what_their_settings_say(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
     path.write_text(
         '[[links]]\nname = "main"\n[[links]]\nname = "spare"\n'
+        '[links.allowance]\nmonthly = "500MB"\nroaming = true\n'
         '[allowance]\nmonthly = "1GB"\nreset_day = 5\nvoting_reserve = "300MB"\n'
-        '[[allowance.links]]\nlink = "spare"\nmonthly = "500MB"\nroaming = true\n'
     )
     got = allowances(load(Sources(path, {}, None), PROBES).settings)
     assert got["main"] == Allowance(1000 * MB, None, 5, False, 300 * MB)
@@ -376,5 +376,5 @@ def test_a_reserve_beyond_the_day_is_refused(tmp_path: Path) -> None:
     path.write_text(
         '[allowance]\nmonthly = "1GB"\ndaily = "50MB"\nvoting_reserve = "300MB"\n'
     )
-    with pytest.raises(InvalidConfigError, match="a voting_reserve within daily"):
+    with pytest.raises(InvalidConfigError, match="must be at most daily"):
         load(Sources(path, {}, None), PROBES)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Self
 
 from qos_agent.config.settings import Settings
@@ -66,15 +67,25 @@ class Throughput:
     loads_link = True
 
     def __init__(
-        self, settings: ThroughputSection, backends: Mapping[str, Backend] = BACKENDS
+        self,
+        settings: ThroughputSection,
+        backends: Mapping[str, Backend] = BACKENDS,
+        of_links: Mapping[str, ThroughputSection] = MappingProxyType({}),
     ) -> None:
         self._settings = settings
+        self._of_links = of_links
         self._backends = backends
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The probe for these settings."""
-        return cls(settings.throughput)
+        of_links = {
+            link.name: settings.throughput_of(link.name) for link in settings.links
+        }
+        return cls(settings.throughput, of_links=of_links)
+
+    def _settings_of(self, link: Link | None) -> ThroughputSection:
+        return self._of_links.get(link.name, self._settings) if link else self._settings
 
     @property
     def deadline_s(self) -> float:
@@ -87,7 +98,7 @@ class Throughput:
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
         """Two points, down and up, of the backend that is tried first."""
-        first = self._settings.of_link(_name(task.link)).order()[0]
+        first = self._settings_of(task.link).order()[0]
         return tuple({"backend": first, "direction": d} for d in _DIRECTIONS)
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
@@ -97,14 +108,10 @@ class Throughput:
             meter = None
             if interface is not None:
                 meter = stack.enter_context(InterfaceCounter(interface))
-            run = _Run(self._settings, task, interface, meter)
+            run = _Run(self._settings_of(task.link), task, interface, meter)
             for name in run.names:
                 run.attempt(self._backends[name], deadline)
         return run.finding()
-
-
-def _name(link: Link | None) -> str | None:
-    return link.name if link is not None else None
 
 
 class _Run:
@@ -118,11 +125,10 @@ class _Run:
         meter: InterfaceCounter | None,
     ) -> None:
         self._settings = settings
-        self._servers = settings.of_link(_name(task.link))
         self._link = task.link
         self._interface = interface
         self._meter = meter
-        self.names = self._servers.order()
+        self.names = settings.order()
         self._untried = len(self.names)
         limits = {"down": settings.download_limit, "up": settings.upload_limit}
         whole = sum(limits.values())
@@ -144,14 +150,14 @@ class _Run:
         order = Order(
             link=self._link,
             interface=self._interface,
-            server=self._servers.server_of(backend.name),
+            server=self._settings.server_of(backend.name),
             limits=limits,
             time_limit_s=time_s,
             tolerance=self._settings.tolerance,
             connections=self._settings.connections,
             ca_file=self._settings.ca_file,
-            download_path=self._servers.download_path,
-            upload_path=self._servers.upload_path,
+            download_path=self._settings.download_path,
+            upload_path=self._settings.upload_path,
         )
         before = self._moved()
         results = _results(backend, order, deadline)

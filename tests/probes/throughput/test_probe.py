@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qos_agent.config.settings import Settings
 from qos_agent.config.throughput import ThroughputSection
 from qos_agent.model import Deadline, Link, ProbeResult, Task
 from qos_agent.model.errors import ProbeError
@@ -144,22 +145,22 @@ def test_a_task_that_may_move_nothing_fails_with_its_cause() -> None:
 
 def test_a_link_is_measured_by_its_own_backends_in_their_order() -> None:
     """What the link's section says is what is asked, and where; the tag says who."""
-    settings = ThroughputSection.model_validate(
+    own = {
+        "backends": ["iperf3", "http"],
+        "iperf3_server": "iperf.test",
+        "server": "http://two.test",
+    }
+    settings = Settings.model_validate(
         {
-            "server": "http://one.test",
-            "links": [
-                {
-                    "link": "main",
-                    "backends": ["iperf3", "http"],
-                    "iperf3_server": "iperf.test",
-                    "server": "http://two.test",
-                }
-            ],
+            "throughput": {"server": "http://one.test"},
+            "links": [{"name": "main", "throughput": own}],
         }
     )
     first = Scripted("iperf3", ProbeError("busy"))
     second = Scripted("http", {"down": rate(), "up": rate()})
-    probe = Throughput(settings, {"http": second, "iperf3": first})
+    of_links = {"main": settings.throughput_of("main")}
+    backends = {"http": second, "iperf3": first}
+    probe = Throughput(settings.throughput, backends, of_links)
     task = Task("throughput", 0, LINK)
     assert [tags["backend"] for tags in probe.tags(task)] == ["iperf3", "iperf3"]
     assert probe.measure(task, TimeLeft(30)).cause is None
@@ -171,13 +172,16 @@ def test_a_link_is_measured_by_its_own_backends_in_their_order() -> None:
 
 def test_a_link_may_have_its_own_servers() -> None:
     """What a link's own section names replaces the common, the rest stays."""
-    settings = ThroughputSection.model_validate(
+    settings = Settings.model_validate(
         {
-            "server": "http://one.test",
-            "links": [{"link": "main", "server": "http://two.test"}],
+            "throughput": {"server": "http://one.test"},
+            "links": [
+                {"name": "main", "throughput": {"server": "http://two.test"}},
+                {"name": "other"},
+            ],
         }
     )
-    assert settings.of_link("main").server_of("http") == "http://two.test"
-    assert settings.of_link("other").server_of("http") == "http://one.test"
-    assert settings.of_link("other").order() == ("http",)
+    assert settings.throughput_of("main").server_of("http") == "http://two.test"
+    assert settings.throughput_of("other").server_of("http") == "http://one.test"
+    assert settings.throughput_of("other").order() == ("http",)
     assert ThroughputSection().order() == ("speedtest",)

@@ -1,0 +1,47 @@
+"""The `[station]` section of the configuration."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from qos_agent.config.places import province_zones
+from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
+
+
+def _device_name() -> str:
+    """Return the host name as a valid name of a device."""
+    return re.sub(r"\W+", "-", socket.gethostname())[:64] or "device"
+
+
+class StationSection(Section):
+    """The polling station that this device measures for."""
+
+    id: Name = Field("unassigned", description="Code of the station, 13 digits.")
+    province: ProvinceCode = Field(
+        "00", description="Kemendagri code of the province, 2 digits."
+    )
+    regency: RegencyCode = Field(
+        "0000", description="Kemendagri code of the regency or city, 4 digits."
+    )
+    time_zone: Literal["Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura"] = Field(
+        description="Time zone (WIB, WITA or WIT); by default that of the province."
+    )
+    device: Name = Field(
+        default_factory=_device_name,
+        description="Name of this device; by default the host name.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zone_of_province(cls, values: object) -> object:
+        """Set the time zone if the province is known or no station is configured."""
+        if not isinstance(values, dict) or "time_zone" in values:
+            return values
+        zone = province_zones().get(str(values.get("province")))
+        if zone is None and "id" not in values:
+            zone = "Asia/Jakarta"
+        return values if zone is None else {**values, "time_zone": zone}
