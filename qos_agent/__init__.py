@@ -1,3 +1,3 @@
-"""QoS Agent: measures what a polling station's network gives, and loses nothing."""
+"""QoS Agent: measures the network of a polling station and loses no reading."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`qos-agent` and `python -m qos_agent`."""
+"""Entry point of `qos-agent` and `python -m qos_agent`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 
 def main() -> None:
-    """Run the command line and leave with its exit status."""
-    # Nothing made while importing is garbage: collecting then only delays the start.
+    """Run the command line and exit with its status."""
+    # Imports produce no garbage, so a collection would only delay the start.
     gc.disable()
     from qos_agent.cli.main import run
 

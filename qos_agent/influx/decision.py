@@ -15,7 +15,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from qos_agent.model.line_protocol import words
+from qos_agent.model.line_protocol import one_line
 
 RETRY_AFTER_MAX_S = 3600.0
 
@@ -97,7 +97,7 @@ def decide(heard: Answer | Failure) -> Decision:
         action, meaning = Action.KEEP, "something answers in the collector's place"
     said = " · ".join(part for part in (meaning, _said(heard)) if part)
     wait_s = None if action is Action.DELIVERED else retry_after_s(heard.headers)
-    return Decision(action, words(f"{heard.status}: {said}"), wait_s)
+    return Decision(action, one_line(f"{heard.status}: {said}"), wait_s)
 
 
 def _fitting(heard: Answer) -> Iterator[tuple[Action, str]]:

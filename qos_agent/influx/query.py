@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from qos_agent.config.settings import CollectorSection
 from qos_agent.model.errors import QosAgentError
-from qos_agent.model.line_protocol import words
+from qos_agent.model.line_protocol import one_line
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -166,7 +166,7 @@ class Server:
         if answer.status != 200 or error or not results:
             mend = mend_of(error) or _MENDS.get(answer.status, "")
             error = error or "something answers in InfluxDB's place"
-            why = words(f"{answer.status}: {error}")
+            why = one_line(f"{answer.status}: {error}")
             raise QueryError(self.name, f"{why}; {mend}" if mend else why)
         return [series for result in results for series in result.get("series", ())]
 
@@ -196,7 +196,7 @@ class Server:
                 timeout=self._timeout_s,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            self._silent = QueryError(self.name, words(str(error)))
+            self._silent = QueryError(self.name, one_line(str(error)))
             raise self._silent from error
 
     def _connections(self) -> PoolManager:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.model import Identity, Phase, Point, Record, Value
-from qos_agent.model.line_protocol import encode, tag_value, words
+from qos_agent.model.line_protocol import encode, one_line, tag_value
 from qos_agent.model.schema import MEASUREMENTS, SCHEMA_VERSION
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Stamper:
             encode(self.record(point, 0, trial))
         except (ValueError, TypeError) as error:
             _log.exception("a point the schema refuses")
-            return self._salvaged(point, words(str(error)))
+            return self._salvaged(point, one_line(str(error)))
         return point
 
     def _salvaged(self, point: Point, said: str) -> Point:
@@ -109,7 +109,7 @@ class Stamper:
         }
         table = MEASUREMENTS.get(point.measurement)
         if table is None or "slots" not in {field.name for field in table.fields}:
-            detail = words(f"{point.measurement}: {said}")
+            detail = one_line(f"{point.measurement}: {said}")
             fields: Mapping[str, Value] = {"count": 1, "detail": detail}
             return Point("event", {**place, "kind": "refused"}, fields, point.boot_ns)
         tags = {k: tag_value(v) for k, v in point.tags.items() if k in table.tags}

@@ -1,4 +1,4 @@
-"""The election calendar as data: periods, one station's timeline, phases. Pure."""
+"""The election calendar as data: periods, the timeline of a station, phases. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qos_agent.model.types import Identity, Phase
 ZONES = {"WIB": "Asia/Jakarta", "WITA": "Asia/Makassar", "WIT": "Asia/Jayapura"}
 
 
-# Recapitulation is done above the polling stations: for them it is after the count.
+# Recapitulation takes place above the polling stations; for them the count is over.
 PERIODS = {
     "pre": Phase.PRE,
     "voting": Phase.VOTING,
@@ -32,9 +32,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A stretch of an election in local time, and for whom it holds.
+    """A part of an election in local time, and the stations that it applies to.
 
-    `scope` is "" for all, else zones, provinces or stations, listed in `names`.
+    `scope` is "" for all stations, else zones, provinces or stations; `names` lists
+    them.
     """
 
     election: str
@@ -46,7 +47,7 @@ class Period:
     province: str | None = None
 
     def holds_for(self, identity: Identity) -> bool:
-        """Whether the period is one of that station's."""
+        """Return True if the period applies to a station."""
         match self.scope:
             case "zones":
                 return any(ZONES[name] == identity.time_zone for name in self.names)
@@ -58,17 +59,17 @@ class Period:
                 return True
 
     def rank(self) -> int:
-        """How narrow the scope is; the narrowest wins."""
+        """Return the rank of the scope; the period with the narrowest scope applies."""
         return 1 + SCOPES.index(self.scope) if self.scope else 0
 
     def __str__(self) -> str:
-        """As a person would say it."""
+        """Return the kind, the start and the end."""
         return f"{self.kind} {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A moment from which another phase holds; `period` None is between elections."""
+    """The moment at which a phase begins; `period` None is between elections."""
 
     at_wall_ns: int
     phase: Phase
@@ -77,17 +78,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One station's periods in order of time, the last one without end."""
+    """The changes of phase of one station, in order of time."""
 
     entries: tuple[Change, ...]
 
     def phase_at(self, wall_ns: int) -> Phase:
-        """The phase at that moment; the first nanosecond of a period is in it."""
+        """Return the phase at a moment; the start of a period belongs to it."""
         index = bisect_right(self.entries, wall_ns, key=_moment)
         return self.entries[index - 1].phase if index else Phase.IDLE
 
     def next_change(self, wall_ns: int) -> tuple[int, Phase] | None:
-        """When the phase changes next, and to what; None when it never does."""
+        """Return the time of the next change and its phase; None if there is none."""
         now = self.phase_at(wall_ns)
         for entry in self.entries[bisect_right(self.entries, wall_ns, key=_moment) :]:
             if entry.phase is not now:
@@ -97,17 +98,19 @@ class Timeline:
     def changes(
         self, before: Phase, elapsed_ns: int, wall_ns: int
     ) -> tuple[Change, ...]:
-        """Every change of phase in the last `elapsed_ns` of boot time, oldest first.
+        """Return the changes of phase in the last `elapsed_ns` of boot time, in order.
 
-        `before` is the phase known then. The time before now is reckoned back from
-        today's wall clock: a step of the clock is one change, not a tour of all the
-        phases between, and a suspend over a phase is still told of.
+        `before` is the phase at the start of that time. The start is calculated back
+        from the current wall clock. A step of the clock is therefore one change, not
+        one for each phase between, and phases during a suspend are reported.
         """
         since_ns = wall_ns - elapsed_ns
         then = Change(since_ns, self.phase_at(since_ns))
         later = [e for e in self.entries if since_ns < e.at_wall_ns <= wall_ns]
-        found = [Change(since_ns, before), then, *later]
-        return tuple(new for old, new in pairwise(found) if new.phase is not old.phase)
+        all_changes = [Change(since_ns, before), then, *later]
+        return tuple(
+            new for old, new in pairwise(all_changes) if new.phase is not old.phase
+        )
 
 
 def _moment(change: Change) -> int:
@@ -122,25 +125,21 @@ class Calendar:
     hash: str | None = None
 
     def timeline(self, identity: Identity) -> Timeline:
-        """What this calendar says to one station."""
-        mine = [period for period in self.periods if period.holds_for(identity)]
+        """Return the changes of phase of one station."""
+        periods = [period for period in self.periods if period.holds_for(identity)]
         zone = ZoneInfo(identity.time_zone)
         entries: list[Change] = []
-        for moment in sorted({edge for p in mine for edge in (p.start, p.end)}):
-            here = [p for p in mine if p.start <= moment < p.end]
-            period = max(here, key=Period.rank, default=None)
+        for moment in sorted({edge for p in periods for edge in (p.start, p.end)}):
+            current = [p for p in periods if p.start <= moment < p.end]
+            period = max(current, key=Period.rank, default=None)
             if not entries or entries[-1].period is not period:
                 phase = PERIODS[period.kind] if period else Phase.IDLE
                 entries.append(Change(_wall_ns(moment, zone), phase, period))
         return Timeline(tuple(entries))
 
     def phase_at(self, wall_ns: int, identity: Identity) -> Phase:
-        """The phase of a station at a moment; idle where no period holds."""
+        """Return the phase of a station at a moment; idle outside of all periods."""
         return self.timeline(identity).phase_at(wall_ns)
-
-    def next_change(self, wall_ns: int, identity: Identity) -> tuple[int, Phase] | None:
-        """When a station's phase changes next, and to what; None when it never does."""
-        return self.timeline(identity).next_change(wall_ns)
 
 
 def _wall_ns(local: datetime, zone: ZoneInfo) -> int:
@@ -158,7 +157,7 @@ class PhaseSpan:
 
 
 def phase_spans(timeline: Timeline, from_ns: int, until_ns: int) -> Iterator[PhaseSpan]:
-    """The phases of a station from one moment to before another, in order."""
+    """Yield the phases of a station in [from_ns, until_ns), in order."""
     while from_ns < until_ns:
         change = timeline.next_change(from_ns)
         end_ns = until_ns if change is None else min(until_ns, change[0])
@@ -167,30 +166,30 @@ def phase_spans(timeline: Timeline, from_ns: int, until_ns: int) -> Iterator[Pha
 
 
 def local_date(wall_ns: int, zone: ZoneInfo) -> date:
-    """The day of a moment in a time zone."""
+    """Return the date of a moment in a time zone."""
     return datetime.fromtimestamp(wall_ns // 10**9, UTC).astimezone(zone).date()
 
 
 def midnight_ns(day: date, zone: ZoneInfo) -> int:
-    """When a day begins in a time zone."""
+    """Return the start of a day in a time zone."""
     return int(datetime.combine(day, time(), zone).timestamp()) * 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class StationCalendar:
-    """Where and when: a station's phases in its time zone."""
+    """The timeline of a station, with its time zone."""
 
     timeline: Timeline
     zone: ZoneInfo
 
     def voting_days(self) -> list[date]:
-        """The days on which its votes are cast."""
+        """Return the days on which the voting phase begins."""
         changes = self.timeline.entries
         begins = [c.at_wall_ns for c in changes if c.phase is Phase.VOTING]
         return [local_date(at_ns, self.zone) for at_ns in begins]
 
     def days(self, from_ns: int, until_ns: int) -> Iterator[tuple[int, int]]:
-        """The span cut at midnights."""
+        """Yield the parts of [from_ns, until_ns) between midnights."""
         while from_ns < until_ns:
             tomorrow = local_date(from_ns, self.zone) + timedelta(days=1)
             end_ns = min(until_ns, midnight_ns(tomorrow, self.zone))

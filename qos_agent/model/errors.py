@@ -46,39 +46,39 @@ class ConfigError(OperatorError):
 
 @dataclass(eq=False)
 class InvalidConfigError(OperatorError):
-    """All that is wrong with a configuration, a ConfigError for each fault."""
+    """Every error of a configuration, each as a ConfigError."""
 
     faults: tuple[ConfigError, ...]
 
     def __str__(self) -> str:
-        """One line for each fault."""
+        """Return one line for each error."""
         return "\n".join(str(fault) for fault in self.faults)
 
 
 @dataclass(eq=False)
 class ProbeError(QosAgentError):
-    """A measurement that failed: a `cause` from the schema's closed list."""
+    """A failed measurement, with a `cause` from the closed list of the schema."""
 
     cause: str
     detail: str = ""
 
     def __str__(self) -> str:
-        """The cause, and the words of whoever refused."""
+        """Return the cause, and the message of the peer if there is one."""
         return f"{self.cause}: {self.detail}" if self.detail else self.cause
 
 
 class DeliveryError(QosAgentError):
-    """The collector did not take the points; they stay in the journal."""
+    """The collector did not accept the points; they stay in the journal."""
 
 
 @dataclass(eq=False)
 class StorageError(QosAgentError):
-    """A write to disk failed: which operation, where, and what mends it."""
+    """A failed write to disk: the operation, the path and a hint for the fix."""
 
     operation: str
     path: str
     hint: str
 
     def __str__(self) -> str:
-        """One line: operation, place, mend."""
+        """Return one line with the operation, the path and the hint."""
         return f"{self.operation} {self.path}: {self.hint}"

@@ -1,9 +1,9 @@
-"""Readings to canonical points, canonical points to bytes, and back. Pure.
+"""Conversion of readings to canonical points, of points to bytes, and back. Pure.
 
-The bytes are the record: stored, hashed, delivered, exported and checked as they
-are. Canonical means: tags and fields sorted by name, integers with `i`, floats in
-the shortest form that reads back the same, nanosecond stamps, types by the schema
-and never by the value's looks.
+The bytes are the record: they are stored, hashed, delivered, exported and verified
+unchanged. In the canonical form tags and fields are sorted by name, integers end in
+`i`, floats have their shortest round-trip form and time stamps are in nanoseconds. The
+schema decides the type of a field, not the form of the value.
 
 Syntax: InfluxDB line protocol, as 1.8, 2.x and 3.x read it.
 """
@@ -21,25 +21,25 @@ _TAG_VALUE = re.compile(r"[A-Za-z0-9_-]+")
 _FIELD = re.compile(r'([a-z0-9_]+)=("(?:[^"\\]|\\.)*"|[^,"]+)(?:,|$)')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _INT64 = 2**63
-_WORDS_MAX = 200
-# Looked up for every field of every point: a search of the table costs more than all
-# the rest of the encoding.
+_TEXT_MAX = 200
+# Every field of every point is looked up here. A search of the table would cost more
+# than the rest of the encoding.
 _FIELDS = {m.name: {f.name: f for f in m.fields} for m in MEASUREMENTS.values()}
 _TASKS = frozenset(name for name, fields in _FIELDS.items() if "slots" in fields)
 
 
 def tag_value(text: str) -> str:
-    """`text` with everything outside [A-Za-z0-9_-] turned into `_`; never empty."""
+    """Return `text` with `_` for characters outside [A-Za-z0-9_-]; never empty."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "unknown"
 
 
-def words(text: str) -> str:
-    """`text` on one line, without control characters, at most 200 characters."""
-    return _CONTROL.sub(" ", text).strip()[:_WORDS_MAX]
+def one_line(text: str) -> str:
+    """Return `text` on one line, without control characters, cut at 200 characters."""
+    return _CONTROL.sub(" ", text).strip()[:_TEXT_MAX]
 
 
 def points(reading: Reading, identity: Identity) -> tuple[Point, ...]:
-    """The points of a reading, one a sample, with the outcome in every one."""
+    """Return the points of a reading: one for each sample, each with the outcome."""
     place = {
         "station": identity.station,
         "province": identity.province,
@@ -57,7 +57,7 @@ def points(reading: Reading, identity: Identity) -> tuple[Point, ...]:
 
 
 def _outcome_fields(reading: Reading) -> dict[str, Value]:
-    """Counts by outcome, cause and reason, where the measurement is a task's."""
+    """Return counts by outcome, cause and reason, if the measurement has tasks."""
     if reading.measurement not in _TASKS:
         return {}
     fields: dict[str, Value] = {outcome.value: 0 for outcome in Outcome}
@@ -66,37 +66,38 @@ def _outcome_fields(reading: Reading) -> dict[str, Value]:
     optional = {
         "cause": reading.cause,
         "reason": reading.reason,
-        "detail": words(reading.detail) or None,
+        "detail": one_line(reading.detail) or None,
         "late_ms": reading.late_ms,
         "duration_ms": reading.duration_ms,
     }
-    given = {name: value for name, value in optional.items() if value is not None}
-    return fields | given
+    present = {name: value for name, value in optional.items() if value is not None}
+    return fields | present
 
 
 def _clean(sample: Sample) -> dict[str, Value]:
-    """The sample's fields with words cleaned and empty ones left out."""
+    """Return the sample's fields with texts on one line, without empty texts."""
     cleaned = {
-        name: words(value) if isinstance(value, str) else value
+        name: one_line(value) if isinstance(value, str) else value
         for name, value in sample.fields.items()
     }
     return {name: value for name, value in cleaned.items() if value != ""}
 
 
 def encode(record: Record) -> bytes:
-    """The canonical line of `record`, without the line feed.
+    """Return the canonical line of `record`, without the line feed.
 
-    Raises ValueError naming measurement and key where the schema has no such name,
-    a value is of another type, or a tag's value has a character outside
-    [A-Za-z0-9_-].
+    Raises ValueError with measurement and key if the schema has no such name, if a
+    value has another type, or if a tag's value has a character outside [A-Za-z0-9_-].
     """
     table = _table(record.measurement)
     tags = "".join(f",{key}={value}" for key, value in _checked_tags(record, table))
-    known, given = _FIELDS[table.name], record.fields
+    known, values = _FIELDS[table.name], record.fields
     fields = ",".join(
-        [f"{name}={_encode_value(table, known, name, given[name])}"
-         for name in sorted(given)]
-    )  # fmt: skip
+        [
+            f"{name}={_encode_value(table, known, name, values[name])}"
+            for name in sorted(values)
+        ]
+    )
     if not fields:
         raise ValueError(f"{record.measurement}: a point needs a field")
     return f"{record.measurement}{tags} {fields} {record.time_ns}".encode()
@@ -114,7 +115,9 @@ def _checked_tags(record: Record, table: Measurement) -> Iterator[tuple[str, str
         if key not in table.tags:
             raise ValueError(f"{record.measurement}.{key}: no such tag in the schema")
         if not _TAG_VALUE.fullmatch(value):
-            raise ValueError(f"{record.measurement}.{key}: {value!r} is no tag value")
+            raise ValueError(
+                f"{record.measurement}.{key}: {value!r} is not a valid tag value"
+            )
         yield key, value
 
 
@@ -126,11 +129,11 @@ def _encode_value(
         raise ValueError(f"{table.name}.{name}: no such field in the schema")
     encoded = _ENCODERS[field.type](value)
     if encoded is None:
-        raise ValueError(f"{table.name}.{name}: {value!r} is no {field.type}")
+        raise ValueError(f"{table.name}.{name}: {value!r} is not of type {field.type}")
     return encoded
 
 
-# Each gives the value in line protocol; None where it does not fit the field's type.
+# Each returns the value in line protocol, or None if it does not fit the type.
 def _int_text(value: Value) -> str | None:
     fits = isinstance(value, int) and -_INT64 <= value < _INT64
     return f"{int(value)}i" if fits else None
@@ -157,7 +160,7 @@ _ENCODERS: dict[str, Callable[[Value], str | None]] = {
 
 
 def decode(line: bytes) -> Record:
-    """The record behind a canonical line. Raises ValueError on anything else."""
+    """Return the record of a canonical line. Raises ValueError on anything else."""
     series, _, rest = line.decode().partition(" ")
     fields_text, _, time_text = rest.rpartition(" ")
     measurement, *tag_texts = series.split(",")
@@ -177,7 +180,7 @@ def _split_tag(text: str) -> tuple[str, str]:
 
 
 def _split(text: str) -> Iterator[tuple[str, str]]:
-    """Name and raw value of each field; strings may hold commas and spaces."""
+    """Yield name and raw value of each field; texts may contain commas and spaces."""
     position = 0
     while position < len(text):
         match = _FIELD.match(text, position)
@@ -196,10 +199,10 @@ def _decode_value(table: Measurement, name: str, text: str) -> Value:
 
 
 def from_row(measurement: str, row: Mapping[str, Value | None]) -> Record:
-    """The record behind one row of an InfluxQL answer (`epoch=ns`, all columns).
+    """Return the record of one row of an InfluxQL response (`epoch=ns`, all columns).
 
-    InfluxDB's JSON writes 20.0 as 20: the types come from the schema, so that
-    `encode` gives back the bytes the device sealed.
+    InfluxDB's JSON contains 20 for 20.0. The types therefore come from the schema, so
+    that `encode` returns the bytes that the device sealed.
     """
     table = _table(measurement)
     present = {name: value for name, value in row.items() if value is not None}

@@ -1,8 +1,8 @@
 """Statistics of loss and delay: pure functions over counts and lists.
 
-Absent is None: with nothing sent there is no loss, with nothing received no delay.
-Delays are in nanoseconds as integers, so that nothing is rounded before the end.
-Rates and their batch means live in `rates`.
+A missing value is None: without sent packets there is no loss, and without received
+packets no delay. Delays are integers in nanoseconds, so that only the last step rounds.
+Rates and their batch means are in `probes.throughput.rates`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _Z_95 = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Both ends of an interval of a ratio, from 0 to 1."""
+    """The ends of an interval of a ratio, from 0 to 1."""
 
     low: float
     high: float
 
 
 def wilson(events: int, trials: int) -> Bounds | None:
-    """Wilson's 95 % score interval of events/trials; None without trials.
+    """Return Wilson's 95 % score interval of events/trials; None without trials.
 
-    Honest for few trials and for no events at all: none of 10 is 0 to 28 %. It
-    assumes independence, which bursts break: see `lag1`.
+    The interval is valid for few trials and without events: 0 of 10 gives 0 to 28 %.
+    It assumes independent events, and bursts break this assumption (see `lag1`).
     """
     if trials == 0:
         return None
@@ -42,10 +42,10 @@ def wilson(events: int, trials: int) -> Bounds | None:
 
 
 def quantile(ordered: Sequence[int], share: float) -> int | None:
-    """The least value with at least `share` of all at or below it; None for none.
+    """Return the smallest value with at least `share` of all values at or below it.
 
-    The empirical distribution's quantile (RFC 2330, 11.3): always a value that was
-    measured, never one between two.
+    This is the quantile of the empirical distribution (RFC 2330, 11.3). It is always a
+    measured value, never one between two. It is None without values.
     """
     if not ordered:
         return None
@@ -53,35 +53,35 @@ def quantile(ordered: Sequence[int], share: float) -> int | None:
 
 
 def at_most(values: Sequence[int], bound: int) -> int:
-    """How many values are at most `bound`: one step of a cumulative histogram."""
+    """Count the values up to `bound`: one step of a cumulative histogram."""
     return sum(value <= bound for value in values)
 
 
 def longest_run(lost: Sequence[bool]) -> int:
-    """The longest run of losses (RFC 3357's loss period, in packets)."""
+    """Return the longest run of losses (the loss period of RFC 3357, in packets)."""
     longest = run = 0
-    for one in lost:
-        run = run + 1 if one else 0
+    for packet_lost in lost:
+        run = run + 1 if packet_lost else 0
         longest = max(longest, run)
     return longest
 
 
 def lag1(lost: Sequence[bool]) -> float | None:
-    """Lag-1 autocorrelation of loss: 0 independent, towards 1 in bursts.
+    """Return the lag-1 autocorrelation of loss: 0 if independent, near 1 in bursts.
 
-    None where it is undefined: fewer than two probes, none lost, or all.
+    It is undefined, and None, for fewer than two packets, or if none or all are lost.
     """
     count, mean = len(lost), sum(lost) / max(1, len(lost))
     if count < 2 or mean in (0.0, 1.0):
         return None
-    off = [one - mean for one in lost]
-    products = sum(a * b for a, b in pairwise(off))
-    return products / sum(a * a for a in off)
+    deviations = [packet_lost - mean for packet_lost in lost]
+    products = sum(a * b for a, b in pairwise(deviations))
+    return products / sum(a * a for a in deviations)
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """What a train's round trips say, in nanoseconds; made by `delays`."""
+    """A summary of a train's round trips in nanoseconds; `delays` builds it."""
 
     total: int
     least: int
@@ -93,7 +93,7 @@ class Delays:
 
 
 def delays(values_ns: Sequence[int]) -> Delays | None:
-    """Summary of round trips; delay variation is PDV, p95 − min (RFC 5481, 4.2)."""
+    """Summarise round trips; delay variation is PDV, p95 − min (RFC 5481, 4.2)."""
     ordered = sorted(values_ns)
     p50, p95 = quantile(ordered, 0.50), quantile(ordered, 0.95)
     if p50 is None or p95 is None:

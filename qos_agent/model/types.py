@@ -1,7 +1,7 @@
-"""The words of the design as data: links, targets, tasks, readings, points.
+"""The terms of the design as data types: links, targets, tasks, readings, points.
 
-Data and Protocols only. What decides, counts or writes lives elsewhere; nothing
-here imports anything of this package.
+This module contains only data and Protocols. Code that decides, counts or writes is
+in other packages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Value = int | float | str
 
 
 class Outcome(StrEnum):
-    """What became of a slot."""
+    """The result of a slot."""
 
     OK = "ok"
     FAILED = "failed"
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 
 class Layer(StrEnum):
-    """How far away a target is, so that a fault has an address."""
+    """The distance of a target, so that a fault can be located."""
 
     GATEWAY = "gateway"
     RESOLVER = "resolver"
@@ -32,7 +32,7 @@ class Layer(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where the election stands, in the station's time zone."""
+    """The phase of the election at the station's local time."""
 
     PRE = "pre"
     VOTING = "voting"
@@ -43,7 +43,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which station is watched, and by which device."""
+    """The station that is measured, and the device that measures it."""
 
     station: str
     province: str
@@ -56,8 +56,8 @@ class Identity:
 class Link:
     """One way out of the device.
 
-    `interface` None lets the routing table choose (one auto-detected link);
-    `source_address` alone counts only when the kernel's route confirms it.
+    `interface` None lets the routing table choose (one auto-detected link).
+    `source_address` alone counts only if the kernel's route confirms it.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is measured against: a name of ours, and where it is found."""
+    """A host or URL to measure against, under its configured name."""
 
     name: str
     host: str
@@ -81,8 +81,8 @@ class Target:
 class Task:
     """One execution of a probe, due at a slot.
 
-    `byte_limit` is what this task may move on its link, both ways, in bytes on
-    the wire; None where the probe moves a few packets.
+    `byte_limit` is the maximum of bytes on the wire that this task may send and
+    receive on its link. It is None if the probe sends only a few packets.
     """
 
     probe: str
@@ -94,7 +94,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one point will say of its own: the probe's tags and fields."""
+    """The tags and fields of the probe in one point."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, Value] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a probe brings back. A `cause` makes the reading failed, samples kept."""
+    """The result of a probe. With a `cause` the reading is failed; samples are kept."""
 
     samples: Sequence[Sample]
     cause: str | None = None
@@ -111,10 +111,10 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The record a slot leaves: exactly one, whatever happened.
+    """The record of a slot: exactly one for each slot, whatever the outcome.
 
-    `boot_ns` is CLOCK_BOOTTIME at the start of the measurement; `slots` is how
-    many due slots this reading stands for (1, or a run of missed ones).
+    `boot_ns` is CLOCK_BOOTTIME at the start of the measurement. `slots` is the number
+    of due slots that this reading stands for: 1, or a run of missed slots.
     """
 
     measurement: str
@@ -131,7 +131,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A reading's serialised form before its time stamp: one line to be."""
+    """A line of the journal before it has a time stamp."""
 
     measurement: str
     tags: Mapping[str, str]
@@ -141,7 +141,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A point with its time stamp, nanoseconds since 1970: one line."""
+    """A point with its time stamp in nanoseconds since 1970: one line."""
 
     measurement: str
     tags: Mapping[str, str]
@@ -151,9 +151,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """How wall time follows from boot time at this moment, and how good it is.
+    """The relation of wall time to boot time at this moment, and its quality.
 
-    wall_ns = boot_ns + `offset_ns`; `error_ms` is the kernel's own bound.
+    wall_ns = boot_ns + `offset_ns`; `error_ms` is the kernel's bound on the error.
     """
 
     offset_ns: int
@@ -163,44 +163,44 @@ class ClockState:
 
 
 class Clock(Protocol):
-    """Wall time and the time since boot, which goes on in suspend."""
+    """Wall time and the time since boot, which continues during suspend."""
 
     boot_id: str
 
     def boot_ns(self) -> int:
-        """CLOCK_BOOTTIME in nanoseconds."""
+        """Return CLOCK_BOOTTIME in nanoseconds."""
         ...
 
     def wall_ns(self) -> int:
-        """CLOCK_REALTIME in nanoseconds since 1970."""
+        """Return CLOCK_REALTIME in nanoseconds since 1970."""
         ...
 
     def state(self) -> ClockState:
-        """The relation of the two, and whether the wall clock is trusted."""
+        """Return the relation of the two clocks, and if the wall clock is trusted."""
         ...
 
     def not_behind(self, newest_record_ns: int | None) -> None:
-        """Tell of the newest record: a clock before it has not been set yet."""
+        """Note the newest record; a wall clock before it has not been set yet."""
         ...
 
     def compared(self, collector_offset_ms: float | None) -> None:
-        """Tell how far the clock was just found to be from a collector's."""
+        """Note the difference between the wall clock and a collector's clock."""
         ...
 
 
 class Deadline(Protocol):
-    """How long a probe still has; it also ends when the agent stops."""
+    """The time that a probe has left; it also ends when the agent stops."""
 
     def remaining_s(self) -> float:
-        """Seconds left, never negative."""
+        """Return the seconds left, never negative."""
         ...
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, at most until the end; True when the time is up or all stops."""
+        """Sleep; return True if the time is up or the agent stops."""
         ...
 
     def stopping(self) -> bool:
-        """True when the agent is stopping: leave at once with what there is."""
+        """Return True if the agent is stopping and the probe must return at once."""
         ...
 
 
@@ -209,27 +209,27 @@ class Probe(Protocol):
 
     @property
     def measurement(self) -> str:
-        """The measurement its readings belong to."""
+        """The measurement of the probe's readings."""
         ...
 
     @property
     def loads_link(self) -> bool:
-        """True when it fills the link, so that nothing else may be measured there."""
+        """True if the probe fills the link, so that no other probe may run on it."""
         ...
 
     @property
     def deadline_s(self) -> float:
-        """The longest a task may take."""
+        """The maximum duration of a task."""
         ...
 
     def worst_case_bytes(self) -> int:
-        """The most a task may move on its link, both ways, on the wire."""
+        """Return the maximum of bytes on the wire of a task, sent and received."""
         ...
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
-        """The tags of each point a task leaves, known before it runs."""
+        """Return the tags of each point of a task, which are known before it runs."""
         ...
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
-        """Measure once. Raises ProbeError with a cause where nothing was learnt."""
+        """Measure once. Raises ProbeError with a cause if there is no result."""
         ...

@@ -1,4 +1,4 @@
-"""The calendar: local time in every zone, special days, and files that are wrong."""
+"""The calendar gives phases at local time in every zone, also on special days."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATIONS = (JAKARTA, MAKASSAR, JAYAPURA)
 
 
 def wall_ns(local: str, zone: str) -> int:
-    """A local time in a zone, as nanoseconds since 1970."""
+    """Return a local time in a zone as nanoseconds since 1970."""
     moment = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone))
     return int(moment.timestamp()) * 10**9
 
@@ -42,18 +42,18 @@ def wall_ns(local: str, zone: str) -> int:
 def test_phases_change_at_the_right_local_moment(
     name: str, who: Identity, clock: str, before: Phase, after: Phase
 ) -> None:
-    """Seven and thirteen o'clock are local in each zone, to the nanosecond."""
+    """Phases change at 07:00 and 13:00 local time of each zone, to the nanosecond."""
     calendar = calendar_file.named(name)
     moment = wall_ns(f"{name}T{clock}", who.time_zone)
     assert calendar.phase_at(moment - 1, who) is before
     assert calendar.phase_at(moment, who) is after
-    assert calendar.next_change(moment - 1, who) == (moment, after)
+    assert calendar.timeline(who).next_change(moment - 1) == (moment, after)
 
 
-def test_polls_open_over_three_hours_of_utc_and_two_dates() -> None:
-    """13 February 22:00, 23:00 and 14 February 00:00 UTC: east first."""
+def test_voting_begins_in_the_east_first() -> None:
+    """Voting begins at 13 February 22:00 and 23:00, and 14 February 00:00 UTC."""
     calendar = calendar_file.named("2024-02-14")
-    opened = [
+    starts = [
         next(
             entry.at_wall_ns
             for entry in calendar.timeline(who).entries
@@ -61,8 +61,8 @@ def test_polls_open_over_three_hours_of_utc_and_two_dates() -> None:
         )
         for who in (JAYAPURA, MAKASSAR, JAKARTA)
     ]
-    said = [datetime.fromtimestamp(ns // 10**9, UTC).isoformat() for ns in opened]
-    assert said == [
+    utc = [datetime.fromtimestamp(ns // 10**9, UTC).isoformat() for ns in starts]
+    assert utc == [
         "2024-02-13T22:00:00+00:00",
         "2024-02-13T23:00:00+00:00",
         "2024-02-14T00:00:00+00:00",
@@ -97,33 +97,33 @@ def test_polls_open_over_three_hours_of_utc_and_two_dates() -> None:
         ),
     ],
 )
-def test_the_shipped_calendars_say_what_their_sources_say(
+def test_the_shipped_calendars_match_their_sources(
     name: str, moments: dict[str, Phase]
 ) -> None:
-    """The edges of every period, as published or as chosen and marked so."""
+    """Each period has the published start and end, or the one marked as chosen."""
     calendar = calendar_file.named(name)
     for local, phase in moments.items():
         for who in STATIONS:
             assert calendar.phase_at(wall_ns(local, who.time_zone), who) is phase
 
 
-def test_without_a_calendar_it_is_idle_for_ever() -> None:
-    """No election, no phase, no change to come, no hash."""
+def test_without_a_calendar_the_phase_is_always_idle() -> None:
+    """Without a file there is no phase but idle, no change and no hash."""
     calendar = calendar_file.named(None)
     assert calendar.phase_at(0, JAKARTA) is Phase.IDLE
     assert calendar.phase_at(2**62, JAKARTA) is Phase.IDLE
-    assert calendar.next_change(0, JAKARTA) is None
+    assert calendar.timeline(JAKARTA).next_change(0) is None
     assert calendar.hash is None
 
 
-def test_the_hash_is_the_files_own() -> None:
-    """`sha256sum FILE` at the NOC begins with what the heartbeat says."""
+def test_the_hash_is_that_of_the_file() -> None:
+    """The hash in the heartbeat is the start of `sha256sum FILE`."""
     path = calendar_file.find("2024-02-14")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert calendar_file.load(path).hash == digest[:12]
 
 
-def test_a_repeat_vote_lies_over_the_nations_day(tmp_path: Path) -> None:
+def test_a_repeat_vote_overrides_the_national_calendar(tmp_path: Path) -> None:
     """The named station votes and counts again; its neighbour stays in post."""
     special = f"""
 [[election.period]]
@@ -152,8 +152,8 @@ end = 2029-01-21T12:00:00
         assert calendar.phase_at(moment, neighbour) is Phase.POST
 
 
-def test_a_postponed_vote_is_no_voting_on_the_day(tmp_path: Path) -> None:
-    """What is narrower wins: the station is still before its vote."""
+def test_a_postponed_vote_overrides_the_voting_day(tmp_path: Path) -> None:
+    """The narrower scope applies: the station is still in phase pre."""
     special = f"""
 [[election.period]]
 kind = "pre"
@@ -168,8 +168,8 @@ end = 2029-01-20T07:00:00
     assert calendar.phase_at(moment, MAKASSAR) is Phase.VOTING
 
 
-def test_a_province_wins_over_its_zone_and_a_zone_over_all(tmp_path: Path) -> None:
-    """Voting an hour later in WIT, two hours later in province 94."""
+def test_a_province_overrides_its_zone_and_a_zone_the_nation(tmp_path: Path) -> None:
+    """Voting begins an hour later in WIT and two hours later in province 94."""
     later = """
 [[election.period]]
 kind = "{kind}"
@@ -197,7 +197,7 @@ end = 2029-01-10T{end}:00
 
 
 def test_two_elections_in_one_file(tmp_path: Path) -> None:
-    """Nothing assumes one day: national and local elections are apart."""
+    """A file may contain national and local elections on different days."""
     second = WELL.replace("test", "local").replace("2029-", "2031-")
     calendar = calendar_of(tmp_path, WELL + second)
     for year in ("2029", "2031"):
@@ -214,7 +214,7 @@ MINUTES = st.integers(min_value=1, max_value=3000)
 
 @st.composite
 def calendars(draw: st.DrawFn) -> Calendar:
-    """Periods in a row, with gaps, and special days of one station over them."""
+    """Draw periods with gaps, and special days of one station."""
     periods = []
     for scope, names in (("", ()), ("stations", (JAKARTA.station,))):
         at = EPOCH
@@ -233,15 +233,15 @@ moments = st.integers(min_value=-10, max_value=500).map(
 
 
 @given(calendars(), moments, st.sampled_from(STATIONS))
-def test_the_next_change_is_where_the_phase_changes(
+def test_the_next_change_is_a_change_of_phase(
     calendar: Calendar, now_ns: int, who: Identity
 ) -> None:
-    """Until it the phase stays, at it the phase is the one told."""
-    found = calendar.next_change(now_ns, who)
-    if found is None:
+    """The phase stays until the next change, and then has the announced value."""
+    change = calendar.timeline(who).next_change(now_ns)
+    if change is None:
         assert calendar.phase_at(2**62, who) is calendar.phase_at(now_ns, who)
         return
-    moment, phase = found
+    moment, phase = change
     assert moment > now_ns
     assert calendar.phase_at(moment - 1, who) is calendar.phase_at(now_ns, who)
     assert calendar.phase_at(moment, who) is phase
@@ -250,7 +250,7 @@ def test_the_next_change_is_where_the_phase_changes(
 
 @given(calendars(), moments)
 def test_zones_see_the_same_hours(calendar: Calendar, now_ns: int) -> None:
-    """The phase depends on local time alone: WIT is where WIB is two hours later."""
+    """The phase depends on local time only: WIT is two hours ahead of WIB."""
     west = Identity("x", "31", "3171", "Asia/Jakarta", "d")
     east = Identity("x", "31", "3171", "Asia/Jayapura", "d")
     later_ns = now_ns + 2 * HOUR_NS
@@ -258,36 +258,36 @@ def test_zones_see_the_same_hours(calendar: Calendar, now_ns: int) -> None:
 
 
 @given(calendars(), moments)
-def test_a_special_day_touches_no_other_station(
+def test_a_special_day_applies_to_no_other_station(
     calendar: Calendar, now_ns: int
 ) -> None:
-    """A neighbour lives by the calendar without the named station's periods."""
+    """A neighbour has the phases of the calendar without the special days."""
     plain = Calendar(tuple(p for p in calendar.periods if not p.scope))
     neighbour = Identity("other", "31", "3171", "Asia/Jakarta", "d")
     assert calendar.phase_at(now_ns, neighbour) is plain.phase_at(now_ns, neighbour)
 
 
 @given(calendars(), moments, st.lists(st.integers(1, 10**15), max_size=8))
-def test_changes_are_told_once_however_often_one_looks(
+def test_changes_are_reported_once_at_any_polling_rate(
     calendar: Calendar, start_ns: int, naps_ns: list[int]
 ) -> None:
-    """Looking every second or once after a long sleep tells the same changes."""
+    """Frequent calls and one call after a long sleep return the same changes."""
     timeline = calendar.timeline(JAKARTA)
     before = timeline.phase_at(start_ns)
     at_once = timeline.changes(before, sum(naps_ns), start_ns + sum(naps_ns))
-    told, phase, now_ns = list[Change](), before, start_ns
+    reported, phase, now_ns = list[Change](), before, start_ns
     for nap_ns in naps_ns:
         now_ns += nap_ns
         seen = timeline.changes(phase, nap_ns, now_ns)
-        told += seen
+        reported += seen
         phase = seen[-1].phase if seen else phase
-    assert tuple(told) == at_once
+    assert tuple(reported) == at_once
     assert phase is timeline.phase_at(now_ns)
 
 
 @pytest.mark.parametrize("years", [1, -1])
-def test_a_stepped_clock_is_one_change_and_no_tour(years: int) -> None:
-    """From pre into idle a year away: not through voting and counting."""
+def test_a_stepped_clock_is_one_change(years: int) -> None:
+    """A step of a year from pre to idle does not report voting and counting."""
     timeline = calendar_file.named("2024-02-14").timeline(JAKARTA)
     now_ns = wall_ns("2024-02-10T00:00", "Asia/Jakarta") + years * 8766 * HOUR_NS
     changes = timeline.changes(Phase.PRE, 10**9, now_ns)
@@ -295,8 +295,8 @@ def test_a_stepped_clock_is_one_change_and_no_tour(years: int) -> None:
     assert changes[0].at_wall_ns == now_ns - 10**9
 
 
-def test_a_suspend_over_the_polls_opening_and_closing_tells_both() -> None:
-    """A device that slept from six to two o'clock knows what it slept through."""
+def test_a_suspend_reports_the_phases_that_it_missed() -> None:
+    """A device that was suspended from 06:00 to 14:00 reports voting and counting."""
     timeline = calendar_file.named("2024-02-14").timeline(MAKASSAR)
     now_ns = wall_ns("2024-02-14T14:00", "Asia/Makassar")
     changes = timeline.changes(Phase.PRE, 8 * HOUR_NS, now_ns)
@@ -307,18 +307,18 @@ def test_a_suspend_over_the_polls_opening_and_closing_tells_both() -> None:
 
 
 @pytest.mark.parametrize("phase", list(Phase))
-def test_while_votes_are_cast_and_counted_the_configuration_is_frozen(
+def test_the_configuration_is_frozen_while_votes_are_cast_or_counted(
     phase: Phase,
 ) -> None:
-    """Only --now lets a changed configuration in on the day."""
+    """Only --now applies a changed configuration on the voting day."""
     assert calendar_file.may_reload(phase, now=True)
     assert calendar_file.may_reload(phase) is (
         phase not in {Phase.VOTING, Phase.COUNTING}
     )
 
 
-def test_every_province_has_a_zone_of_the_three() -> None:
-    """38 provinces, each in WIB, WITA or WIT."""
+def test_every_province_has_one_of_three_zones() -> None:
+    """Each of the 38 provinces is in WIB, WITA or WIT."""
     zones = province_zones()
     assert len(zones) == 38
     assert set(zones.values()) == set(ZONES.values())

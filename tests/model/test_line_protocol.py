@@ -1,4 +1,4 @@
-"""Readings to canonical bytes and back, also through a real InfluxDB."""
+"""Readings become canonical bytes and back, also through a real InfluxDB."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from qos_agent.model.line_protocol import (
     decode,
     encode,
     from_row,
+    one_line,
     points,
     tag_value,
-    words,
 )
 from tests.servers.database import Database
 from tests.support.readings import IDENTITY, LATENCY_TAGS, latency, records
@@ -23,7 +23,7 @@ from tests.support.readings import IDENTITY, LATENCY_TAGS, latency, records
 
 @given(records())
 def test_what_is_encoded_decodes_to_the_same_record(record: Record) -> None:
-    """decode(encode(r)) is r, for every record the schema allows."""
+    """decode(encode(r)) equals r for every record that the schema allows."""
     assert decode(encode(record)) == _typed(record)
 
 
@@ -39,14 +39,14 @@ def test_the_bytes_do_not_depend_on_the_order_of_keys(record: Record) -> None:
 
 
 @given(st.binary(max_size=80))
-def test_bytes_that_are_no_canonical_line_are_refused(noise: bytes) -> None:
-    """decode raises ValueError, and nothing else, on bytes nobody encoded."""
+def test_bytes_that_are_not_canonical_are_refused(noise: bytes) -> None:
+    """decode raises only ValueError on bytes that `encode` did not produce."""
     with pytest.raises(ValueError):  # noqa: PT011  any message will do
         decode(noise)
 
 
 def test_a_reordered_line_is_not_canonical() -> None:
-    """A line with its fields in another order is refused: it is not what was sealed."""
+    """A line with its fields in another order is refused."""
     with pytest.raises(ValueError, match="not canonical"):
         decode(b"host uptime_s=1.0,cpu_share=0.5 1")
 
@@ -57,17 +57,20 @@ def test_a_reordered_line_is_not_canonical() -> None:
         (Record("hosts", {}, {"uptime_s": 1.0}, 1), "no such measurement"),
         (Record("host", {}, {"uptime": 1.0}, 1), "host.uptime: no such field"),
         (Record("host", {"link": "a"}, {"uptime_s": 1.0}, 1), "host.link: no such tag"),
-        (Record("host", {"station": "a/b"}, {"uptime_s": 1.0}, 1), "'a/b' is no tag"),
-        (Record("host", {}, {"uptime_s": "long"}, 1), "'long' is no float"),
-        (Record("host", {}, {"uptime_s": float("nan")}, 1), "nan is no float"),
-        (Record("host", {}, {"seq": 1.0}, 1), "1.0 is no int"),
-        (Record("host", {}, {"seq": 2**63}, 1), "is no int"),
-        (Record("host", {}, {"device": "a\nb"}, 1), "is no str"),
+        (
+            Record("host", {"station": "a/b"}, {"uptime_s": 1.0}, 1),
+            "'a/b' is not a valid",
+        ),
+        (Record("host", {}, {"uptime_s": "long"}, 1), "'long' is not of type float"),
+        (Record("host", {}, {"uptime_s": float("nan")}, 1), "nan is not of type float"),
+        (Record("host", {}, {"seq": 1.0}, 1), "1.0 is not of type int"),
+        (Record("host", {}, {"seq": 2**63}, 1), "is not of type int"),
+        (Record("host", {}, {"device": "a\nb"}, 1), "is not of type str"),
         (Record("host", {}, {}, 1), "a point needs a field"),
     ],
 )
-def test_what_the_schema_does_not_know_is_refused(record: Record, message: str) -> None:
-    """A wrong name, type or character is an error that names it, never a point."""
+def test_records_outside_the_schema_are_refused(record: Record, message: str) -> None:
+    """A wrong name, type or character raises an error that names it."""
     with pytest.raises(ValueError, match=message):
         encode(record)
 
@@ -79,30 +82,30 @@ def test_what_the_schema_does_not_know_is_refused(record: Record, message: str) 
 )
 @given(st.lists(records(), min_size=1, max_size=8, unique_by=lambda r: r.time_ns))
 def test_the_bytes_come_back_through_influxdb(
-    influxdb: Database, some: list[Record]
+    influxdb: Database, sent: list[Record]
 ) -> None:
-    """Written to a real InfluxDB and read by InfluxQL, the bytes are equal."""
+    """Bytes written to a real InfluxDB and read by InfluxQL are equal."""
     fresh = influxdb.fresh()
-    lines = {r.time_ns: encode(r) for r in some}
+    lines = {r.time_ns: encode(r) for r in sent}
     fresh.write(b"\n".join(lines.values()))
     back = {}
-    for name in {r.measurement for r in some}:
+    for name in {r.measurement for r in sent}:
         for row in fresh.rows(name):
-            kept = {k: v for k, v in row.items() if k != "measurement"}
-            record = from_row(name, kept)
+            columns = {k: v for k, v in row.items() if k != "measurement"}
+            record = from_row(name, columns)
             back[record.time_ns] = encode(record)
     assert back == lines
 
 
 def _typed(record: Record) -> Record:
-    """Integers given for floats come back as floats: the schema's type."""
+    """Return the record with the types of the schema: integers become floats."""
     return from_row(
         record.measurement, {"time": record.time_ns, **record.tags, **record.fields}
     )
 
 
 def test_a_failed_reading_is_a_point_with_its_cause() -> None:
-    """An outage is data: sent, received 0, the cause, and no RTT."""
+    """An outage gives a point with sent, received 0 and the cause, but no RTT."""
     (point,) = points(latency(received=0), IDENTITY)
     assert point.fields["failed"] == 1
     assert point.fields["ok"] == 0
@@ -112,7 +115,7 @@ def test_a_failed_reading_is_a_point_with_its_cause() -> None:
 
 
 def test_missed_slots_are_counted_as_skipped() -> None:
-    """A reading that stands for 7 missed slots says 7, with its reason."""
+    """A reading for 7 missed slots has slots 7 and the reason."""
     sample = Sample(LATENCY_TAGS, {"span_s": 420.0})
     reading = Reading(
         "latency", Outcome.SKIPPED, 1, (sample,), reason="missed", slots=7
@@ -122,12 +125,12 @@ def test_missed_slots_are_counted_as_skipped() -> None:
     assert point.fields["reason"] == "missed"
 
 
-def test_words_stay_on_one_line() -> None:
-    """The server's words are kept, but cannot break a line or fill a disk."""
-    assert words("bad\r\ngate\x00way " + "x" * 999) == ("bad gate way " + "x" * 187)
+def test_texts_are_cut_to_one_line() -> None:
+    """A server's message cannot break a line or fill a disk."""
+    assert one_line("bad\r\ngate\x00way " + "x" * 999) == ("bad gate way " + "x" * 187)
 
 
 def test_tag_values_are_cleaned_and_never_empty() -> None:
-    """An operator's name with dots and blanks becomes a tag value."""
+    """An operator's name with dots and spaces becomes a tag value."""
     assert tag_value("XL Axiata, Tbk.") == "XL_Axiata_Tbk"
     assert tag_value("…") == "unknown"

@@ -1,4 +1,4 @@
-"""Loss, delay and their intervals: known values and laws."""
+"""Loss, delay and their intervals have known values and obey laws."""
 
 from __future__ import annotations
 
@@ -22,74 +22,74 @@ def test_wilson_gives_the_textbook_interval(
     events: int, trials: int, low: float, high: float
 ) -> None:
     """The interval equals published values to four digits."""
-    found = statistics.wilson(events, trials)
-    assert found is not None
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+    result = statistics.wilson(events, trials)
+    assert result is not None
+    assert (result.low, result.high) == pytest.approx((low, high), abs=1e-4)
 
 
-def test_wilson_of_nothing_is_absent() -> None:
-    """Nothing sent is no loss of 0 %."""
+def test_wilson_without_trials_is_none() -> None:
+    """Without sent packets there is no loss, which differs from a loss of 0 %."""
     assert statistics.wilson(0, 0) is None
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_holds_the_ratio(counts: tuple[int, int]) -> None:
-    """The interval lies in 0 to 1 and holds what was seen."""
+def test_wilson_contains_the_ratio(counts: tuple[int, int]) -> None:
+    """The interval lies within 0 and 1 and contains the observed ratio."""
     events, trials = counts
-    found = statistics.wilson(events, trials)
-    assert found is not None
-    assert 0 <= found.low <= events / trials <= found.high <= 1
+    result = statistics.wilson(events, trials)
+    assert result is not None
+    assert 0 <= result.low <= events / trials <= result.high <= 1
 
 
 @pytest.mark.parametrize("probability", [0.01, 0.05, 0.2])
 def test_wilson_covers_independent_loss(probability: float) -> None:
-    """At least 93 % of the intervals of trains of 200 hold the true loss."""
+    """At least 93 % of the intervals of trains of 200 contain the true loss."""
     source = random.Random(4)
     covered, trains = 0, 1000
     for _ in range(trains):
         lost = sum(source.random() < probability for _ in range(200))
-        found = statistics.wilson(lost, 200)
-        assert found is not None
-        covered += found.low <= probability <= found.high
+        result = statistics.wilson(lost, 200)
+        assert result is not None
+        covered += result.low <= probability <= result.high
     assert covered / trains >= 0.93
 
 
 @given(DELAYS)
 def test_delays_are_ordered_and_measured(values: list[int]) -> None:
-    """min ≤ p50 ≤ p95 ≤ max, each a value that was measured; PDV is p95 − min."""
-    found = statistics.delays(values)
-    assert found is not None
-    assert found.least <= found.p50 <= found.p95 <= found.greatest
-    assert {found.least, found.p50, found.p95, found.greatest} <= set(values)
-    assert found.variation_p95 == found.p95 - found.least
-    assert found.total == sum(values)
+    """min ≤ p50 ≤ p95 ≤ max, and each is a measured value; PDV is p95 − min."""
+    result = statistics.delays(values)
+    assert result is not None
+    assert result.least <= result.p50 <= result.p95 <= result.greatest
+    assert {result.least, result.p50, result.p95, result.greatest} <= set(values)
+    assert result.variation_p95 == result.p95 - result.least
+    assert result.total == sum(values)
 
 
 @given(DELAYS, st.sampled_from([0.05, 0.5, 0.95, 1.0]))
 def test_quantile_has_its_share_below_it(values: list[int], share: float) -> None:
-    """At least the share lies at or below, and less than it strictly below."""
+    """At least the share of values is at or below, and less is strictly below."""
     ordered = sorted(values)
-    found = statistics.quantile(ordered, share)
-    assert found is not None
-    assert statistics.at_most(ordered, found) >= share * len(ordered) - 1e-9
-    assert sum(v < found for v in ordered) < share * len(ordered) + 1e-9
+    result = statistics.quantile(ordered, share)
+    assert result is not None
+    assert statistics.at_most(ordered, result) >= share * len(ordered) - 1e-9
+    assert sum(v < result for v in ordered) < share * len(ordered) + 1e-9
 
 
-def test_delays_of_nothing_are_absent() -> None:
-    """Without an answer there is no delay."""
+def test_delays_without_responses_are_none() -> None:
+    """Without a response there is no delay."""
     assert statistics.delays([]) is None
     assert statistics.quantile([], 0.5) is None
 
 
 @given(LOSSES)
 def test_longest_run_is_the_longest(lost: list[bool]) -> None:
-    """It equals the longest group of losses, counted in another way."""
-    text = "".join("x" if one else " " for one in lost)
+    """The result equals the longest group of losses in a text."""
+    text = "".join("x" if packet_lost else " " for packet_lost in lost)
     assert statistics.longest_run(lost) == max(map(len, text.split()), default=0)
 
 
-def test_lag1_tells_bursts_from_independent_loss() -> None:
-    """Near 1 for two blocks, near −1 for every other one, near 0 for a coin."""
+def test_lag1_separates_bursts_from_independent_loss() -> None:
+    """Near 1 for two blocks, near −1 for alternating and near 0 for random loss."""
     coin = random.Random(4)
     assert statistics.lag1([True] * 100 + [False] * 100) == pytest.approx(
         0.985, abs=0.01
@@ -100,6 +100,6 @@ def test_lag1_tells_bursts_from_independent_loss() -> None:
 
 
 @pytest.mark.parametrize("lost", [[], [True], [False] * 9, [True] * 9])
-def test_lag1_is_absent_where_nothing_varies(lost: list[bool]) -> None:
-    """No correlation is made up where none can be computed."""
+def test_lag1_is_none_if_nothing_varies(lost: list[bool]) -> None:
+    """The correlation is None if it is undefined."""
     assert statistics.lag1(lost) is None

@@ -1,10 +1,10 @@
-"""The schema table: every measurement, tag and field there is, as literal data.
+"""The schema table: every measurement, tag and field, as literal data.
 
 The encoder, the data dictionary, the roll-ups, the exports and the tests of the
-dashboards are derived from this table. A name never changes its type; later
-versions add names. Types: `int` for counters and 0/1, `float` for the rest, `str`
-for words. An additive field may be summed over points, areas and time; every
-national figure is a ratio of such sums.
+dashboards use this table. A name never changes its type, and later versions only add
+names. Types are `int` for counters and 0/1, `float` for other numbers and `str` for
+texts. An additive field may be summed over points, areas and time. Every national
+figure is a ratio of such sums.
 """
 
 from qos_agent.model.schema.agents import (
@@ -26,7 +26,14 @@ MEASUREMENTS: dict[str, Measurement] = {
 }
 
 __all__ = [
-    "MEASUREMENTS", "PAGE_BOUNDS_MS", "PDV_BOUNDS_MS", "RATE_BOUNDS_MBPS",
-    "RTT_BOUNDS_MS", "SCHEMA_VERSION", "UPLOAD_BOUNDS_S", "Field", "FieldType",
+    "MEASUREMENTS",
+    "PAGE_BOUNDS_MS",
+    "PDV_BOUNDS_MS",
+    "RATE_BOUNDS_MBPS",
+    "RTT_BOUNDS_MS",
+    "SCHEMA_VERSION",
+    "UPLOAD_BOUNDS_S",
+    "Field",
+    "FieldType",
     "Measurement",
-]  # fmt: skip
+]

@@ -1,7 +1,7 @@
 """The data dictionary, generated from the schema table.
 
-`python -m qos_agent.dictionary` prints docs/data-dictionary.md; a test holds the
-two together. The export ships the same as CSV.
+`python -m qos_agent.model.schema.dictionary` prints docs/data-dictionary.md, and a
+test compares the two. The CSV export contains the same rows.
 """
 
 from __future__ import annotations
@@ -11,49 +11,62 @@ from collections.abc import Iterator, Mapping
 from qos_agent.model.schema import MEASUREMENTS, SCHEMA_VERSION, Measurement
 from qos_agent.model.schema.codes import CAUSES, EVENT_KINDS, REASONS
 
-COLUMNS = ("measurement", "name", "kind", "type", "unit", "additive", "meaning",
-           "standard")  # fmt: skip
+COLUMNS = (
+    "measurement",
+    "name",
+    "kind",
+    "type",
+    "unit",
+    "additive",
+    "meaning",
+    "standard",
+)
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Every tag and field, in the columns of COLUMNS."""
+    """Yield every tag and field, in the columns of COLUMNS."""
     for measurement in MEASUREMENTS.values():
         for tag in measurement.tags:
             yield measurement.name, tag, "tag", "str", "", "", _TAGS[tag], ""
         for field in measurement.fields:
-            additive = "yes" if field.additive else ""
             yield (
-                measurement.name, field.name, "field", field.type, field.unit,
-                additive, field.meaning, field.standard,
-            )  # fmt: skip
+                measurement.name,
+                field.name,
+                "field",
+                field.type,
+                field.unit,
+                "yes" if field.additive else "",
+                field.meaning,
+                field.standard,
+            )
 
 
 _TAGS: Mapping[str, str] = {
-    "station": "code of the polling station",
-    "province": "Kemendagri code, 2 digits",
-    "regency": "Kemendagri code, 4 digits",
-    "phase": "pre, voting, counting, post or idle",
-    "link": "name of the link, unique within the station",
-    "operator": "operator behind the link",
-    "target": "configured name of what was measured against",
-    "layer": "gateway, resolver, anchor or application",
-    "backend": "http, iperf3 or speedtest",
-    "direction": "down or up",
-    "technology": "radio technology, as the modem names it",
-    "kind": "kind of event, of the closed list",
-    "zone": "time zone: WIB, WITA or WIT",
-    "collector": "name of the collector, as the NOC configures it",
+    "station": "Code of the polling station",
+    "province": "Kemendagri code of the province, 2 digits",
+    "regency": "Kemendagri code of the regency or city, 4 digits",
+    "phase": "Phase of the election: pre, voting, counting, post or idle",
+    "link": "Name of the link, unique within the station",
+    "operator": "Network operator of the link",
+    "target": "Configured name of the target",
+    "layer": "Layer of the target: gateway, resolver, anchor or application",
+    "backend": "Backend of the test: http, iperf3 or speedtest",
+    "direction": "Direction of the test: down or up",
+    "technology": "Radio technology as the modem reports it",
+    "kind": "Kind of event; one of the closed list",
+    "zone": "Time zone: WIB, WITA or WIT",
+    "collector": "Name of the collector in the configuration of the NOC",
 }
 
 
 def markdown() -> str:
-    """The whole dictionary."""
+    """Return the whole dictionary as Markdown."""
     parts = [_HEAD.format(version=SCHEMA_VERSION)]
     parts += [_section(measurement) for measurement in MEASUREMENTS.values()]
     parts += [
-        _words("Causes of failure", CAUSES),
-        _words("Reasons for skipping", REASONS),
-        _words("Kinds of event", EVENT_KINDS),
+        _codes("Causes of failure", CAUSES),
+        _codes("Reasons for skipping", REASONS),
+        _codes("Kinds of event", EVENT_KINDS),
     ]
     return "\n".join(parts)
 
@@ -61,27 +74,27 @@ def markdown() -> str:
 _HEAD = """\
 # Data dictionary
 
-Generated from `qos_agent/schema.py` (version {version}); edit the table, not this
-file. The same names stand in the journal, in exports, in reports and on dashboards.
+This file is generated from `qos_agent/model/schema/` (version {version}). After a
+change there run `python -m qos_agent.model.schema.dictionary >docs/data-dictionary.md`.
+Journal, exports, reports and dashboards use the same names.
 
-- Integers are counters and 0/1, floats the rest; a name never changes its type.
-- **Σ** marks an additive field: it may be summed over points, areas and time. Every
-  national figure is a ratio of such sums: loss is Σlost/Σsent, mean delay
-  Σrtt_sum_us/Σreceived, mean rate Σrate_bps/Σtests.
-- Absent is absent: a value that was not measured is left out, never 0 or -1.
-- `failed` and `skipped` readings are points too, with a cause or a reason.
+- Counters and 0/1 are integers, and other numbers are floats. A field never changes
+  its type.
+- **Σ** marks an additive field, which may be summed over points, areas and time. Every
+  national figure is a ratio of such sums: loss is Σlost/Σsent, the mean delay is
+  Σrtt_sum_us/Σreceived, and the mean rate is Σrate_bps/Σtests.
+- A value that was not measured is absent. It is never 0, -1 or empty.
+- Failed and skipped readings are points too, with a cause or a reason.
 """
 
 
 def _section(measurement: Measurement) -> str:
     tags = ", ".join(f"`{tag}`" for tag in measurement.tags)
+    writer = "NOC" if measurement.source == "noc" else "agent"
     lines = [
         f"## {measurement.name}",
         "",
-        (
-            f"{measurement.meaning[0].upper()}{measurement.meaning[1:]}."
-            f" Written by the {'NOC' if measurement.source == 'noc' else 'agent'}."
-        ),
+        f"{measurement.meaning} Written by the {writer}.",
         "",
         f"Tags: {tags}.",
         "",
@@ -96,9 +109,9 @@ def _section(measurement: Measurement) -> str:
     return "\n".join([*lines, ""])
 
 
-def _words(title: str, table: Mapping[str, str]) -> str:
-    lines = [f"## {title}", "", "| word | meaning |", "| --- | --- |"]
-    lines += [f"| `{word}` | {meaning} |" for word, meaning in table.items()]
+def _codes(title: str, table: Mapping[str, str]) -> str:
+    lines = [f"## {title}", "", "| code | meaning |", "| --- | --- |"]
+    lines += [f"| `{code}` | {meaning} |" for code, meaning in table.items()]
     return "\n".join([*lines, ""])
 
 

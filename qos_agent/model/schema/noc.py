@@ -2,107 +2,138 @@
 
 from __future__ import annotations
 
-from qos_agent.model.schema.table import Measurement, count, number, total, whole, word
+from qos_agent.model.schema.table import Measurement, count, number, text, total, whole
 
 _CLASSES = ("good", "degraded", "bad", "unknown")
 _CENSUS = (
-    count("expected", "stations that should report"),
-    count("reporting", "stations heard within the late limit"),
-    count("late", "stations heard, but later than the late limit"),
-    count("silent", "stations not heard within the silent limit"),
-    count("never", "stations never heard, counted in silent too"),
-    count("maintenance", "stations under planned maintenance, still expected"),
-    count("acknowledged", "stations whose trouble someone has taken on"),
-    count("mismatched", "stations reporting from another area than registered"),
+    count("expected", "Stations that should report"),
+    count("reporting", "Stations heard within the late limit"),
+    count("late", "Stations heard, but later than the late limit"),
+    count("silent", "Stations not heard within the silent limit"),
+    count("never", "Stations never heard, also counted in `silent`"),
+    count("maintenance", "Stations under planned maintenance, still expected"),
+    count("acknowledged", "Stations with a problem that someone has acknowledged"),
+    count("mismatched", "Stations that report from another area than registered"),
     *(
-        count(f"stations_{name}", f"stations whose worst link is {name}")
+        count(f"stations_{name}", f"Stations whose worst link is {name}")
         for name in _CLASSES
     ),
-    *(count(f"links_{name}", f"links judged {name}") for name in _CLASSES),
-    whole("voting", "0/1", "the voting window is open in this zone"),
-    number("voting_share", "ratio", "of the voting window passed; absent before it"),
-    number("age_s", "s", "age of the newest point of the area"),
+    *(count(f"links_{name}", f"Links with the verdict {name}") for name in _CLASSES),
+    whole("voting", "0/1", "1 if the voting window is open in this zone"),
+    number(
+        "voting_share",
+        "ratio",
+        "Share of the voting window that has passed; absent before it",
+    ),
+    number("age_s", "s", "Age of the newest point of the area"),
     whole(
         "class_level",
         "1",
-        "0 good, 1 degraded, 2 bad, 3 silent: the worst class "
-        "that `census.area_share` of the stations, or of the links, are in, or worse",
+        "0 good, 1 degraded, 2 bad, 3 silent: the worst class that at least "
+        "`census.area_share` of the stations, or of the links, have reached",
     ),
-    number("since_s", "s", "since the area or its operator has been in this class"),
-    word("kpi", "the figure that decided on most of the links that are not good"),
-    word("side", "access or destination, of most of those links"),
-    word("ticket", "the operator's ticket address, of most stations there"),
-    whole("operators_down", "1", "operators that are `down` here (operator `all`)"),
+    number("since_s", "s", "Time since the area or its operator is in this class"),
+    text("kpi", "KPI that decided the verdict of most links that are not good"),
+    text("side", "Side of the fault on most of those links: access or destination"),
+    text("ticket", "Ticket address of the operator for most stations of the area"),
+    whole("operators_down", "1", "Operators that are `down` here (operator `all`)"),
     count(
         "down",
-        "0/1: of the operator's stations here at least "
-        "`census.outage_share` are silent or have a bad link of it",
+        "1 if at least `census.outage_share` of the operator's stations here are "
+        "silent or have a bad link of the operator",
     ),
-    count("down_alone", "0/1: down, while another operator here is not"),
-    number("latitude", "°", "of the regency's marker (operator `all`)"),
-    number("longitude", "°", "of the regency's marker (operator `all`)"),
-    count("unlisted", "exceptions of the area that are not named as `station` points"),
+    count("down_alone", "1 if `down` while another operator here is not down"),
+    number("latitude", "°", "Latitude of the regency on the map (operator `all`)"),
+    number("longitude", "°", "Longitude of the regency on the map (operator `all`)"),
+    count("unlisted", "Exceptions of the area without a `station` point of their own"),
 )
 _STATION = (
-    whole("silent", "0/1", "not heard within the silent limit"),
-    whole("never", "0/1", "never heard"),
+    whole("silent", "0/1", "1 if not heard within the silent limit"),
+    whole("never", "0/1", "1 if never heard"),
     whole("class_level", "1", "0 good, 1 degraded, 2 bad, 3 silent"),
-    number("age_s", "s", "since it was last heard"),
-    number("since_s", "s", "since it has been in this state"),
-    word("class", "degraded, bad or silent"),
-    word("kpi", "the figure that decided"),
-    word("side", "access or destination"),
-    word("name", "name of the station"),
-    word("contact", "the person on site"),
-    word("ticket", "the operator's ticket address"),
-    whole("maintenance", "0/1", "planned maintenance"),
-    whole("acknowledged", "0/1", "someone has taken it on"),
-    number("latitude", "°", "for the map"),
-    number("longitude", "°", "for the map"),
+    number("age_s", "s", "Time since the station was last heard"),
+    number("since_s", "s", "Time since the station is in this state"),
+    text("class", "State: degraded, bad or silent"),
+    text("kpi", "KPI that decided the verdict"),
+    text("side", "Side of the fault: access or destination"),
+    text("name", "Name of the station"),
+    text("contact", "Contact on site"),
+    text("ticket", "Ticket address of the operator"),
+    whole("maintenance", "0/1", "1 if under planned maintenance"),
+    whole("acknowledged", "0/1", "1 if someone has acknowledged the problem"),
+    number("latitude", "°", "Latitude for the map"),
+    number("longitude", "°", "Longitude for the map"),
 )
-# Sums over the phase `pre`, in the names of the measurements they are sums of.
+# Sums over the phase `pre`, with the names of the fields that are summed.
 _BASELINE = (
-    number("span_s", "s", "how far back the sums reach"),
-    count("sent", "probes sent to anchors", "RFC 7680"),
-    count("lost", "of them lost", "RFC 7680"),
-    count("received", "of them answered", "RFC 7680"),
-    count("rtt_sum_us", "sum of round trips to anchors", "RFC 2681", "us"),
-    count("tests", "downloads that gave a rate"),
-    total("rate_bps", "bit/s", "sum of their rates; goes with `tests`"),
-    count("uploads", "form bundles uploaded and acknowledged"),
-    total("upload_sum_ms", "ms", "sum of upload times"),
-    count("good", "verdicts good"),
-    count("degraded", "verdicts degraded"),
-    count("bad", "verdicts bad"),
+    number("span_s", "s", "Length of the period that the sums cover"),
+    count("sent", "Packets sent to anchors", "RFC 7680"),
+    count("lost", "Packets to anchors that were lost", "RFC 7680"),
+    count("received", "Responses from anchors", "RFC 7680"),
+    count("rtt_sum_us", "Sum of the round-trip times to anchors", "RFC 2681", "us"),
+    count("tests", "Downloads that gave a rate"),
+    total("rate_bps", "bit/s", "Sum of the download rates; divide by `tests`"),
+    count("uploads", "Form bundles uploaded and acknowledged"),
+    total("upload_sum_ms", "ms", "Sum of the upload times"),
+    count("good", "Verdicts good"),
+    count("degraded", "Verdicts degraded"),
+    count("bad", "Verdicts bad"),
 )
 _CALENDAR = (
-    word("title", "the phase that begins, in Indonesian and English"),
-    word("text", "zone and local time"),
-    word("after", "the phase that begins"),
-    whole("end_ms", "ms", "when it ends, milliseconds since 1970"),
+    text("title", "The phase that begins, in Indonesian and English"),
+    text("text", "Zone and local time"),
+    text("after", "The phase that begins"),
+    whole("end_ms", "ms", "End of the phase, milliseconds since 1970"),
 )
 _PIPELINE = (
-    number("census_s", "s", "time the census took, over all collectors"),
-    number("rollup_s", "s", "time the fresh sums took, over all collectors"),
-    number("behind_s", "s", "age of the oldest minute not yet summed"),
+    number("census_s", "s", "Duration of the census over all collectors"),
+    number("rollup_s", "s", "Duration of the newest roll-ups over all collectors"),
+    number("behind_s", "s", "Age of the oldest minute without a roll-up"),
     whole(
-        "failed", "0/1", "census or sums of this minute, or owed before it, failed here"
+        "failed",
+        "0/1",
+        "1 if the census or a roll-up of this minute, or a pending one, failed here",
     ),
-    word("detail", "its words, and what to change"),
-    number("keep_s", "s", "retention of raw points; absent for ever or unknown"),
-    count("points", "points written this minute for this collector's provinces"),
+    text("detail", "Error message, with the action to take"),
+    number("keep_s", "s", "Retention of raw points; absent if unlimited or unknown"),
+    count("points", "Points written in this minute for the collector's provinces"),
 )
 _AREA = ("province", "regency", "operator")
 
 NOC_MEASUREMENTS = (
-    Measurement("census", "who should report and who does, each minute",
-                (*_AREA, "zone"), _CENSUS, "noc"),
-    Measurement("station", "the exceptions by name: silent, bad, degraded",
-                (*_AREA, "station"), _STATION, "noc"),
-    Measurement("baseline", "what links gave before the election, each hour",
-                _AREA, _BASELINE, "noc"),
-    Measurement("calendar", "the phases of the election, for annotations",
-                ("zone",), _CALENDAR, "noc"),
-    Measurement("pipeline", "the census's own heartbeat, each minute",
-                ("collector",), _PIPELINE, "noc"),
-)  # fmt: skip
+    Measurement(
+        "census",
+        "Expected and reporting stations, every minute.",
+        (*_AREA, "zone"),
+        _CENSUS,
+        "noc",
+    ),
+    Measurement(
+        "station",
+        "Exceptions by name: silent, bad and degraded stations.",
+        (*_AREA, "station"),
+        _STATION,
+        "noc",
+    ),
+    Measurement(
+        "baseline",
+        "Figures of the links before the election, every hour.",
+        _AREA,
+        _BASELINE,
+        "noc",
+    ),
+    Measurement(
+        "calendar",
+        "Phases of the election, for annotations.",
+        ("zone",),
+        _CALENDAR,
+        "noc",
+    ),
+    Measurement(
+        "pipeline",
+        "Heartbeat of the census, every minute.",
+        ("collector",),
+        _PIPELINE,
+        "noc",
+    ),
+)

@@ -1,4 +1,4 @@
-"""What the schema table is made of: fields by kind, and measurements."""
+"""Types of the schema table: measurements, and fields by kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FieldType = Literal["int", "float", "str"]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: name, type, unit, whether it may be summed, meaning, standard."""
+    """One field; `additive` means that it may be summed."""
 
     name: str
     type: FieldType
@@ -22,7 +22,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement: its tags in full, its fields, what it says, who writes it."""
+    """One measurement with its tags and fields; `source` is the program that writes."""
 
     name: str
     meaning: str
@@ -31,7 +31,7 @@ class Measurement:
     source: Literal["agent", "noc"] = "agent"
 
     def field(self, name: str) -> Field:
-        """The field of that name; KeyError when the table has none."""
+        """Return the field of a name. Raises KeyError if there is none."""
         for candidate in self.fields:
             if candidate.name == name:
                 return candidate
@@ -39,25 +39,25 @@ class Measurement:
 
 
 def count(name: str, meaning: str, standard: str = "", unit: str = "1") -> Field:
-    """A counter or a 0/1 that may be summed."""
+    """Return a counter, or a 0/1, that may be summed."""
     return Field(name, "int", unit, True, meaning, standard)
 
 
 def whole(name: str, unit: str, meaning: str, standard: str = "") -> Field:
-    """A whole number that must not be summed."""
+    """Return an integer that must not be summed."""
     return Field(name, "int", unit, False, meaning, standard)
 
 
 def number(name: str, unit: str, meaning: str, standard: str = "") -> Field:
-    """A measured value that must not be summed."""
+    """Return a measured value that must not be summed."""
     return Field(name, "float", unit, False, meaning, standard)
 
 
 def total(name: str, unit: str, meaning: str, standard: str = "") -> Field:
-    """A measured sum that may be summed further."""
+    """Return a measured sum that may be summed further."""
     return Field(name, "float", unit, True, meaning, standard)
 
 
-def word(name: str, meaning: str) -> Field:
-    """A word."""
+def text(name: str, meaning: str) -> Field:
+    """Return a text."""
     return Field(name, "str", "", False, meaning)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qos_agent.model.line_protocol import words
+from qos_agent.model.line_protocol import one_line
 from qos_agent.noc.register.store import Note, Register
 
 
@@ -51,7 +51,7 @@ def _count(register: Register, at_s: int) -> Expected:
     by_operator: dict[str, dict[str, int]] = {}
     for (regency, operator), n in register.expected_by_operator(at_s).items():
         by_operator.setdefault(regency, {})[operator] = n
-    tickets = {key: words(text) for key, text in register.tickets(at_s).items()}
+    tickets = {key: one_line(text) for key, text in register.tickets(at_s).items()}
     return Expected(
         register.expected(at_s),
         by_operator,

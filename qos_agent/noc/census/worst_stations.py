@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qos_agent.model import Record, Value
-from qos_agent.model.line_protocol import tag_value, words
+from qos_agent.model.line_protocol import one_line, tag_value
 from qos_agent.noc.census.counting import Area
 from qos_agent.noc.census.queries import NOT_GOOD, Judged
 from qos_agent.noc.census.severity import LEVELS
@@ -83,8 +83,8 @@ def record(found: Trouble, area: Area) -> Record:
         "since_s": found.since_s,
         "kpi": found.link.kpi if found.link else None,
         "side": found.link.side if found.link else None,
-        "name": words(entry.name) or None,
-        "contact": words(entry.contact or "") or None,
+        "name": one_line(entry.name) or None,
+        "contact": one_line(entry.contact or "") or None,
         "ticket": _ticket(found) or None,
         "maintenance": _noted(area, entry, "maintenance"),
         "acknowledged": _noted(area, entry, "acknowledged"),
@@ -103,7 +103,7 @@ def record(found: Trouble, area: Area) -> Record:
 
 def _ticket(found: Trouble) -> str:
     mine = [t for _, operator, t in found.entry.links if operator == found.operator]
-    return words(next(iter(mine), ""))
+    return one_line(next(iter(mine), ""))
 
 
 def _noted(area: Area, entry: Entry, kind: str) -> int:

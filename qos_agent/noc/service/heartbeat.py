@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qos_agent.influx.writer import WriteError, Writer
 from qos_agent.model import Record, Value
-from qos_agent.model.line_protocol import encode, tag_value, words
+from qos_agent.model.line_protocol import encode, one_line, tag_value
 
 # A day of minutes for a few collectors: 4 MB at the most.
 _UNWRITTEN_MAX = 10_000
@@ -39,7 +39,7 @@ class Beat:
             "points": self.points,
             "failed": int(bool(self.failures)),
         }
-        detail = words("; ".join(self.failures or self.warnings))
+        detail = one_line("; ".join(self.failures or self.warnings))
         if detail:
             fields["detail"] = detail
         if self.keep_s is not None:
