@@ -1,4 +1,4 @@
-"""No configuration can aim a test at the election commission's servers."""
+"""No configuration can aim a test at the servers of the election commission."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qos_agent.model.errors import InvalidConfigError
 from qos_agent.probes.registry import PROBES
 
 _PLACE = re.compile("url|host|server")
-OURS = "https://forms.example.id/upload"
+OWN_SERVER = "https://forms.example.id/upload"
 
 
 @pytest.mark.parametrize(
@@ -37,29 +37,37 @@ OURS = "https://forms.example.id/upload"
         "http://ｋｐｕ．ｇｏ．ｉｄ/",
     ],
 )
-def test_recognises_the_commission_however_written(value: str) -> None:
-    """Case, port, user, trailing dot and full-width letters change nothing."""
+def test_recognises_every_spelling_of_the_commission(value: str) -> None:
+    """Case, port, user, trailing dot and full-width letters make no difference."""
     assert is_election_commission(value)
 
 
 @pytest.mark.parametrize(
     "value",
-    [OURS, "kpu.go.id.example.org", "notkpu.go.id", "go.id", "@gateway", "::1",
-     "10.0.0.1", "https://example.id/?from=kpu.go.id"],
-)  # fmt: skip
-def test_leaves_others_alone(value: str) -> None:
-    """Names that merely resemble the commission's, and addresses, are allowed."""
+    [
+        OWN_SERVER,
+        "kpu.go.id.example.org",
+        "notkpu.go.id",
+        "go.id",
+        "@gateway",
+        "::1",
+        "10.0.0.1",
+        "https://example.id/?from=kpu.go.id",
+    ],
+)
+def test_accepts_other_servers(value: str) -> None:
+    """Addresses and names that only resemble the commission's are accepted."""
     assert not is_election_commission(value)
 
 
 @given(st.text())
-def test_any_text_gets_an_answer(value: str) -> None:
-    """Whatever stands in the file is judged or left to other checks, never a crash."""
+def test_any_text_is_judged(value: str) -> None:
+    """No text raises an exception."""
     assert is_election_commission(value) in (True, False)
 
 
 def test_the_refusal_is_one_line_with_the_key(tmp_path: Path) -> None:
-    """The technician reads which key it is, what was found and what is allowed."""
+    """The error names the key, the value found and the problem."""
     file = tmp_path / "agent.toml"
     file.write_text('[[web.pages]]\nname = "a"\nurl = "https://www.kpu.go.id/"\n')
     with pytest.raises(InvalidConfigError) as raised:
@@ -71,7 +79,7 @@ def test_the_refusal_is_one_line_with_the_key(tmp_path: Path) -> None:
 
 
 def _addresses(model: type[BaseModel], path: str = "") -> Iterator[str]:
-    """Every setting that names a place on the network, `[]` standing for an entry."""
+    """Yield every setting that contains an address; `[]` marks the entry of a list."""
     for name, field in model.model_fields.items():
         inner, many = _model_in(field.annotation)
         here = f"{path}{name}"
@@ -98,7 +106,7 @@ def _nested(path: str, value: str) -> Any:
 
 @pytest.mark.parametrize("path", sorted(_addresses(Settings)))
 def test_no_setting_accepts_the_commission(path: str) -> None:
-    """Every url, host and server there is in the settings, and will be, is checked."""
+    """Every url, host and server of the settings is checked, also future ones."""
     with pytest.raises(
         ValidationError, match="must not be a server of the election commission"
     ):
@@ -106,7 +114,7 @@ def test_no_setting_accepts_the_commission(path: str) -> None:
 
 
 def test_the_list_of_addresses_is_not_empty() -> None:
-    """The test before really finds the settings that it means."""
+    """The previous test finds the settings that it is for."""
     found = set(_addresses(Settings))
     assert {"targets[].host", "web.pages[].url", "form.url"} <= found
     assert {"throughput.server", "collector.url"} <= found

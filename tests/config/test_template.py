@@ -1,4 +1,4 @@
-"""The commented configuration says what is in force, for every key there is."""
+"""The commented configuration shows every key with the value in force."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def _in_force(path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def defaults(tmp_path: Path) -> dict[str, Any]:
-    """Every key and what is in force with an empty file."""
+    """Return every key and its value with an empty file."""
     path = tmp_path / "empty.toml"
     path.write_text("")
     return _in_force(path)
 
 
 def _uncommented(text: str) -> Iterator[str]:
-    """Tables and defaults; an entry of a list is an example, not a default."""
+    """Yield tables and defaults; entries of lists are examples and left out."""
     in_entry = False
     for row in text.splitlines():
         in_entry = row.startswith("# [[") or (in_entry and row != "")
@@ -44,21 +44,21 @@ def _uncommented(text: str) -> Iterator[str]:
 def test_uncommenting_every_default_changes_nothing(
     tmp_path: Path, defaults: dict[str, Any]
 ) -> None:
-    """The file documents the defaults that are in force, to the last one."""
+    """The file shows every default that is in force."""
     path = tmp_path / "agent.toml"
     path.write_text("\n".join(_uncommented(commented(DEFAULT_INTERVALS))))
     assert _in_force(path) == defaults
     assert len(load(Sources(path, {}, None), PROBES).origins) > 20
 
 
-def test_every_key_stands_in_the_sample(defaults: dict[str, Any]) -> None:
-    """No key is left for a technician to guess."""
+def test_the_template_contains_every_key(defaults: dict[str, Any]) -> None:
+    """Every key of the settings is in the template."""
     text = commented(DEFAULT_INTERVALS)
     for key in defaults:
         name = key.rsplit(".", 1)[-1]
         assert re.search(rf"(?m)^# (\[\[)?([a-z]+\.)?{name}\b", text), key
 
 
-def test_the_sample_is_toml_as_it_stands() -> None:
-    """Written and loaded untouched, it is the defaults: all keys are comments."""
+def test_the_template_is_valid_toml_without_values() -> None:
+    """All keys are comments, so an unchanged template gives the defaults."""
     assert not [v for _, v in leaves(tomllib.loads(commented(DEFAULT_INTERVALS)))]
