@@ -24,7 +24,7 @@ PlaceOf = Callable[[str], str]
 _Model = TypeVar("_Model", bound=BaseModel)
 _Location = tuple[int | str, ...]
 
-_INVALID = "qos_agent_invalid"
+_INVALID = "qos_agent_invalid"  # the type of the errors that `invalid` returns
 _SECRET = re.compile(r"token|password|secret")
 _LONGEST_FOUND = 100
 # Problems by pydantic's type of error; other messages begin with "Input should be".
@@ -89,8 +89,8 @@ def unknown_key(key: str, known: Collection[str], place: str = "") -> ConfigErro
 
 
 def masked(text: str) -> str:
-    """Return a text without the user information of the URLs in it."""
-    return re.sub(r"(?<=://)(?:[^/\s]*:\S*|[^/\s]*)@", "***@", text)
+    """Return a text without the user information of a valid URL in it."""
+    return re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
 
 
 def _explain(
@@ -152,7 +152,8 @@ def _found(location: _Location, value: object) -> str:
         case list() | tuple():
             return "a list" if value else "an empty list"
         case _:
-            return masked(repr(value))[:_LONGEST_FOUND]
+            # A password with a slash makes a URL invalid, so mask up to the last "@".
+            return re.sub(r"(?<=://)\S*@", "***@", repr(value))[:_LONGEST_FOUND]
 
 
 def _model_at(model: type[BaseModel], location: _Location) -> type[BaseModel]:

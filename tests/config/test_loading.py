@@ -96,8 +96,10 @@ def test_user_information_of_urls_is_masked(tmp_path: Path) -> None:
     """Neither `config show` nor an error contains the user of a URL."""
     loaded = _load('[form]\nurl = "https://user@example.id/a"\n', tmp_path)
     assert shown(loaded.settings)["form"]["url"] == "https://***@example.id/a"
+    loaded = _load('[form]\nurl = "https://example.id:8443/@a"\n', tmp_path)
+    assert shown(loaded.settings)["form"]["url"] == "https://example.id:8443/@a"
     with pytest.raises(InvalidConfigError) as caught:
-        _load('[form]\nurl = "https://user:pass@example.id/a"\n', tmp_path)
+        _load('[form]\nurl = "https://user:pa/ss@example.id/a"\n', tmp_path)
     assert "(found: 'https://***@example.id/a')" in str(caught.value)
 
 
