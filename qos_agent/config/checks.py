@@ -31,12 +31,12 @@ def faults(settings: Settings, probes: Collection[str]) -> Iterator[ConfigError]
     for key, name in _links_named(settings.model_dump(), ""):
         if name not in links:
             yield _unknown_link(key, name, links)
-    yield from _unknown_probes("schedule", settings.schedule, probes)
+    yield from unknown_probes("schedule", settings.schedule, probes)
     yield from _allowance("allowance", settings.allowance)
     yield from _throughput("throughput", settings.throughput)
     for index, link in enumerate(settings.links):
         key = f"links.{index}"
-        yield from _unknown_probes(f"{key}.schedule", link.schedule, probes)
+        yield from unknown_probes(f"{key}.schedule", link.schedule, probes)
         if link.allowance.model_fields_set:
             yield from _allowance(f"{key}.allowance", settings.allowance_of(link.name))
         if link.throughput.model_fields_set:
@@ -71,9 +71,10 @@ def _unknown_link(key: str, name: str, links: Sequence[str]) -> ConfigError:
     return ConfigError(key, repr(name), problem, fix)
 
 
-def _unknown_probes(
+def unknown_probes(
     key: str, schedule: ScheduleSection, probes: Collection[str]
 ) -> Iterator[ConfigError]:
+    """Yield an error for each name in a schedule that is not one of `probes`."""
     for phase in Phase:
         for name in sorted(schedule.profile(phase).keys() - set(probes)):
             yield unknown_key(f"{key}.{phase}.{name}", probes)

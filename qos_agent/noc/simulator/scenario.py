@@ -11,10 +11,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from qos_agent.config import toml_file
+from qos_agent.config.checks import unknown_probes
 from qos_agent.config.faults import validated
 from qos_agent.config.places import provinces, regencies
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
+from qos_agent.model.errors import InvalidConfigError
+from qos_agent.probes.registry import PROBES
 
 Kind = Literal[
     "overload",
@@ -111,4 +114,7 @@ def load(name: str, **instead: int | None) -> Scenario:
     given = {key: value for key, value in instead.items() if value is not None}
     fix = f"check the path, or name a shipped scenario: {', '.join(shipped())}"
     table = toml_file.read(path, fix) | given
-    return validated(Scenario, table, lambda _: str(path))
+    scenario = validated(Scenario, table, lambda _: str(path))
+    if faults := tuple(unknown_probes("schedule", scenario.schedule, PROBES)):
+        raise InvalidConfigError(faults)
+    return scenario

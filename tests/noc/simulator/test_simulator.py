@@ -119,7 +119,7 @@ def test_there_is_a_scenario_of_each_trouble() -> None:
     assert load("election-day").calendar == "2024-02-14"
 
 
-def test_a_scenario_that_cannot_be_is_refused_by_key() -> None:
+def test_a_scenario_that_cannot_be_is_refused_by_key(tmp_path: Path) -> None:
     """One line with the key and what is allowed."""
     with pytest.raises(InvalidConfigError, match="stations"):
         load("healthy", stations=0)
@@ -127,6 +127,10 @@ def test_a_scenario_that_cannot_be_is_refused_by_key() -> None:
         made({"kind": "cut_off", "regency": "3199"})
     with pytest.raises(InvalidConfigError, match="election-day"):
         load("no-such-scenario")
+    path = tmp_path / "scenario.toml"
+    path.write_text('name = "a"\n[schedule.voting]\nlatencyy = "1m"\n')
+    with pytest.raises(InvalidConfigError, match="rename it to latency"):
+        load(str(path))
 
 
 def test_all_that_is_stored_is_acknowledged_or_waits() -> None:
