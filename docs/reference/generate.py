@@ -7,18 +7,50 @@ compares the pages with what the code gives now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from qos_agent.cli.main import COMMANDS, EXIT_STATUSES, build
+from qos_agent.config.schedule import ScheduleSection
+from qos_agent.config.settings import Settings
+from qos_agent.config.template import toml_text
+from qos_agent.model import Phase
 from qos_agent.model.schema.codes import CAUSES, EVENT_KINDS, REASONS
+from qos_agent.model.schema.dictionary import markdown
+from qos_agent.model.units import duration_text
+from qos_agent.noc.settings import NocSettings
+from qos_agent.schedule.jobs import DEFAULT_INTERVALS
 
 HERE = Path(__file__).parent
 _COMMANDS_HEAD = """\
 Every command has `--help`. Output for technicians is in Indonesian if the locale is.
 The exit statuses are on [their own page](exit-statuses.md).
+"""
+_AGENT_TOML_HEAD = """\
+The agent reads `/etc/qos-agent/agent.toml`, or the file after `--config`. A key without
+a default is not set. `qos-agent config init FILE` writes this list as a file with
+comments, and [the guide](../guide/configure.md) explains the choices.
+
+The environment has priority over the file: `QOS_AGENT_STATION__ID` sets `id` in
+`[station]`. A file in systemd's credentials directory has priority over both; the file
+`collector.token` sets `token` in `[collector]`.
+
+Durations are text such as `"90s"`, `"5m"` or `"6h"`, and sizes such as `"8MB"`.
+"""
+_NOC_TOML_HEAD = """\
+The commands of `qos-agent noc` read `/etc/qos-agent/noc.toml`, or the file after
+`--config`. [The setup page](../noc/setup.md) shows a complete file.
+
+Durations are text such as `"90s"`, `"5m"` or `"6h"`.
+"""
+_LINK_SCHEDULE = """\
+Intervals that differ on this link, with the same keys as `[schedule.PHASE]`.
 """
 _CODES_HEAD = """\
 These lists are closed: boards, alerts and reports group by them. A word keeps its
@@ -67,6 +99,99 @@ def _sentences(text: str | None) -> str:
     return " ".join((text or "").replace("|", "\\|").split())
 
 
+def agent_toml() -> str:
+    """Return a page with every setting of the agent."""
+    parts = ["# agent.toml\n", _NOTE, _AGENT_TOML_HEAD, *_tables(Settings, "")]
+    return "\n".join(parts)
+
+
+def noc_toml() -> str:
+    """Return a page with every setting of the operations centre."""
+    parts = ["# noc.toml\n", _NOTE, _NOC_TOML_HEAD, *_tables(NocSettings, "")]
+    return "\n".join(parts)
+
+
+def _tables(model: type[BaseModel], name: str) -> Iterator[str]:
+    """Yield a model's keys as a table, then the tables below it."""
+    rows = []
+    below: list[tuple[str, type[BaseModel], bool]] = []
+    for key, field in model.model_fields.items():
+        path = f"{name}.{key}" if name else key
+        inner = _model_in(field.annotation)
+        if inner is None:
+            rows.append((f"`{key}`", _default(field), _description(field)))
+        else:
+            below.append((path, inner, get_origin(field.annotation) is tuple))
+    if rows:
+        yield _table(("key", "default", "meaning"), rows)
+    for path, inner, is_list in below:
+        if inner is ScheduleSection:
+            yield from _schedule(path)
+        else:
+            yield f"## {f'[[{path}]]' if is_list else f'[{path}]'}\n"
+            yield f"{_first_paragraph(inner)}\n"
+            yield from _tables(inner, path)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a section or of the entries of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _schedule(path: str) -> Iterator[str]:
+    yield f"## [{path}.PHASE]\n"
+    if path != "schedule":
+        yield _LINK_SCHEDULE
+        return
+    yield f"{_first_paragraph(ScheduleSection)}\n"
+    probes = list(next(iter(DEFAULT_INTERVALS.values())))
+    rows = [
+        (f"`{probe}`", *(_interval(DEFAULT_INTERVALS[p][probe]) for p in Phase))
+        for probe in probes
+    ]
+    yield _table(("probe", *(f"`{phase}`" for phase in Phase)), rows)
+
+
+def _interval(seconds: float) -> str:
+    return f"`{duration_text(seconds)}`" if seconds else "`off`"
+
+
+def _description(field: FieldInfo) -> str:
+    """Return the description, with the values of a closed list."""
+    text = _cell(field.description or "")
+    values = list(_choices(field.annotation))
+    return f"{text} One of {', '.join(f'`{v}`' for v in values)}." if values else text
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        yield from annotation
+        return
+    for argument in get_args(annotation):
+        if isinstance(argument, str) and get_origin(annotation) is Literal:
+            yield argument
+        else:
+            yield from _choices(argument)
+
+
+def _default(field: FieldInfo) -> str:
+    """Return the default, unless there is none or it depends on the machine."""
+    if field.default is PydanticUndefined:
+        return ""
+    text = toml_text(field, field.default)
+    return "" if text in {"", "[]", "{}"} else f"`{text}`"
+
+
+def _first_paragraph(model: type[BaseModel]) -> str:
+    return _cell((model.__doc__ or "").strip())
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
 def causes_and_reasons() -> str:
     """Return a page with the closed lists of causes, reasons and kinds of event."""
     parts = [
@@ -110,8 +235,11 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
+    "agent-toml.md": agent_toml,
+    "noc-toml.md": noc_toml,
     "causes-and-reasons.md": causes_and_reasons,
     "exit-statuses.md": exit_statuses,
+    "data-dictionary.md": markdown,
 }
 
 

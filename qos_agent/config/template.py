@@ -119,10 +119,10 @@ def _schedule(
 
 def _key(key: str, field: FieldInfo, value: Any) -> Iterator[str]:
     yield from _comment(field.description or "")
-    yield f"# {key} = {_toml(field, value)}".rstrip()
+    yield f"# {key} = {toml_text(field, value)}".rstrip()
 
 
-def _toml(field: FieldInfo, value: Any) -> str:
+def toml_text(field: FieldInfo, value: Any) -> str:
     """Return the value as TOML; empty if there is no default."""
     readers = [m.func for m in field.metadata if isinstance(m, BeforeValidator)]
     if value is None or isinstance(value, SecretStr):

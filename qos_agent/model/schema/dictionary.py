@@ -1,6 +1,6 @@
 """The data dictionary, generated from the schema table.
 
-`python -m qos_agent.model.schema.dictionary` prints docs/data-dictionary.md, and a
+`python -m qos_agent.model.schema.dictionary` prints docs/reference/data-dictionary.md, and a
 test compares the two. The CSV export contains the same rows.
 """
 
@@ -75,7 +75,7 @@ _HEAD = """\
 # Data dictionary
 
 This file is generated from `qos_agent/model/schema/` (version {version}). After a
-change there run `python -m qos_agent.model.schema.dictionary >docs/data-dictionary.md`.
+change there run `make docs`.
 Journal, exports, reports and dashboards use the same names.
 
 - Counters and 0/1 are integers, and other numbers are floats. A field never changes
