@@ -62,7 +62,7 @@ def _print(found: Stats) -> None:
         span = f"{_moment(kind.first_ns)} to {_moment(kind.last_ns)}"
         print(f"{kind.measurement:<12} {kind.points:>8}  {span}")
     for refusal in found.refused:
-        print(f"refused by {refusal.collector}: point {refusal.seq}: {refusal.words}")
+        print(f"refused by {refusal.collector}: point {refusal.seq}: {refusal.message}")
     for gone in found.removals:
         span = f"{_moment(gone.first_ns)} to {_moment(gone.last_ns)}"
         print(f"removed ({gone.reason}): {gone.points} {gone.measurement}, {span}")

@@ -1,4 +1,9 @@
-"""The durable local store of points."""
+"""The durable local store: every point is on disk before it is sent.
+
+It numbers, encodes, stores, claims and removes points, and keeps the account of the
+data allowance. It knows nothing of InfluxDB or of probes. It may import `evidence`,
+`config`, `system` and `model`.
+"""
 
 from qos_agent.journal.store import Journal
 from qos_agent.journal.types import (
@@ -7,7 +12,7 @@ from qos_agent.journal.types import (
     JournalEvent,
     JournalLimits,
     Lane,
-    Refusal,
+    QuarantinedPoint,
     Removal,
     Reservation,
     Usage,
@@ -20,7 +25,7 @@ __all__ = [
     "JournalEvent",
     "JournalLimits",
     "Lane",
-    "Refusal",
+    "QuarantinedPoint",
     "Removal",
     "Reservation",
     "Usage",

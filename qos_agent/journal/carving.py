@@ -1,8 +1,9 @@
-"""Finds points in the pages of a journal that SQLite itself will not open.
+"""Finds points in the pages of a journal that SQLite cannot open.
 
-Reads leaf pages of tables and their overflow pages (sqlite.org/fileformat2.html,
-sections 1.5 and 1.6) from the file, and from the log laid over it. A row is a point
-only when its line has the hash that is stored with it, so nothing can be mistaken.
+It reads the leaf pages of tables and their overflow pages from the file, or from the
+log if the log has a newer image (sqlite.org/fileformat2.html, sections 1.5 and 1.6).
+A row counts as a point only if its line matches the hash that is stored with it, so
+other content is never taken for a point.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.journal import wal
 from qos_agent.journal.tables import PAGE_BYTES
+from qos_agent.journal.types import StoredPoint
 
 _TABLE_LEAF = 0x0D
 _LEAF_BYTES = 32
@@ -22,25 +24,23 @@ _LINE_MAX_BYTES = 64 * 1024
 # Bytes of the integers of a record by serial type; 8 and 9 are the values 0 and 1.
 _INT_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
-Row = tuple[int, int, int, bytes, bytes | None]
-
 
 @dataclass(frozen=True, slots=True)
 class _Pages:
-    """Page images by number: of the file, and in the log where it has newer ones."""
+    """Page images by number, from the log if it has the page, else from the file."""
 
     file: Path
     log: Path
     in_log: dict[int, int]
 
     def numbers(self) -> Iterator[int]:
-        """All pages there are."""
-        of_file = _size(self.file) // PAGE_BYTES
-        yield from range(1, of_file + 1)
-        yield from (number for number in self.in_log if number > of_file)
+        """Yield the numbers of all pages."""
+        in_file = _size(self.file) // PAGE_BYTES
+        yield from range(1, in_file + 1)
+        yield from (number for number in self.in_log if number > in_file)
 
     def page(self, number: int) -> bytes:
-        """One page; shorter, or empty, where the file ends."""
+        """Return one page, which is shorter or empty at the end of the file."""
         offset = self.in_log.get(number)
         path = self.file if offset is None else self.log
         with path.open("rb") as file:
@@ -48,17 +48,17 @@ class _Pages:
             return file.read(PAGE_BYTES)
 
 
-def carve(path: Path) -> Iterator[Row]:
-    """Seq, time, rank, leaf and line of every point that can be found."""
-    frames = wal.last_round(wal.read(path), PAGE_BYTES)
+def carve(path: Path) -> Iterator[StoredPoint]:
+    """Yield every point that can be found."""
+    frames = wal.current_frames(wal.read(path), PAGE_BYTES)
     in_log = {frame.page: frame.start for frame in frames}
-    pages = _Pages(path, wal.log_of(path), in_log)
+    pages = _Pages(path, wal.log_path(path), in_log)
     for number in pages.numbers():
         page = pages.page(number)
         for offset in _cells(page, 100 if number == 1 else 0):
-            row = _point(pages, page, offset)
-            if row is not None:
-                yield row
+            point = _point(pages, page, offset)
+            if point is not None:
+                yield point
 
 
 def _size(path: Path) -> int:
@@ -66,15 +66,15 @@ def _size(path: Path) -> int:
 
 
 def _cells(page: bytes, start: int) -> Iterator[int]:
-    """Where the cells of a table's leaf page are; none of another page."""
-    header, count = page[start : start + 8], (len(page) - start - 8) // 2
-    if count > 0 and header[0] == _TABLE_LEAF:
-        cells = min(count, int.from_bytes(header[3:5], "big"))
+    """Yield the offsets of the cells if the page is a leaf page of a table."""
+    header, max_cells = page[start : start + 8], (len(page) - start - 8) // 2
+    if max_cells > 0 and header[0] == _TABLE_LEAF:
+        cells = min(max_cells, int.from_bytes(header[3:5], "big"))
         yield from struct.unpack_from(f">{cells}H", page, start + 8)
 
 
-def _point(pages: _Pages, page: bytes, offset: int) -> Row | None:
-    """The point of a cell; None where the cell is of something else, or damaged."""
+def _point(pages: _Pages, page: bytes, offset: int) -> StoredPoint | None:
+    """Return the point of a cell, or None if the cell is damaged or something else."""
     try:
         size, offset = _varint(page, offset)
         seq, offset = _varint(page, offset)
@@ -86,26 +86,26 @@ def _point(pages: _Pages, page: bytes, offset: int) -> Row | None:
 
 
 def _payload(pages: _Pages, page: bytes, offset: int, size: int) -> bytes:
-    """The record: what is in the page, and the rest along the overflow pages."""
-    most, least = PAGE_BYTES - 35, (PAGE_BYTES - 12) * 32 // 255 - 23
-    here = least + (size - least) % (PAGE_BYTES - 4)
-    if size <= most:
+    """Return the record from the page and its overflow pages."""
+    max_local, min_local = PAGE_BYTES - 35, (PAGE_BYTES - 12) * 32 // 255 - 23
+    local = min_local + (size - min_local) % (PAGE_BYTES - 4)
+    if size <= max_local:
         return page[offset : offset + size]
-    here = here if here <= most else least
-    payload = page[offset : offset + here]
-    following = page[offset + here : offset + here + 4]
-    while len(payload) < size and len(following) == 4 and any(following):
-        more = pages.page(int.from_bytes(following, "big"))
-        following, payload = more[:4], payload + more[4:]
+    local = local if local <= max_local else min_local
+    payload = page[offset : offset + local]
+    next_page = page[offset + local : offset + local + 4]
+    while len(payload) < size and len(next_page) == 4 and any(next_page):
+        overflow = pages.page(int.from_bytes(next_page, "big"))
+        next_page, payload = overflow[:4], payload + overflow[4:]
     return payload[:size]
 
 
-def _record(seq: int, payload: bytes) -> Row | None:
+def _record(seq: int, payload: bytes) -> StoredPoint | None:
     header_bytes, offset = _varint(payload, 0)
     types = []
     while offset < header_bytes:
-        kind, offset = _varint(payload, offset)
-        types.append(kind)
+        serial_type, offset = _varint(payload, offset)
+        types.append(serial_type)
     if len(types) != 5 or types[3] != 12 + 2 * _LEAF_BYTES or types[4] % 2:
         return None
     time_ns, offset = _integer(payload, header_bytes, types[1])
@@ -114,13 +114,13 @@ def _record(seq: int, payload: bytes) -> Row | None:
     line = payload[offset + _LEAF_BYTES :]
     if leaf_hash(line) != leaf:
         return None
-    return _signed(seq), time_ns, rank, leaf, line
+    return StoredPoint(_signed(seq), time_ns, rank, leaf, line)
 
 
-def _integer(payload: bytes, offset: int, kind: int) -> tuple[int, int]:
-    if kind in (8, 9):
-        return kind - 8, offset
-    end = offset + _INT_BYTES.get(kind, 0)
+def _integer(payload: bytes, offset: int, serial_type: int) -> tuple[int, int]:
+    if serial_type in (8, 9):
+        return serial_type - 8, offset
+    end = offset + _INT_BYTES.get(serial_type, 0)
     return int.from_bytes(payload[offset:end], "big", signed=True), end
 
 
@@ -129,7 +129,7 @@ def _signed(value: int) -> int:
 
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:
-    """SQLite's variable-length integer: seven bits a byte, the ninth whole."""
+    """Read SQLite's variable-length integer: 7 bits a byte, 8 bits of the ninth."""
     value = 0
     for position in range(offset, offset + 8):
         byte = data[position]

@@ -1,16 +1,17 @@
-"""What is owed to which collector, who has claimed it, and what was refused."""
+"""The delivery queue of each collector, the claims on it, and the quarantine."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import product
 
 from qos_agent.evidence.merkle import leaf_hash
-from qos_agent.journal.types import Batch, Lane, Refusal
+from qos_agent.journal.types import Batch, Lane, QuarantinedPoint
 
-# A claim reads the line with the claim's order, oldest first in both lanes: the
-# fresh lane is short, and order is what the collector's storage likes best.
+# Both lanes are claimed oldest first. The fresh lane is short, and the collector's
+# storage handles points in order of time best.
 _CLAIM = """
     SELECT seq, line, leaf FROM delivery JOIN point USING (seq)
     WHERE collector = ? AND seq >= ? AND seq < ?
@@ -23,42 +24,49 @@ _CLAIM = """
 _SETTLED = "SELECT collector, seq FROM temp.claim WHERE settled = 1"
 _ALL = 2**62
 
-ClaimedRow = tuple[int, bytes | None, bytes]
+
+@dataclass(frozen=True, slots=True)
+class ClaimedPoint:
+    """A point that was read to be sent."""
+
+    seq: int
+    line: bytes | None
+    leaf: bytes
+
+    def is_intact(self) -> bool:
+        """Return True if the stored bytes match the stored hash."""
+        return self.line is not None and leaf_hash(self.line) == self.leaf
 
 
 def collector_id(db: sqlite3.Connection, name: str) -> int:
-    """The number of a collector, given at its first use."""
+    """Return the number of a collector, which is assigned at its first use."""
     db.execute(
         "INSERT INTO collector (name) VALUES (?) ON CONFLICT DO NOTHING", (name,)
     )
-    found = db.execute("SELECT id FROM collector WHERE name = ?", (name,)).fetchone()
-    return int(found[0])
+    row = db.execute("SELECT id FROM collector WHERE name = ?", (name,)).fetchone()
+    return int(row[0])
 
 
-def owe(db: sqlite3.Connection, collectors: Iterable[int], seq: int) -> None:
-    """Enter that each collector is owed a point."""
+def queue(db: sqlite3.Connection, collectors: Iterable[int], seq: int) -> None:
+    """Add a point to the queue of each collector."""
     rows = [(collector, seq) for collector in collectors]
     db.executemany("INSERT OR IGNORE INTO delivery VALUES (?, ?)", rows)
 
 
 def claim(
     db: sqlite3.Connection, collector: int, limit: int, lane: Lane, fresh_from: int
-) -> list[ClaimedRow]:
-    """Seq, line and leaf of owed points that nobody has claimed; now they are."""
+) -> list[ClaimedPoint]:
+    """Claim up to `limit` queued points of a lane that have no claim yet."""
     low, high = (fresh_from, _ALL) if lane is Lane.FRESH else (-_ALL, fresh_from)
-    rows = db.execute(_CLAIM, (collector, low, high, limit)).fetchall()
-    claimed = [(collector, row[0]) for row in rows]
-    db.executemany("INSERT INTO temp.claim (collector, seq) VALUES (?, ?)", claimed)
-    return rows
-
-
-def altered(rows: Iterable[ClaimedRow]) -> list[int]:
-    """The points whose stored bytes are not those that were hashed."""
-    return [seq for seq, line, leaf in rows if line is None or leaf_hash(line) != leaf]
+    rows = db.execute(_CLAIM, (collector, low, high, limit))
+    points = [ClaimedPoint(*row) for row in rows]
+    claims = [(collector, point.seq) for point in points]
+    db.executemany("INSERT INTO temp.claim (collector, seq) VALUES (?, ?)", claims)
+    return points
 
 
 def settle(db: sqlite3.Connection, collectors: Iterable[int], batch: Batch) -> None:
-    """Note as delivered to each; the next commit to disk carries it."""
+    """Mark a batch as delivered; `dequeue_settled` writes that to disk."""
     db.executemany(
         "INSERT INTO temp.claim VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET settled = 1",
         [(collector, seq) for collector in collectors for seq in batch.seqs],
@@ -66,36 +74,36 @@ def settle(db: sqlite3.Connection, collectors: Iterable[int], batch: Batch) -> N
 
 
 def release(db: sqlite3.Connection, collectors: Iterable[int], batch: Batch) -> None:
-    """Give back what was claimed and not delivered."""
+    """Remove the claims on points that were not delivered."""
     db.executemany(
         "DELETE FROM temp.claim WHERE collector = ? AND seq = ? AND settled = 0",
         [(collector, seq) for collector in collectors for seq in batch.seqs],
     )
 
 
-def write_settled(db: sqlite3.Connection) -> None:
-    """Take what was delivered out of what is owed, on disk."""
-    db.execute(f"DELETE FROM delivery WHERE (collector, seq) IN ({_SETTLED})")  # noqa: S608
+def dequeue_settled(db: sqlite3.Connection) -> None:
+    """Remove delivered points from the queue."""
+    db.execute(f"DELETE FROM delivery WHERE (collector, seq) IN ({_SETTLED})")
     db.execute("DELETE FROM temp.claim WHERE settled = 1")
 
 
 def quarantine(
-    db: sqlite3.Connection, collectors: Iterable[int], seqs: Iterable[int], words: str
+    db: sqlite3.Connection, collectors: Iterable[int], seqs: Iterable[int], message: str
 ) -> None:
-    """Owe no longer, keep the points and the words of who refused."""
+    """Remove points from the queue, but keep them with the collector's message."""
     for key in product(collectors, seqs):
-        # No REPLACE: it would delete without the trigger that counts.
+        # Not REPLACE: it deletes the old row without running the counter's trigger.
         db.execute(
             "INSERT INTO quarantine VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET words = excluded.words",
-            (*key, words),
+            (*key, message),
         )
         db.execute("DELETE FROM delivery WHERE collector = ? AND seq = ?", key)
         db.execute("DELETE FROM temp.claim WHERE collector = ? AND seq = ?", key)
 
 
-def requeue_refused(db: sqlite3.Connection) -> int:
-    """Owe again all that is in quarantine; how many points that is."""
+def requeue_quarantined(db: sqlite3.Connection) -> int:
+    """Queue all quarantined points again; return their number."""
     db.execute(
         "INSERT OR IGNORE INTO delivery SELECT collector, seq FROM quarantine"
         " JOIN point USING (seq) WHERE line IS NOT NULL"
@@ -103,19 +111,21 @@ def requeue_refused(db: sqlite3.Connection) -> int:
     return db.execute("DELETE FROM quarantine").rowcount
 
 
-def requeue_span(db: sqlite3.Connection, collector: int, first: int, last: int) -> int:
-    """Owe again the points from `first` to `last` that are still here."""
+def requeue_span(db: sqlite3.Connection, first: int, last: int) -> int:
+    """Queue the stored points from `first` to `last` again for the first collector."""
     return db.execute(
-        "INSERT OR IGNORE INTO delivery SELECT ?, seq FROM point"
+        "INSERT OR IGNORE INTO delivery"
+        " SELECT (SELECT MIN(id) FROM collector), seq FROM point"
         " WHERE seq BETWEEN ? AND ? AND line IS NOT NULL",
-        (collector, first, last),
+        (first, last),
     ).rowcount
 
 
 def settled(db: sqlite3.Connection) -> dict[int, int]:
-    """Points settled and not yet taken out of what is owed, by collector's number.
+    """Return by collector how many settled points are still in the queue on disk.
 
-    Not what was never owed: a stand-in may have had the point long before.
+    Points that are no longer in a queue do not count: the fallback may have received
+    them earlier.
     """
     rows = db.execute(
         "SELECT collector, COUNT(*) FROM temp.claim CROSS JOIN delivery"
@@ -124,29 +134,30 @@ def settled(db: sqlite3.Connection) -> dict[int, int]:
     return dict(rows.fetchall())
 
 
-def oldest_owed_ns(db: sqlite3.Connection, collector: int) -> int | None:
-    """Time of the first point owed to a collector; None where nothing is."""
-    found = db.execute(
+def oldest_queued_ns(db: sqlite3.Connection, collector: int) -> int | None:
+    """Return the time of the first point in a collector's queue, or None."""
+    row = db.execute(
         "SELECT time_ns FROM delivery JOIN point USING (seq) WHERE collector = ?"
         " AND NOT EXISTS (SELECT 1 FROM temp.claim WHERE settled = 1 AND"
         " claim.collector = delivery.collector AND claim.seq = delivery.seq)"
         " ORDER BY seq LIMIT 1",
         (collector,),
     ).fetchone()
-    return None if found is None else int(found[0])
+    return None if row is None else int(row[0])
 
 
-def refusals(db: sqlite3.Connection) -> list[Refusal]:
-    """All points in quarantine, with the collector's words."""
+def quarantined(db: sqlite3.Connection) -> list[QuarantinedPoint]:
+    """Return all quarantined points that still have their line."""
     rows = db.execute(
         "SELECT name, seq, words, line FROM quarantine JOIN point USING (seq)"
-        " JOIN collector ON collector.id = quarantine.collector ORDER BY seq"
+        " JOIN collector ON collector.id = quarantine.collector"
+        " WHERE line IS NOT NULL ORDER BY seq"
     )
-    return [Refusal(*row) for row in rows if row[3] is not None]
+    return [QuarantinedPoint(*row) for row in rows]
 
 
-def forget_other_collectors(db: sqlite3.Connection, known: Iterable[int]) -> None:
-    """Owe nothing to collectors that are no longer configured."""
-    marks = ", ".join(str(int(number)) for number in known)
-    db.execute(f"DELETE FROM delivery WHERE collector NOT IN ({marks})")  # noqa: S608
-    db.execute(f"DELETE FROM collector WHERE id NOT IN ({marks})")  # noqa: S608
+def remove_other_collectors(db: sqlite3.Connection, configured: Iterable[int]) -> None:
+    """Remove the queues of collectors that are no longer configured."""
+    numbers = ", ".join(str(int(number)) for number in configured)
+    db.execute(f"DELETE FROM delivery WHERE collector NOT IN ({numbers})")
+    db.execute(f"DELETE FROM collector WHERE id NOT IN ({numbers})")

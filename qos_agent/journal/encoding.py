@@ -1,7 +1,7 @@
-"""From a point to its line: number, provenance, quality of the clock, phase. Pure.
+"""Encodes points into canonical lines with number, provenance and phase. Pure.
 
-What the schema refuses is a fault of our own and must neither be lost nor block
-its neighbours: it is stored as a failed reading, or as an event, that says so.
+A point that the schema rejects is a bug, but it must neither be lost nor block the
+points after it. It is stored as a failed reading, or as an event of kind `refused`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _COLLISION_STEP_NS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """When a point was measured, and how good the clock is that says so."""
+class Timestamp:
+    """The wall time of a measurement and the quality of the clock."""
 
     wall_ns: int
     synced: bool
@@ -32,8 +32,17 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberedPoint:
+    """A point with its number in the journal and its eviction rank."""
+
+    seq: int
+    rank: int
+    point: Point
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """A point as it is stored."""
+    """A point in its stored form."""
 
     seq: int
     time_ns: int
@@ -42,66 +51,68 @@ class Line:
 
     @property
     def leaf(self) -> bytes:
-        """Its leaf in the evidence tree."""
+        """The line's leaf hash in the Merkle tree."""
         return leaf_hash(self.line)
 
     @property
     def series(self) -> bytes:
-        """Measurement and tags with the space after them; tags hold no space."""
+        """Measurement and tags up to the first space; tags contain no space."""
         return self.line[: self.line.index(b" ") + 1]
 
 
 @dataclass(frozen=True, slots=True)
-class Stamper:
-    """Turns points into lines of one journal."""
+class PointEncoder:
+    """Encodes the points of one journal."""
 
     identity: Identity
     journal: str
     phase_at: Callable[[int], Phase]
 
-    def record(self, point: Point, seq: int, stamp: Stamp) -> Record:
-        """The point with its stamp and all that every point carries."""
+    def record(self, point: Point, seq: int, timestamp: Timestamp) -> Record:
+        """Return the point with time, phase and the fields that every point has."""
         fields: dict[str, Value] = {
             **point.fields,
             "seq": seq,
             "device": self.identity.device,
             "journal": self.journal,
             "schema": SCHEMA_VERSION,
-            "clock_synced": int(stamp.synced),
+            "clock_synced": int(timestamp.synced),
         }
-        if stamp.error_ms is not None:
-            fields["clock_error_ms"] = stamp.error_ms
-        if stamp.held:
+        if timestamp.error_ms is not None:
+            fields["clock_error_ms"] = timestamp.error_ms
+        if timestamp.held:
             fields["clock_held"] = 1
-        tags = {**point.tags, "phase": self.phase_at(stamp.wall_ns).value}
-        return Record(point.measurement, tags, fields, stamp.wall_ns)
+        tags = {**point.tags, "phase": self.phase_at(timestamp.wall_ns).value}
+        return Record(point.measurement, tags, fields, timestamp.wall_ns)
 
     def line(
         self,
-        numbered: tuple[int, int, Point],
-        stamp: Stamp,
-        taken: Callable[[int, bytes], bool],
+        numbered: NumberedPoint,
+        timestamp: Timestamp,
+        is_taken: Callable[[int, bytes], bool],
     ) -> Line:
-        """The line of a (seq, rank, point), at the next time that is not taken."""
-        seq, rank, point = numbered
-        record = self.record(point, seq, stamp)
-        line = Line(seq, record.time_ns, rank, encode(record))
-        while taken(line.time_ns, line.series):
+        """Encode a point, moved to the next time that is free in its series."""
+        record = self.record(numbered.point, numbered.seq, timestamp)
+        line = self._line(numbered, record)
+        while is_taken(line.time_ns, line.series):
             record = replace(record, time_ns=record.time_ns + _COLLISION_STEP_NS)
-            line = Line(seq, record.time_ns, rank, encode(record))
+            line = self._line(numbered, record)
         return line
 
-    def sound(self, point: Point) -> Point:
-        """The point, or where the schema refuses it what is stored in its place."""
-        trial = Stamp(0, synced=True, error_ms=0.0, held=True)
+    def _line(self, numbered: NumberedPoint, record: Record) -> Line:
+        return Line(numbered.seq, record.time_ns, numbered.rank, encode(record))
+
+    def checked(self, point: Point) -> Point:
+        """Return the point, or its replacement if the schema rejects it."""
+        trial = Timestamp(0, synced=True, error_ms=0.0, held=True)
         try:
             encode(self.record(point, 0, trial))
         except (ValueError, TypeError) as error:
-            _log.exception("a point the schema refuses")
-            return self._salvaged(point, one_line(str(error)))
+            _log.exception("journal: the schema rejects a point (bug)")
+            return self._replacement(point, one_line(str(error)))
         return point
 
-    def _salvaged(self, point: Point, said: str) -> Point:
+    def _replacement(self, point: Point, message: str) -> Point:
         place = {
             "station": tag_value(self.identity.station),
             "province": tag_value(self.identity.province),
@@ -109,23 +120,23 @@ class Stamper:
         }
         table = MEASUREMENTS.get(point.measurement)
         if table is None or "slots" not in {field.name for field in table.fields}:
-            detail = one_line(f"{point.measurement}: {said}")
+            detail = one_line(f"{point.measurement}: {message}")
             fields: Mapping[str, Value] = {"count": 1, "detail": detail}
             return Point("event", {**place, "kind": "refused"}, fields, point.boot_ns)
         tags = {k: tag_value(v) for k, v in point.tags.items() if k in table.tags}
         slots = point.fields.get("slots")
         count = slots if isinstance(slots, int) and 0 < slots < 2**63 else 1
         outcome = {"slots": count, "ok": 0, "failed": count, "skipped": 0}
-        fields = {**outcome, "cause": "internal", "detail": said}
+        fields = {**outcome, "cause": "internal", "detail": message}
         return Point(point.measurement, {**place, **tags}, fields, point.boot_ns)
 
 
 def to_text(rank: int, point: Point) -> str:
-    """A pending point as JSON, for `from_text`."""
+    """Return a pending point as JSON, to be read by `from_text`."""
     return json.dumps([rank, point.measurement, dict(point.tags), dict(point.fields)])
 
 
-def from_text(text: str, boot_ns: int) -> tuple[int, Point]:
-    """The rank and point that `to_text` wrote."""
+def from_text(seq: int, text: str, boot_ns: int) -> NumberedPoint:
+    """Read the text that `to_text` wrote."""
     rank, measurement, tags, fields = json.loads(text)
-    return rank, Point(measurement, tags, fields, boot_ns)
+    return NumberedPoint(seq, rank, Point(measurement, tags, fields, boot_ns))

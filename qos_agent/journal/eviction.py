@@ -1,18 +1,19 @@
-"""What leaves the journal, in which order, and the account of it.
+"""Removes points from the journal in a fixed order, and records every removal.
 
-First what is delivered and has been kept its time (what a collector refused counts
-as undelivered). For want of room, delivered
-points before their time, oldest first; then undelivered ones by rank: of the host,
-of the radio, further targets of a layer, the rest, and last what says what happened.
-An undelivered point leaves its leaf behind, so that its neighbours still verify.
+Expired points go first. To make space, delivered points go next, oldest first. Then
+undelivered points go by rank: host, signal, further targets of a layer, other
+readings, verdicts, and last events, incidents and seals. A quarantined point counts
+as undelivered. An undelivered point leaves its leaf hash behind, so that the Merkle
+tree of its neighbours can still be verified.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from itertools import groupby
+from operator import attrgetter
 
 from qos_agent.journal.types import Removal
 from qos_agent.model import Point
@@ -29,51 +30,71 @@ _RANKS = {
 }
 RANKS = tuple(sorted({_DUPLICATE, _USUAL, *_RANKS.values()}))
 
-# Asked by collector, as the table is ordered: by the number alone the whole backlog
-# would be read for each point. What is in quarantine is little, and read once.
-_OWED = """
-    EXISTS (SELECT 1 FROM collector CROSS JOIN delivery
-    ON delivery.collector = collector.id AND delivery.seq = point.seq)
+# The subquery goes through the collectors because the table is ordered by collector
+# first. Without them SQLite reads the whole queue for each point.
+_IS_QUEUED = """EXISTS (
+        SELECT 1 FROM collector CROSS JOIN delivery
+        ON delivery.collector = collector.id AND delivery.seq = point.seq
+    )"""
+# The quarantine is small, and SQLite reads it once.
+_IS_QUARANTINED = "seq IN (SELECT seq FROM quarantine)"
+# The newest point stays, because the next number is derived from it.
+_IS_REMOVABLE = "line IS NOT NULL AND seq < (SELECT MAX(seq) FROM point)"
+
+# Few points are expired, and the index on time finds them.
+_EXPIRED_DELIVERED = f"""
+    SELECT seq, time_ns, line FROM point INDEXED BY point_time
+    WHERE time_ns < ? AND {_IS_REMOVABLE}
+    AND NOT {_IS_QUEUED} AND NOT {_IS_QUARANTINED}
+    ORDER BY seq LIMIT ?
 """
-_REFUSED = "seq IN (SELECT seq FROM quarantine)"
-# The newest point stays: the next number follows from it.
-_DELIVERED = f"""
-    SELECT seq, time_ns, line FROM point
-    WHERE time_ns < ? AND line IS NOT NULL
-    AND seq < (SELECT MAX(seq) FROM point)
-    AND NOT {_OWED} AND NOT {_REFUSED}
+_EXPIRED_UNDELIVERED = f"""
+    SELECT seq, time_ns, line FROM point INDEXED BY point_time
+    WHERE time_ns < ? AND rank = ? AND {_IS_REMOVABLE}
+    AND ({_IS_QUEUED} OR {_IS_QUARANTINED})
     ORDER BY seq LIMIT ?
-"""  # noqa: S608
-_UNDELIVERED = f"""
+"""
+# To make space, the first matching points in order of number are enough.
+_OLDEST_DELIVERED = f"""
     SELECT seq, time_ns, line FROM point
-    WHERE time_ns < ? AND rank = ? AND line IS NOT NULL
-    AND seq < (SELECT MAX(seq) FROM point)
-    AND ({_OWED} OR {_REFUSED})
+    WHERE {_IS_REMOVABLE} AND NOT {_IS_QUEUED} AND NOT {_IS_QUARANTINED}
     ORDER BY seq LIMIT ?
-"""  # noqa: S608
-# By age few are found, by their time; for want of room the first there are, in order.
-_BY_TIME = "point INDEXED BY point_time"
-_DELIVERED_AGED = _DELIVERED.replace("FROM point\n", f"FROM {_BY_TIME}\n")
-_UNDELIVERED_AGED = _UNDELIVERED.replace("FROM point\n", f"FROM {_BY_TIME}\n")
-_FAR_NS = 2**62
+"""
+_OLDEST_UNDELIVERED = f"""
+    SELECT seq, time_ns, line FROM point
+    WHERE rank = ? AND {_IS_REMOVABLE} AND ({_IS_QUEUED} OR {_IS_QUARANTINED})
+    ORDER BY seq LIMIT ?
+"""
 _SLICE_POINTS = 500
-# A slice reaches no further: its surroundings are written anew with it.
+# A slice of undelivered points spans at most this many numbers, because all rows of
+# the span are rewritten.
 _SPAN_POINTS = 5000
-# What the leaves of evicted points may take of the bound; the oldest go first.
+# Leaf hashes of evicted points may use 1/_BLANK_SHARE of the size limit.
 _BLANK_BYTES = 64
 _BLANK_SHARE = 8
 
-Row = tuple[int, int, bytes]
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A point that may be removed."""
+
+    seq: int
+    time_ns: int
+    line: bytes
+
+    @property
+    def measurement(self) -> str:
+        return self.line.partition(b",")[0].decode()
 
 
 class Ranking:
-    """How dear a point is; the first target of a layer on a link is dearer."""
+    """Eviction ranks. The first target of a layer on a link ranks above the others."""
 
     def __init__(self) -> None:
         self._first_targets: dict[tuple[str, str], str] = {}
 
     def rank(self, point: Point) -> int:
-        """0 goes first when room is short."""
+        """Return the rank of a point; points of rank 0 are removed first."""
         layer, target = point.tags.get("layer"), point.tags.get("target")
         if point.measurement == "latency" and layer and target:
             key = (point.tags.get("link", ""), layer)
@@ -83,8 +104,8 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
-class Ages:
-    """The moments before which delivered and undelivered points have had their time."""
+class Expiry:
+    """The times before which delivered and undelivered points have expired."""
 
     now_ns: int
     delivered_before_ns: int
@@ -92,7 +113,7 @@ class Ages:
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
-    """Bytes of the file in use; freed pages are used again before it grows."""
+    """Return the bytes in use; SQLite reuses free pages before the file grows."""
     pages, free, size = (
         db.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("page_count", "freelist_count", "page_size")
@@ -100,72 +121,77 @@ def used_bytes(db: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def remove_aged(db: sqlite3.Connection, ages: Ages) -> list[Removal]:
-    """Take out what has had its time, a slice at most; the account of it."""
-    before = ages.delivered_before_ns
-    rows = db.execute(_DELIVERED_AGED, (before, _SLICE_POINTS)).fetchall()
-    _delete(db, rows)
-    removals = list(_account(rows, ages.now_ns, "kept its time"))
+def remove_expired(db: sqlite3.Connection, expiry: Expiry) -> list[Removal]:
+    """Remove expired points, at most one slice of each rank; return the removals."""
+    before_ns = expiry.delivered_before_ns
+    points = _candidates(db, _EXPIRED_DELIVERED, before_ns, _SLICE_POINTS)
+    _delete(db, points)
+    removals = _by_measurement(points, expiry.now_ns, "kept its time")
+    before_ns = expiry.undelivered_before_ns
     for rank in RANKS:
-        limits = (ages.undelivered_before_ns, rank, _SLICE_POINTS)
-        rows = db.execute(_UNDELIVERED_AGED, limits).fetchall()
-        _blank(db, rows)
-        removals += _account(rows, ages.now_ns, "undelivered, too old")
+        points = _candidates(db, _EXPIRED_UNDELIVERED, before_ns, rank, _SLICE_POINTS)
+        _blank(db, points)
+        removals += _by_measurement(points, expiry.now_ns, "undelivered, too old")
     db.execute(
         "DELETE FROM point WHERE line IS NULL AND time_ns < ?"
         " AND seq < (SELECT MAX(seq) FROM point)",
-        (ages.undelivered_before_ns,),
+        (before_ns,),
     )
-    _enter(db, removals)
+    _record(db, removals)
     return removals
 
 
-def remove_for_room(
+def remove_for_space(
     db: sqlite3.Connection, limit_bytes: int, now_ns: int
 ) -> list[Removal]:
-    """Take out a slice of the least valuable points; the account, empty if none.
+    """Remove a slice of the points that rank lowest; return the removals, if any.
 
-    To be called until `used_bytes` is under the limit: one slice a transaction
-    keeps the log short, which matters most where the disk is full.
+    Call it until `used_bytes` is under the limit. One slice a transaction keeps the
+    write-ahead log short, which matters most on a full disk.
     """
     _delete_blanks(db, limit_bytes // _BLANK_SHARE // _BLANK_BYTES)
-    rows = db.execute(_DELIVERED, (_FAR_NS, _SLICE_POINTS)).fetchall()
-    if rows:
-        _delete(db, rows)
-        removals = list(_account(rows, now_ns, "delivered, no room"))
+    points = _candidates(db, _OLDEST_DELIVERED, _SLICE_POINTS)
+    if points:
+        _delete(db, points)
+        removals = _by_measurement(points, now_ns, "delivered, no room")
     else:
         removals = _remove_undelivered(db, now_ns)
-    _enter(db, removals)
+    _record(db, removals)
     return removals
+
+
+def _candidates(db: sqlite3.Connection, sql: str, *values: int) -> list[_Candidate]:
+    return [_Candidate(*row) for row in db.execute(sql, values)]
 
 
 def _remove_undelivered(db: sqlite3.Connection, now_ns: int) -> list[Removal]:
     for rank in RANKS:
-        rows = db.execute(_UNDELIVERED, (_FAR_NS, rank, _SLICE_POINTS)).fetchall()
-        near = [row for row in rows if row[0] < rows[0][0] + _SPAN_POINTS]
+        points = _candidates(db, _OLDEST_UNDELIVERED, rank, _SLICE_POINTS)
+        near = [p for p in points if p.seq < points[0].seq + _SPAN_POINTS]
         if near:
             _blank(db, near)
-            _repack(db, near[0][0], near[-1][0])
-            return list(_account(near, now_ns, "undelivered, no room"))
+            _repack(db, near[0].seq, near[-1].seq)
+            return _by_measurement(near, now_ns, "undelivered, no room")
     return []
 
 
-def _delete_blanks(db: sqlite3.Connection, most: int) -> None:
-    """Leaves without a line, but for the newest ones."""
+def _delete_blanks(db: sqlite3.Connection, limit: int) -> None:
+    """Delete all leaves without a line except the newest `limit` ones."""
     db.execute(
         "DELETE FROM point WHERE line IS NULL AND seq <= (SELECT seq FROM point"
         " WHERE line IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-        (most,),
+        (limit,),
     )
 
 
-def _delete(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    seqs = [(row[0],) for row in rows]
+def _delete(db: sqlite3.Connection, points: Iterable[_Candidate]) -> None:
+    seqs = [(point.seq,) for point in points]
     db.executemany("DELETE FROM point WHERE seq = ?", seqs)
 
 
-def _blank(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    seqs = [(row[0],) for row in rows]
+def _blank(db: sqlite3.Connection, points: Iterable[_Candidate]) -> None:
+    """Remove the lines and keep the leaves."""
+    seqs = [(point.seq,) for point in points]
     db.executemany("UPDATE point SET line = NULL WHERE seq = ?", seqs)
     db.executemany(
         "DELETE FROM delivery WHERE collector IN (SELECT id FROM collector)"
@@ -173,46 +199,52 @@ def _blank(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
         seqs,
     )
     for table in ("quarantine", "temp.claim"):
-        db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)  # noqa: S608
+        db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)
 
 
 def _repack(db: sqlite3.Connection, first: int, last: int) -> None:
-    """Write the rows of a span anew: a page that lost one of its rows is not free."""
+    """Rewrite the rows of a span: a page that lost only some rows is not free."""
     span = (first, last)
     rows = db.execute("SELECT * FROM point WHERE seq BETWEEN ? AND ?", span).fetchall()
     db.execute("DELETE FROM point WHERE seq BETWEEN ? AND ?", span)
     db.executemany("INSERT INTO point VALUES (?, ?, ?, ?, ?)", rows)
 
 
-def _measurement(row: Row) -> str:
-    return row[2].partition(b",")[0].decode()
+def _by_measurement(
+    points: Iterable[_Candidate], now_ns: int, reason: str
+) -> list[Removal]:
+    """Return a removal for each measurement."""
+    by_name = attrgetter("measurement")
+    removals = []
+    for measurement, group in groupby(sorted(points, key=by_name), by_name):
+        same = list(group)
+        times_ns = [point.time_ns for point in same]
+        seqs = [point.seq for point in same]
+        removals.append(
+            Removal(
+                at_ns=now_ns,
+                reason=reason,
+                measurement=measurement,
+                points=len(same),
+                first_ns=min(times_ns),
+                last_ns=max(times_ns),
+                first_seq=min(seqs),
+                last_seq=max(seqs),
+            )
+        )
+    return removals
 
 
-def _account(rows: Sequence[Row], now_ns: int, reason: str) -> Iterable[Removal]:
-    for name, group in groupby(sorted(rows, key=_measurement), _measurement):
-        of_kind = list(group)
-        times = [row[1] for row in of_kind]
-        seqs = [row[0] for row in of_kind]
-        yield Removal(
-            now_ns, reason, name, len(of_kind),
-            min(times), max(times), min(seqs), max(seqs),
-        )  # fmt: skip
-
-
-def _enter(db: sqlite3.Connection, removals: Iterable[Removal]) -> None:
+def _record(db: sqlite3.Connection, removals: Iterable[Removal]) -> None:
     db.executemany(
         "INSERT INTO removal (at_ns, reason, measurement, points,"
         " first_ns, last_ns, first_seq, last_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (r.at_ns, r.reason, r.measurement, r.points,
-             r.first_ns, r.last_ns, r.first_seq, r.last_seq)
-            for r in removals
-        ],
-    )  # fmt: skip
+        map(astuple, removals),
+    )
 
 
 def removals(db: sqlite3.Connection) -> list[Removal]:
-    """The whole account."""
+    """Return all removals ever recorded."""
     rows = db.execute(
         "SELECT at_ns, reason, measurement, points, first_ns, last_ns,"
         " first_seq, last_seq FROM removal ORDER BY id"

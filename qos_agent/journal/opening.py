@@ -1,8 +1,8 @@
-"""Opens the journal, whatever state the folder is in: the agent always starts.
+"""Opens the journal in any state of its folder, so that the agent always starts.
 
-A sound file is used. A damaged one, or one of a later version, is moved aside whole
-and what can be read of it goes into a new one. Where nothing can be written the
-journal is in memory. Only another agent on the same journal is refused.
+A sound file is used. A damaged file, or one of a later version, is moved aside whole,
+and its readable points are copied into a new file. If nothing can be written, the
+journal is in memory. It is an error only if another agent uses the same journal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qos_agent.journal import recovery, tables, wal
-from qos_agent.journal.database import (
+from qos_agent.journal.errors import (
     CANTOPEN,
     IOERR,
     code_of,
@@ -34,13 +34,13 @@ from qos_agent.model.errors import OperatorError
 _log = logging.getLogger(__name__)
 
 _LOCK_NAME = "journal.lock"
-# In memory the journal competes with the agent itself.
+# A journal in memory competes with the agent for memory.
 MEMORY_BYTES = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An open journal: `path` None where it is in memory, and what happened."""
+class OpenedJournal:
+    """An open journal and its events; `path` is None if it is in memory."""
 
     connection: sqlite3.Connection
     id: str
@@ -49,15 +49,15 @@ class Opened:
 
 
 def lock(folder: Path) -> int | None:
-    """The lock's file descriptor; None where the folder cannot be written.
+    """Return the lock's file descriptor, or None if the folder cannot be written.
 
-    Raises OperatorError where another agent holds it.
+    Raises OperatorError if another agent holds the lock.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o640)
     except OSError as error:
-        _log.error("%s cannot be written: %s", folder, error.strerror)
+        _log.error("journal: cannot write %s: %s", folder, error.strerror)
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,15 +65,15 @@ def lock(folder: Path) -> int | None:
         holder = os.read(handle, 20).decode() or "unknown"
         os.close(handle)
         raise OperatorError(
-            f"{folder}: in use by the agent with process id {holder}; stop it"
-            " (systemctl stop qos-agent), or set another journal.folder"
+            f"{folder}: in use by the agent with process id {holder}. Fix: stop that"
+            " agent (systemctl stop qos-agent) or set another journal.folder."
         ) from None
-    _sign(handle)
+    _write_holder(handle)
     return handle
 
 
-def _sign(handle: int) -> None:
-    """Say who holds the lock; on a full disk it holds unsigned."""
+def _write_holder(handle: int) -> None:
+    """Write the process id into the lock file; skip it if the disk is full."""
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
@@ -82,69 +82,72 @@ def _sign(handle: int) -> None:
             raise
 
 
-def open_journal(folder: Path, collectors: Sequence[str], *, writable: bool) -> Opened:
-    """The journal of `folder`, or one in memory with what could be read there."""
+def open_journal(
+    folder: Path, collectors: Sequence[str], *, writable: bool
+) -> OpenedJournal:
+    """Open the journal of `folder`, or one in memory with the points readable there."""
     path = folder / tables.FILE_NAME
     if not writable:
-        return _in_memory(path, collectors, f"{folder} cannot be written")
-    kept = _keep_log(path)
+        return _in_memory(path, collectors, f"cannot write {folder}")
+    log_copy = _link_log(path)
     try:
         return _open_on_disk(path, collectors)
     finally:
         with suppress(OSError):
-            kept.unlink(missing_ok=True)
+            log_copy.unlink(missing_ok=True)
 
 
-def _open_on_disk(path: Path, collectors: Sequence[str]) -> Opened:
+def _open_on_disk(path: Path, collectors: Sequence[str]) -> OpenedJournal:
     try:
         return _on_disk(path)
     except sqlite3.Error as error:
-        fails = code_of(error) in (IOERR, CANTOPEN) and folder_works(path.parent)
-        if is_damage(error) or fails:
+        file_fails = code_of(error) in (IOERR, CANTOPEN)
+        if is_damage(error) or (file_fails and is_folder_writable(path.parent)):
             return _replaced(path, collectors, str(error))
-        said = storage_error("open", str(path), error)
-        return _in_memory(path, collectors, str(said))
+        fault = storage_error("open", str(path), error)
+        return _in_memory(path, collectors, str(fault))
 
 
-def _keep_log(path: Path) -> Path:
-    """A second name for the log: SQLite removes one that it cannot read."""
-    kept = _kept_log(path)
-    with suppress(OSError):  # no journal yet, or a file system without links
-        kept.unlink(missing_ok=True)
-        kept.hardlink_to(wal.log_of(path))
-    return kept
+def _link_log(path: Path) -> Path:
+    """Give the log a second name, because SQLite deletes a log it cannot read."""
+    log_copy = _log_copy(path)
+    # There may be no journal yet, or the file system may not support links.
+    with suppress(OSError):
+        log_copy.unlink(missing_ok=True)
+        log_copy.hardlink_to(wal.log_path(path))
+    return log_copy
 
 
-def _kept_log(path: Path) -> Path:
+def _log_copy(path: Path) -> Path:
     return path.with_name(path.name + "-wal-found")
 
 
-def _on_disk(path: Path) -> Opened:
+def _on_disk(path: Path) -> OpenedJournal:
     if path.exists() and path.stat().st_size == 0:
         raise sqlite3.DatabaseError("the file is empty")
     wal.check(path)
     connection = tables.connect(path)
     try:
         tables.check(connection)
-        return Opened(connection, _identify(connection), path, ())
+        return OpenedJournal(connection, _identify(connection), path, ())
     except BaseException:
         connection.close()
         raise
 
 
 def _identify(connection: sqlite3.Connection) -> str:
-    """The journal's random name, given when it is made."""
-    found = state(connection, "journal")
-    if found is None:
-        found = secrets.token_hex(8)
-        set_state(connection, "journal", found)
-        # A file without its first page would lose its log at the next opening.
+    """Return the journal's random name, which is assigned when it is created."""
+    name = state(connection, "journal")
+    if name is None:
+        name = secrets.token_hex(8)
+        set_state(connection, "journal", name)
+        # If the file had no first page, the next opening would lose its log.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return found
+    return name
 
 
-def folder_works(folder: Path) -> bool:
-    """Whether a file of some size can be written and synced there."""
+def is_folder_writable(folder: Path) -> bool:
+    """Return True if a file of 256 KiB can be written and synced in the folder."""
     probe = folder / f".probe-{os.getpid()}"
     try:
         with probe.open("wb") as file:
@@ -159,39 +162,39 @@ def folder_works(folder: Path) -> bool:
     return True
 
 
-def _replaced(path: Path, collectors: Sequence[str], fault: str) -> Opened:
-    """A new journal with what can be read of the damaged one."""
+def _replaced(path: Path, collectors: Sequence[str], fault: str) -> OpenedJournal:
+    """Create a new journal with the readable points of the damaged one."""
     try:
         aside = _move_aside(path)
         opened = _on_disk(path)
         points = recovery.recover(aside / path.name, opened.connection, collectors)
     except (OSError, sqlite3.Error) as error:
-        return _in_memory(path, collectors, f"{fault}; and then: {error}")
+        return _in_memory(path, collectors, f"{fault}; replacing it failed: {error}")
     detail = f"{fault}; moved to {aside.name}; {points} points recovered"
-    _log.error("the journal was damaged: %s", detail)
+    _log.error("journal: the file was damaged: %s", detail)
     event = JournalEvent("damage", detail, points)
-    return Opened(opened.connection, opened.id, path, (event,))
+    return OpenedJournal(opened.connection, opened.id, path, (event,))
 
 
 def _move_aside(path: Path) -> Path:
-    """Put file, log and index into a folder of their own; that folder."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    aside = path.parent / f"damaged-{stamp}-{secrets.token_hex(2)}"
+    """Move file, log and index into a new folder; return the folder."""
+    time_text = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    aside = path.parent / f"damaged-{time_text}-{secrets.token_hex(2)}"
     aside.mkdir()
-    for part in (path, wal.log_of(path), path.with_name(path.name + "-shm")):
+    for part in (path, wal.log_path(path), path.with_name(path.name + "-shm")):
         if part.exists():
             part.rename(aside / part.name)
-    # In the log's place: it is the one that SQLite has not touched.
-    if (kept := _kept_log(path)).exists():
-        kept.rename(aside / wal.log_of(path).name)
+    # Use the copy as the log: SQLite has not changed it.
+    if (log_copy := _log_copy(path)).exists():
+        log_copy.rename(aside / wal.log_path(path).name)
     return aside
 
 
-def _in_memory(path: Path, collectors: Sequence[str], fault: str) -> Opened:
+def _in_memory(path: Path, collectors: Sequence[str], fault: str) -> OpenedJournal:
     connection = tables.connect(":memory:")
     name = _identify(connection)
     points = recovery.read_newest(path, connection, collectors, MEMORY_BYTES // 2)
-    detail = f"{fault}; readings are kept in memory and lost at a stop"
-    _log.error("the journal is in memory: %s", detail)
+    detail = f"{fault}; readings stay in memory and are lost when the agent stops"
+    _log.error("journal: it is in memory only: %s", detail)
     event = JournalEvent("in_memory", detail, points)
-    return Opened(connection, name, None, (event,))
+    return OpenedJournal(connection, name, None, (event,))

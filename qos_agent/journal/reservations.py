@@ -1,4 +1,4 @@
-"""Reservations of the data allowance: committed before a task spends a byte."""
+"""Reservations of the data allowance, committed before a task uses a byte."""
 
 from __future__ import annotations
 
@@ -11,58 +11,65 @@ from qos_agent.journal.types import Reservation, Usage
 # Link, probe and day.
 Key = tuple[str, str, str]
 
-_COLUMNS = "id, link, probe, size_bytes, boot_id, due_boot_ns"
+_UNSETTLED = """
+    SELECT id, link, probe, size_bytes, boot_id, due_boot_ns
+    FROM reservation WHERE spent_bytes IS NULL ORDER BY id
+"""
 
 
-def reserve(db: sqlite3.Connection, wanted: Reservation, day: str) -> int:
-    """Enter a reservation (its `id` is given here) on a day; the id."""
-    entered = db.execute(
+def reserve(db: sqlite3.Connection, reservation: Reservation, day: str) -> int:
+    """Insert a reservation on a day and return its new id."""
+    inserted = db.execute(
         "INSERT INTO reservation (link, probe, size_bytes, boot_id, due_boot_ns, day)"
         " VALUES (?, ?, ?, ?, ?, ?)",
-        (wanted.link, wanted.probe, wanted.size_bytes, wanted.boot_id,
-         wanted.due_boot_ns, day),
-    )  # fmt: skip
-    return int(entered.lastrowid or 0)
+        (
+            reservation.link,
+            reservation.probe,
+            reservation.size_bytes,
+            reservation.boot_id,
+            reservation.due_boot_ns,
+            day,
+        ),
+    )
+    return int(inserted.lastrowid or 0)
 
 
-def settle(db: sqlite3.Connection, reservation: int, spent_bytes: int) -> None:
-    """Enter what the task really moved."""
+def settle(db: sqlite3.Connection, reservation_id: int, spent_bytes: int) -> None:
+    """Set the bytes that the task transferred."""
     db.execute(
         "UPDATE reservation SET spent_bytes = ? WHERE id = ?",
-        (spent_bytes, reservation),
+        (spent_bytes, reservation_id),
     )
 
 
 def settle_killed(db: sqlite3.Connection) -> tuple[Reservation, ...]:
-    """What a killed agent left open: counted as spent in full, and returned."""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM reservation WHERE spent_bytes IS NULL ORDER BY id"  # noqa: S608
-    ).fetchall()
+    """Return the reservations of a killed agent; count each as used in full."""
+    rows = db.execute(_UNSETTLED).fetchall()
     db.execute(
         "UPDATE reservation SET spent_bytes = size_bytes WHERE spent_bytes IS NULL"
     )
     return tuple(Reservation(*row) for row in rows)
 
 
-def spend(db: sqlite3.Connection, key: Key, size: int) -> None:
-    """Count bytes that needed no reservation, one row a link, probe and day."""
+def spend(db: sqlite3.Connection, key: Key, size_bytes: int) -> None:
+    """Count bytes without a reservation, in one row for each link, probe and day."""
     link, probe, day = key
-    found = db.execute(
+    updated = db.execute(
         "UPDATE reservation SET spent_bytes = spent_bytes + ?"
         " WHERE link = ? AND day = ? AND probe = ? AND boot_id = ''",
-        (size, link, day, probe),
+        (size_bytes, link, day, probe),
     )
-    if found.rowcount == 0:
+    if updated.rowcount == 0:
         db.execute(
             "INSERT INTO reservation"
             " (link, probe, size_bytes, boot_id, due_boot_ns, day, spent_bytes)"
             " VALUES (?, ?, 0, '', 0, ?, ?)",
-            (link, probe, day, size),
+            (link, probe, day, size_bytes),
         )
 
 
 def usage(db: sqlite3.Connection, link: str, since_day: str) -> tuple[Usage, ...]:
-    """Spent, or still reserved, by day and probe, from a day on."""
+    """Return the bytes used or reserved by day and probe, starting with a day."""
     rows = db.execute(
         "SELECT day, probe, SUM(COALESCE(spent_bytes, size_bytes)) FROM reservation"
         " WHERE link = ? AND day >= ? GROUP BY day, probe ORDER BY day, probe",
@@ -71,17 +78,20 @@ def usage(db: sqlite3.Connection, link: str, since_day: str) -> tuple[Usage, ...
     return tuple(Usage(*row) for row in rows)
 
 
-def with_unwritten(
-    on_disk: tuple[Usage, ...], unwritten: Mapping[Key, int], link: str, since_day: str
+def with_uncommitted(
+    committed: tuple[Usage, ...],
+    uncommitted: Mapping[Key, int],
+    link: str,
+    since_day: str,
 ) -> tuple[Usage, ...]:
-    """The usage on disk and what waits for the next commit."""
-    sums = Counter({(use.day, use.probe): use.spent_bytes for use in on_disk})
-    for (of_link, probe, day), size_bytes in unwritten.items():
-        if of_link == link and day >= since_day:
+    """Return the usage on disk plus the bytes that wait for the next commit."""
+    sums = Counter({(use.day, use.probe): use.spent_bytes for use in committed})
+    for (used_link, probe, day), size_bytes in uncommitted.items():
+        if used_link == link and day >= since_day:
             sums[day, probe] += size_bytes
     return tuple(Usage(*key, spent) for key, spent in sorted(sums.items()))
 
 
-def forget(db: sqlite3.Connection, before_day: str) -> None:
-    """Remove what no allowance period reaches back to."""
-    db.execute("DELETE FROM reservation WHERE day < ?", (before_day,))
+def remove_before(db: sqlite3.Connection, day: str) -> None:
+    """Remove the rows of days before `day`."""
+    db.execute("DELETE FROM reservation WHERE day < ?", (day,))

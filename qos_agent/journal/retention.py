@@ -1,4 +1,4 @@
-"""Keeps the journal within its bytes, its age and the room left on the disk."""
+"""Keeps the journal within its limits of size and age, and leaves free disk space."""
 
 from __future__ import annotations
 
@@ -9,85 +9,89 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from qos_agent.journal import eviction, opening, reservations
-from qos_agent.journal.eviction import Ages
+from qos_agent.journal.eviction import Expiry
 from qos_agent.journal.session import Session
 from qos_agent.journal.timestamps import Now
 from qos_agent.journal.types import JournalEvent, Removal
 
-_TIDY_EVERY_NS = 3600 * 10**9
-# What the journal takes even of a disk that is short of room already.
-_LEAST_BYTES = 4_000_000
-# On a short disk so many bytes of the file are freed ahead, to be used again.
+_EXPIRE_EVERY_NS = 3600 * 10**9
+# The journal may use this much even if the disk is short of space.
+_MIN_BYTES = 4_000_000
+# On a disk that is short of space this much of the file is freed in advance.
 _HEADROOM_BYTES = 262_144
 _GOAL_PERCENT = 95
-# No month of an allowance reaches back further.
+# An allowance never counts bytes that are older than this.
 _ALLOWANCE_PERIODS = timedelta(days=70)
 
 
-class Tidier:
-    """Removes what has had its time, and the least valuable when room is short."""
+class RetentionEnforcer:
+    """Removes expired points and, if space is short, those that rank lowest."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._tidied_boot_ns: int | None = None
+        self._expired_boot_ns: int | None = None
 
-    def make_room(self, now: Now) -> None:
-        """Before a put: within the limits again. Raises StorageError."""
-        self._remove_aged(now)
+    def enforce(self, now: Now) -> None:
+        """Bring the journal within its limits before a put. Raises StorageError."""
+        self._remove_expired(now)
         limit_bytes = self._limit_bytes()
         if self._used_bytes() <= limit_bytes:
             return
-        # Some room ahead: looking for the least valuable reads the whole journal.
+        # Free some more: each search for the lowest rank reads the whole journal.
         goal_bytes = limit_bytes * _GOAL_PERCENT // 100
         now_ns = now.boot_ns + now.clock.offset_ns
         while self._used_bytes() > goal_bytes:
-            if not self._remove_for_room(goal_bytes, now_ns):
+            if not self._remove_for_space(goal_bytes, now_ns):
                 return
 
-    def _remove_aged(self, now: Now) -> None:
-        """Once an hour, and only on a clock that is to be believed."""
-        before = self._tidied_boot_ns
-        recently = before is not None and 0 <= now.boot_ns - before < _TIDY_EVERY_NS
+    def _remove_expired(self, now: Now) -> None:
+        """Remove expired points once an hour, if the clock is trusted."""
+        before = self._expired_boot_ns
+        recently = before is not None and 0 <= now.boot_ns - before < _EXPIRE_EVERY_NS
         if recently or not now.clock.trusted or not now.boot_ns:
             return
-        self._tidied_boot_ns = now.boot_ns
-        limits = self._session.plan.limits
+        self._expired_boot_ns = now.boot_ns
+        limits = self._session.options.limits
         now_ns = now.boot_ns + now.clock.offset_ns
-        ages = Ages(
+        expiry = Expiry(
             now_ns, now_ns - int(limits.keep_s * 1e9), now_ns - int(limits.age_s * 1e9)
         )
-        self._tell(self._session.write("tidy", lambda db: _tidy(db, ages)))
+        self._report(
+            self._session.write(
+                "remove expired points in", lambda db: _remove_expired(db, expiry)
+            )
+        )
 
     def _used_bytes(self) -> int:
         return self._session.read("read", eviction.used_bytes)
 
-    def _remove_for_room(self, goal_bytes: int, now_ns: int) -> bool:
-        removed = self._session.write(
-            "make room in",
-            lambda db: eviction.remove_for_room(db, goal_bytes, now_ns),
+    def _remove_for_space(self, goal_bytes: int, now_ns: int) -> bool:
+        removals = self._session.write(
+            "free space in",
+            lambda db: eviction.remove_for_space(db, goal_bytes, now_ns),
         )
-        self._tell(removed)
-        return bool(removed)
+        self._report(removals)
+        return bool(removals)
 
     def _limit_bytes(self) -> int:
-        limits, path = self._session.plan.limits, self._session.file.path
+        limits, path = self._session.options.limits, self._session.file.path
         if path is None:
             return min(limits.size_bytes, opening.MEMORY_BYTES)
         if shutil.disk_usage(path.parent).free >= limits.disk_reserve_bytes:
             return limits.size_bytes
-        own = max(_file_bytes(path) - _HEADROOM_BYTES, _LEAST_BYTES)
-        return min(limits.size_bytes, own)
+        present_bytes = path.stat().st_size
+        return min(limits.size_bytes, max(present_bytes - _HEADROOM_BYTES, _MIN_BYTES))
 
-    def _tell(self, removals: Iterable[Removal]) -> None:
+    def _report(self, removals: Iterable[Removal]) -> None:
         for removal in removals:
             if removal.reason.startswith("undelivered"):
-                self._session.tell(_event(removal))
+                self._session.add_event(_event(removal))
 
 
-def _tidy(db: sqlite3.Connection, ages: Ages) -> list[Removal]:
-    moment = datetime.fromtimestamp(ages.now_ns / 1e9, UTC) - _ALLOWANCE_PERIODS
-    reservations.forget(db, moment.date().isoformat())
-    return eviction.remove_aged(db, ages)
+def _remove_expired(db: sqlite3.Connection, expiry: Expiry) -> list[Removal]:
+    moment = datetime.fromtimestamp(expiry.now_ns / 1e9, UTC) - _ALLOWANCE_PERIODS
+    reservations.remove_before(db, moment.date().isoformat())
+    return eviction.remove_expired(db, expiry)
 
 
 def _event(removal: Removal) -> JournalEvent:
@@ -96,7 +100,3 @@ def _event(removal: Removal) -> JournalEvent:
     return JournalEvent(
         "eviction", detail, removal.points, removal.first_seq, removal.last_seq
     )
-
-
-def _file_bytes(path: Path) -> int:
-    return path.stat().st_size

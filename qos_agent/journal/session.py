@@ -1,8 +1,8 @@
-"""The open file behind a journal, and its replacement by another while running.
+"""The open file of a journal, its transactions, and its replacement while running.
 
-A card may fail at noon: when SQLite finds the file damaged, or the disk refuses to
-write, the journal is opened anew as at the start, which moves a damaged file aside
-or goes on in memory, and the action is tried once more.
+A memory card may fail at any time. If SQLite reports a damaged file or the disk
+rejects writes, the journal is reopened as at the start of the agent. That moves a
+damaged file aside or continues in memory. Then the operation is tried once more.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from qos_agent.journal import opening
-from qos_agent.journal.database import DamagedError, Database
-from qos_agent.journal.delivery import collector_id, forget_other_collectors
-from qos_agent.journal.encoding import Stamper
+from qos_agent.journal.delivery import collector_id, remove_other_collectors
+from qos_agent.journal.encoding import PointEncoder
+from qos_agent.journal.errors import needs_reopening, storage_error
+from qos_agent.journal.tables import transaction
 from qos_agent.journal.types import JournalEvent, JournalLimits
 from qos_agent.model import Identity, Phase
-from qos_agent.model.errors import StorageError
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class JournalOptions:
-    """What a journal is opened with."""
+    """The arguments of `Journal.open`."""
 
     folder: Path
     identity: Identity
@@ -40,98 +40,89 @@ class JournalOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """One open file."""
+class JournalFile:
+    """An open journal; `path` is None if it is in memory."""
 
-    database: Database
-    stamper: Stamper
+    connection: sqlite3.Connection
+    encoder: PointEncoder
     path: Path | None
     collectors: Mapping[str, int]
 
 
 class Session:
-    """Runs what the journal does on its file, one thread at a time."""
+    """Runs operations on the journal's file, one thread at a time."""
 
-    def __init__(self, plan: JournalOptions) -> None:
-        self.plan = plan
+    def __init__(self, options: JournalOptions) -> None:
+        self.options = options
         self.lock = threading.RLock()
         self._events: list[JournalEvent] = []
-        self._lock_handle = opening.lock(plan.folder)
+        self._lock_handle = opening.lock(options.folder)
         self.file = self._open(writable=self._lock_handle is not None)
 
     def write(self, operation: str, action: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run `action` in a transaction. Raises StorageError: nothing was done."""
-        return self._twice(operation, lambda: self._in_transaction(operation, action))
+        """Run `action` in a transaction. Raises StorageError if nothing was done."""
+
+        def in_transaction(db: sqlite3.Connection) -> _T:
+            with transaction(db):
+                return action(db)
+
+        return self.read(operation, in_transaction)
 
     def read(self, operation: str, action: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run `action`, which writes nothing to disk. Raises StorageError."""
-        return self._twice(operation, lambda: self._outside(operation, action))
+        with self.lock:
+            try:
+                return action(self.file.connection)
+            except sqlite3.Error as error:
+                failure = storage_error(operation, self._place(), error)
+                if not needs_reopening(error):
+                    raise failure from error
+                _log.error("journal: reopening the file: %s", failure)
+                self._reopen()
+            try:
+                return action(self.file.connection)
+            except sqlite3.Error as error:
+                raise storage_error(operation, self._place(), error) from error
 
-    def tell(self, event: JournalEvent) -> None:
+    def add_event(self, event: JournalEvent) -> None:
         """Keep an event until it is taken."""
         with self.lock:
             self._events.append(event)
 
-    def events(self) -> tuple[JournalEvent, ...]:
-        """What was told and not taken."""
-        with self.lock:
-            return tuple(self._events)
-
     def take_events(self) -> tuple[JournalEvent, ...]:
-        """What was told, once."""
+        """Return all events that were not taken before."""
         with self.lock:
             taken, self._events = tuple(self._events), []
             return taken
 
     def close(self) -> None:
-        """Close the file and let another agent have it."""
+        """Close the file and release its lock for another agent."""
         with self.lock:
-            self.file.database.close()
+            self.file.connection.close()
             if self._lock_handle is not None:
                 os.close(self._lock_handle)
                 self._lock_handle = None
 
-    def _twice(self, operation: str, attempt: Callable[[], _T]) -> _T:
-        with self.lock:
-            try:
-                return attempt()
-            except DamagedError as error:
-                _log.error("the journal is opened anew: %s", error)
-                self._open_anew()
-            try:
-                return attempt()
-            except DamagedError as error:
-                where = str(self.plan.folder)
-                raise StorageError(operation, where, str(error)) from error
+    def _place(self) -> str:
+        return str(self.file.path or self.options.folder)
 
-    def _in_transaction(
-        self, operation: str, action: Callable[[sqlite3.Connection], _T]
-    ) -> _T:
-        with self.file.database.transaction(operation) as connection:
-            return action(connection)
-
-    def _outside(
-        self, operation: str, action: Callable[[sqlite3.Connection], _T]
-    ) -> _T:
-        with self.file.database.reading(operation) as connection:
-            return action(connection)
-
-    def _open_anew(self) -> None:
-        self.file.database.close()
-        writable = opening.folder_works(self.plan.folder)
+    def _reopen(self) -> None:
+        self.file.connection.close()
+        writable = opening.is_folder_writable(self.options.folder)
         self.file = self._open(writable=writable)
 
-    def _open(self, *, writable: bool) -> _File:
-        plan = self.plan
-        opened = opening.open_journal(plan.folder, plan.collectors, writable=writable)
+    def _open(self, *, writable: bool) -> JournalFile:
+        options = self.options
+        opened = opening.open_journal(
+            options.folder, options.collectors, writable=writable
+        )
         self._events += opened.events
-        where = str(opened.path or plan.folder)
-        database = Database(opened.connection, where)
-        stamper = Stamper(plan.identity, opened.id, plan.phase_at)
+        encoder = PointEncoder(options.identity, opened.id, options.phase_at)
         try:
-            with database.transaction("open") as connection:
-                numbers = {n: collector_id(connection, n) for n in plan.collectors}
-                forget_other_collectors(connection, numbers.values())
-        except DamagedError as error:
-            raise StorageError("open", where, str(error)) from error
-        return _File(database, stamper, opened.path, numbers)
+            with transaction(opened.connection) as db:
+                numbers = {name: collector_id(db, name) for name in options.collectors}
+                remove_other_collectors(db, numbers.values())
+        except sqlite3.Error as error:
+            place = str(opened.path or options.folder)
+            raise storage_error("open", place, error) from error
+        return JournalFile(opened.connection, encoder, opened.path, numbers)

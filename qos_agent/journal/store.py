@@ -1,8 +1,7 @@
-"""The journal: every point on disk before anything else sees it.
+"""The journal, which stores every point on disk before anything else uses it.
 
-A point is encoded once, here, when it gets its number and its stamp; these bytes
-are what is hashed, delivered and exported. What takes more than a sentence to say
-has a module of its own beside this one.
+A point is encoded once, when it gets its number and its time stamp. These bytes are
+hashed, delivered and exported. The other modules of this package each do one part.
 """
 
 from __future__ import annotations
@@ -10,13 +9,21 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from qos_agent.journal import counters, delivery, reservations, retention, timestamps
-from qos_agent.journal.encoding import Line, Stamp, from_text, to_text
+from qos_agent.journal import (
+    counters,
+    delivery,
+    reservations,
+    retention,
+    rows,
+    timestamps,
+)
+from qos_agent.journal.encoding import NumberedPoint, Timestamp, from_text
 from qos_agent.journal.eviction import Ranking
 from qos_agent.journal.session import JournalOptions, Session
 from qos_agent.journal.timestamps import Now
@@ -31,23 +38,31 @@ from qos_agent.journal.types import (
 )
 from qos_agent.model import ClockState, Identity, Phase, Point
 
-# Settled points wait for the next commit of readings, but no more than these.
+# Settled points wait for the next commit of readings, up to this number.
 _SETTLED_MAX = 4_000
-_LINES_AT_ONCE = 500
+_LINES_PER_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """Time and first number of points that were stored together."""
+
+    boot_ns: int
+    first_seq: int
 
 
 class Journal:
-    """Stores, gives out for delivery, forgets in order. For all threads."""
+    """Stores points, hands them out for delivery and removes them. Thread-safe."""
 
-    def __init__(self, plan: JournalOptions) -> None:
-        self._session = Session(plan)
-        self._limits = plan.limits
-        self._zone = ZoneInfo(plan.identity.time_zone)
+    def __init__(self, options: JournalOptions) -> None:
+        self._session = Session(options)
+        self._limits = options.limits
+        self._zone = ZoneInfo(options.identity.time_zone)
         self._ranking = Ranking()
-        self._fresh: deque[tuple[int, int]] = deque()
+        self._fresh: deque[_Put] = deque()
         self._settled = 0
         self._spent: Counter[reservations.Key] = Counter()
-        self._tidier = retention.Tidier(self._session)
+        self._retention = retention.RetentionEnforcer(self._session)
         self.killed = self._session.write(
             "settle killed tasks in", reservations.settle_killed
         )
@@ -61,11 +76,12 @@ class Journal:
         phase_at: Callable[[int], Phase],
         limits: JournalLimits,
     ) -> Self:
-        """Open `folder`'s journal; moves a damaged one aside, falls back to memory.
+        """Open the journal of `folder`, or one in memory if it cannot be written.
 
-        The first of `collectors` is the one whose acknowledgement counts, the rest
-        stand in for it. `killed` holds the tasks a killed agent left unsettled.
-        Raises OperatorError where another agent uses the journal.
+        A damaged journal is moved aside. The acknowledgement of the first of
+        `collectors` counts; the others are its fallbacks. `killed` contains the
+        reservations that a killed agent did not settle. Raises OperatorError if
+        another agent uses the journal.
         """
         return cls(
             JournalOptions(folder, identity, tuple(collectors), phase_at, limits)
@@ -73,133 +89,119 @@ class Journal:
 
     @property
     def id(self) -> str:
-        """The random name that every point of this journal carries."""
-        return self._session.file.stamper.journal
+        """The random name that is a field of every point of this journal."""
+        return self._session.file.encoder.journal
 
     @property
     def in_memory(self) -> bool:
-        """True where nothing could be written: all is lost at a stop."""
+        """True if nothing can be written to disk and a stop would lose all points."""
         return self._session.file.path is None
 
-    @property
-    def events(self) -> tuple[JournalEvent, ...]:
-        """What happened to the journal and was not taken yet."""
-        return self._session.events()
-
     def take_events(self) -> tuple[JournalEvent, ...]:
-        """What happened to the journal, to be made readings of; once each."""
+        """Return the events since the last call; the agent records them as readings."""
         return self._session.take_events()
 
     def put(self, points: Sequence[Point], clock: ClockState, boot_id: str) -> range:
-        """Number, stamp and store points in one transaction; their numbers.
+        """Number, stamp and store points in one transaction; return their numbers.
 
-        What waited for a clock is stamped with them where that can be done now.
-        Raises StorageError: nothing is stored then, and nothing numbered.
+        Pending points that can be stamped now are stored in the same transaction.
+        Raises StorageError; then nothing was stored or numbered.
         """
         newest_boot_ns = max((p.boot_ns for p in points), default=0)
         now = self._now(clock, boot_id, newest_boot_ns)
         with self._session.lock:
-            self._tidier.make_room(now)
+            self._retention.enforce(now)
             seqs = self._session.write(
-                "store in", lambda db: self._put(db, points, now)
+                "store points in", lambda db: self._put(db, points, now)
             )
-            self._nothing_waits()
-            self._note_fresh(newest_boot_ns, seqs)
+            self._clear_uncommitted()
+            self._extend_fresh(newest_boot_ns, seqs)
         return seqs
 
     def stamp_pending(self, clock: ClockState, boot_id: str, now_boot_ns: int) -> int:
-        """Stamp what waited for a clock, as far as can be done now; how many."""
+        """Stamp the pending points whose time is known now; return their number."""
         now = self._now(clock, boot_id, now_boot_ns)
-        return self._session.write("stamp in", lambda db: self._stamp_due(db, now))
+        return self._session.write(
+            "stamp points in", lambda db: self._stamp_pending(db, now)
+        )
 
     def claim(self, collector: str, limit: int, lane: Lane) -> Batch:
-        """Up to `limit` points owed to `collector`, oldest of the lane first.
+        """Claim up to `limit` points for `collector`, the oldest of the lane first.
 
-        Nobody else is given them until they are settled or released, or the
-        process ends. Bytes that do not have their hash go to quarantine instead.
+        No other claim returns them until they are settled or released, or until the
+        process ends. Points that do not match their hash are quarantined instead.
         """
         with self._session.lock:
-            rows = self._session.read(
-                "claim from", lambda db: self._claim(db, collector, limit, lane)
+            points = self._session.read(
+                "claim points in", lambda db: self._claim(db, collector, limit, lane)
             )
-            if bad := delivery.altered(rows):
-                self._set_aside_altered(bad)
-            good = [(s, line) for s, line, _ in rows if line and s not in bad]
-            seqs, lines = tuple(s for s, _ in good), tuple(line for _, line in good)
-            return Batch(self.id, collector, seqs, lines)
+            if altered := [point.seq for point in points if not point.is_intact()]:
+                self._quarantine_altered(altered)
+            intact = {
+                point.seq: point.line
+                for point in points
+                if point.line is not None and point.seq not in altered
+            }
+            return Batch(self.id, collector, tuple(intact), tuple(intact.values()))
 
     def settle(self, batch: Batch) -> None:
-        """Delivered. On disk with the next commit; a crash before it sends again.
+        """Mark points as delivered; the next commit writes that to disk.
 
-        The first collector's word settles what stand-ins are owed as well.
+        After a crash before that commit they are sent again. If the first collector
+        acknowledges, the fallbacks need not receive the points any more.
         """
         with self._session.lock:
             numbers = self._numbers(batch)
             self._session.read(
-                "settle in", lambda db: delivery.settle(db, numbers, batch)
+                "settle points in", lambda db: delivery.settle(db, numbers, batch)
             )
             self._settled += len(batch)
             if self._settled > _SETTLED_MAX:
                 self.flush()
 
     def release(self, batch: Batch) -> None:
-        """Not delivered: to be claimed again."""
+        """Return points that were not delivered to the queue."""
         with self._session.lock:
             numbers = self._numbers(batch)[:1]
             self._session.read(
-                "release in", lambda db: delivery.release(db, numbers, batch)
+                "release points in", lambda db: delivery.release(db, numbers, batch)
             )
 
-    def quarantine(self, batch: Batch, words: str) -> None:
-        """Refused for good by the collector, with its words."""
+    def quarantine(self, batch: Batch, message: str) -> None:
+        """Keep points that the collector rejected, with its message; do not resend."""
         with self._session.lock:
             numbers = self._numbers(batch)[:1]
-            self._quarantine(numbers, batch.seqs, words)
-            self._tell("quarantine", words, batch.seqs)
-
-    def requeue(self, first: int | None = None, last: int | None = None) -> int:
-        """Owe again what was refused, or with a span every point of it; how many."""
-        number = next(iter(self._session.file.collectors.values()))
-
-        def action(db: sqlite3.Connection) -> int:
-            self._write_waiting(db)
-            if first is None:
-                return delivery.requeue_refused(db)
-            return delivery.requeue_span(db, number, first, last or first)
-
-        with self._session.lock:
-            count = self._session.write("requeue in", action)
-            self._nothing_waits()
-        return count
+            self._quarantine(numbers, batch.seqs, message)
+            self._add_event("quarantine", message, batch.seqs)
 
     def flush(self) -> None:
-        """Commit what was settled and spent."""
+        """Commit settled points and counted bytes."""
         with self._session.lock:
-            self._session.write("settle in", self._write_waiting)
-            self._nothing_waits()
+            self._session.write("settle points in", self._write_uncommitted)
+            self._clear_uncommitted()
 
     def reserve(
         self, link: str, probe: str, size_bytes: int, boot_id: str, due_boot_ns: int
     ) -> int:
-        """Commit a reservation before its task spends a byte; its id."""
-        wanted = Reservation(0, link, probe, size_bytes, boot_id, due_boot_ns)
+        """Commit a reservation before its task uses a byte; return its id."""
+        reservation = Reservation(0, link, probe, size_bytes, boot_id, due_boot_ns)
 
         def action(db: sqlite3.Connection) -> int:
             day = self._day(db, boot_id, due_boot_ns)
-            return reservations.reserve(db, wanted, day)
+            return reservations.reserve(db, reservation, day)
 
-        return self._session.write("reserve in", action)
+        return self._session.write("reserve bytes in", action)
 
     def spend(
         self, link: str, probe: str, size_bytes: int, boot_id: str, boot_ns: int
     ) -> None:
-        """Count bytes that had no reservation; on disk with the next commit."""
+        """Count bytes without a reservation; the next commit writes them to disk."""
         with self._session.lock:
             day = self._session.read("read", lambda db: self._day(db, boot_id, boot_ns))
             self._spent[link, probe, day] += size_bytes
 
     def spent_today(self, link: str, probe: str, boot_id: str, boot_ns: int) -> int:
-        """Bytes a probe spent or reserved on a link in the day of that moment."""
+        """Return the bytes a probe used or reserved on a link on the day of a moment."""
         with self._session.lock:
             day = self._session.read("read", lambda db: self._day(db, boot_id, boot_ns))
             return sum(
@@ -209,51 +211,56 @@ class Journal:
             )
 
     def day(self, boot_id: str, boot_ns: int) -> str:
-        """The day, YYYY-MM-DD, that bytes spent at that moment are counted on."""
+        """Return the day, YYYY-MM-DD, to which bytes used at that moment belong."""
         return self._session.read("read", lambda db: self._day(db, boot_id, boot_ns))
 
     def settle_reservation(self, reservation_id: int, spent_bytes: int) -> None:
-        """Enter what the task moved in place of what it had reserved."""
+        """Replace the reserved bytes by the bytes that the task transferred."""
         self._session.write(
-            "settle in", lambda db: reservations.settle(db, reservation_id, spent_bytes)
+            "settle a reservation in",
+            lambda db: reservations.settle(db, reservation_id, spent_bytes),
         )
 
     def usage(self, link: str, since_day: str) -> tuple[Usage, ...]:
-        """Bytes spent or reserved on a link by day and probe, from YYYY-MM-DD on."""
+        """Return bytes used or reserved by day and probe, from day YYYY-MM-DD on."""
         with self._session.lock:
-            on_disk = self._session.read(
+            committed = self._session.read(
                 "read", lambda db: reservations.usage(db, link, since_day)
             )
-            return reservations.with_unwritten(on_disk, self._spent, link, since_day)
+            return reservations.with_uncommitted(
+                committed, self._spent, link, since_day
+            )
 
     def state(self, key: str) -> str | None:
-        """A value kept under a name; None where there is none."""
+        """Return a named value, or None."""
         return self._session.read("read", lambda db: timestamps.state(db, key))
 
     def set_state(self, key: str, value: str) -> None:
-        """Keep a value under a name, on disk at the return."""
-        self._session.write("keep in", lambda db: timestamps.set_state(db, key, value))
+        """Store a named value; it is on disk when this returns."""
+        self._session.write(
+            "set a value in", lambda db: timestamps.set_state(db, key, value)
+        )
 
     def counts(self) -> JournalCounts:
-        """How much there is of everything."""
+        """Return the numbers of points by state."""
         primary = next(iter(self._session.file.collectors.values()))
         return self._session.read("read", lambda db: counters.counts(db, primary))
 
     def last_time_ns(self) -> int | None:
-        """The newest time stamp on record; None in an empty journal."""
-        return self._session.read("read", timestamps.last_time_ns)
+        """Return the newest time stamp, or None if the journal is empty."""
+        return self._session.read("read", rows.last_time_ns)
 
     def lines(self, after_seq: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Number and canonical line of each point after `after_seq`, in order.
+        """Yield number and canonical line of each point after `after_seq`, in order.
 
-        Points recovered from earlier journals have numbers below 1.
+        Points that were recovered from earlier journals have numbers below 1.
         """
         while rows := self._lines_after(after_seq):
             yield from rows
             after_seq = rows[-1][0]
 
     def close(self) -> None:
-        """Commit what was settled and close the file."""
+        """Commit settled points and counted bytes, and close the file."""
         with self._session.lock:
             try:
                 self.flush()
@@ -261,128 +268,111 @@ class Journal:
                 self._session.close()
 
     def _lines_after(self, seq: int) -> list[tuple[int, bytes]]:
-        return self._session.read("read", lambda db: _lines(db, seq))
+        return self._session.read(
+            "read", lambda db: rows.lines(db, seq, _LINES_PER_QUERY)
+        )
 
     def _now(self, clock: ClockState, boot_id: str, boot_ns: int) -> Now:
         return Now(clock, boot_id, boot_ns, int(self._limits.hold_s * 1e9))
 
-    def _nothing_waits(self) -> None:
-        """After a commit."""
+    def _clear_uncommitted(self) -> None:
         self._spent.clear()
         self._settled = 0
 
-    def _write_waiting(self, db: sqlite3.Connection) -> None:
-        delivery.write_settled(db)
+    def _write_uncommitted(self, db: sqlite3.Connection) -> None:
+        delivery.dequeue_settled(db)
         for key, size_bytes in self._spent.items():
             reservations.spend(db, key, size_bytes)
 
     def _put(self, db: sqlite3.Connection, points: Sequence[Point], now: Now) -> range:
-        self._write_waiting(db)
-        timestamps.remember(db, now.clock, now.boot_id)
-        self._stamp_due(db, now)
-        first = timestamps.next_seq(db)
-        for seq, given in enumerate(points, first):
-            point = self._session.file.stamper.sound(given)
-            rank = self._ranking.rank(point)
+        self._write_uncommitted(db)
+        timestamps.store_trusted_offset(db, now.clock, now.boot_id)
+        self._stamp_pending(db, now)
+        first = rows.next_seq(db)
+        for seq, raw in enumerate(points, first):
+            point = self._session.file.encoder.checked(raw)
+            numbered = NumberedPoint(seq, self._ranking.rank(point), point)
             if now.clock.trusted:
                 wall_ns = point.boot_ns + now.clock.offset_ns
-                stamp = Stamp(wall_ns, now.clock.synced, now.clock.error_ms)
-                self._store(db, (seq, rank, point), stamp)
+                timestamp = Timestamp(wall_ns, now.clock.synced, now.clock.error_ms)
+                self._store(db, numbered, timestamp)
             else:
-                content = to_text(rank, point)
-                row = (seq, now.boot_id, point.boot_ns, content)
-                db.execute("INSERT INTO pending VALUES (?, ?, ?, ?)", row)
+                rows.insert_pending(db, numbered, now.boot_id)
         return range(first, first + len(points))
 
-    def _stamp_due(self, db: sqlite3.Connection, now: Now) -> int:
+    def _stamp_pending(self, db: sqlite3.Connection, now: Now) -> int:
         count = 0
-        for waiting, stamp in timestamps.due(db, now):
-            rank, point = from_text(waiting.content, waiting.boot_ns)
-            db.execute("DELETE FROM pending WHERE seq = ?", (waiting.seq,))
-            self._store(db, (waiting.seq, rank, point), stamp)
+        for pending, timestamp in timestamps.stampable(db, now):
+            numbered = from_text(pending.seq, pending.content, pending.boot_ns)
+            rows.delete_pending(db, pending.seq)
+            self._store(db, numbered, timestamp)
             count += 1
         return count
 
     def _store(
-        self, db: sqlite3.Connection, numbered: tuple[int, int, Point], stamp: Stamp
+        self, db: sqlite3.Connection, numbered: NumberedPoint, timestamp: Timestamp
     ) -> None:
         file = self._session.file
-        line = file.stamper.line(numbered, stamp, lambda *key: _taken(db, *key))
-        _insert(db, line)
-        delivery.owe(db, file.collectors.values(), line.seq)
+        line = file.encoder.line(
+            numbered, timestamp, lambda *key: rows.is_taken(db, *key)
+        )
+        rows.insert(db, line)
+        delivery.queue(db, file.collectors.values(), line.seq)
 
-    def _note_fresh(self, boot_ns: int, seqs: range) -> None:
-        """Fresh is what was put within `fresh_s` of the newest reading."""
+    def _extend_fresh(self, boot_ns: int, seqs: range) -> None:
+        """Start the fresh lane at the first put within `fresh_s` of the newest one."""
         span_ns = int(self._limits.fresh_s * 1e9)
-        if self._fresh and self._fresh[-1][1] > seqs.start:
-            self._fresh.clear()  # another file, which numbers from 1
+        if self._fresh and self._fresh[-1].first_seq > seqs.start:
+            self._fresh.clear()  # A new file numbers from 1 again.
         if seqs:
-            self._fresh.append((boot_ns, seqs.start))
-        while self._fresh and abs(boot_ns - self._fresh[0][0]) > span_ns:
+            self._fresh.append(_Put(boot_ns, seqs.start))
+        while self._fresh and abs(boot_ns - self._fresh[0].boot_ns) > span_ns:
             self._fresh.popleft()
 
     def _claim(
         self, db: sqlite3.Connection, collector: str, limit: int, lane: Lane
-    ) -> list[delivery.ClaimedRow]:
-        fresh_from = self._fresh[0][1] if self._fresh else timestamps.next_seq(db)
+    ) -> list[delivery.ClaimedPoint]:
+        fresh_from = self._fresh[0].first_seq if self._fresh else rows.next_seq(db)
         number = self._session.file.collectors[collector]
         return delivery.claim(db, number, limit, lane, fresh_from)
 
     def _numbers(self, batch: Batch) -> list[int]:
-        """The batch's collector and its stand-ins; none for a file since replaced."""
+        """Return the numbers of the batch's collector and of its fallbacks.
+
+        The list is empty if the batch is from a file that was replaced since.
+        """
         if batch.journal != self.id:
             return []
-        known = self._session.file.collectors
-        names = list(known)
-        return [known[name] for name in names[names.index(batch.collector) :]]
+        numbers = self._session.file.collectors
+        names = list(numbers)
+        return [numbers[name] for name in names[names.index(batch.collector) :]]
 
     def _quarantine(
-        self, numbers: Sequence[int], seqs: Sequence[int], words: str
+        self, numbers: Sequence[int], seqs: Sequence[int], message: str
     ) -> None:
         self._session.write(
-            "set aside in", lambda db: delivery.quarantine(db, numbers, seqs, words)
+            "quarantine points in",
+            lambda db: delivery.quarantine(db, numbers, seqs, message),
         )
 
-    def _set_aside_altered(self, seqs: Sequence[int]) -> None:
-        words = "the stored bytes do not have the hash they were stored with"
-        self._quarantine(list(self._session.file.collectors.values()), seqs, words)
-        self._tell("damage", words, seqs)
+    def _quarantine_altered(self, seqs: Sequence[int]) -> None:
+        message = "the stored bytes do not match the stored hash"
+        self._quarantine(list(self._session.file.collectors.values()), seqs, message)
+        self._add_event("damage", message, seqs)
 
-    def _tell(self, kind: str, words: str, seqs: Sequence[int]) -> None:
-        event = JournalEvent(kind, words, len(seqs), min(seqs), max(seqs))
-        self._session.tell(event)
+    def _add_event(self, kind: str, detail: str, seqs: Sequence[int]) -> None:
+        event = JournalEvent(kind, detail, len(seqs), min(seqs), max(seqs))
+        self._session.add_event(event)
 
     def _day(self, db: sqlite3.Connection, boot_id: str, boot_ns: int) -> str:
-        """The day of a moment in the station's time zone, as far as it is known."""
+        """Return the day of a moment in the station's time zone.
+
+        Without a trusted offset of that boot it is the day of the newest point.
+        """
         offset_ns = timestamps.offset(db, "trusted_offset", boot_id)
         if offset_ns is None:
-            time_ns = timestamps.last_time_ns(db) or 0
+            time_ns = rows.last_time_ns(db) or 0
         else:
             time_ns = boot_ns + offset_ns
         moment = datetime.fromtimestamp(time_ns / 1e9, UTC)
         return moment.astimezone(self._zone).date().isoformat()
-
-
-def _insert(db: sqlite3.Connection, line: Line) -> None:
-    db.execute(
-        "INSERT INTO point (seq, time_ns, rank, leaf, line) VALUES (?, ?, ?, ?, ?)",
-        (line.seq, line.time_ns, line.rank, line.leaf, line.line),
-    )
-
-
-def _taken(db: sqlite3.Connection, time_ns: int, series: bytes) -> bool:
-    """Whether a point of this series has this time; an evicted one may have."""
-    found = db.execute(
-        "SELECT 1 FROM point WHERE time_ns = ?"
-        " AND (line IS NULL OR substr(line, 1, ?) = ?) LIMIT 1",
-        (time_ns, len(series), series),
-    )
-    return found.fetchone() is not None
-
-
-def _lines(db: sqlite3.Connection, after_seq: int) -> list[tuple[int, bytes]]:
-    return db.execute(
-        "SELECT seq, line FROM point WHERE seq > ? AND line IS NOT NULL"
-        " ORDER BY seq LIMIT ?",
-        (after_seq, _LINES_AT_ONCE),
-    ).fetchall()

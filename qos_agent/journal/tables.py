@@ -1,20 +1,23 @@
-"""The journal's tables, and how their file is opened.
+"""The journal's tables, and the functions that open its file.
 
-One SQLite file: points, what is still owed to which collector, what waits for a
-clock, reservations of the data allowance, a few named values. Migrations are
-ordered and never edited; `user_version` counts those that have run.
+One SQLite file contains the points, the delivery queue of each collector, the points
+that wait for a clock, the reservations of the data allowance, and a few named values.
+Migrations are ordered and never edited; `user_version` counts those that have run.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from qos_agent.journal import counters
 
 FILE_NAME = "journal.sqlite3"
 
-# Chosen by `python -m bench.journal`: a commit writes few small pages.
+# `python -m bench.journal` shows the fewest bytes written with small pages, because a
+# commit changes few of them.
 PAGE_BYTES = 1024
 CHECKPOINT_PAGES = 4000
 BUSY_LIMIT_S = 5.0
@@ -26,9 +29,9 @@ MIGRATIONS = (
         value TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    -- seq >= 1 are this journal's own points. seq <= 0 were recovered from a
-    -- journal before it: their own number and journal stand in their line.
-    -- A line of NULL was evicted undelivered: its leaf stays for the evidence.
+    -- seq >= 1 are this journal's own points. seq <= 0 were recovered from an
+    -- earlier journal; their line has their own number and journal.
+    -- If line is NULL, the point was evicted undelivered; its leaf stays as evidence.
     CREATE TABLE point (
         seq INTEGER PRIMARY KEY,
         time_ns INTEGER NOT NULL,
@@ -91,8 +94,8 @@ MIGRATIONS = (
     """,
 )
 
-# Lives and ends with the process: after a crash nothing is claimed any more, and
-# what had been sent and not settled is sent again, which changes nothing there.
+# The table ends with the process. After a crash no point is claimed, and points that
+# were sent but not settled are sent again. That changes nothing at the collector.
 _CLAIM = """
     CREATE TEMP TABLE claim (
         collector INTEGER NOT NULL,
@@ -108,9 +111,9 @@ class OtherVersionError(sqlite3.DatabaseError):
 
 
 def connect(where: Path | str) -> sqlite3.Connection:
-    """Open for writing; statements run in transactions the caller begins.
+    """Open for writing; the caller begins transactions.
 
-    Raises sqlite3.DatabaseError where the file is no sound journal.
+    Raises sqlite3.DatabaseError if the file is not a sound journal.
     """
     connection = sqlite3.connect(
         where, timeout=BUSY_LIMIT_S, isolation_level=None, check_same_thread=False
@@ -126,7 +129,7 @@ def connect(where: Path | str) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES:d}")
     connection.execute("PRAGMA journal_mode = WAL")
-    # A power cut is an ordinary event here; FULL syncs the log at every commit.
+    # Power cuts are common at polling stations. FULL syncs the log at every commit.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -1024")
@@ -137,8 +140,22 @@ def _prepare(connection: sqlite3.Connection) -> None:
     counters.prepare(connection)
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Commit the statements of the block together, or none of them on an error."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        # After some errors SQLite has already rolled back.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open a journal beside the agent that writes it. Raises sqlite3.Error."""
+    """Open a journal that the agent may be writing. Raises sqlite3.Error."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(
         address, uri=True, timeout=BUSY_LIMIT_S, isolation_level=None
@@ -151,7 +168,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise OtherVersionError(
-            f"version {version}, and this agent knows {len(MIGRATIONS)}"
+            f"journal version {version} is newer than version {len(MIGRATIONS)},"
+            " the newest that this agent supports"
         )
     for number in range(version, len(MIGRATIONS)):
         connection.executescript(
@@ -161,7 +179,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError where the file's structure is damaged."""
-    said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if said != "ok":
-        raise sqlite3.DatabaseError(str(said))
+    """Raise sqlite3.DatabaseError if the file's structure is damaged."""
+    result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if result != "ok":
+        raise sqlite3.DatabaseError(str(result))

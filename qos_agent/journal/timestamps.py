@@ -1,8 +1,10 @@
-"""When a pending point was measured, as soon as that can be said.
+"""Time stamps of pending points, assigned as soon as their time is known.
 
-In order of trust: the clock of this boot once it is trusted; the offset that was
-trusted earlier in the same boot; after the hold time the last wall time on record
-plus what has elapsed since the boot, flagged, which is never later than the truth.
+The sources, in order of trust:
+1. the clock of this boot, once it is trusted;
+2. the clock offset that was trusted earlier in the same boot;
+3. after the hold time, the last stored wall time plus the time since the boot. Such a
+   time stamp is flagged. It is never later than the true time.
 """
 
 from __future__ import annotations
@@ -11,17 +13,17 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qos_agent.journal.encoding import Stamp
+from qos_agent.journal.encoding import Timestamp
 from qos_agent.model import ClockState
 
-# A new offset is written when it moved by more than this: slewing and the kernel's
-# corrections are far below, and each write wears the card.
+# A new offset is written if it differs by more than this. Slewing and the kernel's
+# corrections are far smaller, and each write wears the memory card.
 _OFFSET_STEP_NS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The clock at this moment, and how long a point waits for a better one."""
+    """The present state of the clock, and the hold time of pending points."""
 
     clock: ClockState
     boot_id: str
@@ -30,8 +32,8 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A pending point: number, boot, moment in that boot, content."""
+class PendingPoint:
+    """A point that waits for its time stamp; `content` is its JSON text."""
 
     seq: int
     boot_id: str
@@ -40,7 +42,7 @@ class Waiting:
 
 
 def state(db: sqlite3.Connection, key: str) -> str | None:
-    """A named value of the journal."""
+    """Return a named value of the journal, or None."""
     row = db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])
 
@@ -50,53 +52,54 @@ def set_state(db: sqlite3.Connection, key: str, value: str) -> None:
     db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
 
 
-def remember(db: sqlite3.Connection, clock: ClockState, boot_id: str) -> None:
-    """Keep a trusted offset for readings of this boot that may come to need it."""
+def store_trusted_offset(
+    db: sqlite3.Connection, clock: ClockState, boot_id: str
+) -> None:
+    """Store a trusted clock's offset, for later readings of the same boot."""
     if not clock.trusted:
         return
-    known = offset(db, "trusted_offset", boot_id)
-    if known is None or abs(known - clock.offset_ns) > _OFFSET_STEP_NS:
+    stored = offset(db, "trusted_offset", boot_id)
+    if stored is None or abs(stored - clock.offset_ns) > _OFFSET_STEP_NS:
         set_state(db, "trusted_offset", f"{boot_id} {clock.offset_ns}")
 
 
 def offset(db: sqlite3.Connection, key: str, boot_id: str) -> int | None:
-    """The kept offset under `key`, where it is of that boot."""
+    """Return the offset stored under `key` if it belongs to that boot."""
     boot, _, offset_ns = (state(db, key) or "").rpartition(" ")
     return int(offset_ns) if boot == boot_id else None
 
 
-def waiting(db: sqlite3.Connection) -> list[Waiting]:
-    """All pending points in order."""
-    rows = db.execute("SELECT seq, boot_id, boot_ns, content FROM pending ORDER BY seq")
-    return [Waiting(*row) for row in rows]
+def stampable(
+    db: sqlite3.Connection, now: Now
+) -> Iterator[tuple[PendingPoint, Timestamp]]:
+    """Yield each pending point that can be stamped now, with its time stamp.
 
-
-def due(db: sqlite3.Connection, now: Now) -> Iterator[tuple[Waiting, Stamp]]:
-    """The pending points that can be stamped now, each with its stamp.
-
-    To be stored one by one as they come: a later one may be dated by an earlier.
+    Store each one before taking the next: its time may determine the next one's.
     """
-    for point in waiting(db):
-        stamp = _stamp(db, point, now)
-        if stamp is not None:
-            yield point, stamp
+    rows = db.execute("SELECT seq, boot_id, boot_ns, content FROM pending ORDER BY seq")
+    for point in [PendingPoint(*row) for row in rows]:
+        timestamp = _timestamp(db, point, now)
+        if timestamp is not None:
+            yield point, timestamp
 
 
-def _stamp(db: sqlite3.Connection, point: Waiting, now: Now) -> Stamp | None:
+def _timestamp(
+    db: sqlite3.Connection, point: PendingPoint, now: Now
+) -> Timestamp | None:
     clock, same_boot = now.clock, point.boot_id == now.boot_id
     if same_boot and clock.trusted:
         wall_ns = point.boot_ns + clock.offset_ns
-        return Stamp(wall_ns, clock.synced, clock.error_ms)
+        return Timestamp(wall_ns, clock.synced, clock.error_ms)
     if same_boot and now.boot_ns - point.boot_ns < now.hold_ns:
         return None
     offset_ns = offset(db, "trusted_offset", point.boot_id)
     if offset_ns is None:
         offset_ns = _held_offset(db, point, now)
-    return Stamp(point.boot_ns + offset_ns, synced=False, error_ms=None, held=True)
+    return Timestamp(point.boot_ns + offset_ns, synced=False, error_ms=None, held=True)
 
 
-def _held_offset(db: sqlite3.Connection, point: Waiting, now: Now) -> int:
-    """The last wall time before this boot, taken as the moment of the boot."""
+def _held_offset(db: sqlite3.Connection, point: PendingPoint, now: Now) -> int:
+    """Return the last wall time before this boot, used as the time of the boot."""
     held = offset(db, "held_offset", point.boot_id)
     if held is None:
         row = db.execute(
@@ -105,18 +108,3 @@ def _held_offset(db: sqlite3.Connection, point: Waiting, now: Now) -> int:
         held = now.clock.offset_ns if row[0] is None else int(row[0])
         set_state(db, "held_offset", f"{point.boot_id} {held}")
     return held
-
-
-def last_time_ns(db: sqlite3.Connection) -> int | None:
-    """The newest time stamp on record; None in an empty journal."""
-    row = db.execute("SELECT MAX(time_ns) FROM point").fetchone()
-    return None if row[0] is None else int(row[0])
-
-
-def next_seq(db: sqlite3.Connection) -> int:
-    """The number of the next point; the newest of all is never removed."""
-    row = db.execute(
-        "SELECT MAX(0, IFNULL((SELECT MAX(seq) FROM point), 0),"
-        " IFNULL((SELECT MAX(seq) FROM pending), 0)) + 1"
-    ).fetchone()
-    return int(row[0])

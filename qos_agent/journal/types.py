@@ -1,4 +1,4 @@
-"""What goes into the journal and comes out of it, as data."""
+"""Records that go into the journal and come out of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Lane(Enum):
-    """Which end of the backlog a delivery works on."""
+    """The two delivery queues: points of the last minutes, and all older points."""
 
     FRESH = "fresh"
     BACKLOG = "backlog"
@@ -15,11 +15,12 @@ class Lane(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JournalLimits:
-    """What bounds the journal: bytes, age, room left to others, time to wait.
+    """Limits of size, age and waiting time.
 
-    `keep_s` is how long delivered points stay as local evidence, `age_s` how long
-    undelivered ones wait, `hold_s` how long a reading waits for a trusted clock,
-    `fresh_s` how young a point is to be sent ahead of the backlog.
+    `disk_reserve_bytes` stay free for other programs. Delivered points are kept for
+    `keep_s` as local evidence, undelivered ones for `age_s`. A reading waits at most
+    `hold_s` for a trusted clock. Points younger than `fresh_s` are sent before the
+    backlog.
     """
 
     size_bytes: int = 256_000_000
@@ -32,9 +33,9 @@ class JournalLimits:
 
 @dataclass(frozen=True, slots=True)
 class JournalEvent:
-    """Something that happened to the journal; the agent makes it a reading.
+    """An event of the journal, which the agent records as a reading.
 
-    `kind` is of the closed list of event kinds; `amount` its size in points.
+    `kind` is one of the schema's event kinds; `amount` is a number of points.
     """
 
     kind: str
@@ -45,8 +46,23 @@ class JournalEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """A row of the point table. `line` is None if the point was evicted undelivered."""
+
+    seq: int
+    time_ns: int
+    rank: int
+    leaf: bytes
+    line: bytes | None
+
+    def columns(self) -> tuple[int, int, int, bytes, bytes | None]:
+        """Return the values in the order of the table's columns."""
+        return self.seq, self.time_ns, self.rank, self.leaf, self.line
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Points claimed for one collector: nobody else is given them meanwhile."""
+    """Points claimed for one collector; no other claim returns them meanwhile."""
 
     journal: str
     collector: str
@@ -54,23 +70,23 @@ class Batch:
     lines: tuple[bytes, ...]
 
     def part(self, start: int, end: int) -> Batch:
-        """The points from index `start` to before `end`."""
+        """Return the points with start <= index < end."""
         return Batch(
             self.journal, self.collector, self.seqs[start:end], self.lines[start:end]
         )
 
     def times_ns(self) -> list[int]:
-        """The time stamp of each point."""
+        """Return the time stamp of each point."""
         return [int(line[line.rindex(b" ") :]) for line in self.lines]
 
     def __len__(self) -> int:
-        """How many points."""
+        """Return the number of points."""
         return len(self.seqs)
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Bytes of a link's data allowance set aside for a task, on the wire."""
+    """Bytes of a link's data allowance that are reserved for a task."""
 
     id: int
     link: str
@@ -82,7 +98,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a probe spent on a link on one day (of the station's time zone)."""
+    """Bytes that a probe used on a link on one day of the station's time zone."""
 
     day: str
     probe: str
@@ -91,11 +107,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class JournalCounts:
-    """How much the journal holds. `undelivered` is by collector.
+    """Numbers of points in the journal, by state.
 
-    `evicted` counts undelivered points removed for want of room, ever; delivered
-    points that ran out their time are not in it. `oldest_unsent_ns` is for the
-    first collector, None where all is delivered.
+    `undelivered` is by collector. `evicted` counts all undelivered points that were
+    ever removed for lack of space or because of their age. `oldest_unsent_ns` is the
+    time of the first collector's oldest undelivered point, or None.
     """
 
     points: int
@@ -108,18 +124,18 @@ class JournalCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A point a collector refused for good, and its words."""
+class QuarantinedPoint:
+    """A point that a collector rejected, and the collector's message."""
 
     collector: str
     seq: int
-    words: str
+    message: str
     line: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Points taken out: why, of which measurement, how many, over which span."""
+    """Points of one measurement that were removed together, with reason and span."""
 
     at_ns: int
     reason: str

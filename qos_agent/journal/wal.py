@@ -1,9 +1,9 @@
-"""Whether SQLite would take all of a write-ahead log, or leave out readings in silence.
+"""Checks that SQLite will use all of a write-ahead log and drop no readings.
 
-From the first frame whose checksum fails SQLite takes nothing more, since that is what
-a power cut leaves: the last commit, half written. Every commit is synced before the
-next begins, so a cut can tear one of them at most. Where two or more stand behind such
-a frame, the log was damaged afterwards. Format: https://sqlite.org/fileformat2.html,
+SQLite ignores all frames from the first one whose checksum fails, because a power cut
+leaves a half-written last commit. It reports no error. Every commit is synced before
+the next one begins, so a power cut can tear at most one commit. If two or more commits
+follow a bad frame, the log was damaged later. Format: sqlite.org/fileformat2.html,
 section 4.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 _HEADER_BYTES, _FRAME_BYTES = 32, 24
 _LITTLE, _BIG = 0x377F0682, 0x377F0683
 _WORD = 0xFFFFFFFF
-# One may be torn by a power cut.
+# A power cut may tear one commit.
 _TORN_MAX = 1
 
 _Sum = tuple[int, int]
@@ -27,9 +27,10 @@ _Sum = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A page, whose image is at byte `start` of the log; a commit is a last frame.
+    """A page image at byte `start` of the log.
 
-    The image of a last one may be cut off.
+    `is_commit` marks the last frame of a commit. The image of the log's last frame may
+    be incomplete.
     """
 
     number: int
@@ -40,21 +41,22 @@ class Frame:
     start: int
 
 
-def log_of(path: Path) -> Path:
-    """Where SQLite keeps the log of a file."""
+def log_path(path: Path) -> Path:
+    """Return the path of a file's log."""
     return path.with_name(path.name + "-wal")
 
 
 def read(path: Path) -> bytes:
-    """The log of a file; nothing where it has none."""
-    log = log_of(path)
+    """Return the content of a file's log, or nothing if there is no log."""
+    log = log_path(path)
     return log.read_bytes() if log.exists() else b""
 
 
-def last_round(raw: bytes, page_bytes: int) -> list[Frame]:
-    """The frames of the log's last round; those of earlier ones have another salt.
+def current_frames(raw: bytes, page_bytes: int) -> list[Frame]:
+    """Return the frames since the log was last restarted; older ones have other salts.
 
-    The head's own salt may be what is damaged: then the first frame's is the round's.
+    If no frame has the salts of the header, the header is damaged, and the salts of
+    the first frame count.
     """
     frames = [*_frames(raw, page_bytes)]
     salts = raw[16:24]
@@ -64,36 +66,37 @@ def last_round(raw: bytes, page_bytes: int) -> list[Frame]:
 
 
 def check(path: Path) -> None:
-    """Raise sqlite3.DatabaseError where a journal's log is damaged."""
+    """Raise sqlite3.DatabaseError if a journal's log is damaged."""
     raw = read(path)
     if len(raw) < _HEADER_BYTES:
         return
     sums, order = _header(raw)
     if order is None:
-        _check_headless(path, raw)
+        _check_without_header(path, raw)
         return
     (page_bytes,) = struct.unpack_from(">I", raw, 8)
     frames = [*_frames(raw, page_bytes)]
-    taken = _sound(raw, frames, page_bytes, sums, order)
-    left = [frame for frame in frames[taken:] if frame.salts == raw[16:24]]
-    if _commits(left) > _TORN_MAX:
-        raise sqlite3.DatabaseError(f"frame {taken + 1} of the log is damaged")
+    sound = _sound_frames(raw, frames, page_bytes, sums, order)
+    ignored = [frame for frame in frames[sound:] if frame.salts == raw[16:24]]
+    if _commits(ignored) > _TORN_MAX:
+        raise sqlite3.DatabaseError(f"frame {sound + 1} of the log is damaged")
 
 
-def _check_headless(path: Path, raw: bytes) -> None:
-    """Without a sound head SQLite takes nothing, as where a log is just begun anew.
+def _check_without_header(path: Path, raw: bytes) -> None:
+    """Check a log whose header is not sound, of which SQLite uses no frame.
 
-    Then the file has all that the frames have.
+    That is no damage if SQLite was just restarting the log: then the file already has
+    all pages of the frames.
     """
     page_bytes = _page_bytes(path)
-    frames = last_round(raw, page_bytes) if page_bytes else []
+    frames = current_frames(raw, page_bytes) if page_bytes else []
     in_doubt = _commits(frames) > _TORN_MAX
     if in_doubt and not _is_in_file(path, raw, frames, page_bytes):
-        raise sqlite3.DatabaseError("the head of the log is damaged")
+        raise sqlite3.DatabaseError("the header of the log is damaged")
 
 
 def _header(raw: bytes) -> tuple[_Sum, str | None]:
-    """The checksums of the head and their byte order; None where it is not sound."""
+    """Return the header's checksums and their byte order, None if it is not sound."""
     magic, *_, first, second = struct.unpack_from(">8I", raw)
     order = {_LITTLE: "<", _BIG: ">"}.get(magic)
     sound = order is not None and _sum(raw[:24], (0, 0), order) == (first, second)
@@ -110,16 +113,16 @@ def _frames(raw: bytes, page_bytes: int) -> Iterator[Frame]:
         yield Frame(number, page, after > 0, salts, sums, start + _FRAME_BYTES)
 
 
-def _sound(
+def _sound_frames(
     raw: bytes, frames: list[Frame], page_bytes: int, sums: _Sum, order: str
 ) -> int:
-    """How many frames from the first on are as they were written."""
+    """Return how many frames from the first one on have a correct checksum."""
     for count, frame in enumerate(frames):
         image = raw[frame.start : frame.start + page_bytes]
         if len(image) < page_bytes:
             return count
-        head = frame.start - _FRAME_BYTES
-        sums = _sum(raw[head : head + 8] + image, sums, order)
+        header = frame.start - _FRAME_BYTES
+        sums = _sum(raw[header : header + 8] + image, sums, order)
         if frame.salts != raw[16:24] or frame.sums != sums:
             return count
     return len(frames)
@@ -135,25 +138,25 @@ def _sum(data: bytes, sums: _Sum, order: str) -> _Sum:
 
 
 def _commits(frames: list[Frame]) -> int:
-    """How many; SQLite may write a commit's last frame again to fill a sector."""
+    """Count commits; SQLite may repeat a commit's last frame to fill a sector."""
     ends = [frame for frame in frames if frame.is_commit]
-    again = sum(
+    repeated = sum(
         after.page == before.page and after.number == before.number + 1
         for before, after in pairwise(ends)
     )
-    return len(ends) - again
+    return len(ends) - repeated
 
 
 def _page_bytes(path: Path) -> int:
-    """The size of the journal's pages; 0 where its own head does not say."""
+    """Return the page size from the file's header, or 0 if it is not valid."""
     with path.open("rb") as file:
-        head = file.read(18)
-    size: int = struct.unpack_from(">H", head, 16)[0] if len(head) == 18 else 0
+        header = file.read(18)
+    size: int = struct.unpack_from(">H", header, 16)[0] if len(header) == 18 else 0
     return size if size >= 512 and size & (size - 1) == 0 else 0
 
 
 def _is_in_file(path: Path, raw: bytes, frames: list[Frame], page_bytes: int) -> bool:
-    """Whether the file has the newest of each page: then the log was done with."""
+    """Return True if the file has the newest image of each page in the log."""
     newest = {frame.page: frame.start for frame in frames}
     with path.open("rb") as file:
         for page, start in newest.items():

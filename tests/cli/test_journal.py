@@ -109,4 +109,4 @@ def test_without_a_journal(config: Path) -> None:
     """Which file is missing, and what makes one."""
     answer = CliRunner().invoke(app, ["stats", "-c", str(config)])
     assert isinstance(answer.exception, OperatorError)
-    assert "no journal here; set journal.folder" in str(answer.exception)
+    assert "no journal file. Fix: set journal.folder" in str(answer.exception)

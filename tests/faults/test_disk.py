@@ -59,7 +59,7 @@ def _fill_and_go_on(folder: Path, spare_kb: int) -> tuple[list[int], list[int]]:
         try:
             kept += put(journal, clock, 7)
         except StorageError as error:
-            refused += "no room on the disk" in str(error)
+            refused += "free disk space" in str(error)
         deliver(journal)
     filler.unlink()
     kept += put(journal, clock, 7)
@@ -164,7 +164,7 @@ def test_sync_comes_before_the_return(tmp_path: Path) -> None:
     program = (
         "import os, pathlib, sys\n"
         "from tests.journal.support import open_journal, put\n"
-        "from tests.clocks import FakeClock\n"
+        "from tests.support.clocks import FakeClock\n"
         "journal, clock = open_journal(pathlib.Path(sys.argv[1])), FakeClock()\n"
         "for _ in range(3):\n"
         "    put(journal, clock)\n"

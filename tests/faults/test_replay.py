@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from qos_agent.journal import Batch, Journal, JournalLimits, Lane, tables
+from qos_agent.journal.reader import requeue
 from tests.faults.conftest import FULL, Account, tried
 from tests.faults.ledger import check_ledger, ledger
 from tests.faults.recording import Call, Disk, recording
@@ -78,7 +79,7 @@ class _Script:
             case 10:
                 journal.flush()
             case 11 if has_network:
-                journal.requeue()
+                requeue(self.folder)
             case _:
                 put(journal, self.clock, self.chance.randint(1, 8))
 

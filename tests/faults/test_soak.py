@@ -14,6 +14,7 @@ from pathlib import Path
 
 from qos_agent.config.settings import Settings
 from qos_agent.journal import JournalLimits
+from qos_agent.journal.reader import requeue
 from qos_agent.system.link_lock import LinkLock
 from tests.faults.conftest import FULL, Account, tried
 from tests.faults.ledger import check_ledger, ledger
@@ -141,7 +142,7 @@ def test_soak_in_which_everything_fails(
     through.always(Pass())
     agent.restart()
     # A single point refused as too large was set aside: a person brings it back.
-    agent.journal.requeue()
+    requeue(agent.folder)
     assert agent.uplink.drain(300)
     # Whatever the leaps were: something delivered has now been kept its time.
     agent.clock.advance(LIMITS.keep_s)

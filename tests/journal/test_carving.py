@@ -32,8 +32,8 @@ def stored(tmp_path: Path) -> list[bytes]:
 
 
 def _carved(folder: Path) -> list[bytes]:
-    rows = sorted(carve(folder / FILE_NAME))
-    return [line for *_, line in rows if line is not None]
+    points = sorted(carve(folder / FILE_NAME), key=lambda point: point.seq)
+    return [point.line for point in points if point.line is not None]
 
 
 def test_all_points_of_a_sound_journal_are_found(

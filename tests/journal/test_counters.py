@@ -23,8 +23,8 @@ Step = tuple[str, int, str]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ("put", "put", "wait", "settle", "settle", "release", "refuse", "again",
-             "elsewhere", "flush", "broken")
+            ("put", "put", "wait", "settle", "settle", "release", "refuse", "requeue",
+             "flush", "broken")
         ),
         st.integers(1, 60),
         st.sampled_from(COLLECTORS),
@@ -60,14 +60,12 @@ def _take(journal: Journal, folder: Path, clock: FakeClock, step: Step) -> None:
     match what:
         case "put" | "wait":
             _put(journal, clock, count, trusted=what == "put")
-        case "again":
-            journal.requeue(1, count)
-        case "elsewhere":
+        case "requeue":
             requeue(folder, 1, count)
         case "flush":
             journal.flush()
         case "broken":
-            failing = mock.patch.object(delivery, "owe", side_effect=_fails)
+            failing = mock.patch.object(delivery, "queue", side_effect=_fails)
             with failing, suppress(StorageError):
                 _put(journal, clock, count, trusted=True)
         case _:
@@ -133,7 +131,7 @@ def test_counting_does_not_read_the_tables(tmp_path: Path) -> None:
         nonlocal steps
         steps += 1
 
-    connection = journal._session.file.database._connection
+    connection = journal._session.file.connection
     connection.set_progress_handler(step, 1)
     journal.counts()
     connection.set_progress_handler(None, 1)

@@ -241,8 +241,8 @@ def test_hourly_tidying_reads_only_what_has_had_its_time(
     start_ns = clock.wall_ns()
     put(journal, clock, 3000)
     journal.close()
-    ages = eviction.Ages(start_ns, start_ns, start_ns)
-    steps, removed = _cost(tmp_path, lambda db: eviction.remove_aged(db, ages))
+    ages = eviction.Expiry(start_ns, start_ns, start_ns)
+    steps, removed = _cost(tmp_path, lambda db: eviction.remove_expired(db, ages))
     assert steps < 1000
     assert removed == 0
 
@@ -261,8 +261,8 @@ def test_tidying_does_not_read_the_backlog_for_every_point(
         clock.advance(1)
         put(journal, clock, backlog)
         journal.close()
-        ages = eviction.Ages(end_ns, end_ns, 0)
-        steps, removed = _cost(folder, lambda db: eviction.remove_aged(db, ages))
+        ages = eviction.Expiry(end_ns, end_ns, 0)
+        steps, removed = _cost(folder, lambda db: eviction.remove_expired(db, ages))
         assert removed == 499
         return steps
 
@@ -280,7 +280,7 @@ def test_making_room_in_an_outage_does_not_read_the_backlog_for_every_point(
         put(journal, clock, backlog)
         journal.close()
         steps, removed = _cost(
-            folder, lambda db: eviction.remove_for_room(db, 60_000, 0)
+            folder, lambda db: eviction.remove_for_space(db, 60_000, 0)
         )
         assert removed >= 499
         return steps

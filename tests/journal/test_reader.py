@@ -114,5 +114,5 @@ def test_a_journal_in_the_making_is_said_to_be_so(
 ) -> None:
     """A command typed while the agent starts is told to wait a second."""
     make(tmp_path / tables.FILE_NAME)
-    with pytest.raises(OperatorError, match="not made yet"), reading(tmp_path):
+    with pytest.raises(OperatorError, match="has not finished creating"), reading(tmp_path):
         pass

@@ -144,7 +144,7 @@ def test_later_version_is_moved_aside(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     assert bodies(journal) == lines
     (event,) = journal.take_events()
-    assert "version 99, and this agent knows" in event.detail
+    assert "journal version 99 is newer" in event.detail
     assert journal.state("baseline") == "7"
     assert [k.size_bytes for k in journal.killed] == [1000]
     assert len(deliver(journal)) == POINTS // 2
@@ -216,7 +216,7 @@ def test_read_only_folder_means_memory_and_loudly(
         assert journal.in_memory
         (event,) = journal.take_events()
         assert event.kind == "in_memory"
-        assert "lost at a stop" in caplog.text
+        assert "are lost when the agent stops" in caplog.text
         assert bodies(journal) == lines
         assert put(journal, clock) == range(1, 2)
         journal.close()
@@ -267,7 +267,7 @@ def test_file_held_by_another_process_is_waited_for_and_told(
     put(journal, clock)
     other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StorageError, match="another process holds it"):
+    with pytest.raises(StorageError, match="stop the other process"):
         put(journal, clock)
     other.execute("ROLLBACK")
     other.close()

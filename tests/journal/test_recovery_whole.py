@@ -30,7 +30,7 @@ def test_an_altered_line_is_not_recovered(tmp_path: Path, clock: FakeClock) -> N
     change(tmp_path, [f"UPDATE point SET line = {where} WHERE seq = 7", LATER])
     pages = (tmp_path / FILE_NAME).read_bytes()
     assert pages.count(forged) == 1
-    carved = [row[4] for row in carve(tmp_path / FILE_NAME)]
+    carved = [point.line for point in carve(tmp_path / FILE_NAME)]
     whole = [line for number, line in enumerate(lines, 1) if number != 7]
     assert carved == whole
     assert bodies(open_journal(tmp_path)) == whole
@@ -77,7 +77,7 @@ def test_lines_longer_than_a_page_are_recovered(
     lines = bodies(journal)
     journal.close()
     assert len(lines[1]) > PAGE_BYTES
-    assert [row[4] for row in carve(tmp_path / FILE_NAME)] == lines
+    assert [point.line for point in carve(tmp_path / FILE_NAME)] == lines
 
 
 def test_what_waits_for_a_clock_is_recovered(tmp_path: Path, clock: FakeClock) -> None:

@@ -99,7 +99,7 @@ def test_a_sound_log_is_none_the_worse_for_being_looked_at(cut: Cut) -> None:
     wal.check(folder / FILE_NAME)
     stale = b"\xff" * HEAD + cut.log[HEAD:]
     (folder / LOG_NAME).write_bytes(stale)
-    with pytest.raises(sqlite3.DatabaseError, match="head of the log"):
+    with pytest.raises(sqlite3.DatabaseError, match="header of the log"):
         wal.check(folder / FILE_NAME)
     cut.found_with(cut.log)
     with sqlite3.connect(folder / FILE_NAME) as done:

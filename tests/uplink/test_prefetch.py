@@ -9,6 +9,7 @@ import pytest
 
 from qos_agent.influx.decision import Answer, Failure
 from qos_agent.journal import Batch, Journal, Lane
+from qos_agent.journal.reader import requeue
 from qos_agent.model.errors import StorageError
 from qos_agent.system.clock import SystemClock
 from qos_agent.uplink.prefetch import Prefetcher
@@ -51,7 +52,7 @@ def test_each_batch_is_sent_once_and_in_order(tmp_path: Path, journal: Journal) 
     sender.finish()
     journal.flush()
     assert look(tmp_path, "SELECT COUNT(*) FROM delivery") == [(0,)]
-    journal.requeue(1, 100)
+    requeue(tmp_path, 1, 100)
     plain = Scripted(lambda _: Answer(204))
     while _sender(journal, plain).send(Lane.BACKLOG, GO_ON, 1.0):
         pass

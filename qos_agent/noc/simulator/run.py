@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from qos_agent.agent.events import event, heartbeat
 from qos_agent.agent.ledger import Ledger
 from qos_agent.config.calendar_file import named
-from qos_agent.journal.encoding import Stamp, Stamper
+from qos_agent.journal.encoding import PointEncoder, Timestamp
 from qos_agent.model import Identity, Phase, Reading
 from qos_agent.model.calendar import Calendar
 from qos_agent.model.line_protocol import encode, points
@@ -184,7 +184,7 @@ class Nation:
         def phase_at(wall_ns: int) -> Phase:
             return self._phase_at(station.identity, wall_ns)
 
-        stamper = Stamper(station.identity, f"j{station.number}", phase_at)
+        stamper = PointEncoder(station.identity, f"j{station.number}", phase_at)
         shift_ns = turn.wall_ns - turn.boot_ns + _error_ns(turn.condition)
         lines = []
         for reading in found:
@@ -199,10 +199,10 @@ def _place(station: SimulatedStation) -> str:
     return station.regency.code
 
 
-def _stamp(wall_ns: int, condition: Condition) -> Stamp:
+def _stamp(wall_ns: int, condition: Condition) -> Timestamp:
     if not condition.clock_error_s:
-        return Stamp(wall_ns, synced=True, error_ms=1.0)
-    return Stamp(wall_ns, synced=False, error_ms=_UNSET_ERROR_MS, held=True)
+        return Timestamp(wall_ns, synced=True, error_ms=1.0)
+    return Timestamp(wall_ns, synced=False, error_ms=_UNSET_ERROR_MS, held=True)
 
 
 def _error_ns(condition: Condition) -> int:

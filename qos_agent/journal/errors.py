@@ -1,0 +1,39 @@
+"""Meaning of SQLite's errors for the journal, and their text for a person."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from qos_agent.model.errors import StorageError
+
+# Primary result codes, without extensions (sqlite.org/rescode.html).
+ERROR, BUSY, READONLY, IOERR, CORRUPT = 1, 5, 8, 10, 11
+FULL, CANTOPEN, NOTADB = 13, 14, 26
+_FIXES = {
+    BUSY: "stop the other process that uses the journal",
+    READONLY: "look for file system errors in dmesg and replace the memory card",
+    IOERR: "look for disk errors in dmesg and replace the memory card",
+    FULL: "free disk space",
+    CANTOPEN: "check that the folder exists and belongs to the agent's user",
+}
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """Return the primary result code; CORRUPT if the error has no code."""
+    return getattr(error, "sqlite_errorcode", CORRUPT) & 0xFF
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return True if the error comes from the content of the file."""
+    return code_of(error) in (ERROR, CORRUPT, NOTADB)
+
+
+def needs_reopening(error: sqlite3.Error) -> bool:
+    """Return True if the file is damaged or cannot be written at all."""
+    return code_of(error) in (CORRUPT, NOTADB, READONLY, IOERR, CANTOPEN)
+
+
+def storage_error(operation: str, path: str, error: sqlite3.Error) -> StorageError:
+    """Return the error with a fix; `operation` completes the sentence "cannot ..."."""
+    fix = _FIXES.get(code_of(error), "see the log")
+    return StorageError(f"cannot {operation}", path, f"{error}. Fix: {fix}")
