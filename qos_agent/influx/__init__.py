@@ -1,5 +1,8 @@
-"""The only package that speaks to InfluxDB: writes, queries, limits, error causes.
+"""The only package that communicates with InfluxDB, in its versions 1.8, 2.x and 3.x.
 
-The differences between InfluxDB 1.8, 2.x and 3.x are known here and nowhere else. It
-may import `journal`, `config`, `evidence`, `system` and `model`.
+`transport` sends one write request and `responses` decides what a response means for
+its points. `writer` writes whole lists of lines for the operations centre. `query`
+sends InfluxQL. `dialects` and `buckets` contain the differences between versions, and
+`fixes` the advice for a server's error messages. It may import `config`, `system` and
+`model`.
 """

@@ -1,14 +1,15 @@
-"""InfluxQL over HTTP, as InfluxDB 1.8, 2.x and 3.x answer it alike.
+"""InfluxQL queries over HTTP, which InfluxDB 1.8, 2.x and 3.x answer alike.
 
-SELECT with aggregates, subqueries and GROUP BY only; one statement a request; no
-SELECT INTO, no SHOW SERIES, no fill: what has no value is dropped here.
+Only SELECT with aggregates, subqueries and GROUP BY, one statement in each request.
+No SELECT INTO, SHOW SERIES or fill, which some versions lack; empty values are dropped
+here. urllib3 sends the requests, because influxdb-client has no InfluxQL. Its QueryApi
+sends Flux, which 1.8 has disabled by default and 3.x does not have.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,47 +17,31 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from qos_agent.config.settings import CollectorSection
+from qos_agent.influx import buckets, dialects, fixes
+from qos_agent.influx.responses import compose
+from qos_agent.influx.transport import make_client
 from qos_agent.model.errors import QosAgentError
 from qos_agent.model.line_protocol import one_line
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
-_MENDS = {
-    401: "the token is not known; set token_file",
-    403: "the token may not read here; give it read permission",
-    404: "no such database; create the bucket",
-}
-# What 1.x says when a limit of its own is met: in queries, and in points written.
-LIMITS = {
-    "database not found": _MENDS[404],
-    "max-select-series": "raise max-select-series, or set 0",
-    "max-select-point": "raise max-select-point, or set 0",
-    "max-select-buckets": "raise max-select-buckets, or set 0",
-    "query-timeout": "raise query-timeout, or rollups.span down",
-    "max-concurrent-queries": "raise max-concurrent-queries, or set 0",
-    "max-values-per-tag": "set index-version = tsi1, or raise max-values-per-tag",
-    "max-series-per-database":
-        "set index-version = tsi1, or raise max-series-per-database",
-    "beyond retention policy": "raise the retention of this database",
-}  # fmt: skip
-
 
 @dataclass(eq=False)
 class QueryError(QosAgentError):
-    """A server that did not answer a query: which one, and what mends it."""
+    """A query that failed: the server, and the error with its fix."""
 
     server: str
-    why: str
+    message: str
 
     def __str__(self) -> str:
-        """One line for the log."""
-        return f"{self.server}: {self.why}"
+        """Return one line for the log."""
+        return f"{self.server}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of an answer: its series' tags, and values by column, none of them null.
+    """A row of a result: the tags of its series, and its values without nulls.
 
     `time` is in nanoseconds.
     """
@@ -67,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One series of an answer: its tags, and rows of values, None where there is none.
+    """A series of a result: its tags, and rows of values, which may be None.
 
     The first column is `time`, in nanoseconds.
     """
@@ -78,72 +63,71 @@ class Table:
 
 
 class Server:
-    """One database to query. The token's file is read again at each question.
+    """One database to query. The token's file is read again for each query.
 
-    A server that did not answer is not asked again until `wake`: were each question
-    to wait for it, the others would wait too.
+    After a query without a response the next ones fail at once until `wake`. Otherwise
+    each of them would wait for the timeout and delay the queries to other servers.
     """
 
     def __init__(self, section: CollectorSection, timeout_s: float = 60.0) -> None:
         self._section = section
         self._timeout_s = timeout_s
         self._pool: PoolManager | None = None
-        self._silent: QueryError | None = None
+        self._unreachable: QueryError | None = None
 
     def wake(self) -> None:
-        """Ask again, also where there was no answer."""
-        self._silent = None
+        """Send queries again, also if the last one had no response."""
+        self._unreachable = None
 
     @property
     def name(self) -> str:
-        """How errors call it."""
+        """The name in error messages."""
         return f"{self._section.url}/{self._section.bucket}"
 
     def select(self, query: str) -> Iterator[Row]:
-        """The rows of one SELECT. Raises QueryError."""
+        """Yield the rows of one SELECT. Raises QueryError."""
         for table in self.tables(query):
             for values in table.rows:
                 pairs = zip(table.columns, values, strict=True)
                 yield Row(table.tags, {k: v for k, v in pairs if v is not None})
 
     def tables(self, query: str) -> Iterator[Table]:
-        """The answer to one SELECT, a table a series. Raises QueryError."""
+        """Yield a table for each series of one SELECT. Raises QueryError."""
         for series in self._series(query):
             tags = {k: v for k, v in series.get("tags", {}).items() if v}
             yield Table(tags, series["columns"], series.get("values", ()))
 
     def version(self) -> str:
-        """Of the program, such as 1.8.10; empty where it is not said.
+        """Return the server's version such as 1.8.10, or nothing if not reported.
 
         Raises QueryError.
         """
-        answer = self._request("GET", "ping")
-        if answer.status not in (200, 204):
-            raise QueryError(self.name, f"{answer.status} to /ping")
-        return answer.headers.get("X-Influxdb-Version", "").removeprefix("v")
+        response = self._request("GET", "ping")
+        if response.status not in (200, 204):
+            raise QueryError(self.name, f"HTTP {response.status} for /ping")
+        return dialects.version(response.headers)
 
     def retention_s(self) -> float | None:
-        """How long points are kept; None where the server does not say.
+        """Return how long points are kept, None if the server does not report it.
 
-        For ever is infinity. Raises QueryError.
+        Infinity means permanently. Raises QueryError.
         """
         name = self._section.bucket.replace('"', '\\"')
-        rows = list(self.select(f'SHOW RETENTION POLICIES ON "{name}"'))
-        kept = [row.values for row in rows if row.values.get("default", True)]
-        said_s = _go_duration_s(str(kept[0].get("duration", ""))) if kept else None
-        return self._bucket_s() if said_s == math.inf else said_s
+        policies = self.select(f'SHOW RETENTION POLICIES ON "{name}"')
+        policy_s = dialects.policy_retention_s(row.values for row in policies)
+        return self._bucket_retention_s() if policy_s == math.inf else policy_s
 
-    def _bucket_s(self) -> float | None:
-        """What a bucket's rule says. To InfluxQL 2.x calls every bucket endless."""
-        asked = {"name": self._section.bucket, "org": self._section.org}
-        answer = self._request("GET", f"api/v2/buckets?{urlencode(asked)}")
-        if answer.status == 404:  # 1.x and 3.x have no such path
-            return math.inf
+    def _bucket_retention_s(self) -> float | None:
+        import urllib3
+
+        section = self._section
         try:
-            rules = json.loads(answer.data)["buckets"][0]["retentionRules"]
-            return float(rules[0]["everySeconds"] if rules else 0) or math.inf
-        except (ValueError, LookupError, TypeError):
-            return None
+            with make_client(section, section.current_token()) as client:
+                return buckets.retention_s(
+                    client, section.bucket, section.org, self._timeout_s
+                )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._no_response(error) from error
 
     def close(self) -> None:
         """Close connections."""
@@ -152,33 +136,25 @@ class Server:
             self._pool = None
 
     def _series(self, query: str) -> list[dict[str, Any]]:
-        answer = self._ask(query)
-        try:
-            said = json.loads(answer.data)
-        except ValueError:
-            said = {}
-        results = said.get("results", []) if isinstance(said, dict) else []
-        # 2.x says `message` of a request, `error` of a statement.
-        error = next(
-            (part[key] for part in (said, *results) for key in ("error", "message")
-             if key in part), ""
-        )  # fmt: skip
-        if answer.status != 200 or error or not results:
-            mend = mend_of(error) or _MENDS.get(answer.status, "")
-            error = error or "something answers in InfluxDB's place"
-            why = one_line(f"{answer.status}: {error}")
-            raise QueryError(self.name, f"{why}; {mend}" if mend else why)
-        return [series for result in results for series in result.get("series", ())]
-
-    def _ask(self, query: str) -> BaseHTTPResponse:
         asked = {"db": self._section.bucket, "epoch": "ns", "q": query}
-        return self._request("POST", "query", urlencode(asked))
+        response = self._request("POST", "query", urlencode(asked))
+        content = _object(response.data)
+        results = content.get("results", [])
+        # 2.x reports the error of a request at the top, that of a statement below.
+        messages = map(dialects.error_message, (content, *results))
+        error = next((message for message in messages if message), "")
+        if response.status != 200 or error or not results:
+            error = error or "this response is not from InfluxDB"
+            fix = fixes.for_query(response.status, error)
+            message = compose(f"HTTP {response.status}", error, fix)
+            raise QueryError(self.name, message)
+        return [series for result in results for series in result.get("series", ())]
 
     def _request(self, method: str, path: str, body: str = "") -> BaseHTTPResponse:
         import urllib3
 
-        if self._silent is not None:
-            raise self._silent
+        if self._unreachable is not None:
+            raise self._unreachable
         try:
             token = self._section.current_token()
             headers = {"Authorization": f"Token {token}"} if token else {}
@@ -196,8 +172,11 @@ class Server:
                 timeout=self._timeout_s,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            self._silent = QueryError(self.name, one_line(str(error)))
-            raise self._silent from error
+            raise self._no_response(error) from error
+
+    def _no_response(self, error: Exception) -> QueryError:
+        self._unreachable = QueryError(self.name, one_line(str(error)))
+        return self._unreachable
 
     def _connections(self) -> PoolManager:
         import urllib3
@@ -212,25 +191,20 @@ class Server:
         return self._pool
 
 
-def mend_of(said: str) -> str:
-    """What to change, where a server's words name a limit; empty where they do not."""
-    return next((mend for name, mend in LIMITS.items() if name in said), "")
-
-
-def _go_duration_s(text: str) -> float | None:
-    """Go's duration, "720h0m0s"; 0 is for ever; None for what cannot be read."""
-    parts = re.findall(r"(\d+)([hms])", text)
-    if not parts or "".join(n + unit for n, unit in parts) != text:
-        return None
-    scale = {"h": 3600, "m": 60, "s": 1}
-    return float(sum(int(n) * scale[unit] for n, unit in parts)) or math.inf
+def _object(body: bytes) -> dict[str, Any]:
+    """Return a JSON object, or an empty one if the body is something else."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def between(from_ns: int, to_ns: int) -> str:
-    """The clause for from_ns <= time < to_ns."""
+    """Return the clause for from_ns <= time < to_ns."""
     return f"time >= {from_ns} AND time < {to_ns}"
 
 
 def word(value: str) -> str:
-    """A tag's value as a literal; values hold nothing but letters, digits, - and _."""
+    """Return a tag's value as a quoted literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

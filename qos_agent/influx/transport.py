@@ -1,12 +1,12 @@
-"""One write request to one collector through influxdb-client.
+"""Sends one write request to one collector with influxdb-client.
 
-The canonical lines go as they are: gzipped, nanosecond precision, no redirects, TLS
-verified. The library's own retries are off: a decision is taken elsewhere.
+The canonical lines are sent unchanged: compressed with gzip, in nanosecond precision,
+without redirects, with TLS verification. The library's retries are off, because
+`responses` decides what to do after each response.
 """
 
 from __future__ import annotations
 
-import math
 import socket
 import ssl
 import time
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from qos_agent.config.settings import CollectorSection
-from qos_agent.influx.decision import Answer, Failure, date_of
+from qos_agent.influx.responses import Failure, Response, date_of
+from qos_agent.influx.wire_size import WireBytes, wire_bytes
 from qos_agent.system.network import cause_of
 
 if TYPE_CHECKING:
@@ -35,45 +36,43 @@ _TLS_CAUSES = {
 }
 
 _BEFORE_SENDING = (
-    "name_not_resolved", "no_route", "unreachable", "refused", "link_down",
-    "tls", "tls_expired", "tls_untrusted", "tls_name",
-)  # fmt: skip
-
-# The wire costs more than the bytes handed to it: IPv4 and TCP headers with time
-# stamps, an acknowledgement for every second segment, a TLS record's frame.
-_SEGMENT_BYTES = 1348
-_HEADERS_BYTES = 52
-_RECORD_BYTES = 29
-_RECORD_MAX_BYTES = 16384
-# Opening and closing TCP, and the name's resolution; TLS 1.3 with a chain of two.
-_CONNECTION_BYTES = 9 * 60 + 300
-_HANDSHAKE_BYTES = 6000
+    "name_not_resolved",
+    "no_route",
+    "unreachable",
+    "refused",
+    "link_down",
+    "tls",
+    "tls_expired",
+    "tls_untrusted",
+    "tls_name",
+)
 _REQUEST_HEAD_BYTES = 420
-_ANSWER_HEAD_BYTES = 330
+_RESPONSE_HEAD_BYTES = 330
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and what came of it: answer, bytes on the wire, clock difference.
+    """The result of one request, its bytes on the wire, and the clock difference.
 
-    `offset_ms` is our clock less the collector's, to its Date header's second.
+    `offset_ms` is this device's clock minus the collector's Date header, which has a
+    resolution of one second.
     """
 
-    heard: Answer | Failure
+    result: Response | Failure
     sent_bytes: int
     received_bytes: int
     offset_ms: float | None = None
 
 
 class Transport(Protocol):
-    """Where lines are posted to."""
+    """A collector that accepts write requests."""
 
     def post(self, body: bytes, timeout_s: float) -> Exchange:
-        """Write gzipped lines. Never raises for what the world does."""
+        """Send compressed lines. Never raises for a network or server error."""
         ...
 
     def cost_bytes(self, body: bytes) -> int:
-        """What a request with this body would move at the most."""
+        """Return the maximum bytes that a request with this body may transfer."""
         ...
 
     def renew(self) -> None:
@@ -86,7 +85,7 @@ class Transport(Protocol):
 
 
 class InfluxTransport:
-    """A collector that speaks InfluxDB's v2 write."""
+    """Sends to the v2 write API of InfluxDB, which 1.8, 2.x and 3.x have."""
 
     def __init__(self, section: CollectorSection) -> None:
         self._section = section
@@ -96,32 +95,30 @@ class InfluxTransport:
         self._connections = 0
 
     def post(self, body: bytes, timeout_s: float) -> Exchange:
-        """Write gzipped lines. Never raises for what the world does."""
+        """Send compressed lines. Never raises for a network or server error."""
         before_ns = time.time_ns()
-        heard = self._request(body, timeout_s)
-        now_ns = (before_ns + time.time_ns()) // 2
-        opened = self._opened()
-        sent, received, offset_ms = _REQUEST_HEAD_BYTES + len(body), 0, None
-        if isinstance(heard, Failure) and heard.cause in _BEFORE_SENDING:
-            sent = 0
-        if isinstance(heard, Answer):
-            received = _ANSWER_HEAD_BYTES + len(heard.body)
-            # A captive portal has a clock too: only an acknowledgement's counts.
-            offset_ms = _offset_ms(heard, now_ns) if heard.status == 204 else None
-        cost = wire_bytes(sent, received, opened, secure=self._secure)
-        return Exchange(heard, *cost, offset_ms)
+        result = self._request(body, timeout_s)
+        middle_ns = (before_ns + time.time_ns()) // 2
+        offset_ms = None
+        # Other servers such as captive portals have clocks too: only an
+        # acknowledgement comes from the collector for sure.
+        if isinstance(result, Response) and result.status == 204:
+            offset_ms = _offset_ms(result, middle_ns)
+        cost = self._cost(body, result)
+        return Exchange(result, cost.sent, cost.received, offset_ms)
 
     def cost_bytes(self, body: bytes) -> int:
-        """What a request with this body would move at the most, a connection too."""
+        """Return the maximum bytes of a request with this body and a new connection."""
         sent = _REQUEST_HEAD_BYTES + len(body)
-        return sum(wire_bytes(sent, _ANSWER_HEAD_BYTES, 1, secure=self._secure))
+        cost = wire_bytes(sent, _RESPONSE_HEAD_BYTES, 1, secure=self._secure)
+        return cost.sent + cost.received
 
     def renew(self) -> None:
-        """Read the token again, where it is in a file."""
+        """Read the token again if it is in a file."""
         try:
             token = self._section.current_token()
         except (OSError, UnicodeDecodeError):
-            return  # it may be being replaced just now
+            return  # The file may be being replaced at this moment.
         if token != self._token:
             self._token = token
             self.close()
@@ -132,7 +129,15 @@ class InfluxTransport:
             self._client.close()
             self._client = None
 
-    def _request(self, body: bytes, timeout_s: float) -> Answer | Failure:
+    def _cost(self, body: bytes, result: Response | Failure) -> WireBytes:
+        sent, received = _REQUEST_HEAD_BYTES + len(body), 0
+        if isinstance(result, Failure) and result.cause in _BEFORE_SENDING:
+            sent = 0
+        if isinstance(result, Response):
+            received = _RESPONSE_HEAD_BYTES + len(result.body)
+        return wire_bytes(sent, received, self._opened(), secure=self._secure)
+
+    def _request(self, body: bytes, timeout_s: float) -> Response | Failure:
         import urllib3
         from influxdb_client.rest import ApiException
 
@@ -149,39 +154,46 @@ class InfluxTransport:
         except ApiException as error:
             if not error.status:
                 return _failure(error)
-            return _answer(error.status, error.headers, error.body)
+            return _response(error.status, error.headers, error.body)
         except UnicodeDecodeError:
-            # A page in the encoding of its country; a collector speaks UTF-8.
-            return Answer(200, {"content-type": "text/html"})
+            # A web page in another encoding; InfluxDB sends UTF-8.
+            return Response(200, {"content-type": "text/html"})
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return _failure(error)
-        return _answer(status, headers, "")
+        return _response(status, headers, "")
 
     def _service(self) -> WriteService:
-        from influxdb_client import InfluxDBClient, WriteService
+        from influxdb_client import WriteService
 
         if self._client is None:
-            section = self._section
-            self._client = InfluxDBClient(
-                url=str(section.url).rstrip("/"),
-                token=self._token or "",
-                org=section.org,
-                timeout=int(section.timeout * 1000),
-                ssl_context=_tls(section),
-                retries=False,
-                connection_pool_maxsize=1,
-            )
-            self._client.api_client.user_agent = _USER_AGENT
+            self._client = make_client(self._section, self._token)
         return WriteService(self._client.api_client)
 
     def _opened(self) -> int:
-        """Connections opened since the last time asked."""
+        """Return the number of connections opened since the last call."""
         if self._client is None:
             return 0
         pools = self._client.api_client.rest_client.pool_manager
         pool = pools.connection_from_url(str(self._section.url))
         before, self._connections = self._connections, int(pool.num_connections)
         return max(0, self._connections - before)
+
+
+def make_client(section: CollectorSection, token: str | None) -> InfluxDBClient:
+    """Return a client of a collector, without retries and with one connection."""
+    from influxdb_client import InfluxDBClient
+
+    client = InfluxDBClient(
+        url=str(section.url).rstrip("/"),
+        token=token or "",
+        org=section.org,
+        timeout=int(section.timeout * 1000),
+        ssl_context=_tls(section),
+        retries=False,
+        connection_pool_maxsize=1,
+    )
+    client.api_client.user_agent = _USER_AGENT
+    return client
 
 
 def _tls(section: CollectorSection) -> ssl.SSLContext | None:
@@ -193,46 +205,21 @@ def _tls(section: CollectorSection) -> ssl.SSLContext | None:
     return context
 
 
-def _answer(status: int, headers: object, body: object) -> Answer:
-    given = headers if isinstance(headers, Mapping) else {}
-    lower = {str(name).lower(): str(value) for name, value in given.items()}
+def _response(status: int, headers: object, body: object) -> Response:
+    pairs = headers.items() if isinstance(headers, Mapping) else ()
+    lower = {str(name).lower(): str(value) for name, value in pairs}
     text = body if isinstance(body, str) else ""
-    return Answer(status, lower, text[:_BODY_MAX_CHARACTERS])
+    return Response(status, lower, text[:_BODY_MAX_CHARACTERS])
 
 
-def _offset_ms(answer: Answer, now_ns: int) -> float | None:
-    """Our clock less the collector's; its Date is cut to the second."""
-    date = date_of(answer.headers.get("date", ""))
+def _offset_ms(response: Response, now_ns: int) -> float | None:
+    """Return our clock minus the collector's, whose Date is cut to the second."""
+    date = date_of(response.headers.get("date", ""))
     return None if date is None else now_ns / 1e6 - date.timestamp() * 1e3 - 500.0
 
 
-def wire_bytes(
-    sent: int, received: int, connections: int, *, secure: bool
-) -> tuple[int, int]:
-    """Bytes both ways on the wire for bytes of HTTP: an estimate from above.
-
-    The kernel's own count of the connection is out of reach below the library, and
-    the interface's counts what others send too.
-    """
-    ways = [_framed(sent, secure=secure), _framed(received, secure=secure)]
-    out = ways[0] + _acknowledgements(ways[1])
-    back = ways[1] + _acknowledgements(ways[0])
-    opening = _CONNECTION_BYTES + (_HANDSHAKE_BYTES if secure else 0)
-    return out + connections * opening // 2, back + connections * opening // 2
-
-
-def _framed(size: int, *, secure: bool) -> int:
-    records = math.ceil(size / _RECORD_MAX_BYTES) if secure else 0
-    payload = size + records * _RECORD_BYTES
-    return payload + math.ceil(payload / _SEGMENT_BYTES) * _HEADERS_BYTES
-
-
-def _acknowledgements(size: int) -> int:
-    return math.ceil(size / (2 * (_SEGMENT_BYTES + _HEADERS_BYTES))) * _HEADERS_BYTES
-
-
 def _failure(error: BaseException) -> Failure:
-    """The cause that lies deepest in what the library raised."""
+    """Return the innermost known cause of an error that the library raised."""
     chain = list(_chain(error))
     for inner in chain:
         if isinstance(inner, ssl.SSLCertVerificationError):
@@ -252,20 +239,20 @@ def _network_failure(chain: Sequence[BaseException]) -> Failure:
 
     for inner in chain:
         if isinstance(inner, LibraryTimeout | TimeoutError):
-            return Failure("timeout", "no answer in time")
+            return Failure("timeout", "no response in time")
         if isinstance(inner, http.client.HTTPException) and not isinstance(
             inner, OSError
         ):
             return Failure("closed_early", str(inner) or type(inner).__name__)
         if isinstance(inner, http.client.RemoteDisconnected):
-            return Failure("closed_early", "closed without an answer")
+            return Failure("closed_early", "closed without a response")
         if isinstance(inner, OSError) and inner.errno is not None:
             return Failure(cause_of(inner), str(inner.strerror))
     return Failure("closed_early", str(chain[0]) or type(chain[0]).__name__)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came of, the deepest first."""
+    """Yield the innermost cause of the error first, and the error itself last."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
@@ -275,18 +262,18 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 _GZIP = zlib.MAX_WBITS | 16
-# Joined piece by piece, so that there is no second copy of a large batch.
-_PIECE_LINES = 250
-# Of a train's line of 757 bytes level 1 leaves 113, 6 leaves 84, 9 leaves 79, in
-# 3, 8 and 20 us: bytes cost the station more than time does.
+# Lines are joined in parts to avoid a second copy of a large batch.
+_PART_LINES = 250
+# A latency line of 757 bytes compresses to 113 bytes at level 1, 84 at level 6 and 79
+# at level 9, in 3, 8 and 20 us. Data costs a station more than processor time.
 _LEVEL = 6
 
 
 def pack(lines: Sequence[bytes]) -> bytes:
-    """A gzip member without name or time: the same lines are the same body."""
+    """Compress lines without name or time, so that equal lines give equal bytes."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     parts = [
-        packer.compress(b"\n".join(lines[start : start + _PIECE_LINES]) + b"\n")
-        for start in range(0, len(lines), _PIECE_LINES)
+        packer.compress(b"\n".join(lines[start : start + _PART_LINES]) + b"\n")
+        for start in range(0, len(lines), _PART_LINES)
     ]
     return b"".join([*parts, packer.flush()])

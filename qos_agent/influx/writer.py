@@ -1,4 +1,4 @@
-"""Lines to one database, through the agent's own transport and decision table."""
+"""Writes lines to one database, with the agent's transport and decision table."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from qos_agent.config.settings import CollectorSection
-from qos_agent.influx.decision import Action, decide
-from qos_agent.influx.query import mend_of
+from qos_agent.influx.responses import Action, decide
 from qos_agent.influx.transport import InfluxTransport, pack
 from qos_agent.model.errors import DeliveryError
 
@@ -18,25 +17,25 @@ _WAITS_S = (0.5, 1.0, 2.0, 4.0)
 
 @dataclass(eq=False)
 class WriteError(DeliveryError):
-    """A database that did not take points: which one, and its words.
+    """A write that failed: the server, and the error with its fix.
 
-    `refused` is of some points, by a database that takes the others.
+    `refused` is True if the database rejects some points and accepts the others.
     """
 
     server: str
-    why: str
+    message: str
     refused: bool = False
 
     def __str__(self) -> str:
-        """One line for the log."""
-        return f"{self.server}: {self.why}"
+        """Return one line for the log."""
+        return f"{self.server}: {self.message}"
 
 
 class Writer:
-    """Writes batches and waits a little where the server asks for it.
+    """Writes batches, and retries each of them for a few seconds.
 
-    A database that took nothing is not tried again until `wake`: were each batch to
-    wait for it, a minute would not be enough.
+    If a database accepts nothing, the next batches fail at once until `wake`.
+    Otherwise waiting for each batch would take longer than the minute it belongs to.
     """
 
     def __init__(
@@ -48,14 +47,14 @@ class Writer:
         self._down: WriteError | None = None
 
     def wake(self) -> None:
-        """Try again, also where nothing was taken."""
+        """Send batches again, also if the last one failed."""
         self._down = None
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Write all lines. Raises WriteError where a batch is still not taken.
+        """Write all lines. Raises WriteError if a batch is not accepted after retries.
 
-        Where some points are refused the others are written first. Writing is
-        idempotent: after an error the whole may be written again.
+        If the database rejects some points, the others are still written. Writing is
+        idempotent, so all lines may be written again after an error.
         """
         starts = range(0, len(lines), BATCH)
         write_each(self._write_batch, (lines[at : at + BATCH] for at in starts))
@@ -67,10 +66,10 @@ class Writer:
     def _write_batch(self, batch: Sequence[bytes]) -> None:
         if self._down is not None:
             raise self._down
-        said = ""
+        message = ""
         for wait_s in (*_WAITS_S, None):
             exchange = self._transport.post(pack(batch), self._section.timeout)
-            decision = decide(exchange.heard)
+            decision = decide(exchange.result)
             match decision.action:
                 case Action.DELIVERED:
                     return
@@ -79,28 +78,27 @@ class Writer:
                     write_each(self._write_batch, (batch[:middle], batch[middle:]))
                     return
                 case Action.BISECT:
-                    raise self._error(decision.words, refused=True)
+                    raise self._error(decision.message, refused=True)
                 case Action.RENEW_TOKEN:
                     self._transport.renew()
-            said = decision.words
+            message = decision.message
             if wait_s is not None:
                 self._wait(max(wait_s, decision.wait_s or 0.0))
-        self._down = self._error(said, refused=False)
+        self._down = self._error(message, refused=False)
         raise self._down
 
-    def _error(self, said: str, *, refused: bool) -> WriteError:
-        mend = mend_of(said)
-        where = f"{self._section.url}/{self._section.bucket}"
-        return WriteError(where, f"{said}; {mend}" if mend else said, refused)
+    def _error(self, message: str, *, refused: bool) -> WriteError:
+        server = f"{self._section.url}/{self._section.bucket}"
+        return WriteError(server, message, refused)
 
 
 def write_each(
     write: Callable[[Sequence[bytes]], None], parts: Iterable[Sequence[bytes]]
 ) -> int:
-    """Write parts, past those with refused points; how many lines. Raises WriteError.
+    """Write all parts and return the number of lines. Raises WriteError.
 
-    The first refusal is raised when all others are written; a database that takes
-    nothing ends it at once.
+    After a part with rejected points the others are still written, and the first such
+    error is raised at the end. If the database accepts nothing, that is raised at once.
     """
     count = 0
     refused: WriteError | None = None

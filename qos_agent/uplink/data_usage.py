@@ -1,8 +1,8 @@
-"""The link the uplink leaves by, and what its bytes may and do cost there.
+"""Counts and limits the data that delivery uses on its link.
 
-Fresh points always go, and are counted. A backlog is what can wait: it keeps to its
-own limit of the day and to the link's data allowance, the part held for the vote
-included, and a foreign network is not for it.
+Fresh points are always sent, and counted. The backlog can wait. It must keep within
+the daily `uplink.data_limit` and within the link's data allowance, without the part
+reserved for voting. While the link roams, no backlog is sent.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from qos_agent.system.network import default_route, interface_of
 _PROBE_NAMES = {Lane.FRESH: "uplink", Lane.BACKLOG: "backlog"}
 
 
-class Purse(Protocol):
-    """What the uplink needs of the data allowance."""
+class Account(Protocol):
+    """The data account of the links; `schedule` implements it, above this package."""
 
     def spend(self, link: str, probe: str, size_bytes: int) -> None:
         """Count bytes that were moved."""
         ...
 
     def may_move(self, link: str, size_bytes: int) -> bool:
-        """Whether so many bytes may be moved now by what can wait."""
+        """Return True if a transfer that can wait may move `size_bytes` now."""
         ...
 
 
 class DataUsage:
-    """Counts and bounds what goes out."""
+    """The data usage of all senders."""
 
     def __init__(
-        self, journal: Journal, purse: Purse, settings: Settings, clock: Clock
+        self, journal: Journal, account: Account, settings: Settings, clock: Clock
     ) -> None:
         self._journal = journal
-        self._purse = purse
+        self._account = account
         self._settings = settings
         self._clock = clock
 
     def link(self) -> str | None:
-        """The link the uplink's packets leave by: as configured, or as routed."""
+        """Return the link of the uplink's packets, from the settings or the route."""
         if self._settings.uplink.link is not None:
             return self._settings.uplink.link
         links = self._settings.link_list()
@@ -52,17 +52,17 @@ class DataUsage:
         return by_interface.get(route.interface) if route else None
 
     def allows(self, lane: Lane, size_bytes: int) -> bool:
-        """Whether a request of so many bytes on the wire may go now."""
+        """Return True if a request of `size_bytes` on the wire may be sent now."""
         if lane is Lane.FRESH:
             return True
         link, limit = self.link() or "", self._settings.uplink.data_limit
         if limit is not None and self._today(link) + size_bytes > limit:
             return False
-        return self._purse.may_move(link, size_bytes)
+        return self._account.may_move(link, size_bytes)
 
     def spent(self, lane: Lane, size_bytes: int) -> None:
-        """Count what went over the wire."""
-        self._purse.spend(self.link() or "", _PROBE_NAMES[lane], size_bytes)
+        """Count the bytes of a request on the wire."""
+        self._account.spend(self.link() or "", _PROBE_NAMES[lane], size_bytes)
 
     def _today(self, link: str) -> int:
         boot = (self._clock.boot_id, self._clock.boot_ns())

@@ -1,7 +1,8 @@
-"""Delivers to one collector: claims, sends, acts on the answer, waits after failures.
+"""Sends batches to one collector, acts on the responses, and waits after failures.
 
-Waiting is exponential with full jitter and a cap, so that the agents of a province
-that lost its network do not come back in step (AWS Architecture Blog, 2015).
+The wait grows exponentially up to a limit, with full jitter, so that the agents of a
+province that lost its network do not reconnect at the same time (M. Brooker,
+"Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 """
 
 from __future__ import annotations
@@ -9,43 +10,31 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from qos_agent.influx.decision import Action, Decision, decide
+from qos_agent.influx.responses import Action, Decision, decide
 from qos_agent.influx.transport import Exchange, Transport, pack
 from qos_agent.journal import Batch, Journal, Lane
 from qos_agent.model import Clock
-from qos_agent.uplink.prefetch import Parcel, Prefetcher
-from qos_agent.uplink.status import Troubles, UplinkStatus, by_age, failing
+from qos_agent.uplink.data_usage import DataUsage
+from qos_agent.uplink.prefetch import PackedBatch, Prefetcher
+from qos_agent.uplink.status import FailureLog, UplinkStatus
 
 _BACKOFF_FIRST_S = 1.0
-_BATCH_LEAST = 10
-# A batch should not hold the line longer: fresh readings wait behind it.
+_BATCH_MIN = 10
+# Fresh readings wait while a batch is sent, so a batch should not take longer.
 _BATCH_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How much at once, and how long to wait at most after failures."""
+class SenderOptions:
+    """The maximum number of points in a batch, and the maximum wait after a failure."""
 
     batch: int
     backoff_s: float
 
 
-class Meter(Protocol):
-    """What the sender needs of the one who counts its bytes."""
-
-    def allows(self, lane: Lane, size_bytes: int) -> bool:
-        """Whether a request of so many bytes on the wire may go now."""
-        ...
-
-    def spent(self, lane: Lane, size_bytes: int) -> None:
-        """Count what went over the wire."""
-        ...
-
-
 class Sender:
-    """One collector, one batch at a time. Not for several threads at once."""
+    """Sends to one collector, one batch at a time. Not thread-safe."""
 
     def __init__(
         self,
@@ -53,8 +42,8 @@ class Sender:
         journal: Journal,
         transport: Transport,
         clock: Clock,
-        pace: Pace,
-        meter: Meter,
+        options: SenderOptions,
+        usage: DataUsage,
     ) -> None:
         self.name = name
         self.status = UplinkStatus(collector=name)
@@ -62,22 +51,22 @@ class Sender:
         self._journal = journal
         self._transport = transport
         self._clock = clock
-        self._pace = pace
-        self._meter = meter
-        self._supply = Prefetcher(name, journal)
-        self._troubles = Troubles()
-        self._batch = pace.batch
+        self._options = options
+        self._usage = usage
+        self._prefetcher = Prefetcher(name, journal)
+        self._failure_log = FailureLog()
+        self._batch = options.batch
         self._failures = 0
-        self._jitter = random.Random()  # noqa: S311  spreads load, guards nothing
+        self._jitter = random.Random()  # noqa: S311  not for security
 
     @property
     def failing_s(self) -> float:
-        """How long nothing has been acknowledged; 0 where all is well."""
-        since = self._troubles.since_boot_ns
+        """The time since the first of the present failures; 0 after a success."""
+        since = self._failure_log.since_boot_ns
         return 0.0 if since is None else (self._clock.boot_ns() - since) / 1e9
 
     def may_try(self) -> bool:
-        """True when the wait after the last failure is over."""
+        """Return True if the wait after the last failure is over."""
         return self._clock.boot_ns() >= self.retry_boot_ns
 
     def send(
@@ -88,58 +77,65 @@ class Sender:
         *,
         ahead: bool = False,
     ) -> int:
-        """One batch of a lane: points acknowledged; 0 where none is owed, or failed.
+        """Send one batch of a lane; return the number of acknowledged points.
 
-        Nor does a batch go that the data allowance has no room for. With `ahead` the
-        lane's next is prepared meanwhile: `finish` ends that.
+        It is 0 if the queue is empty, if the request failed, or if the data allowance
+        has no bytes for the batch. With `ahead` the lane's next batch is prepared at
+        the same time, until `finish` is called.
         """
-        parcel = self._supply.take(lane, self._batch)
-        if parcel is None:
+        packed = self._prefetcher.take(lane, self._batch)
+        if packed is None:
             return 0
-        if not self._meter.allows(lane, self._transport.cost_bytes(parcel.body)):
-            self._supply.release(parcel.batch)
+        if not self._usage.allows(lane, self._transport.cost_bytes(packed.body)):
+            self._prefetcher.release(packed.batch)
             return 0
         if ahead:
-            self._supply.prepare(lane, self._batch)
+            self._prefetcher.prepare(lane, self._batch)
         before = self.status.acknowledged.all
         self.status = replace(self.status, state="sending")
-        self._send_parts(parcel, lane, give_up, timeout_s)
+        self._send_parts(packed, lane, give_up, timeout_s)
         if self.status.state == "sending":
             self.status = replace(self.status, state="idle")
         return self.status.acknowledged.all - before
 
     def finish(self) -> None:
-        """Settle what was delivered, give back what was prepared for later."""
-        self._supply.put_back()
-        self._supply.finish()
+        """Settle delivered batches and release the prepared one."""
+        self._prefetcher.put_back()
+        self._prefetcher.finish()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._supply.close()
+        """Stop the helper thread and close the connection."""
+        self._prefetcher.close()
         self._transport.close()
 
     def _send_parts(
-        self, parcel: Parcel, lane: Lane, give_up: threading.Event, timeout_s: float
+        self,
+        packed: PackedBatch,
+        lane: Lane,
+        give_up: threading.Event,
+        timeout_s: float,
     ) -> None:
-        parts = [parcel]
+        parts = [packed]
         try:
             while parts and not give_up.is_set() and self.status.state != "failing":
                 smaller = self._deliver(parts[-1], lane, timeout_s)
-                parts[-1:] = [Parcel(batch, pack(batch.lines)) for batch in smaller]
+                parts[-1:] = [PackedBatch(b, pack(b.lines)) for b in smaller]
         finally:
-            # Also where the disk refused to take note: nothing stays claimed.
+            # No point stays claimed, even if settling failed on a full disk.
             for part in parts:
-                self._supply.release(part.batch)
+                self._prefetcher.release(part.batch)
         if self.status.state == "failing":
             self.finish()
 
-    def _deliver(self, parcel: Parcel, lane: Lane, timeout_s: float) -> list[Batch]:
-        """Send once and act on the answer; what is to be sent in smaller parts."""
-        part, started_ns = parcel.batch, self._clock.boot_ns()
-        exchange = self._transport.post(parcel.body, timeout_s)
+    def _deliver(
+        self, packed: PackedBatch, lane: Lane, timeout_s: float
+    ) -> list[Batch]:
+        """Send once, act on the response, and return the parts to send again."""
+        part, started_ns = packed.batch, self._clock.boot_ns()
+        exchange = self._transport.post(packed.body, timeout_s)
         took_s = (self._clock.boot_ns() - started_ns) / 1e9
         self._count(exchange, lane)
-        decision = decide(exchange.heard)
+        decision = decide(exchange.result)
         match decision.action:
             case Action.DELIVERED:
                 self._delivered(part, took_s)
@@ -149,13 +145,13 @@ class Sender:
                     self._batch = middle
                 return [part.part(middle, len(part)), part.part(0, middle)]
             case Action.BISECT | Action.HALVE:
-                self._set_aside(part, decision.words)
+                self._quarantine(part, decision.message)
             case Action.KEEP | Action.RENEW_TOKEN:
                 self._failed(part, decision, took_s)
         return []
 
     def _count(self, exchange: Exchange, lane: Lane) -> None:
-        self._meter.spent(lane, exchange.sent_bytes + exchange.received_bytes)
+        self._usage.spent(lane, exchange.sent_bytes + exchange.received_bytes)
         status = self.status
         offset_ms = exchange.offset_ms
         self.status = replace(
@@ -166,45 +162,45 @@ class Sender:
         )
 
     def _delivered(self, part: Batch, took_s: float) -> None:
-        self._supply.settle(part)
+        self._prefetcher.settle(part)
         self._failures = 0
         self._adapt(part, took_s)
-        self._troubles.succeeded(self.name, self._clock.boot_ns())
-        acknowledged = by_age(
-            part.times_ns(), self._clock.wall_ns(), self.status.acknowledged
+        self._failure_log.succeeded(self.name, self._clock.boot_ns())
+        acknowledged = self.status.acknowledged.plus(
+            part.times_ns(), self._clock.wall_ns()
         )
-        self.status = replace(
-            self.status,
-            acknowledged=acknowledged,
-            error=None,
-            failing_since_boot_ns=None,
-        )
+        self.status = replace(self.status, acknowledged=acknowledged, error=None)
 
     def _adapt(self, part: Batch, took_s: float) -> None:
-        """A slow link gets smaller batches, a fast one the full size again."""
+        """Halve the batch after a slow request, and double it after a fast one."""
         if took_s > _BATCH_S:
-            self._batch = max(_BATCH_LEAST, len(part) // 2)
+            self._batch = max(_BATCH_MIN, len(part) // 2)
         elif took_s < _BATCH_S / 4:
-            self._batch = min(self._pace.batch, self._batch * 2)
+            self._batch = min(self._options.batch, self._batch * 2)
 
-    def _set_aside(self, part: Batch, words: str) -> None:
-        self._journal.quarantine(part, words)
+    def _quarantine(self, part: Batch, message: str) -> None:
+        self._journal.quarantine(part, message)
         self.status = replace(
             self.status, quarantined=self.status.quarantined + len(part)
         )
 
     def _failed(self, part: Batch, decision: Decision, took_s: float) -> None:
-        self._supply.release(part)
+        self._prefetcher.release(part)
         if decision.action is Action.RENEW_TOKEN:
             self._transport.renew()
         self._adapt(part, took_s)
         now_ns = self._clock.boot_ns()
         self.retry_boot_ns = now_ns + int(self._wait_s(decision) * 1e9)
-        self._troubles.failed(self.name, decision.words, now_ns)
-        self.status = failing(self.status, decision.words, self._troubles.since_boot_ns)
+        self._failure_log.failed(self.name, decision.message, now_ns)
+        self.status = replace(
+            self.status,
+            state="failing",
+            error=decision.message,
+            failures=self.status.failures + 1,
+        )
 
     def _wait_s(self, decision: Decision) -> float:
-        """Full jitter; where the collector names a time, that and a jitter on top."""
-        cap_s = min(self._pace.backoff_s, _BACKOFF_FIRST_S * 2**self._failures)
+        """Return a random wait, added to Retry-After if the collector sent one."""
+        cap_s = min(self._options.backoff_s, _BACKOFF_FIRST_S * 2**self._failures)
         self._failures = min(self._failures + 1, 30)
         return (decision.wait_s or 0.0) + self._jitter.uniform(0.05, cap_s)

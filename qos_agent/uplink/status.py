@@ -1,21 +1,21 @@
-"""What the uplink counts, and how its troubles are told: once a while, not each."""
+"""Delivery counters, and rate-limited logging of delivery failures."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 _log = logging.getLogger(__name__)
 
-_TELL_AGAIN_NS = 15 * 60 * 10**9
+_REPEAT_NS = 15 * 60 * 10**9
 _MINUTE_NS = 60 * 10**9
 _AGES_NS = (2 * _MINUTE_NS, 60 * _MINUTE_NS, 24 * 60 * _MINUTE_NS)
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """Points acknowledged since the start, by age at that moment."""
+class AcknowledgedPoints:
+    """Points acknowledged since the start, by their age at that moment."""
 
     le_2m: int = 0
     le_1h: int = 0
@@ -24,23 +24,29 @@ class Acknowledged:
 
     @property
     def all(self) -> int:
-        """All of them."""
+        """The number of all points."""
         return self.le_2m + self.le_1h + self.le_1d + self.older
+
+    def plus(self, times_ns: Iterable[int], now_ns: int) -> AcknowledgedPoints:
+        """Return these counts plus the points with the given time stamps."""
+        counts = [self.le_2m, self.le_1h, self.le_1d, self.older]
+        for time_ns in times_ns:
+            counts[sum(now_ns - time_ns > limit_ns for limit_ns in _AGES_NS)] += 1
+        return AcknowledgedPoints(*counts)
 
 
 @dataclass(frozen=True, slots=True)
 class UplinkStatus:
-    """How delivery stands. `state` is off, idle, sending or failing.
+    """The state of delivery: `state` is off, idle, sending or failing.
 
-    `error` is the last trouble in words, None since it went well again; `offset_ms`
-    our clock less the collector's. Counts are since the start.
+    `error` is the message of the last failure, or None after a success. `offset_ms` is
+    this device's clock minus the collector's. The counts begin at the start.
     """
 
     state: str = "idle"
     collector: str | None = None
     error: str | None = None
-    failing_since_boot_ns: int | None = None
-    acknowledged: Acknowledged = field(default_factory=Acknowledged)
+    acknowledged: AcknowledgedPoints = field(default_factory=AcknowledgedPoints)
     quarantined: int = 0
     failures: int = 0
     sent_bytes: int = 0
@@ -48,57 +54,42 @@ class UplinkStatus:
     offset_ms: float | None = None
 
 
-def by_age(times_ns: Iterable[int], now_ns: int, so_far: Acknowledged) -> Acknowledged:
-    """`so_far` and the points with these time stamps."""
-    counts = [so_far.le_2m, so_far.le_1h, so_far.le_1d, so_far.older]
-    for time_ns in times_ns:
-        counts[sum(now_ns - time_ns > limit_ns for limit_ns in _AGES_NS)] += 1
-    return Acknowledged(*counts)
-
-
-class Troubles:
-    """Says a trouble when it begins or changes, each quarter hour, and at its end."""
+class FailureLog:
+    """Logs a failure when it begins or changes, every 15 minutes, and at its end."""
 
     def __init__(self) -> None:
-        self._said: str | None = None
-        self._said_boot_ns = 0
+        self._logged: str | None = None
+        self._logged_boot_ns = 0
         self._since_boot_ns: int | None = None
         self._count = 0
 
     @property
     def since_boot_ns(self) -> int | None:
-        """When the present trouble began; None where all is well."""
+        """The start of the present failure; None after a success."""
         return self._since_boot_ns
 
-    def failed(self, collector: str, words: str, boot_ns: int) -> None:
-        """Take note of a failure."""
+    def failed(self, collector: str, message: str, boot_ns: int) -> None:
+        """Count a failure and log it if it is due."""
         self._count += 1
         if self._since_boot_ns is None:
             self._since_boot_ns = boot_ns
-        again = boot_ns - self._said_boot_ns > _TELL_AGAIN_NS
-        if words != self._said or again:
-            _log.warning("%s: %s (points are kept)", collector, words)
-            self._said, self._said_boot_ns = words, boot_ns
+        is_due = boot_ns - self._logged_boot_ns > _REPEAT_NS
+        if message != self._logged or is_due:
+            _log.warning(
+                "uplink: cannot deliver to %s, points stay in the journal: %s",
+                collector,
+                message,
+            )
+            self._logged, self._logged_boot_ns = message, boot_ns
 
     def succeeded(self, collector: str, boot_ns: int) -> None:
-        """Take note that it went well."""
+        """Log the end of a failure."""
         if self._since_boot_ns is not None:
             lasted_s = (boot_ns - self._since_boot_ns) / 1e9
             _log.warning(
-                "%s: delivers again after %.0f s and %d failures",
-                collector, lasted_s, self._count,
-            )  # fmt: skip
-        self._said, self._since_boot_ns, self._count = None, None, 0
-
-
-def failing(
-    status: UplinkStatus, words: str, since_boot_ns: int | None
-) -> UplinkStatus:
-    """The status after a failed delivery."""
-    return replace(
-        status,
-        state="failing",
-        error=words,
-        failing_since_boot_ns=since_boot_ns,
-        failures=status.failures + 1,
-    )
+                "uplink: delivers to %s again after %.0f s and %d failures",
+                collector,
+                lasted_s,
+                self._count,
+            )
+        self._logged, self._since_boot_ns, self._count = None, None, 0

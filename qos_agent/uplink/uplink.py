@@ -1,9 +1,9 @@
-"""The uplink's loop: fresh readings first, the backlog beside them with pauses.
+"""The loop of the uplink, which sends fresh readings first and the backlog in pauses.
 
-One thread, one request at a time. Before every batch of the backlog the fresh lane
-is emptied; a batch of the backlog loads its link, so it takes the link's link_lock and
-yields to measurements, and a nation's worth of agents coming back is spread by
-random pauses. The fallback is given points while the collector has long failed.
+One thread sends one request at a time. Before each batch of the backlog the fresh lane
+is emptied. A batch of the backlog loads its link, so it takes the link's lock and waits
+for measurements. Random pauses spread the load when many agents reconnect. After the
+collector has failed for `uplink.fallback_after`, the fallback receives the points.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from qos_agent.journal import Journal, Lane
 from qos_agent.model import Clock
 from qos_agent.model.errors import StorageError
 from qos_agent.system.link_lock import LinkLock
-from qos_agent.uplink.data_usage import DataUsage, Purse
-from qos_agent.uplink.sender import Pace, Sender
+from qos_agent.uplink.data_usage import Account, DataUsage
+from qos_agent.uplink.sender import Sender, SenderOptions
 from qos_agent.uplink.status import UplinkStatus
 
 _log = logging.getLogger(__name__)
 
-# How long a turn may sleep: a suspended device wakes within it.
-_NAP_S = 1.0
-# A latency train of twenty probes takes four seconds; the link_lock holds back the next.
-_GATE_WAIT_S = 6.0
-# After an outage the first batch waits up to so many pauses.
+# Longest sleep between two rounds; after a suspend the loop continues within it.
+_SLEEP_MAX_S = 1.0
+# A latency test of twenty packets takes four seconds, and the lock delays the next one.
+_LOCK_WAIT_S = 6.0
+# After an outage the first batch of the backlog waits for about this many pauses.
 _SPREAD_PAUSES = 6.0
-# A drain may pass its deadline by so much: less is no fair try.
-_LEAST_TIMEOUT_S = 1.0
+# Minimum request timeout while draining; the drain may exceed its deadline by this.
+_TIMEOUT_MIN_S = 1.0
 
 
 class Uplink:
-    """Delivers until stopped. `run` is for a thread; `wake` after each commit."""
+    """Delivers until stopped. Call `run` in a thread, and `wake` after each commit."""
 
     def __init__(
         self,
         journal: Journal,
-        purse: Purse,
+        account: Account,
         settings: Settings,
         clock: Clock,
         stop: threading.Event,
@@ -56,62 +56,61 @@ class Uplink:
         self._stop = stop
         self._link_lock = link_lock
         self._wake = threading.Event()
-        self._turn = threading.Lock()
-        self._meter = DataUsage(journal, purse, settings, clock)
-        self._jitter = random.Random()  # noqa: S311  spreads load, guards nothing
+        self._round = threading.Lock()
+        self._usage = DataUsage(journal, account, settings, clock)
+        self._jitter = random.Random()  # noqa: S311  not for security
         self._senders = self._make_senders(connect)
         self._backlog_boot_ns = self._after_pauses(_SPREAD_PAUSES)
-        # Whether the last turn of the backlog delivered any: then there may be more.
-        self._more = False
+        # True if the last batch of the backlog delivered points: there may be more.
+        self._has_backlog = False
 
     def run(self) -> None:
         """Deliver until the stop event is set."""
         while not self._stop.is_set():
             self._wake.clear()
-            self._take_turn()
-            self._wake.wait(self._nap_s())
-        with self._turn:
+            self._send_round()
+            self._wake.wait(self._sleep_s())
+        with self._round:
             self._finish()
 
     def wake(self) -> None:
-        """Something was committed, or the stop event was set: look at once."""
+        """Look for points at once: some were committed, or the stop event was set."""
         self._wake.set()
 
     def status(self) -> UplinkStatus:
-        """How delivery to the collector stands; the fallback's while it stands in."""
+        """Return the status of the collector, or of the fallback if that is in use."""
         if not self._senders:
             return UplinkStatus(state="off")
-        first = self._senders[0].status
-        stand_ins = self._senders[1:]
+        status = self._senders[0].status
         sent = sum(s.status.sent_bytes for s in self._senders)
         received = sum(s.status.received_bytes for s in self._senders)
-        for stand_in in stand_ins:
-            if first.state == "failing" and stand_in.status.acknowledged.all:
-                first = replace(first, collector=stand_in.name)
-        return replace(first, sent_bytes=sent, received_bytes=received)
+        for fallback in self._senders[1:]:
+            if status.state == "failing" and fallback.status.acknowledged.all:
+                status = replace(status, collector=fallback.name)
+        return replace(status, sent_bytes=sent, received_bytes=received)
 
     def drain(self, deadline_s: float) -> bool:
-        """Send all there is, without pauses, in the caller's thread; True when done.
+        """Send all points without pauses, in the caller's thread; True if all are sent.
 
-        For an orderly stop, and for a run of fixed length.
+        For a normal stop, and for a run of fixed length.
         """
         end_ns = self._clock.boot_ns() + int(deadline_s * 1e9)
         try:
-            with self._turn:
+            with self._round:
                 self._drain_until(end_ns)
             self._journal.flush()
             return not self._senders or self._is_empty()
         except StorageError as error:
-            # What was delivered and not noted is sent again, which changes nothing.
-            _log.error("delivery cannot be noted: %s", error)
+            # Points that were not settled are sent again. That changes nothing there.
+            _log.error("uplink: cannot mark points as delivered: %s", error)
             return False
 
     def _drain_until(self, end_ns: int) -> None:
-        goes_on = threading.Event()
+        never = threading.Event()
         while self._senders and (left_s := (end_ns - self._clock.boot_ns()) / 1e9) > 0:
             if not self._senders[0].may_try():
-                goes_on.wait(min(0.05, left_s))
-            elif not self._send_all(left_s, goes_on) and self._is_empty():
+                never.wait(min(0.05, left_s))
+            elif not self._send_all(left_s, never) and self._is_empty():
                 break
         self._finish()
 
@@ -126,17 +125,17 @@ class Uplink:
         settings = self._settings
         if settings.collector.url is None:
             return ()
-        pace = Pace(settings.uplink.batch, settings.uplink.backoff)
+        options = SenderOptions(settings.uplink.batch, settings.uplink.backoff)
         sections = (settings.collector, settings.fallback)
         return tuple(
             Sender(
-                name, self._journal, connect(section), self._clock, pace, self._meter
+                name, self._journal, connect(section), self._clock, options, self._usage
             )
             for name, section in zip(settings.collector_names(), sections, strict=False)
         )
 
     def _finish(self) -> None:
-        """Settle what was delivered; nothing stays claimed."""
+        """Settle delivered points and release claimed ones."""
         for sender in self._senders:
             sender.finish()
 
@@ -145,14 +144,14 @@ class Uplink:
         name = self._senders[0].name
         return self._journal.counts().undelivered[name] == 0
 
-    def _take_turn(self) -> None:
-        """The collector's lanes, and the fallback's where the collector has failed."""
-        with self._turn:
+    def _send_round(self) -> None:
+        """Send to the collector, and to the fallback if the collector has failed."""
+        with self._round:
             for sender in self._senders:
                 try:
                     self._serve(sender)
                 except StorageError as error:
-                    _log.error("nothing can be delivered: %s", error)
+                    _log.error("uplink: cannot read or write the journal: %s", error)
                     return
                 if sender.failing_s < self._settings.uplink.fallback_after:
                     return
@@ -174,46 +173,48 @@ class Uplink:
 
     def _send_backlog(self, sender: Sender) -> None:
         self._backlog_boot_ns = self._after_pauses(1.0)
-        with self._link_alone() as entered:
+        with self._exclusive_link() as entered:
             if entered:
                 timeout_s = self._settings.collector.timeout
                 ahead = not self._settings.uplink.pause
-                self._more = bool(
+                self._has_backlog = bool(
                     sender.send(Lane.BACKLOG, self._stop, timeout_s, ahead=ahead)
                 )
                 return
         sender.finish()
         self._backlog_boot_ns = self._clock.boot_ns()
 
-    def _nap_s(self) -> float:
-        """Until the backlog's next batch; a second at most, and where there is none."""
+    def _sleep_s(self) -> float:
+        """Return the time until the next batch of the backlog, at most a second."""
         pause_s = (self._backlog_boot_ns - self._clock.boot_ns()) / 1e9
-        return min(_NAP_S, max(0.0, pause_s)) if self._more else _NAP_S
+        return (
+            min(_SLEEP_MAX_S, max(0.0, pause_s)) if self._has_backlog else _SLEEP_MAX_S
+        )
 
-    def _send_all(self, left_s: float, goes_on: threading.Event) -> int:
-        """A batch of each lane; how many points were acknowledged."""
+    def _send_all(self, left_s: float, give_up: threading.Event) -> int:
+        """Send a batch of each lane; return the number of acknowledged points."""
         sender, limit_s = self._senders[0], self._settings.collector.timeout
-        timeout_s = min(limit_s, max(_LEAST_TIMEOUT_S, left_s))
+        timeout_s = min(limit_s, max(_TIMEOUT_MIN_S, left_s))
         count = 0
         for lane in Lane:
             if sender.may_try():
                 ahead = lane is Lane.BACKLOG
-                count += sender.send(lane, goes_on, timeout_s, ahead=ahead)
+                count += sender.send(lane, give_up, timeout_s, ahead=ahead)
         return count
 
     def _after_pauses(self, pauses: float) -> int:
-        """The moment a random time of half to one and a half pauses from now."""
+        """Return the boot time after 0.5 to 1.5 times `pauses`, at random."""
         pause_s = self._settings.uplink.pause * pauses
         return self._clock.boot_ns() + int(
             self._jitter.uniform(0.5, 1.5) * pause_s * 1e9
         )
 
     @contextmanager
-    def _link_alone(self) -> Iterator[bool]:
-        """The link of the uplink without measurements on it; True when one has it."""
-        link = self._meter.link()
+    def _exclusive_link(self) -> Iterator[bool]:
+        """Wait until no measurement uses the link; yield False after a timeout."""
+        link = self._usage.link()
         if link is None:
             yield True
             return
-        with self._link_lock.exclusive(link, _GATE_WAIT_S) as entered:
+        with self._link_lock.exclusive(link, _LOCK_WAIT_S) as entered:
             yield entered

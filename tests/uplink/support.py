@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from qos_agent.config.settings import Settings
-from qos_agent.influx.decision import Answer, Failure
+from qos_agent.influx.responses import Failure, Response
 from qos_agent.influx.transport import Exchange
 from qos_agent.journal import Journal, Lane
 from qos_agent.model import Clock
@@ -16,6 +16,7 @@ from qos_agent.schedule.allowance_account import AllowanceAccount, allowances
 from qos_agent.system.clock import SystemClock
 from qos_agent.system.link_lock import LinkLock
 from qos_agent.uplink import Uplink
+from qos_agent.uplink.data_usage import DataUsage
 from tests.journal.support import open_journal, point
 from tests.servers.database import Database
 
@@ -68,7 +69,7 @@ def make_uplink(
 class Scripted:
     """A collector that answers by a function of how many requests came before."""
 
-    def __init__(self, answer: Callable[[int], Answer | Failure]) -> None:
+    def __init__(self, answer: Callable[[int], Response | Failure]) -> None:
         self.bodies: list[bytes] = []
         self._answer = answer
 
@@ -86,8 +87,11 @@ class Scripted:
         """Nothing is open."""
 
 
-class Unbounded:
-    """Lets everything pass and counts nothing."""
+class Unbounded(DataUsage):
+    """Allows every request and counts nothing."""
+
+    def __init__(self) -> None:
+        """Skip the journal and the account."""
 
     def allows(self, lane: Lane, size_bytes: int) -> bool:
         return True

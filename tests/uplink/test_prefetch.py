@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.influx.decision import Answer, Failure
+from qos_agent.influx.responses import Failure, Response
 from qos_agent.journal import Batch, Journal, Lane
 from qos_agent.journal.reader import requeue
 from qos_agent.model.errors import StorageError
 from qos_agent.system.clock import SystemClock
 from qos_agent.uplink.prefetch import Prefetcher
-from qos_agent.uplink.sender import Pace, Sender
+from qos_agent.uplink.sender import Sender, SenderOptions
 from tests.journal.support import look, open_journal, put
 from tests.support.clocks import FakeClock
 from tests.uplink.support import Scripted, Unbounded
@@ -34,7 +34,9 @@ def journal(tmp_path: Path) -> Journal:
 
 def _sender(journal: Journal, transport: Scripted, batch: int = 10) -> Sender:
     clock = SystemClock(0)
-    return Sender("collector", journal, transport, clock, Pace(batch, 1), Unbounded())
+    return Sender(
+        "collector", journal, transport, clock, SenderOptions(batch, 1), Unbounded()
+    )
 
 
 def _all_owed(journal: Journal) -> bool:
@@ -45,7 +47,7 @@ def _all_owed(journal: Journal) -> bool:
 
 def test_each_batch_is_sent_once_and_in_order(tmp_path: Path, journal: Journal) -> None:
     """Prepared ahead or not: the same requests, and all is settled at the end."""
-    transport = Scripted(lambda _: Answer(204))
+    transport = Scripted(lambda _: Response(204))
     sender = _sender(journal, transport)
     while sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True):
         pass
@@ -53,7 +55,7 @@ def test_each_batch_is_sent_once_and_in_order(tmp_path: Path, journal: Journal) 
     journal.flush()
     assert look(tmp_path, "SELECT COUNT(*) FROM delivery") == [(0,)]
     requeue(tmp_path, 1, 100)
-    plain = Scripted(lambda _: Answer(204))
+    plain = Scripted(lambda _: Response(204))
     while _sender(journal, plain).send(Lane.BACKLOG, GO_ON, 1.0):
         pass
     assert transport.bodies == plain.bodies
@@ -61,13 +63,13 @@ def test_each_batch_is_sent_once_and_in_order(tmp_path: Path, journal: Journal) 
 
 
 @pytest.mark.parametrize(
-    "answer", [Failure("timeout", "x"), Answer(503), Answer(401), Answer(404)]
+    "answer", [Failure("timeout", "x"), Response(503), Response(401), Response(404)]
 )
 def test_failure_gives_back_the_batch_and_the_one_prepared(
-    journal: Journal, answer: Answer | Failure
+    journal: Journal, answer: Response | Failure
 ) -> None:
     """After a refusal in the midst of a drain every point owed can be claimed."""
-    transport = Scripted(lambda n: Answer(204) if n < 3 else answer)
+    transport = Scripted(lambda n: Response(204) if n < 3 else answer)
     sender = _sender(journal, transport)
     for _ in range(4):
         sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True)
@@ -77,7 +79,7 @@ def test_failure_gives_back_the_batch_and_the_one_prepared(
 
 def test_stop_gives_back_what_was_prepared(journal: Journal) -> None:
     """A stop between two batches leaves no claim behind."""
-    sender = _sender(journal, Scripted(lambda _: Answer(204)))
+    sender = _sender(journal, Scripted(lambda _: Response(204)))
     sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True)
     sender.finish()
     assert journal.counts().undelivered["collector"] == 90
@@ -89,7 +91,7 @@ def test_fresh_lane_does_not_take_what_was_prepared_of_the_backlog(
 ) -> None:
     """A live point goes alone and at once, before the prepared batch."""
     clock = FakeClock()
-    transport = Scripted(lambda _: Answer(204))
+    transport = Scripted(lambda _: Response(204))
     sender = _sender(journal, transport)
     sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True)
     clock.advance(3600)
@@ -106,7 +108,7 @@ def test_disk_that_refuses_the_note_leaves_nothing_claimed(
     def refuse(_batch: Batch) -> None:
         raise StorageError("settle in", "journal", "no room on the disk")
 
-    sender = _sender(journal, Scripted(lambda _: Answer(204)))
+    sender = _sender(journal, Scripted(lambda _: Response(204)))
     monkeypatch.setattr(journal, "settle", refuse)
     with pytest.raises(StorageError):
         sender.send(Lane.BACKLOG, GO_ON, 1.0)
@@ -121,7 +123,7 @@ def test_poison_that_cannot_be_set_aside_leaves_nothing_claimed(
     def refuse(_batch: Batch, _words: str) -> None:
         raise StorageError("set aside in", "journal", "no room on the disk")
 
-    refused = Answer(400, {"content-type": "application/json"}, '{"error":"no"}')
+    refused = Response(400, {"content-type": "application/json"}, '{"error":"no"}')
     sender = _sender(journal, Scripted(lambda _: refused))
     monkeypatch.setattr(journal, "quarantine", refuse)
     with pytest.raises(StorageError):

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import cast
 
+from qos_agent.influx.dialects import overwrites_points
 from qos_agent.influx.query import Server
 from qos_agent.model import Record, Value
 from qos_agent.model.line_protocol import decode, encode
@@ -30,7 +31,7 @@ class Rewriting:
         """True of 1.8, 2.x, and of a server that does not say. Raises QueryError."""
         if self._version is None:
             self._version = self._rollups.version()
-        return not self._version.startswith("3.")
+        return overwrites_points(self._version)
 
 
 def differences(found: Iterable[bytes], stored: Iterable[bytes]) -> Iterator[bytes]:

@@ -73,7 +73,7 @@ def test_wrong_token(make_influxdb: MakeInfluxDB, tmp_path: Path) -> None:
     life = Life(tmp_path, raw, rollup)
     ends, reports = lived(service(settings), life, meet)
     assert_only_then(reports)
-    assert "the token is not known; set token_file" in said(reports)
+    assert "set token or token_file" in said(reports)
     assert "wrong" not in said(reports)
     life.assert_whole(ends)
 

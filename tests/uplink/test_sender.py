@@ -6,9 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-from qos_agent.influx.decision import Answer, Failure
+from qos_agent.influx.responses import Failure, Response
 from qos_agent.journal import Lane
-from qos_agent.uplink.sender import Pace, Sender
+from qos_agent.uplink.sender import Sender, SenderOptions
 from tests.journal.support import open_journal, put
 from tests.servers.database import Database
 from tests.servers.fixtures import MakeFront
@@ -19,13 +19,13 @@ from tests.uplink.support import Scripted, Unbounded, make_settings, towards
 CAP_S = 60.0
 
 
-def _waits_s(folder: Path, answer: Answer | Failure, failures: int) -> list[float]:
+def _waits_s(folder: Path, answer: Response | Failure, failures: int) -> list[float]:
     """How long a sender waits after each of its failures in a row."""
     clock, journal = FakeClock(), open_journal(folder)
     put(journal, clock)
     transport = Scripted(lambda _: answer)
-    pace = Pace(10, CAP_S)
-    sender = Sender("collector", journal, transport, clock, pace, Unbounded())
+    options = SenderOptions(10, CAP_S)
+    sender = Sender("collector", journal, transport, clock, options, Unbounded())
     waits = []
     for _ in range(failures):
         assert sender.may_try()
@@ -49,7 +49,7 @@ def test_backoff_doubles_to_its_cap_with_full_jitter(tmp_path: Path) -> None:
 
 def test_a_named_time_is_a_floor_and_the_jitter_comes_on_top(tmp_path: Path) -> None:
     """Told to wait a minute by Retry-After, agents do not come back together."""
-    asked = Answer(503, {"retry-after": "60"})
+    asked = Response(503, {"retry-after": "60"})
     waits = [_waits_s(tmp_path / str(n), asked, 1)[0] for n in range(10)]
     assert all(60 < wait <= 61 for wait in waits)
     assert len(set(waits)) == len(waits)
