@@ -1,7 +1,7 @@
-"""The journal as files a person can open: CSV, the dictionary, a manifest.
+"""Exports a journal as CSV files with the data dictionary and a manifest.
 
-The canonical lines go along unchanged (`points.lp`), so that what the CSV says can
-be held against what the device recorded. Same journal, same bytes.
+The canonical lines are exported unchanged in `points.lp`, so that the CSV can be
+compared with what the device recorded. The same journal gives the same bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from qos_agent.model.schema.dictionary import COLUMNS, rows
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote: its folder, points by measurement, file hashes."""
+    """The folder of an export, its points by measurement, and its files' hashes."""
 
     folder: Path
     points: Mapping[str, int]
@@ -31,10 +31,9 @@ class Exported:
 
 
 def export_csv(lines: Iterable[bytes], folder: Path) -> Exported:
-    """Write a CSV for each measurement, the lines, the dictionary, the manifest.
+    """Write a CSV file for each measurement, the lines, the dictionary, the manifest.
 
-    `lines` are canonical, in order. Raises OSError where `folder`
-    cannot be written.
+    `lines` are canonical lines in order. Raises OSError if `folder` cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     points = _write_points(lines, folder)
@@ -94,7 +93,7 @@ def _sha256(path: Path) -> str:
 def _write_manifest(
     folder: Path, points: Mapping[str, int], sha256: Mapping[str, str]
 ) -> None:
-    """manifest.json for programs, SHA256SUMS for `sha256sum -c`."""
+    """Write manifest.json for programs and SHA256SUMS for `sha256sum -c`."""
     manifest: dict[str, Any] = {
         "agent_version": __version__,
         "schema_version": SCHEMA_VERSION,

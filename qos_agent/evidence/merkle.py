@@ -1,4 +1,4 @@
-"""Leaves of the evidence tree, as RFC 6962 hashes them."""
+"""Leaf hashes of the Merkle tree of RFC 6962."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hashlib
 
 
 def leaf_hash(line: bytes) -> bytes:
-    """The Merkle tree's hash of one canonical line (RFC 6962 section 2.1)."""
+    """Return the leaf hash of a canonical line (RFC 6962 section 2.1)."""
     return hashlib.sha256(b"\x00" + line).digest()

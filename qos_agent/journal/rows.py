@@ -25,7 +25,7 @@ def insert_pending(
 
 
 def delete_pending(db: sqlite3.Connection, seq: int) -> None:
-    """Remove a point that has its time stamp now."""
+    """Remove a point that was stamped."""
     db.execute("DELETE FROM pending WHERE seq = ?", (seq,))
 
 

@@ -1,4 +1,4 @@
-"""The export: CSV, dictionary, manifest; the lines go along unchanged."""
+"""The CSV export, its manifest and its unchanged lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.readings import IDENTITY, latency
 
 
 def _lines() -> list[bytes]:
-    """Two trains, one of them lost."""
+    """Return two latency readings, one of them with full loss."""
     lines = []
     for number, reading in enumerate((latency(), latency(received=0)), start=1):
         (point,) = points(reading, IDENTITY)
@@ -25,8 +25,8 @@ def _lines() -> list[bytes]:
     return lines
 
 
-def test_the_csv_says_what_the_lines_say(tmp_path: Path) -> None:
-    """Times, tags and fields are columns; what was not measured is empty, not 0."""
+def test_the_csv_has_the_values_of_the_lines(tmp_path: Path) -> None:
+    """Times, tags and fields are columns; a missing value is empty, not 0."""
     exported = export_csv(_lines(), tmp_path)
     with (tmp_path / "latency.csv").open() as stream:
         good, lost = csv.DictReader(stream)
@@ -39,7 +39,7 @@ def test_the_csv_says_what_the_lines_say(tmp_path: Path) -> None:
 
 
 def test_the_manifest_is_checked_by_sha256sum(tmp_path: Path) -> None:
-    """Anybody can check the files with the tool every system has."""
+    """The files can be checked with a tool that every system has."""
     export_csv(_lines(), tmp_path)
     check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     assert subprocess.run(check, cwd=tmp_path, check=False).returncode == 0
