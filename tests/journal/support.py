@@ -1,4 +1,4 @@
-"""A journal for tests, points to put into it, and a look behind its back."""
+"""A journal for tests, points for it, and direct access to its file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qos_agent.model import Phase, Point, Value
 from tests.support.clocks import FakeClock
 from tests.support.readings import IDENTITY, LATENCY_TAGS
 
-# The disk of the machine that runs the tests may be nearly full.
+# The disk of the test machine may be nearly full.
 LIMITS = JournalLimits(disk_reserve_bytes=0)
 PLACE = {
     "station": IDENTITY.station,
@@ -25,7 +25,7 @@ ALL = -(2**62)
 
 
 def pre(_wall_ns: int) -> Phase:
-    """It is always before the election."""
+    """Return the phase before the election for any time."""
     return Phase.PRE
 
 
@@ -35,12 +35,12 @@ def open_journal(
     collectors: Sequence[str] = ("collector",),
     phase_at: Callable[[int], Phase] = pre,
 ) -> Journal:
-    """The journal of a folder."""
+    """Open the journal of a folder."""
     return Journal.open(folder, IDENTITY, collectors, phase_at, limits)
 
 
 def point(boot_ns: int, measurement: str = "latency", **tags: str) -> Point:
-    """A point of a measurement that carries counts."""
+    """Return a point of a measurement."""
     fields: dict[str, Value] = {"sent": 20, "received": 19, "rtt_p50_ms": 20.0}
     if measurement == "host":
         return Point("host", PLACE | tags, {"cpu_share": 0.25}, boot_ns)
@@ -64,33 +64,33 @@ def put(journal: Journal, clock: FakeClock, count: int = 1) -> range:
 
 
 def seqs(journal: Journal, after: int = ALL) -> list[int]:
-    """The numbers of all stored points."""
+    """Return the numbers of all stored points."""
     return [seq for seq, _ in journal.lines(after)]
 
 
 def bodies(journal: Journal) -> list[bytes]:
-    """The lines of all stored points."""
+    """Return the lines of all stored points."""
     return [line for _, line in journal.lines(ALL)]
 
 
 def deliver(journal: Journal, collector: str = "collector") -> list[int]:
-    """Claim and settle all there is; the numbers."""
-    found: list[int] = []
+    """Claim and settle all points; return their numbers."""
+    delivered: list[int] = []
     for lane in Lane:
         while batch := journal.claim(collector, 100, lane):
             journal.settle(batch)
-            found += batch.seqs
-    return sorted(found)
+            delivered += batch.seqs
+    return sorted(delivered)
 
 
 def look(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Ask the file itself."""
+    """Query the file directly."""
     with closing(sqlite3.connect(folder / FILE_NAME)) as db:
         return db.execute(sql).fetchall()
 
 
 def change(folder: Path, statements: Iterable[str]) -> None:
-    """Change the file behind the journal's back."""
+    """Change the file without the journal."""
     with closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as db:
         for statement in statements:
             db.execute(statement)

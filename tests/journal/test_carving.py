@@ -1,4 +1,4 @@
-"""Points are found in the pages alone: all that are whole, and nothing else."""
+"""Carving finds all sound points in the pages, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.journal.support import bodies, open_journal, point, put
 from tests.support.clocks import FakeClock
 
 POINTS = 200
-# A tag so long that its point goes on in several pages.
+# A tag so long that its point needs several overflow pages.
 LONG = "x" * 3 * PAGE_BYTES
 _TABLE_LEAF = 0x0D
 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> list[bytes]:
-    """The lines of a journal of many points and some long ones, in order."""
+    """Return the lines of a journal of many short and some long points, in order."""
     journal, clock = open_journal(tmp_path), FakeClock()
     put(journal, clock, POINTS // 2)
     long = [point(clock.boot_ns() + n, target=f"{LONG}{n}") for n in range(1, 5)]
@@ -39,21 +39,21 @@ def _carved(folder: Path) -> list[bytes]:
 def test_all_points_of_a_sound_journal_are_found(
     tmp_path: Path, stored: list[bytes]
 ) -> None:
-    """Those that go on in other pages among them; none twice, none altered."""
+    """That includes points with overflow pages; none is doubled or altered."""
     assert _carved(tmp_path) == stored
 
 
 @pytest.mark.parametrize("pointer", [b"\xff\xff", b"\x00\x00"])
-def test_a_cell_that_cannot_be_read_costs_no_other(
+def test_an_unreadable_cell_does_not_hide_the_others(
     tmp_path: Path, stored: list[bytes], pointer: bytes
 ) -> None:
-    """The first pointer of every leaf leads astray: the cells behind it are found."""
+    """The first cell pointer of every leaf page is wrong; the others are found."""
     path = tmp_path / FILE_NAME
     data = bytearray(path.read_bytes())
     for start in range(PAGE_BYTES, len(data), PAGE_BYTES):
         if data[start] == _TABLE_LEAF:
             data[start + 8 : start + 10] = pointer
     path.write_bytes(data)
-    found = _carved(tmp_path)
-    assert POINTS // 2 < len(found) < POINTS
-    assert set(found) <= set(stored)
+    carved = _carved(tmp_path)
+    assert POINTS // 2 < len(carved) < POINTS
+    assert set(carved) <= set(stored)

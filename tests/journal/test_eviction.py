@@ -1,4 +1,4 @@
-"""The journal stays within its bounds, in the right order, and accounts for it."""
+"""The journal keeps its limits, removes in the right order and records removals."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.journal.support import (
     point,
     put,
     seqs,
-)  # fmt: skip
+)
 from tests.support.clocks import FakeClock
 
 SMALL = JournalLimits(size_bytes=600_000, disk_reserve_bytes=0)
 DAY_S = 86400.0
-# SQLite is looked at once in so many of its steps.
+# SQLite calls back after this number of steps.
 _STEPS = 100
 
 
 def _mixed(clock: FakeClock) -> list[Point]:
-    """One point of each value."""
+    """Return one point of each rank."""
     clock.advance(1)
     now = clock.boot_ns()
     return [
@@ -49,18 +49,18 @@ def _removals(folder: Path) -> list[tuple[str, str]]:
 
 
 def test_file_stays_within_its_bytes(tmp_path: Path, clock: FakeClock) -> None:
-    """Ten times what fits goes in, and the file is no larger than its bound."""
+    """Ten times the points that fit are stored, and the file keeps its limit."""
     journal = open_journal(tmp_path, SMALL)
     for _ in range(100):
         put(journal, clock, 100)
     journal.close()
-    slack_bytes = 300_000  # one put, between two looks at the size
+    slack_bytes = 300_000  # one put between two checks of the size
     assert (tmp_path / FILE_NAME).stat().st_size < SMALL.size_bytes + slack_bytes
     assert max(seqs(open_journal(tmp_path, SMALL))) == 10_000
 
 
 def test_delivered_points_go_first(tmp_path: Path, clock: FakeClock) -> None:
-    """While there are delivered points no undelivered one is removed."""
+    """No undelivered point is removed while there are delivered ones."""
     journal = open_journal(tmp_path, SMALL)
     for _ in range(40):
         put(journal, clock, 100)
@@ -71,8 +71,8 @@ def test_delivered_points_go_first(tmp_path: Path, clock: FakeClock) -> None:
     assert journal.counts().evicted == 0
 
 
-def test_undelivered_go_by_their_value(tmp_path: Path, clock: FakeClock) -> None:
-    """Host, then signal, then a layer's further targets, and events last."""
+def test_undelivered_points_go_by_rank(tmp_path: Path, clock: FakeClock) -> None:
+    """Host goes first, then signal, then further targets of a layer; events stay."""
     journal = open_journal(tmp_path, SMALL)
     for _ in range(130):
         for _ in range(4):
@@ -90,8 +90,10 @@ def test_undelivered_go_by_their_value(tmp_path: Path, clock: FakeClock) -> None
     assert seconds <= firsts
 
 
-def test_every_removal_is_counted_and_told(tmp_path: Path, clock: FakeClock) -> None:
-    """What is gone is in the account, with kind and span; nothing else is gone."""
+def test_every_removal_is_recorded_and_reported(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Removed points have a record with measurement and span; no others are gone."""
     journal = open_journal(tmp_path, SMALL)
     for _ in range(60):
         put(journal, clock, 100)
@@ -101,15 +103,15 @@ def test_every_removal_is_counted_and_told(tmp_path: Path, clock: FakeClock) -> 
     assert removed + len(seqs(journal)) == 6000
     assert journal.counts().evicted == removed
     assert first_ns < last_ns < clock.wall_ns()
-    told = [event for event in journal.take_events() if event.kind == "eviction"]
-    assert sum(event.amount or 0 for event in told) == removed
-    assert "latency: undelivered, no room; a span of" in told[0].detail
+    events = [event for event in journal.take_events() if event.kind == "eviction"]
+    assert sum(event.amount or 0 for event in events) == removed
+    assert "latency: undelivered, no room; a span of" in events[0].detail
 
 
 def test_evicted_undelivered_point_leaves_its_leaf(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """The evidence tree has no hole where a line had to go."""
+    """The Merkle tree is complete although lines are removed."""
     journal = open_journal(tmp_path, SMALL)
     for _ in range(20):
         put(journal, clock, 100)
@@ -120,7 +122,7 @@ def test_evicted_undelivered_point_leaves_its_leaf(
 
 
 def test_newest_number_is_never_used_again(tmp_path: Path, clock: FakeClock) -> None:
-    """All delivered and out of time: the next number still follows the last."""
+    """All points are delivered and expired; the next number follows the last one."""
     journal = open_journal(tmp_path, JournalLimits(keep_s=60, disk_reserve_bytes=0))
     put(journal, clock, 5)
     deliver(journal)
@@ -130,8 +132,10 @@ def test_newest_number_is_never_used_again(tmp_path: Path, clock: FakeClock) -> 
     assert seqs(journal) == [5, 6]
 
 
-def test_delivered_points_are_kept_their_time(tmp_path: Path, clock: FakeClock) -> None:
-    """Local evidence stays as long as was set, and goes after."""
+def test_delivered_points_stay_for_the_configured_time(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Local evidence stays for `keep_s` and is removed after that."""
     limits = JournalLimits(keep_s=2 * DAY_S, disk_reserve_bytes=0)
     journal = open_journal(tmp_path, limits)
     put(journal, clock, 3)
@@ -145,8 +149,8 @@ def test_delivered_points_are_kept_their_time(tmp_path: Path, clock: FakeClock) 
     assert _removals(tmp_path) == [("kept its time", "latency")]
 
 
-def test_undelivered_points_have_an_age_too(tmp_path: Path, clock: FakeClock) -> None:
-    """An agent that never reaches its collector does not keep for ever."""
+def test_undelivered_points_expire_too(tmp_path: Path, clock: FakeClock) -> None:
+    """An agent that never reaches its collector does not keep points permanently."""
     journal = open_journal(tmp_path, JournalLimits(age_s=DAY_S, disk_reserve_bytes=0))
     put(journal, clock, 3)
     clock.advance(2 * DAY_S)
@@ -156,15 +160,15 @@ def test_undelivered_points_have_an_age_too(tmp_path: Path, clock: FakeClock) ->
     assert [event.kind for event in journal.take_events()] == ["eviction"]
 
 
-def test_refused_points_are_not_taken_for_delivered(
+def test_quarantined_points_do_not_count_as_delivered(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Quarantine outlives the time that delivered points are kept."""
+    """They stay longer than delivered points."""
     limits = JournalLimits(keep_s=60, disk_reserve_bytes=0)
     journal = open_journal(tmp_path, limits)
     put(journal, clock, 3)
     batch = journal.claim("collector", 1, Lane.FRESH)
-    journal.quarantine(batch, "refused")
+    journal.quarantine(batch, "rejected")
     deliver(journal)
     journal.flush()
     clock.advance(2 * 3600)
@@ -172,10 +176,8 @@ def test_refused_points_are_not_taken_for_delivered(
     assert seqs(journal) == [1, 3, 4]
 
 
-def test_spent_bytes_are_forgotten_when_no_month_reaches_back(
-    tmp_path: Path, clock: FakeClock
-) -> None:
-    """The allowance's book does not grow for ever, and this month's page stays."""
+def test_old_reservations_are_removed(tmp_path: Path, clock: FakeClock) -> None:
+    """The data account does not grow permanently, and this month stays."""
     journal = open_journal(tmp_path)
     for days in (0, 40, 40):
         clock.advance(days * DAY_S)
@@ -188,7 +190,7 @@ def test_spent_bytes_are_forgotten_when_no_month_reaches_back(
 
 
 def test_untrusted_clock_removes_nothing(tmp_path: Path, clock: FakeClock) -> None:
-    """A clock ten years ahead must not make all points too old at once."""
+    """A clock that is ten years ahead must not expire all points at once."""
     journal = open_journal(tmp_path, JournalLimits(keep_s=60, disk_reserve_bytes=0))
     put(journal, clock, 3)
     deliver(journal)
@@ -199,8 +201,8 @@ def test_untrusted_clock_removes_nothing(tmp_path: Path, clock: FakeClock) -> No
     assert seqs(journal) == [1, 2, 3]
 
 
-def test_reserve_of_the_disk_is_not_taken(tmp_path: Path, clock: FakeClock) -> None:
-    """On a disk short of room the journal lives in what it has already."""
+def test_the_disk_reserve_stays_free(tmp_path: Path, clock: FakeClock) -> None:
+    """On a disk that is short of space the journal does not grow."""
     everything = os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
     limits = JournalLimits(disk_reserve_bytes=everything)
     journal = open_journal(tmp_path, limits)
@@ -213,7 +215,7 @@ def test_reserve_of_the_disk_is_not_taken(tmp_path: Path, clock: FakeClock) -> N
 
 @pytest.mark.parametrize("count", [1, 7])
 def test_rank_of_a_target_is_that_of_the_first_seen(count: int) -> None:
-    """The first target of each layer on each link is dearer than the others."""
+    """The first target of each layer on each link ranks above the others."""
     ranking = eviction.Ranking()
     anchors = [point(1, target=f"a{n}", layer="anchor") for n in range(count)]
     ranks = [ranking.rank(p) for p in anchors]
@@ -225,7 +227,7 @@ def test_rank_of_a_target_is_that_of_the_first_seen(count: int) -> None:
 def _cost(
     folder: Path, removal: Callable[[sqlite3.Connection], list[Removal]]
 ) -> tuple[int, int]:
-    """Steps of SQLite's own (a row looked at is several), and points removed."""
+    """Return SQLite's steps, of which a row takes several, and the points removed."""
     steps: list[None] = []
     with closing(tables.connect(folder / FILE_NAME)) as db:
         db.set_progress_handler(lambda: steps.append(None), _STEPS)
@@ -233,10 +235,10 @@ def _cost(
     return len(steps) * _STEPS, sum(entry.points for entry in removed)
 
 
-def test_hourly_tidying_reads_only_what_has_had_its_time(
+def test_hourly_expiry_reads_only_expired_points(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Not the whole journal once for each rank, with everybody else waiting."""
+    """It does not scan the journal for each rank while other threads wait."""
     journal = open_journal(tmp_path)
     start_ns = clock.wall_ns()
     put(journal, clock, 3000)
@@ -247,10 +249,10 @@ def test_hourly_tidying_reads_only_what_has_had_its_time(
     assert removed == 0
 
 
-def test_tidying_does_not_read_the_backlog_for_every_point(
+def test_expiry_does_not_read_the_backlog_for_every_point(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Whether 300 others wait or 3,000, to remove what had its time costs the same."""
+    """Removing expired points costs the same with a backlog of 300 or 3,000."""
 
     def cost(backlog: int) -> int:
         folder = tmp_path / str(backlog)
@@ -269,10 +271,10 @@ def test_tidying_does_not_read_the_backlog_for_every_point(
     assert cost(3000) < 1.5 * cost(300)
 
 
-def test_making_room_in_an_outage_does_not_read_the_backlog_for_every_point(
+def test_freeing_space_does_not_read_the_backlog_for_every_point(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Nothing is delivered: ten times the points are ten times the steps, no more."""
+    """In an outage ten times the points take ten times the steps, not more."""
 
     def cost(backlog: int) -> int:
         folder = tmp_path / str(backlog)
@@ -288,8 +290,8 @@ def test_making_room_in_an_outage_does_not_read_the_backlog_for_every_point(
     assert cost(5000) < 12 * cost(500)
 
 
-def test_what_is_judged_and_what_happened_are_dearest() -> None:
-    """Readings before verdicts, verdicts before events, incidents and seals."""
+def test_verdicts_and_events_rank_highest() -> None:
+    """Readings go before verdicts, and verdicts before events, incidents and seals."""
     order = ("host", "signal", "web", "verdict", "event")
     ranks = [eviction.Ranking().rank(Point(name, {}, {}, 0)) for name in order]
     assert ranks == sorted(set(ranks))
@@ -300,7 +302,7 @@ def test_what_is_judged_and_what_happened_are_dearest() -> None:
 def test_of_delivered_points_the_oldest_go_first(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """What is left of the local evidence is its newest part, without a hole."""
+    """The newest part of the local evidence is left, without a gap."""
     journal = open_journal(tmp_path, SMALL)
     for _ in range(60):
         put(journal, clock, 100)

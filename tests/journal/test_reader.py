@@ -1,4 +1,4 @@
-"""What the commands read of a large journal passes through and does not pile up."""
+"""The commands read a large journal without loading it into memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _tail(journal: Reader) -> None:
 def test_memory_does_not_grow_with_the_journal(
     tmp_path: Path, command: Callable[[Reader], None]
 ) -> None:
-    """Ten times the points, the same memory of Python's."""
+    """Ten times the points need the same Python memory."""
     peaks = []
     for points in (300, 3000):
         folder = tmp_path / str(points)
@@ -56,7 +56,7 @@ def test_memory_does_not_grow_with_the_journal(
 
 
 def test_export_is_read_in_the_order_of_the_table(tmp_path: Path) -> None:
-    """Not sorted, which would put the whole journal into a file beside it first."""
+    """A sort would write the whole journal into a temporary file first."""
     _journal(tmp_path, 3)
     with reading(tmp_path) as journal:
         seen: list[str] = []
@@ -69,27 +69,32 @@ def test_export_is_read_in_the_order_of_the_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("after", "last", "expected"),
-    [(EVERY_SEQ, 2, slice(3, 5)), (4, 3, slice(4, 5)), (3, None, slice(3, 5)),
-     (EVERY_SEQ, 9, slice(0, 5)), (9, 2, slice(5, 5))],
-)  # fmt: skip
+    [
+        (EVERY_SEQ, 2, slice(3, 5)),
+        (4, 3, slice(4, 5)),
+        (3, None, slice(3, 5)),
+        (EVERY_SEQ, 9, slice(0, 5)),
+        (9, 2, slice(5, 5)),
+    ],
+)
 def test_lines_after_a_number_and_the_last_ones(
     tmp_path: Path, after: int, last: int | None, expected: slice
 ) -> None:
-    """Both bounds hold, each for itself and together."""
+    """Both limits work, alone and together."""
     lines = _journal(tmp_path, 5)
     with reading(tmp_path) as journal:
         assert list(journal.lines(after, last)) == lines[expected]
 
 
-def test_the_last_of_an_empty_journal_are_none(tmp_path: Path) -> None:
-    """`journal tail` before the first reading."""
+def test_an_empty_journal_has_no_last_lines(tmp_path: Path) -> None:
+    """`journal tail` may run before the first reading."""
     open_journal(tmp_path).close()
     with reading(tmp_path) as journal:
         assert list(journal.lines(EVERY_SEQ, 20)) == []
 
 
-def test_a_number_that_is_missing_is_told(tmp_path: Path) -> None:
-    """In the midst, and at the start."""
+def test_missing_numbers_are_reported(tmp_path: Path) -> None:
+    """They may be in the middle or at the start."""
     _journal(tmp_path, 9)
     change(tmp_path, ["DELETE FROM point WHERE seq IN (1, 2, 5)"])
     with reading(tmp_path) as journal:
@@ -98,21 +103,24 @@ def test_a_number_that_is_missing_is_told(tmp_path: Path) -> None:
 
 
 def _begun(path: Path) -> None:
-    """The file as it is before its first table."""
+    """Create the file as it is before its first table."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = WAL")
 
 
 def _unnamed(path: Path) -> None:
-    """The tables, and no name yet."""
+    """Create the tables without the journal's name."""
     tables.connect(path).close()
 
 
 @pytest.mark.parametrize("make", [Path.touch, _begun, _unnamed])
-def test_a_journal_in_the_making_is_said_to_be_so(
+def test_an_incomplete_journal_is_an_error(
     make: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    """A command typed while the agent starts is told to wait a second."""
+    """While the agent starts a command asks to try again."""
     make(tmp_path / tables.FILE_NAME)
-    with pytest.raises(OperatorError, match="has not finished creating"), reading(tmp_path):
+    with (
+        pytest.raises(OperatorError, match="has not finished creating"),
+        reading(tmp_path),
+    ):
         pass

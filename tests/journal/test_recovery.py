@@ -1,4 +1,4 @@
-"""Whatever is found in the folder, the agent starts and keeps what can be kept."""
+"""The agent starts with any content of the folder, and keeps the readable points."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.journal.support import (
     open_journal,
     put,
     seqs,
-)  # fmt: skip
+)
 from tests.support.clocks import FakeClock
 from tests.support.requirement import require
 
@@ -31,7 +31,7 @@ POINTS = 400
 
 
 def _filled(folder: Path) -> list[bytes]:
-    """A journal of many points, half of them delivered; its lines."""
+    """Create a journal of many points, half of them delivered; return its lines."""
     journal = open_journal(folder)
     clock = FakeClock()
     put(journal, clock, POINTS // 2)
@@ -67,7 +67,7 @@ def _noise(_data: bytearray) -> bytearray:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "least_share"),
+    ("spoil", "min_share"),
     [
         (_cut_half, 0.4),
         (_wipe_header, 1.0),
@@ -77,26 +77,26 @@ def _noise(_data: bytearray) -> bytearray:
     ],
 )
 def test_damaged_journal_is_moved_aside_and_recovered(
-    tmp_path: Path, spoil: Callable[[bytearray], bytearray], least_share: float
+    tmp_path: Path, spoil: Callable[[bytearray], bytearray], min_share: float
 ) -> None:
-    """The file stays as it was found, what can be read comes over byte for byte."""
+    """The damaged file is not changed; readable points are copied byte for byte."""
     lines = _filled(tmp_path)
     path = tmp_path / FILE_NAME
     spoilt = bytes(spoil(bytearray(path.read_bytes())))
     path.write_bytes(spoilt)
     journal = open_journal(tmp_path)
-    found = bodies(journal)
-    assert set(found) <= set(lines)
-    assert len(found) >= least_share * POINTS
+    recovered = bodies(journal)
+    assert set(recovered) <= set(lines)
+    assert len(recovered) >= min_share * POINTS
     (event,) = journal.take_events()
-    assert (event.kind, event.amount) == ("damage", len(found))
+    assert (event.kind, event.amount) == ("damage", len(recovered))
     (aside,) = tmp_path.glob("damaged-*")
     assert (aside / FILE_NAME).read_bytes() == spoilt
     assert put(journal, FakeClock()) == range(1, 2)
 
 
 def test_undelivered_points_of_a_damaged_journal_are_delivered(tmp_path: Path) -> None:
-    """With its header gone all is owed again: sent twice is better than not at all."""
+    """Without the header all points are queued again; sending twice loses nothing."""
     lines = _filled(tmp_path)
     path = tmp_path / FILE_NAME
     path.write_bytes(_wipe_header(bytearray(path.read_bytes())))
@@ -108,8 +108,8 @@ def test_undelivered_points_of_a_damaged_journal_are_delivered(tmp_path: Path) -
     assert sent == lines
 
 
-def test_new_journal_has_a_name_of_its_own(tmp_path: Path, clock: FakeClock) -> None:
-    """Numbers start again, so the name must differ; the old one stays in old lines."""
+def test_new_journal_has_a_new_name(tmp_path: Path, clock: FakeClock) -> None:
+    """Numbers start again, so the name must differ; old lines keep the old one."""
     _filled(tmp_path)
     path = tmp_path / FILE_NAME
     path.write_bytes(_wipe_middle(bytearray(path.read_bytes())))
@@ -138,7 +138,7 @@ def test_points_survive_two_damages(tmp_path: Path, clock: FakeClock) -> None:
 
 
 def test_later_version_is_moved_aside(tmp_path: Path) -> None:
-    """After a downgrade the agent starts, and takes over what it understands."""
+    """After a downgrade the agent starts and copies the readable content."""
     lines = _filled(tmp_path)
     change(tmp_path, ["PRAGMA user_version = 99"])
     journal = open_journal(tmp_path)
@@ -150,10 +150,10 @@ def test_later_version_is_moved_aside(tmp_path: Path) -> None:
     assert len(deliver(journal)) == POINTS // 2
 
 
-def test_damage_while_running_is_mended_while_running(
+def test_damage_while_running_is_repaired_while_running(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A card that fails at noon: the put that finds it succeeds in a new journal."""
+    """The put that meets the damage succeeds in a new journal."""
     journal = open_journal(tmp_path)
     put(journal, clock, POINTS)
     change(tmp_path, [])  # brings the log into the file
@@ -170,10 +170,10 @@ def test_damage_while_running_is_mended_while_running(
 
 
 @pytest.mark.parametrize("times", [40])
-def test_flipped_bits_never_bring_in_what_was_not_stored(
+def test_flipped_bits_never_create_a_point(
     tmp_path_factory: pytest.TempPathFactory, times: int
 ) -> None:
-    """A bit anywhere: the agent starts, and every line it holds is one it stored."""
+    """With any bit flipped the agent starts, and every line is one it stored."""
     original = tmp_path_factory.mktemp("original")
     lines = set(_filled(original))
     data = (original / FILE_NAME).read_bytes()
@@ -194,21 +194,21 @@ def test_flipped_bits_never_bring_in_what_was_not_stored(
 
 
 @contextmanager
-def _mounted(folder: Path, *what: str) -> Iterator[Path]:
-    made = subprocess.run(
-        ["mount", *what, str(folder)], check=False, capture_output=True, text=True
+def _mounted(folder: Path, *arguments: str) -> Iterator[Path]:
+    mount = subprocess.run(
+        ["mount", *arguments, str(folder)], check=False, capture_output=True, text=True
     )
-    require(made.returncode == 0, f"a mount ({made.stderr})", "run the tests as root")
+    require(mount.returncode == 0, f"a mount ({mount.stderr})", "run the tests as root")
     try:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_read_only_folder_means_memory_and_loudly(
+def test_read_only_folder_means_memory_and_an_error(
     tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Readings go on, what was undelivered is read, and everybody is told."""
+    """Readings continue, undelivered points are read, and the log has an error."""
     with _mounted(tmp_path, "-t", "tmpfs", "-o", "size=8m", "tmpfs") as folder:
         lines = _filled(folder)
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
@@ -225,7 +225,7 @@ def test_read_only_folder_means_memory_and_loudly(
 def test_file_system_turning_read_only_means_memory(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A worn card that the kernel makes read-only: nothing committed is lost."""
+    """The kernel makes a worn card read-only; no committed point is lost."""
     card, folder = tmp_path / "card", tmp_path / "folder"
     folder.mkdir()
     with card.open("wb") as file:
@@ -239,7 +239,7 @@ def test_file_system_turning_read_only_means_memory(
         ).name
         journal = open_journal(folder)
         put(journal, clock, 10)
-        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("worn out")
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("error")
         put(journal, clock, 10)
         assert journal.in_memory
         assert {e.kind for e in journal.take_events()} == {"in_memory"}
@@ -251,18 +251,18 @@ def test_file_system_turning_read_only_means_memory(
 def test_folder_that_cannot_be_made_means_memory(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A file where the folder should be, for one."""
-    (tmp_path / "taken").write_text("")
-    journal = open_journal(tmp_path / "taken" / "journal")
+    """A file in the folder's path is one cause."""
+    (tmp_path / "file").write_text("")
+    journal = open_journal(tmp_path / "file" / "journal")
     assert journal.in_memory
     put(journal, clock, 3)
     assert deliver(journal) == [1, 2, 3]
 
 
-def test_file_held_by_another_process_is_waited_for_and_told(
+def test_file_locked_by_another_process_is_an_error(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Somebody in the file with the sqlite3 shell: an error, and nothing numbered."""
+    """An open transaction of the sqlite3 shell is an error, and no number is used."""
     journal = open_journal(tmp_path)
     put(journal, clock)
     other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
@@ -275,7 +275,7 @@ def test_file_held_by_another_process_is_waited_for_and_told(
 
 
 def test_migrations_run_in_order_once(tmp_path: Path) -> None:
-    """The version on file is that of the last migration."""
+    """The version in the file is that of the last migration."""
     open_journal(tmp_path).close()
     open_journal(tmp_path).close()
     assert look(tmp_path, "PRAGMA user_version") == [(1,)]

@@ -1,4 +1,4 @@
-"""Nothing of a damaged journal is left behind, and nothing altered is taken along."""
+"""Recovery copies all sound points of a damaged journal and no altered ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG_NAME = FILE_NAME + "-wal"
 
 
 def test_an_altered_line_is_not_recovered(tmp_path: Path, clock: FakeClock) -> None:
-    """A line without its hash stays behind, whichever way the file is read."""
+    """A line that does not match its hash is not copied by either way of reading."""
     journal = open_journal(tmp_path)
     put(journal, clock, 20)
     lines = bodies(journal)
@@ -36,38 +36,40 @@ def test_an_altered_line_is_not_recovered(tmp_path: Path, clock: FakeClock) -> N
     assert bodies(open_journal(tmp_path)) == whole
 
 
-def _blind(log: bytes) -> bytes:
-    """A log that SQLite takes for none: its magic number is gone."""
+def _without_magic(log: bytes) -> bytes:
+    """Return a log without its magic number, which SQLite ignores."""
     return b"\xff" * 4 + log[4:]
 
 
 @pytest.mark.parametrize("page", [b"", b"\xff" * PAGE_BYTES], ids=["empty", "noise"])
-@pytest.mark.parametrize("spoil", [bytes, _blind], ids=["log sound", "log blind"])
-def test_the_log_of_a_damaged_journal_goes_with_it(
+@pytest.mark.parametrize(
+    "spoil", [bytes, _without_magic], ids=["log sound", "log without magic"]
+)
+def test_the_log_of_a_damaged_journal_is_moved_and_read(
     tmp_path: Path, clock: FakeClock, page: bytes, spoil: Callable[[bytes], bytes]
 ) -> None:
-    """After a power cut points are in the log alone: it is kept as found, and read."""
+    """After a power cut points are only in the log, which is kept unchanged."""
     journal = open_journal(tmp_path / "cut")
     put(journal, clock, 50)
     lines = bodies(journal)
     log = spoil((tmp_path / "cut" / LOG_NAME).read_bytes())
     journal.close()
-    found = tmp_path / "found"
-    found.mkdir()
-    (found / FILE_NAME).write_bytes(page)
-    (found / LOG_NAME).write_bytes(log)
-    again = open_journal(found)
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    (folder / FILE_NAME).write_bytes(page)
+    (folder / LOG_NAME).write_bytes(log)
+    again = open_journal(folder)
     assert bodies(again) == lines
-    (aside,) = found.glob("damaged-*")
+    (aside,) = folder.glob("damaged-*")
     assert (aside / LOG_NAME).read_bytes() == log
     again.close()
-    assert {each.name for each in found.glob(FILE_NAME + "*")} == {FILE_NAME}
+    assert {path.name for path in folder.glob(FILE_NAME + "*")} == {FILE_NAME}
 
 
 def test_lines_longer_than_a_page_are_recovered(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A point with all its fields runs over pages, which are followed."""
+    """A point with all its fields needs overflow pages, which are read."""
     fields = {f.name: 0.5 for f in MEASUREMENTS["latency"].fields if f.type == "float"}
     fields |= {f.name: 1 for f in MEASUREMENTS["latency"].fields if f.type == "int"}
     journal = open_journal(tmp_path)
@@ -80,8 +82,8 @@ def test_lines_longer_than_a_page_are_recovered(
     assert [point.line for point in carve(tmp_path / FILE_NAME)] == lines
 
 
-def test_what_waits_for_a_clock_is_recovered(tmp_path: Path, clock: FakeClock) -> None:
-    """Pending points come over, and are stamped with the true time as any other."""
+def test_pending_points_are_recovered(tmp_path: Path, clock: FakeClock) -> None:
+    """Pending points are copied and stamped with their true time."""
     journal = open_journal(tmp_path)
     right_offset_ns, clock.trusted, clock.offset_ns = clock.offset_ns, False, 0
     put(journal, clock, 3)
@@ -96,19 +98,21 @@ def test_what_waits_for_a_clock_is_recovered(tmp_path: Path, clock: FakeClock) -
     assert times[-1] == measured_boot_ns + right_offset_ns
 
 
-def test_the_account_of_removals_is_recovered(tmp_path: Path, clock: FakeClock) -> None:
-    """What was evicted stays accounted for, whatever happens to the file after."""
+def test_the_records_of_removals_are_recovered(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Evicted points stay recorded after the file was damaged."""
     limits = JournalLimits(size_bytes=200_000, disk_reserve_bytes=0)
     journal = open_journal(tmp_path, limits)
     for _ in range(20):
         put(journal, clock, 50)
     journal.close()
-    account = _account(tmp_path)
-    assert account
+    removals = _removals(tmp_path)
+    assert removals
     change(tmp_path, [LATER])
     open_journal(tmp_path).close()
-    assert _account(tmp_path) == account
+    assert _removals(tmp_path) == removals
 
 
-def _account(folder: Path) -> list[tuple[object, ...]]:
+def _removals(folder: Path) -> list[tuple[object, ...]]:
     return look(folder, "SELECT * FROM removal ORDER BY id")

@@ -1,4 +1,4 @@
-"""The journal stores, numbers, stamps, gives out and remembers."""
+"""The journal stores, numbers, stamps, claims and settles points."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.journal.support import (
     point,
     put,
     seqs,
-)  # fmt: skip
+)
 from tests.support.clocks import FakeClock
 
 
 def test_points_are_numbered_without_gaps(tmp_path: Path, clock: FakeClock) -> None:
-    """Numbers go on from 1, over puts and restarts."""
+    """Numbers begin at 1 and continue after puts and restarts."""
     journal = open_journal(tmp_path)
     put(journal, clock, 3)
     put(journal, clock, 2)
@@ -42,21 +42,20 @@ def test_points_are_numbered_without_gaps(tmp_path: Path, clock: FakeClock) -> N
 
 
 def test_line_carries_provenance(tmp_path: Path, clock: FakeClock) -> None:
-    """Every point says its number, device, journal, schema, clock and phase."""
+    """Every point has number, device, journal, schema, clock and phase."""
     journal = open_journal(tmp_path, phase_at=lambda _: Phase.VOTING)
     put(journal, clock)
     record = decode(bodies(journal)[0])
     assert record.tags["phase"] == "voting"
     assert record.time_ns == clock.wall_ns()
-    assert {k: record.fields[k] for k in ("seq", "device", "journal", "schema")} == {
-        "seq": 1, "device": "pi-1", "journal": journal.id, "schema": 1,
-    }  # fmt: skip
+    provenance = {"seq": 1, "device": "pi-1", "journal": journal.id, "schema": 1}
+    assert {name: record.fields[name] for name in provenance} == provenance
     assert (record.fields["clock_synced"], record.fields["clock_error_ms"]) == (1, 1.5)
     assert "clock_held" not in record.fields
 
 
 def test_leaf_is_the_hash_of_the_line(tmp_path: Path, clock: FakeClock) -> None:
-    """Beside each line stands its leaf of RFC 6962."""
+    """Each line is stored with its leaf hash of RFC 6962."""
     journal = open_journal(tmp_path)
     put(journal, clock, 2)
     rows = look(tmp_path, "SELECT line, leaf FROM point")
@@ -66,7 +65,7 @@ def test_leaf_is_the_hash_of_the_line(tmp_path: Path, clock: FakeClock) -> None:
 def test_bytes_do_not_change_between_storing_and_sending(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """What is claimed after a restart is byte for byte what was stored."""
+    """A claim after a restart returns the stored bytes."""
     journal = open_journal(tmp_path)
     put(journal, clock, 5)
     stored = bodies(journal)
@@ -78,10 +77,10 @@ def test_bytes_do_not_change_between_storing_and_sending(
 def test_same_time_in_a_series_moves_by_a_microsecond(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Neither rejection nor overwrite: later points of one moment move on."""
+    """Later points of the same time are moved, so that none is overwritten."""
     journal = open_journal(tmp_path)
-    moment = clock.boot_ns()
-    same = [point(moment), point(moment), point(moment, target="other"), point(moment)]
+    now = clock.boot_ns()
+    same = [point(now), point(now), point(now, target="other"), point(now)]
     journal.put(same, clock.state(), clock.boot_id)
     times = [decode(line).time_ns - clock.wall_ns() for line in bodies(journal)]
     assert times == [0, 1000, 0, 2000]
@@ -96,7 +95,7 @@ def test_same_time_in_a_series_moves_by_a_microsecond(
 def test_no_two_points_share_series_and_time(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int]
 ) -> None:
-    """However the wall clock is stepped, each point keeps a place of its own."""
+    """Steps of the wall clock never give two points the same series and time."""
     clock = FakeClock()
     journal = open_journal(tmp_path_factory.mktemp("steps"))
     for step in steps:
@@ -109,8 +108,10 @@ def test_no_two_points_share_series_and_time(
     assert [r.fields["seq"] for r in records] == list(range(1, len(steps) + 1))
 
 
-def test_delivered_points_are_not_given_again(tmp_path: Path, clock: FakeClock) -> None:
-    """After a settle and a commit nothing is owed, also after a restart."""
+def test_delivered_points_are_not_claimed_again(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """After a settle and a commit the queue is empty, also after a restart."""
     journal = open_journal(tmp_path)
     put(journal, clock, 4)
     assert deliver(journal) == [1, 2, 3, 4]
@@ -119,10 +120,8 @@ def test_delivered_points_are_not_given_again(tmp_path: Path, clock: FakeClock) 
     assert deliver(open_journal(tmp_path)) == []
 
 
-def test_claimed_points_are_given_to_nobody_else(
-    tmp_path: Path, clock: FakeClock
-) -> None:
-    """A claim holds until it is released."""
+def test_claimed_points_are_not_claimed_again(tmp_path: Path, clock: FakeClock) -> None:
+    """A claim is valid until it is released."""
     journal = open_journal(tmp_path)
     put(journal, clock, 3)
     first = journal.claim("collector", 2, Lane.FRESH)
@@ -133,7 +132,7 @@ def test_claimed_points_are_given_to_nobody_else(
 
 
 def test_claim_ends_with_the_process(tmp_path: Path, clock: FakeClock) -> None:
-    """What was claimed and not settled is owed at the next start."""
+    """Points that were claimed and not settled are queued at the next start."""
     journal = open_journal(tmp_path)
     put(journal, clock, 3)
     journal.claim("collector", 3, Lane.FRESH)
@@ -144,7 +143,7 @@ def test_claim_ends_with_the_process(tmp_path: Path, clock: FakeClock) -> None:
 def test_settled_points_reach_the_disk_with_the_next_commit(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A settle costs no write of its own, and the put after it carries it."""
+    """A settle writes nothing; the next put writes it."""
     journal = open_journal(tmp_path)
     put(journal, clock, 2)
     journal.settle(journal.claim("collector", 2, Lane.FRESH))
@@ -154,7 +153,7 @@ def test_settled_points_reach_the_disk_with_the_next_commit(
 
 
 def test_lanes_do_not_overlap(tmp_path: Path, clock: FakeClock) -> None:
-    """Fresh is what was put within two minutes; the rest is backlog."""
+    """Points of the last two minutes are fresh; the others are backlog."""
     journal = open_journal(tmp_path)
     put(journal, clock, 3)
     clock.advance(300)
@@ -163,8 +162,8 @@ def test_lanes_do_not_overlap(tmp_path: Path, clock: FakeClock) -> None:
     assert journal.claim("collector", 9, Lane.BACKLOG).seqs == (1, 2, 3)
 
 
-def test_all_found_at_the_start_is_backlog(tmp_path: Path, clock: FakeClock) -> None:
-    """Points of an earlier run wait behind the fresh ones."""
+def test_points_of_an_earlier_run_are_backlog(tmp_path: Path, clock: FakeClock) -> None:
+    """They are sent after the fresh ones."""
     journal = open_journal(tmp_path)
     put(journal, clock, 2)
     journal.close()
@@ -173,10 +172,10 @@ def test_all_found_at_the_start_is_backlog(tmp_path: Path, clock: FakeClock) -> 
     assert journal.claim("collector", 9, Lane.FRESH).seqs == (3,)
 
 
-def test_stand_in_does_not_settle_for_the_collector(
+def test_the_fallback_does_not_settle_for_the_collector(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """The fallback's word leaves the collector owed; the collector's settles both."""
+    """Only an acknowledgement by the collector empties both queues."""
     journal = open_journal(tmp_path, collectors=("collector", "fallback"))
     put(journal, clock, 2)
     journal.settle(journal.claim("fallback", 1, Lane.FRESH))
@@ -185,10 +184,10 @@ def test_stand_in_does_not_settle_for_the_collector(
     assert journal.counts().undelivered == {"collector": 0, "fallback": 0}
 
 
-def test_quarantine_keeps_the_point_and_the_words(
+def test_quarantine_keeps_the_point_and_the_message(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A refused point is no longer owed, is told, and stays."""
+    """A rejected point leaves the queue, is reported, and stays stored."""
     journal = open_journal(tmp_path)
     put(journal, clock, 2)
     journal.quarantine(journal.claim("collector", 1, Lane.FRESH), "field type conflict")
@@ -202,7 +201,7 @@ def test_quarantine_keeps_the_point_and_the_words(
 
 
 def test_altered_bytes_are_not_delivered(tmp_path: Path, clock: FakeClock) -> None:
-    """A flipped bit inside a line is found by its hash before it is sent."""
+    """The hash shows a changed bit before the line is sent."""
     journal = open_journal(tmp_path)
     put(journal, clock, 3)
     journal.close()
@@ -214,25 +213,31 @@ def test_altered_bytes_are_not_delivered(tmp_path: Path, clock: FakeClock) -> No
 
 
 @pytest.mark.parametrize(
-    ("given_point", "expected"),
+    ("rejected", "expected"),
     [
-        (Point("latency", {**PLACE, "target": "t"}, {"sent": math.nan, "slots": 3}, 5),
-         ("latency", {"failed": 3, "ok": 0, "cause": "internal"})),
-        (Point("latency", {**PLACE, "nonsense": "x"}, {"slots": 1}, 5),
-         ("latency", {"failed": 1, "cause": "internal"})),
+        (
+            Point(
+                "latency", {**PLACE, "target": "t"}, {"sent": math.nan, "slots": 3}, 5
+            ),
+            ("latency", {"failed": 3, "ok": 0, "cause": "internal"}),
+        ),
+        (
+            Point("latency", {**PLACE, "nonsense": "x"}, {"slots": 1}, 5),
+            ("latency", {"failed": 1, "cause": "internal"}),
+        ),
         (Point("no_such", PLACE, {"sent": 1}, 5), ("event", {"count": 1})),
     ],
     ids=["value", "tag", "measurement"],
-)  # fmt: skip
-def test_point_the_schema_refuses_is_a_reading_too(
+)
+def test_a_point_that_the_schema_rejects_is_replaced(
     tmp_path: Path,
     clock: FakeClock,
-    given_point: Point,
+    rejected: Point,
     expected: tuple[str, dict[str, object]],
 ) -> None:
-    """A fault of our own is stored as such and does not hold up its neighbours."""
+    """The replacement is a failed reading, and the next point is stored normally."""
     journal = open_journal(tmp_path)
-    both = [given_point, point(clock.boot_ns())]
+    both = [rejected, point(clock.boot_ns())]
     assert len(journal.put(both, clock.state(), clock.boot_id)) == 2
     record = decode(bodies(journal)[0])
     name, fields = expected
@@ -240,8 +245,8 @@ def test_point_the_schema_refuses_is_a_reading_too(
     assert {k: record.fields[k] for k in fields} == fields
 
 
-def test_second_agent_is_refused(tmp_path: Path) -> None:
-    """One clear line that names who holds the journal and what to do."""
+def test_second_agent_is_rejected(tmp_path: Path) -> None:
+    """The error names the process that uses the journal."""
     journal = open_journal(tmp_path)
     with pytest.raises(OperatorError, match=r"in use by the agent with process id \d+"):
         open_journal(tmp_path)
@@ -250,7 +255,7 @@ def test_second_agent_is_refused(tmp_path: Path) -> None:
 
 
 def test_unsettled_reservation_is_killed_and_counts_in_full(tmp_path: Path) -> None:
-    """A task under way at a kill is named at the next start, at its worst case."""
+    """A task that ran at a kill is reported at the next start, with all its bytes."""
     clock = FakeClock()
     journal = open_journal(tmp_path)
     put(journal, clock)
@@ -268,7 +273,7 @@ def test_unsettled_reservation_is_killed_and_counts_in_full(tmp_path: Path) -> N
 
 
 def test_bytes_without_reservation_are_counted(tmp_path: Path) -> None:
-    """The uplink's bytes count at once, and are on disk with the next commit."""
+    """Bytes count at once and are on disk after the next commit."""
     clock = FakeClock()
     journal = open_journal(tmp_path)
     put(journal, clock)
@@ -285,8 +290,8 @@ def test_bytes_without_reservation_are_counted(tmp_path: Path) -> None:
     ]
 
 
-def test_named_values_are_kept(tmp_path: Path) -> None:
-    """A value set is there at the next start, and None where none was set."""
+def test_named_values_are_stored(tmp_path: Path) -> None:
+    """A value is there at the next start; a missing value is None."""
     journal = open_journal(tmp_path)
     journal.set_state("baseline", "[1, 2]")
     journal.close()
@@ -295,10 +300,10 @@ def test_named_values_are_kept(tmp_path: Path) -> None:
 
 
 def test_threads_share_the_journal(tmp_path: Path) -> None:
-    """Putting and delivering at once neither loses nor doubles."""
+    """Puts and deliveries at the same time neither lose nor double points."""
     journal = open_journal(tmp_path)
     clock = FakeClock()
-    given_out: list[int] = []
+    delivered: list[int] = []
     putting = threading.Event()
 
     def put_many() -> None:
@@ -308,19 +313,19 @@ def test_threads_share_the_journal(tmp_path: Path) -> None:
 
     def send() -> None:
         while not putting.is_set():
-            given_out.extend(deliver(journal))
+            delivered.extend(deliver(journal))
 
     threads = [threading.Thread(target=work) for work in (put_many, send, send)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    given_out.extend(deliver(journal))
-    assert sorted(given_out) == list(range(1, 251))
+    delivered.extend(deliver(journal))
+    assert sorted(delivered) == list(range(1, 251))
 
 
-def test_counts_say_what_there_is(tmp_path: Path, clock: FakeClock) -> None:
-    """Points, owed, oldest, pending: each by its own count."""
+def test_counts(tmp_path: Path, clock: FakeClock) -> None:
+    """Stored, undelivered and pending points are counted separately."""
     journal = open_journal(tmp_path, JournalLimits(disk_reserve_bytes=0))
     put(journal, clock, 3)
     journal.settle(journal.claim("collector", 1, Lane.FRESH))

@@ -1,4 +1,4 @@
-"""Points taken on a clock that is not to be believed, and steps of the clock."""
+"""Time stamps with an untrusted clock and after clock steps."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def _records(folder: Path) -> list[Record]:
         journal.close()
 
 
-def test_pending_points_keep_their_number_and_get_their_moment(
+def test_pending_points_keep_their_number_and_get_their_time(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Measured before the clock was set, stamped after with the true time and phase."""
+    """Points from before the clock was set get their true time and phase later."""
     journal = open_journal(
         tmp_path, phase_at=lambda ns: Phase.VOTING if ns > 10**18 else Phase.IDLE
     )
@@ -48,7 +48,7 @@ def test_pending_points_keep_their_number_and_get_their_moment(
 
 
 def test_hold_time_ends_with_a_flagged_stamp(tmp_path: Path, clock: FakeClock) -> None:
-    """No clock within the hold time: last wall time on record and what has elapsed."""
+    """Without a clock in the hold time it is the last wall time plus the uptime."""
     journal = open_journal(tmp_path)
     put(journal, clock)
     last_ns = clock.wall_ns()
@@ -66,7 +66,7 @@ def test_hold_time_ends_with_a_flagged_stamp(tmp_path: Path, clock: FakeClock) -
 
 
 def test_held_points_of_a_boot_stay_in_order(tmp_path: Path, clock: FakeClock) -> None:
-    """One base for the whole boot: what elapsed is not added twice."""
+    """One base for the whole boot, so that no time is added twice."""
     journal = open_journal(tmp_path)
     put(journal, clock)
     clock.boot_id, clock.now_boot_ns, clock.trusted = "boot-2", 30 * 10**9, False
@@ -83,7 +83,7 @@ def test_held_points_of_a_boot_stay_in_order(tmp_path: Path, clock: FakeClock) -
 def test_pending_of_an_earlier_boot_is_stamped_and_flagged(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A boot that ended before its clock was set is dated after the one before it."""
+    """A boot without a trusted clock gets times after those of the boot before it."""
     journal = open_journal(tmp_path)
     put(journal, clock)
     before_ns = clock.wall_ns()
@@ -98,7 +98,7 @@ def test_pending_of_an_earlier_boot_is_stamped_and_flagged(
 
 
 def _put_ten_years_back(journal: Journal, clock: FakeClock) -> int:
-    """A point of a clock thrown back, when its hold is over; its moment since boot."""
+    """Put a point with the clock ten years back, wait, and return its boot time."""
     clock.step(-10 * YEAR_S)
     clock.trusted = False
     put(journal, clock)
@@ -111,7 +111,7 @@ def _put_ten_years_back(journal: Journal, clock: FakeClock) -> int:
 def test_trusted_offset_of_the_same_boot_is_used_again(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A clock thrown back ten years: its boot's good offset dates what follows."""
+    """After a step back of ten years the boot's trusted offset gives the time."""
     journal = open_journal(tmp_path)
     put(journal, clock)
     true_offset_ns = clock.offset_ns
@@ -124,7 +124,7 @@ def test_trusted_offset_of_the_same_boot_is_used_again(
 def test_newest_trusted_offset_is_the_one_used(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """A clock that was put right by an hour and then lost: dated by what was right."""
+    """A clock corrected by an hour and then lost: the corrected offset counts."""
     journal = open_journal(tmp_path)
     put(journal, clock)
     clock.step(HOUR_S)
@@ -134,16 +134,16 @@ def test_newest_trusted_offset_is_the_one_used(
     assert decode(bodies(journal)[-1]).time_ns == measured_boot_ns + right_offset_ns
 
 
-def test_each_point_of_a_commit_has_its_own_moment(
+def test_each_point_of_a_commit_has_its_own_time(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """What was measured half a minute before the commit says so."""
+    """A point measured half a minute before the commit has that time."""
     journal = open_journal(tmp_path)
     now_ns = clock.boot_ns()
     moments = [now_ns - 30 * 10**9, now_ns - 7, now_ns]
-    journal.put([point(each) for each in moments], clock.state(), clock.boot_id)
+    journal.put([point(moment) for moment in moments], clock.state(), clock.boot_id)
     times = [decode(line).time_ns for line in bodies(journal)]
-    assert times == [each + clock.offset_ns for each in moments]
+    assert times == [moment + clock.offset_ns for moment in moments]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_each_point_of_a_commit_has_its_own_moment(
 def test_step_while_running_neither_reorders_doubles_nor_loses(
     tmp_path: Path, clock: FakeClock, step_s: float
 ) -> None:
-    """Whatever the step, every point is there once, in the order of its number."""
+    """After any step every point is there once, in the order of its number."""
     journal = open_journal(tmp_path)
     put(journal, clock, 10)
     clock.step(step_s)
@@ -166,7 +166,7 @@ def test_step_while_running_neither_reorders_doubles_nor_loses(
 
 
 def test_midnight_divides_the_days_of_the_allowance(tmp_path: Path) -> None:
-    """Bytes spent after the station's own midnight are of the next day."""
+    """Bytes used after midnight in the station's time zone count for the next day."""
     clock = FakeClock()
     journal = open_journal(tmp_path)
     clock.advance(17 * HOUR_S - 1)  # 07:00 in Jakarta, and on to 23:59:59
@@ -179,7 +179,7 @@ def test_midnight_divides_the_days_of_the_allowance(tmp_path: Path) -> None:
 
 
 def test_suspend_counts_as_time(tmp_path: Path, clock: FakeClock) -> None:
-    """Boot time goes on in suspend: points after it are stamped hours later."""
+    """Boot time continues during suspend, so later points have later times."""
     journal = open_journal(tmp_path)
     put(journal, clock)
     clock.advance(6 * HOUR_S)
