@@ -1,4 +1,4 @@
-"""Every question of the census and the roll-ups is in the subset of 1.8, 2.x and 3."""
+"""All queries of the census and the roll-ups work on 1.8, 2.x and 3.x."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from tests.noc.life import BRIEF, Life, service
 from tests.servers.database import Database
 
 FUNCTIONS = {"SUM", "COUNT", "LAST", "FIRST", "MAX", "MIN"}
-# InfluxDB 3 has no SLIMIT, SOFFSET, SHOW SERIES; 2.x no INTO; neither has "rp"."name".
+# 3.x has no SLIMIT, SOFFSET and SHOW SERIES, 2.x has no INTO, and neither has
+# "policy"."measurement".
 NEVER = (
     "SLIMIT",
     "SOFFSET",
@@ -30,37 +31,39 @@ NEVER = (
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """All that is asked of any server, as it is sent."""
-    queries: list[str] = []
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which every query of any server is appended."""
+    sent: list[str] = []
     real = Server.tables
 
     def tables(self: Server, query: str) -> Iterator[Table]:
-        queries.append(query)
+        sent.append(query)
         return real(self, query)
 
     monkeypatch.setattr(Server, "tables", tables)
-    return queries
+    return sent
 
 
 def test_no_query_leaves_the_common_subset(
-    influxdb: Database, tmp_path: Path, asked: list[str]
+    influxdb: Database, tmp_path: Path, queries: list[str]
 ) -> None:
-    """A troubled nation, so that names are read too: only what all three answer."""
-    trouble = [
+    """Faults are simulated, so that station names are queried too."""
+    faults = [
         {"kind": "never", "share": 0.2},
         {"kind": "core_failure", "from": 1, "operator": "telkomsel"},
     ]
     rollup = influxdb.fresh()
-    life = Life(tmp_path, influxdb, rollup, stations=20, minutes=3, trouble=trouble)
-    one = {**influxdb.section, "provinces": ["31"]}
-    made = service(
-        nation.settings(influxdb, rollup, tmp_path, rollups=BRIEF, collectors=[one])
+    life = Life(tmp_path, influxdb, rollup, stations=20, minutes=3, trouble=faults)
+    collector = {**influxdb.section, "provinces": ["31"]}
+    centre = service(
+        nation.settings(
+            influxdb, rollup, tmp_path, rollups=BRIEF, collectors=[collector]
+        )
     )
     for at_ns in life.minutes():
-        work_off(made, made.minute(at_ns))
-    assert len(asked) > 50
-    for query in asked:
+        work_off(centre, centre.minute(at_ns))
+    assert len(queries) > 50
+    for query in queries:
         if query.startswith("SHOW "):
             assert query.startswith("SHOW RETENTION POLICIES ON ")
             continue
@@ -70,7 +73,7 @@ def test_no_query_leaves_the_common_subset(
         assert "time >= " in query
         assert "time < " in query
         assert "\"province\" = '31'" in query
-    kinds = {re.sub(r"\d+", "0", query) for query in asked}
+    kinds = {re.sub(r"\d+", "0", query) for query in queries}
     assert any('FROM "verdict"' in q and '"kpi"' in q for q in kinds)
     assert any("oldest_unsent_s" in q for q in kinds)
     assert any("\"phase\" = 'pre'" in q for q in kinds)

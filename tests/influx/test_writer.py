@@ -1,4 +1,4 @@
-"""Lines to a database that refuses some of them: all the others are written."""
+"""If a database rejects some lines, all the others are still written."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ ONE, OTHER = "3171010001001", "3171010001002"
 PARTS = [[b"a"], [b"b", b"c"], [b"d"]]
 
 
-def refusing(
+def failing(
     written: list[bytes], *, refused: bool
 ) -> Callable[[Sequence[bytes]], None]:
-    """A write that fails on the first and the second part."""
+    """Return a write function that fails for the first and the second part."""
 
     def write(part: Sequence[bytes]) -> None:
         if part in PARTS[:2]:
-            raise WriteError("sums", str(part[0]), refused=refused)
+            raise WriteError("rollups", str(part[0]), refused=refused)
         written.extend(part)
 
     return write
 
 
-def test_past_a_refused_part_the_others_are_written_and_the_first_is_told() -> None:
-    """One bad point of a minute costs no other, and none of them is forgotten."""
+def test_after_a_rejected_part_the_others_are_written() -> None:
+    """The first rejection is raised at the end."""
     written: list[bytes] = []
     with pytest.raises(WriteError, match="b'a'"):
-        write_each(refusing(written, refused=True), PARTS)
+        write_each(failing(written, refused=True), PARTS)
     assert written == [b"d"]
 
 
-def test_a_database_that_takes_nothing_is_not_tried_with_the_rest() -> None:
-    """Each part would wait for it, and a minute has no time for that."""
+def test_after_a_failed_part_the_others_are_not_tried() -> None:
+    """Waiting for each part would take longer than a minute."""
     written: list[bytes] = []
     parts = iter(PARTS)
     with pytest.raises(WriteError, match="b'a'"):
-        write_each(refusing(written, refused=False), parts)
+        write_each(failing(written, refused=False), parts)
     assert (written, list(parts)) == ([], PARTS[1:])
 
 
-def test_what_is_written_is_counted_by_the_line() -> None:
-    """Parts have any number of lines."""
+def test_written_lines_are_counted() -> None:
+    """Parts may have different numbers of lines."""
     written: list[bytes] = []
     assert write_each(written.extend, PARTS) == len(written) == 4
 
 
-def test_where_the_first_half_is_refused_the_second_is_written(
+def test_the_second_half_is_written_if_the_first_is_rejected(
     influxdb: Database, front: MakeFront
 ) -> None:
-    """A body too large is halved; a point that is refused then stops no other."""
+    """A body that is too large is halved, and each half is sent."""
     between = front(influxdb.url)
-    refusal = Status(400, b'{"error": "no"}', {"Content-Type": "application/json"})
-    between.script(Status(413), refusal, Pass())
-    given = {**influxdb.section, "url": between.url}
-    writer = Writer(CollectorSection.model_validate(given), wait=lambda _: None)
-    with pytest.raises(WriteError) as told:
+    rejection = Status(400, b'{"error": "no"}', {"Content-Type": "application/json"})
+    between.script(Status(413), rejection, Pass())
+    section = {**influxdb.section, "url": between.url}
+    writer = Writer(CollectorSection.model_validate(section), wait=lambda _: None)
+    with pytest.raises(WriteError) as error:
         writer.write([nation.beat(s, START_NS) for s in (ONE, OTHER)])
     writer.close()
-    assert told.value.refused
+    assert error.value.refused
     assert [row["station"] for row in influxdb.rows("agent")] == [OTHER]

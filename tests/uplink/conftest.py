@@ -1,4 +1,4 @@
-"""An uplink towards a real InfluxDB, through a front that can misbehave."""
+"""Test benches of the uplink."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MakeBench = Callable[[Settings], Bench]
 
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Iterator[MakeBench]:
-    """A factory of benches that end with the test."""
-    made: list[Bench] = []
+    """Return a factory of benches, which are closed after the test."""
+    benches: list[Bench] = []
 
     def make(settings: Settings) -> Bench:
-        made.append(Bench(tmp_path / f"journal{len(made)}", settings))
-        return made[-1]
+        benches.append(Bench(tmp_path / f"journal{len(benches)}", settings))
+        return benches[-1]
 
     yield make
-    for bench in made:
+    for bench in benches:
         bench.end()

@@ -1,4 +1,4 @@
-"""An uplink for tests: a journal, a collector, and one turn at a time."""
+"""A journal with an uplink for tests, and replacements for its parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.servers.database import Database
 
 
 def system_clock() -> SystemClock:
-    """The kernel's clocks, believed."""
+    """Return the kernel's clocks, which the tests trust."""
     return SystemClock(0)
 
 
@@ -31,7 +31,7 @@ def make_settings(
     fallback: Mapping[str, object] | None = None,
     **uplink: object,
 ) -> Settings:
-    """Settings that deliver without pauses unless told otherwise."""
+    """Return settings that deliver without pauses by default."""
     return Settings.model_validate(
         {
             "station": {"id": "S1", "province": "31"},
@@ -43,12 +43,12 @@ def make_settings(
 
 
 def towards(database: Database, url: str | None = None) -> dict[str, object]:
-    """The collector section for a database, perhaps through a front."""
+    """Return the collector section for a database, or for a front before it."""
     section = {"token": "unused"} | database.section
     return section | ({"url": url} if url else {})
 
 
-def _at_home(_link: str) -> bool | None:
+def _unknown_roaming(_link: str) -> bool | None:
     return None
 
 
@@ -59,32 +59,37 @@ def make_uplink(
     stop: threading.Event,
     link_lock: LinkLock,
 ) -> Uplink:
-    """An uplink that counts in the journal, as the agent's; nobody roams."""
-    purse = AllowanceAccount(
-        journal, allowances(settings), clock, "Asia/Jakarta", Timeline(()), _at_home
+    """Return an uplink with the agent's data account; roaming is unknown."""
+    account = AllowanceAccount(
+        journal,
+        allowances(settings),
+        clock,
+        "Asia/Jakarta",
+        Timeline(()),
+        _unknown_roaming,
     )
-    return Uplink(journal, purse, settings, clock, stop, link_lock)
+    return Uplink(journal, account, settings, clock, stop, link_lock)
 
 
 class Scripted:
-    """A collector that answers by a function of how many requests came before."""
+    """A collector that responds by a function of the number of earlier requests."""
 
-    def __init__(self, answer: Callable[[int], Response | Failure]) -> None:
+    def __init__(self, respond: Callable[[int], Response | Failure]) -> None:
         self.bodies: list[bytes] = []
-        self._answer = answer
+        self._respond = respond
 
     def post(self, body: bytes, timeout_s: float) -> Exchange:
         self.bodies.append(body)
-        return Exchange(self._answer(len(self.bodies) - 1), len(body), 100)
+        return Exchange(self._respond(len(self.bodies) - 1), len(body), 100)
 
     def cost_bytes(self, body: bytes) -> int:
         return len(body)
 
     def renew(self) -> None:
-        """Nothing to read."""
+        """Do nothing: there is no token."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no connection."""
 
 
 class Unbounded(DataUsage):
@@ -97,11 +102,11 @@ class Unbounded(DataUsage):
         return True
 
     def spent(self, lane: Lane, size_bytes: int) -> None:
-        """Nobody asks."""
+        """Do nothing."""
 
 
 class Bench:
-    """A journal and an uplink that share a clock and a link_lock."""
+    """A journal and an uplink with the same clock and link lock."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.clock = system_clock()
@@ -117,16 +122,16 @@ class Bench:
         self._thread: threading.Thread | None = None
 
     def put(self, count: int = 1) -> range:
-        """Store points of now."""
+        """Store points with the present time."""
         points = [point(self.clock.boot_ns() + n) for n in range(count)]
         seqs = self.journal.put(points, self.clock.state(), self.clock.boot_id)
         self.uplink.wake()
         return seqs
 
     def put_old(self, count: int) -> range:
-        """Store points of ten minutes ago: a backlog, once something newer comes."""
-        then_ns = self.clock.boot_ns() - 600 * 10**9
-        points = [point(then_ns + n) for n in range(count)]
+        """Store points of ten minutes ago, which the empty put turns into a backlog."""
+        old_ns = self.clock.boot_ns() - 600 * 10**9
+        points = [point(old_ns + n) for n in range(count)]
         seqs = self.journal.put(points, self.clock.state(), self.clock.boot_id)
         self.journal.put([], self.clock.state(), self.clock.boot_id)
         return seqs
@@ -136,12 +141,12 @@ class Bench:
         self._thread = threading.Thread(target=self.uplink.run, daemon=True)
         self._thread.start()
 
-    def owed(self) -> int:
-        """How many points the collector is owed."""
+    def undelivered(self) -> int:
+        """Return the number of undelivered points of the collector."""
         return self.journal.counts().undelivered["collector"]
 
     def end(self) -> None:
-        """Stop the loop and close."""
+        """Stop the loop and close uplink and journal."""
         self.stop.set()
         self.uplink.wake()
         if self._thread is not None:

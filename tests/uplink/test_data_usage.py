@@ -1,4 +1,4 @@
-"""What the uplink's bytes may cost: fresh points always go, a backlog keeps within."""
+"""Data limits of the uplink: fresh points are always sent, the backlog keeps them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.clocks import ELECTION_MORNING_NS, FakeClock
 
 MB = 10**6
 HOUR_NS = 3600 * 10**9
-# Votes are cast from an hour after the clock's first moment, for six hours.
+# Voting starts an hour after the clock's first time and lasts six hours.
 VOTE = Timeline(
     (
         Change(ELECTION_MORNING_NS - 24 * HOUR_NS, Phase.PRE),
@@ -31,12 +31,12 @@ VOTE = Timeline(
 
 @dataclass
 class Station:
-    """A meter with what it depends on, to be turned by hand."""
+    """The data usage of a station, with the objects that it depends on."""
 
     clock: FakeClock
     journal: Journal
-    purse: AllowanceAccount
-    meter: DataUsage
+    account: AllowanceAccount
+    usage: DataUsage
     roams: bool = False
 
 
@@ -45,68 +45,74 @@ Make = Callable[..., Station]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A station with an allowance, and a limit of the uplink's own."""
+    """Return a factory of stations with an allowance and a limit for the uplink."""
 
-    def made(allowance: dict[str, object], data_limit: str | None = None) -> Station:
+    def make_station(
+        allowance: dict[str, object], data_limit: str | None = None
+    ) -> Station:
         settings = Settings.model_validate(
             {"allowance": allowance, "uplink": {"data_limit": data_limit}}
         )
         clock, journal = FakeClock(), open_journal(tmp_path)
         put(journal, clock)
-        purse = AllowanceAccount(
-            journal, allowances(settings), clock, "Asia/Jakarta", VOTE,
+        account = AllowanceAccount(
+            journal,
+            allowances(settings),
+            clock,
+            "Asia/Jakarta",
+            VOTE,
             lambda _link: station.roams,
-        )  # fmt: skip
-        meter = DataUsage(journal, purse, settings, clock)
-        station = Station(clock, journal, purse, meter)
+        )
+        usage = DataUsage(journal, account, settings, clock)
+        station = Station(clock, journal, account, usage)
         return station
 
-    return made
+    return make_station
 
 
 def _may(station: Station, lane: Lane = Lane.BACKLOG, size_mb: float = 1) -> bool:
-    return station.meter.allows(lane, int(size_mb * MB))
+    return station.usage.allows(lane, int(size_mb * MB))
 
 
-def test_backlog_keeps_to_the_links_allowance(make: Make) -> None:
-    """What was sent counts, and at the end of the month's bytes the backlog waits."""
+def test_backlog_keeps_the_allowance_of_the_link(make: Make) -> None:
+    """Sent bytes count, and the backlog waits when the monthly bytes are used."""
     station = make({"monthly": "10MB"})
-    station.meter.spent(Lane.BACKLOG, 5 * MB)
-    station.meter.spent(Lane.FRESH, 4 * MB)
+    station.usage.spent(Lane.BACKLOG, 5 * MB)
+    station.usage.spent(Lane.FRESH, 4 * MB)
     assert _may(station, size_mb=1)
     assert not _may(station, size_mb=1.1)
     assert _may(station, Lane.FRESH, 100)
 
 
-def test_what_is_held_for_the_vote_is_not_for_a_backlog(make: Make) -> None:
-    """Before the polls open the reserve is out of reach; while votes are cast not."""
+def test_the_voting_reserve_is_not_for_the_backlog(make: Make) -> None:
+    """The reserve is usable only during voting."""
     station = make({"monthly": "10MB", "voting_reserve": "4MB"})
-    station.meter.spent(Lane.BACKLOG, 6 * MB)
+    station.usage.spent(Lane.BACKLOG, 6 * MB)
     assert not _may(station)
     station.clock.advance(2 * 3600)
     assert _may(station)
 
 
-def test_foreign_network_is_not_for_a_backlog(make: Make) -> None:
-    """Roaming costs a multiple: only fresh points go, unless the owner allows it."""
+def test_no_backlog_while_roaming(make: Make) -> None:
+    """Roaming is expensive, so only fresh points are sent unless it is allowed."""
     station = make({"monthly": "10MB"})
     station.roams = True
     assert not _may(station)
     assert _may(station, Lane.FRESH)
 
 
-def test_roaming_that_is_allowed_is_allowed_to_a_backlog(make: Make) -> None:
-    """As for every other task."""
+def test_backlog_while_roaming_if_allowed(make: Make) -> None:
+    """The setting applies to the backlog as to every task."""
     station = make({"monthly": "10MB", "roaming": True})
     station.roams = True
     assert _may(station)
 
 
-def test_own_limit_counts_the_day_and_the_request_itself(make: Make) -> None:
-    """A request that would pass the day's limit does not begin."""
+def test_the_daily_limit_includes_the_request_itself(make: Make) -> None:
+    """A request that would exceed the limit of the day is not sent."""
     station = make({}, data_limit="3MB")
-    station.meter.spent(Lane.BACKLOG, 2 * MB)
-    station.meter.spent(Lane.FRESH, 9 * MB)
+    station.usage.spent(Lane.BACKLOG, 2 * MB)
+    station.usage.spent(Lane.FRESH, 9 * MB)
     assert _may(station, size_mb=1)
     assert not _may(station, size_mb=1.1)
     station.clock.advance(24 * 3600)

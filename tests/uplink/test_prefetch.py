@@ -1,4 +1,4 @@
-"""Batches prepared beside a request: none lost, none stuck, whatever comes between."""
+"""Batches that are prepared during a request are neither lost nor left claimed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.journal.support import look, open_journal, put
 from tests.support.clocks import FakeClock
 from tests.uplink.support import Scripted, Unbounded
 
-GO_ON = threading.Event()
+NEVER = threading.Event()
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    """A backlog of a hundred points."""
+    """Return a journal with a backlog of a hundred points."""
     clock = FakeClock()
     opened = open_journal(tmp_path)
     put(opened, clock, 100)
@@ -39,138 +39,138 @@ def _sender(journal: Journal, transport: Scripted, batch: int = 10) -> Sender:
     )
 
 
-def _all_owed(journal: Journal) -> bool:
-    """Whether every point owed can be claimed: nothing is stuck."""
-    owed = journal.counts().undelivered["collector"]
-    return len(journal.claim("collector", 1000, Lane.BACKLOG)) == owed
+def _all_claimable(journal: Journal) -> bool:
+    """Return True if every undelivered point can be claimed."""
+    undelivered = journal.counts().undelivered["collector"]
+    return len(journal.claim("collector", 1000, Lane.BACKLOG)) == undelivered
 
 
 def test_each_batch_is_sent_once_and_in_order(tmp_path: Path, journal: Journal) -> None:
-    """Prepared ahead or not: the same requests, and all is settled at the end."""
+    """With and without prefetch the requests are the same, and all are settled."""
     transport = Scripted(lambda _: Response(204))
     sender = _sender(journal, transport)
-    while sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True):
+    while sender.send(Lane.BACKLOG, NEVER, 1.0, ahead=True):
         pass
     sender.finish()
     journal.flush()
     assert look(tmp_path, "SELECT COUNT(*) FROM delivery") == [(0,)]
     requeue(tmp_path, 1, 100)
     plain = Scripted(lambda _: Response(204))
-    while _sender(journal, plain).send(Lane.BACKLOG, GO_ON, 1.0):
+    while _sender(journal, plain).send(Lane.BACKLOG, NEVER, 1.0):
         pass
     assert transport.bodies == plain.bodies
     assert len(plain.bodies) == 10
 
 
 @pytest.mark.parametrize(
-    "answer", [Failure("timeout", "x"), Response(503), Response(401), Response(404)]
+    "response", [Failure("timeout", "x"), Response(503), Response(401), Response(404)]
 )
-def test_failure_gives_back_the_batch_and_the_one_prepared(
-    journal: Journal, answer: Response | Failure
+def test_a_failure_releases_the_batch_and_the_prepared_one(
+    journal: Journal, response: Response | Failure
 ) -> None:
-    """After a refusal in the midst of a drain every point owed can be claimed."""
-    transport = Scripted(lambda n: Response(204) if n < 3 else answer)
+    """After a failure during a drain every undelivered point can be claimed."""
+    transport = Scripted(lambda n: Response(204) if n < 3 else response)
     sender = _sender(journal, transport)
     for _ in range(4):
-        sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True)
+        sender.send(Lane.BACKLOG, NEVER, 1.0, ahead=True)
     assert journal.counts().undelivered["collector"] == 70
-    assert _all_owed(journal)
+    assert _all_claimable(journal)
 
 
-def test_stop_gives_back_what_was_prepared(journal: Journal) -> None:
-    """A stop between two batches leaves no claim behind."""
+def test_a_stop_releases_the_prepared_batch(journal: Journal) -> None:
+    """A stop between two batches leaves no claim."""
     sender = _sender(journal, Scripted(lambda _: Response(204)))
-    sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True)
+    sender.send(Lane.BACKLOG, NEVER, 1.0, ahead=True)
     sender.finish()
     assert journal.counts().undelivered["collector"] == 90
-    assert _all_owed(journal)
+    assert _all_claimable(journal)
 
 
-def test_fresh_lane_does_not_take_what_was_prepared_of_the_backlog(
+def test_the_fresh_lane_does_not_take_a_prepared_backlog_batch(
     journal: Journal,
 ) -> None:
-    """A live point goes alone and at once, before the prepared batch."""
+    """A fresh point is sent alone and at once, before the prepared batch."""
     clock = FakeClock()
     transport = Scripted(lambda _: Response(204))
     sender = _sender(journal, transport)
-    sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True)
+    sender.send(Lane.BACKLOG, NEVER, 1.0, ahead=True)
     clock.advance(3600)
     put(journal, clock)
-    assert sender.send(Lane.FRESH, GO_ON, 1.0) == 1
-    assert sender.send(Lane.BACKLOG, GO_ON, 1.0, ahead=True) == 10
+    assert sender.send(Lane.FRESH, NEVER, 1.0) == 1
+    assert sender.send(Lane.BACKLOG, NEVER, 1.0, ahead=True) == 10
 
 
-def test_disk_that_refuses_the_note_leaves_nothing_claimed(
+def test_a_failed_settle_leaves_nothing_claimed(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The settle fails: told, and what was not noted is owed, so it is sent again."""
+    """The error is raised, and the points are queued and sent again."""
 
-    def refuse(_batch: Batch) -> None:
-        raise StorageError("settle in", "journal", "no room on the disk")
+    def fail(_batch: Batch) -> None:
+        raise StorageError("cannot settle points in", "journal", "disk full")
 
     sender = _sender(journal, Scripted(lambda _: Response(204)))
-    monkeypatch.setattr(journal, "settle", refuse)
+    monkeypatch.setattr(journal, "settle", fail)
     with pytest.raises(StorageError):
-        sender.send(Lane.BACKLOG, GO_ON, 1.0)
-    assert _all_owed(journal)
+        sender.send(Lane.BACKLOG, NEVER, 1.0)
+    assert _all_claimable(journal)
 
 
-def test_poison_that_cannot_be_set_aside_leaves_nothing_claimed(
+def test_a_failed_quarantine_leaves_nothing_claimed(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The quarantine fails on a full disk in the midst of a bisection."""
+    """The disk is full during a bisection."""
 
-    def refuse(_batch: Batch, _words: str) -> None:
-        raise StorageError("set aside in", "journal", "no room on the disk")
+    def fail(_batch: Batch, _message: str) -> None:
+        raise StorageError("cannot quarantine points in", "journal", "disk full")
 
-    refused = Response(400, {"content-type": "application/json"}, '{"error":"no"}')
-    sender = _sender(journal, Scripted(lambda _: refused))
-    monkeypatch.setattr(journal, "quarantine", refuse)
+    rejected = Response(400, {"content-type": "application/json"}, '{"error":"no"}')
+    sender = _sender(journal, Scripted(lambda _: rejected))
+    monkeypatch.setattr(journal, "quarantine", fail)
     with pytest.raises(StorageError):
-        sender.send(Lane.BACKLOG, GO_ON, 1.0)
+        sender.send(Lane.BACKLOG, NEVER, 1.0)
     assert journal.counts().undelivered["collector"] == 100
-    assert _all_owed(journal)
+    assert _all_claimable(journal)
 
 
-def test_supply_reports_a_settle_that_failed_later(
+def test_a_settle_that_fails_later_is_reported(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside the next request or not: the error comes to the one who waits for it."""
-    supply = Prefetcher("collector", journal)
-    first = supply.take(Lane.BACKLOG, 10)
+    """The error of the helper thread is raised in `finish`."""
+    prefetcher = Prefetcher("collector", journal)
+    first = prefetcher.take(Lane.BACKLOG, 10)
     assert first is not None
-    supply.prepare(Lane.BACKLOG, 10)
+    prefetcher.prepare(Lane.BACKLOG, 10)
 
-    def refuse(_batch: Batch) -> None:
-        raise StorageError("settle in", "journal", "no room on the disk")
+    def fail(_batch: Batch) -> None:
+        raise StorageError("cannot settle points in", "journal", "disk full")
 
-    monkeypatch.setattr(journal, "settle", refuse)
-    supply.settle(first.batch)
+    monkeypatch.setattr(journal, "settle", fail)
+    prefetcher.settle(first.batch)
     with pytest.raises(StorageError):
-        supply.finish()
-    supply.put_back()
-    supply.close()
+        prefetcher.finish()
+    prefetcher.put_back()
+    prefetcher.close()
 
 
 def test_the_next_settle_waits_for_the_one_before(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A note refused beside a request is told with the next one, not forgotten."""
-    supply = Prefetcher("collector", journal)
-    first = supply.take(Lane.BACKLOG, 10)
-    supply.prepare(Lane.BACKLOG, 10)
+    """A settle that failed during a request is reported by the next settle."""
+    prefetcher = Prefetcher("collector", journal)
+    first = prefetcher.take(Lane.BACKLOG, 10)
+    prefetcher.prepare(Lane.BACKLOG, 10)
     assert first is not None
 
-    def refuse(_batch: Batch) -> None:
-        raise StorageError("settle in", "journal", "no room on the disk")
+    def fail(_batch: Batch) -> None:
+        raise StorageError("cannot settle points in", "journal", "disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "settle", refuse)
-        supply.settle(first.batch)
-    second = supply.take(Lane.BACKLOG, 10)
-    supply.prepare(Lane.BACKLOG, 10)
+        patch.setattr(journal, "settle", fail)
+        prefetcher.settle(first.batch)
+    second = prefetcher.take(Lane.BACKLOG, 10)
+    prefetcher.prepare(Lane.BACKLOG, 10)
     assert second is not None
     with pytest.raises(StorageError):
-        supply.settle(second.batch)
-    supply.put_back()
-    supply.close()
+        prefetcher.settle(second.batch)
+    prefetcher.put_back()
+    prefetcher.close()

@@ -1,4 +1,4 @@
-"""When the uplink comes back: after failures, between batches, after an outage."""
+"""Waiting times after failures, between batches and after an outage."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.uplink.support import Scripted, Unbounded, make_settings, towards
 CAP_S = 60.0
 
 
-def _waits_s(folder: Path, answer: Response | Failure, failures: int) -> list[float]:
-    """How long a sender waits after each of its failures in a row."""
+def _waits_s(folder: Path, response: Response | Failure, failures: int) -> list[float]:
+    """Return the wait after each of several failures in a row."""
     clock, journal = FakeClock(), open_journal(folder)
     put(journal, clock)
-    transport = Scripted(lambda _: answer)
+    transport = Scripted(lambda _: response)
     options = SenderOptions(10, CAP_S)
     sender = Sender("collector", journal, transport, clock, options, Unbounded())
     waits = []
@@ -38,19 +38,19 @@ def _waits_s(folder: Path, answer: Response | Failure, failures: int) -> list[fl
 
 
 def test_backoff_doubles_to_its_cap_with_full_jitter(tmp_path: Path) -> None:
-    """Anywhere from nothing to twice the last bound, never beyond the cap."""
+    """The wait is random between zero and a bound that doubles up to the cap."""
     runs = [_waits_s(tmp_path / str(n), Failure("refused", ""), 12) for n in range(40)]
     for nth, waits in enumerate(zip(*runs, strict=True)):
         bound_s = min(CAP_S, 2.0**nth)
         assert max(waits) <= bound_s
-        # Of forty uniform draws some are in the lower and some in the upper half.
+        # Of 40 uniform values some are in the lower and some in the upper half.
         assert min(waits) < bound_s / 2 < max(waits)
 
 
-def test_a_named_time_is_a_floor_and_the_jitter_comes_on_top(tmp_path: Path) -> None:
-    """Told to wait a minute by Retry-After, agents do not come back together."""
-    asked = Response(503, {"retry-after": "60"})
-    waits = [_waits_s(tmp_path / str(n), asked, 1)[0] for n in range(10)]
+def test_retry_after_is_the_minimum_and_the_jitter_is_added(tmp_path: Path) -> None:
+    """After a Retry-After of a minute agents do not reconnect at the same time."""
+    throttled = Response(503, {"retry-after": "60"})
+    waits = [_waits_s(tmp_path / str(n), throttled, 1)[0] for n in range(10)]
     assert all(60 < wait <= 61 for wait in waits)
     assert len(set(waits)) == len(waits)
 
@@ -58,24 +58,24 @@ def test_a_named_time_is_a_floor_and_the_jitter_comes_on_top(tmp_path: Path) -> 
 def test_backlog_starts_late_and_pauses_between_batches(
     make_bench: MakeBench, influxdb: Database, front: MakeFront
 ) -> None:
-    """A first wait of three pauses at least, then half a pause at least each time."""
+    """The first wait is at least three pauses, the next ones at least half a pause."""
     through = front()
     settings = make_settings(towards(influxdb, through.url), pause="500ms", batch=5)
-    begun = time.monotonic()
+    started = time.monotonic()
     bench = make_bench(settings)
     bench.put_old(5 * 6)
     bench.start()
     through.wait_for(6, 60)
-    moments = [request.received_mono - begun for request in through.requests]
+    moments = [request.received_mono - started for request in through.requests]
     assert moments[0] > 1.5
-    # Each wait is counted from the start before it: only their sum can be seen here.
+    # Each wait begins with the request before it, so only their sum is visible here.
     assert moments[5] - moments[0] > 1.0
 
 
-def test_connection_that_the_collector_closed_meanwhile_costs_nothing(
+def test_a_connection_that_the_collector_closed_loses_nothing(
     make_bench: MakeBench, influxdb: Database, front: MakeFront
 ) -> None:
-    """Half-closed while nobody sent: found at the next request, which loses nothing."""
+    """The next request finds the closed connection and opens a new one."""
     through = front()
     bench = make_bench(make_settings(towards(influxdb, through.url)))
     for _ in range(3):

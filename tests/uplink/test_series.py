@@ -1,4 +1,4 @@
-"""How many series a real server holds: as many as there are things, never readings."""
+"""The number of series on a real server does not depend on the measured values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BY_AGENTS = [m for m in MEASUREMENTS.values() if m.source == "agent"]
 def test_series_do_not_grow_with_what_is_measured(
     make_bench: MakeBench, influxdb: Database
 ) -> None:
-    """Every field of every measurement is new in each reading: no series more."""
+    """New values in every field of every measurement add no series."""
     bench = make_bench(make_settings(towards(influxdb)))
     for number in range(READINGS):
         points = [
@@ -37,8 +37,10 @@ def test_series_do_not_grow_with_what_is_measured(
 
 
 def _new(field: Field, number: int) -> Value:
-    """A value that no other reading has."""
+    """Return a value that no other reading has."""
     values: dict[str, Value] = {
-        "int": number, "float": number + 0.5, "str": f"cell {number}"
-    }  # fmt: skip
+        "int": number,
+        "float": number + 0.5,
+        "str": f"cell {number}",
+    }
     return values[field.type]

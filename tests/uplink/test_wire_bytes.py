@@ -1,4 +1,4 @@
-"""What the uplink says it moved, held against the frames of a link of its own."""
+"""The uplink's estimate of bytes, compared with the frames of a link."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ ETHERNET_BYTES = 14
 def test_bytes_on_the_wire_are_estimated_from_above(
     lab: MakeLab, make_bench: MakeBench, influxdb: Database, front: MakeFront
 ) -> None:
-    """Never less than what the link's own counters saw, and hardly more."""
+    """The estimate is never below the link's counters, and not much above."""
     net = lab(Shape(ipv6=False))
     through = front(namespace=net.name("server"), address=SERVER)
     bench = make_bench(make_settings(towards(influxdb, through.url)))
     for points in (1, 40, 400, 4000):
         bench.put(points)
-        before = (_moved(bench), _on_the_link(net))
+        before = (_estimated(bench), _counted(net))
         assert net.call("client", lambda: bench.uplink.drain(60))
-        estimated = _moved(bench) - before[0]
-        seen = _on_the_link(net) - before[1]
-        assert seen <= estimated < 1.5 * seen + 1000
+        estimated = _estimated(bench) - before[0]
+        counted = _counted(net) - before[1]
+        assert counted <= estimated < 1.5 * counted + 1000
     spent = sum(use.spent_bytes for use in bench.journal.usage("default", "2000-01-01"))
-    assert spent == _moved(bench)
+    assert spent == _estimated(bench)
 
 
-def _moved(bench: Bench) -> int:
+def _estimated(bench: Bench) -> int:
     status = bench.uplink.status()
     return status.sent_bytes + status.received_bytes
 
 
-def _on_the_link(net: Lab) -> int:
-    """Bytes of IP both ways: a modem has no Ethernet header, and asks for no one."""
+def _counted(net: Lab) -> int:
+    """Return the bytes of IP in both directions: a modem has no Ethernet headers."""
     text = net.call("client", Path("/proc/thread-self/net/dev").read_text)
     line = next(line for line in text.splitlines() if "eth0:" in line)
     columns = [int(word) for word in line.partition(":")[2].split()]
