@@ -1,11 +1,11 @@
-"""How fast a backlog of three days drains: `python -m bench.drain [POINTS]`.
+"""Measures how fast a backlog drains: `python -m bench.drain [POINTS]`.
 
-Into a real InfluxDB, by the uplink as it runs in the agent without pauses, while a
-live point is stored five times a second. Beside it, in the same round: what the same
-server takes of the same bodies, packed beforehand and posted by http.client over one
-connection and over two. The lesser of 20,000 points a second and the better of those
-is the goal, and the table says which of them it was. Server and clients share this
-machine's processors; the load is that of the last minute. Medians of three.
+The backlog covers three days. The agent's uplink sends it without pauses to a real
+InfluxDB, while a fresh point is stored five times a second. In the same round,
+http.client posts the same prepared bodies to the same server, over one connection and
+over two. The goal is the lower of 20,000 points a second and the better of these two
+rates; the table shows which one applies. Server and clients share the processors of
+this machine. The load is that of the last minute. All figures are medians of three.
 """
 
 from __future__ import annotations
@@ -43,36 +43,38 @@ ROUNDS = 3
 BATCHES = (500, 2000, 5000)
 LIMITS = JournalLimits(disk_reserve_bytes=0, size_bytes=10**9)
 HOUR_NS = 3600 * 10**9
-LIVE_EVERY_S = 0.2
+FRESH_EVERY_S = 0.2
 LIMIT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """One drain: points a second, the live points' delays, memory, processor time."""
+    """The rate of one drain, the delays of fresh points, memory and processor time."""
 
     rate: float
-    live_p50_ms: float
-    live_max_ms: float
+    fresh_p50_ms: float
+    fresh_max_ms: float
     peak_mib: float
     cpu_us_per_point: float
 
 
 def open_journal(folder: Path) -> Journal:
-    """The journal of a folder, owed to one collector."""
+    """Open the journal of a folder with one collector."""
     identity = Settings.model_validate({}).identity()
     return Journal.open(folder, identity, ("collector",), lambda _: Phase.PRE, LIMITS)
 
 
 def fill(folder: Path, points: int) -> list[bytes]:
-    """Store a backlog of the last three days; its lines."""
+    """Store a backlog of the last three days and return its lines."""
     clock = SystemClock(0)
     journal, state = open_journal(folder), clock.state()
     step_ns = 72 * HOUR_NS // points
     start_ns = clock.boot_ns() - 73 * HOUR_NS
     for first in range(0, points, 2000):
-        rows = [varied_train(start_ns + n * step_ns, n % 5)
-                for n in range(first, min(points, first + 2000))]  # fmt: skip
+        rows = [
+            varied_train(start_ns + n * step_ns, n % 5)
+            for n in range(first, min(points, first + 2000))
+        ]
         journal.put(rows, state, clock.boot_id)
     lines = [line for _, line in journal.lines()]
     journal.close()
@@ -80,46 +82,53 @@ def fill(folder: Path, points: int) -> list[bytes]:
 
 
 def drain(folder: Path, url: str, bucket: str, batch: int) -> Drained:
-    """In a process of its own: deliver all of it beside live points."""
-    settings = Settings.model_validate({
-        "collector": {"url": url, "bucket": bucket, "token": "unused"},
-        "uplink": {"pause": "off", "batch": batch},
-    })  # fmt: skip
+    """Deliver the backlog together with fresh points, in a separate process."""
+    settings = Settings.model_validate(
+        {
+            "collector": {"url": url, "bucket": bucket, "token": "unused"},
+            "uplink": {"pause": "off", "batch": batch},
+        }
+    )
     clock, stop = SystemClock(0), threading.Event()
     journal = open_journal(folder)
     backlog = journal.counts().undelivered["collector"]
     uplink = make_uplink(journal, settings, clock, stop, LinkLock())
     loop = threading.Thread(target=uplink.run)
     delays_ms: list[float] = []
-    # An agent whose network comes back has long loaded the library it sends with.
+    # An agent has loaded this library long before its network returns.
     import influxdb_client  # noqa: F401
 
-    began, cpu_s = time.perf_counter(), time.process_time()
+    started, cpu_s = time.perf_counter(), time.process_time()
     loop.start()
-    live = threading.Thread(
-        target=lambda: delays_ms.extend(_live(journal, uplink, clock, stop))
+    fresh = threading.Thread(
+        target=lambda: delays_ms.extend(_put_fresh(journal, uplink, clock, stop))
     )
-    live.start()
+    fresh.start()
     while _delivered_late(uplink) < backlog:
-        if time.perf_counter() - began > LIMIT_S:
+        if time.perf_counter() - started > LIMIT_S:
             raise RuntimeError("the drain did not end")
         time.sleep(0.005)
-    rate = backlog / (time.perf_counter() - began)
+    rate = backlog / (time.perf_counter() - started)
     cpu_s = time.process_time() - cpu_s
     stop.set()
     uplink.wake()
     loop.join()
-    live.join()
+    fresh.join()
     uplink.close()
     journal.close()
-    return Drained(rate, statistics.median(delays_ms), max(delays_ms), _peak_mib(),
-                   cpu_s / backlog * 1e6)  # fmt: skip
+    return Drained(
+        rate,
+        statistics.median(delays_ms),
+        max(delays_ms),
+        _peak_mib(),
+        cpu_s / backlog * 1e6,
+    )
 
 
-def _live(
+def _put_fresh(
     journal: Journal, uplink: Uplink, clock: SystemClock, stop: threading.Event
 ) -> Iterator[float]:
-    """Store live points until told to stop; milliseconds from commit to word."""
+    """Store fresh points until `stop`; yield milliseconds to the acknowledgement."""
     for number in itertools.count(1):
         point = varied_train(clock.boot_ns(), 9)
         journal.put([point], clock.state(), clock.boot_id)
@@ -129,7 +138,7 @@ def _live(
             if stop.wait(0.002):
                 return
         yield (time.perf_counter() - committed) * 1000
-        if stop.wait(LIVE_EVERY_S):
+        if stop.wait(FRESH_EVERY_S):
             return
 
 
@@ -144,49 +153,51 @@ def _peak_mib() -> float:
 
 
 def drained(folder: Path, server: InfluxDB, batch: int, points: int) -> Drained:
-    """Drain a copy of the backlog by a process of its own; the server must have all."""
+    """Drain a copy of the backlog in a separate process; the server must have all."""
     database = server.create_database(f"drain{time.time_ns()}")
-    with tempfile.TemporaryDirectory() as own:
-        copy = shutil.copytree(folder, Path(own) / "journal")
-        command = [sys.executable, "-m", "bench.drain", "--child", str(copy),
-                   server.url, database.bucket, str(batch)]  # fmt: skip
-        said = subprocess.run(command, check=True, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as parent:
+        copy = shutil.copytree(folder, Path(parent) / "journal")
+        child = [sys.executable, "-m", "bench.drain", "--child"]
+        arguments = [str(copy), server.url, database.bucket, str(batch)]
+        run = subprocess.run(
+            [*child, *arguments], check=True, capture_output=True, text=True
+        )
     backlog = f"SELECT COUNT(seq) AS held FROM latency WHERE seq <= {points}"
     (row,) = database.query(backlog)
     if row["held"] != points:
-        raise RuntimeError(f"the server holds {row['held']} of {points} points")
+        raise RuntimeError(f"the server has {row['held']} of {points} points")
     database.drop()
-    return Drained(**json.loads(said.stdout))
+    return Drained(**json.loads(run.stdout))
 
 
-def taken(server: InfluxDB, bodies: Sequence[bytes], connections: int) -> float:
-    """Seconds for packed bodies, posted over so many connections."""
+def post_all(server: InfluxDB, bodies: Sequence[bytes], connections: int) -> float:
+    """Return the seconds to post packed bodies over a number of connections."""
     database = server.create_database(f"bare{time.time_ns()}")
     path = f"/api/v2/write?org=qos&bucket={database.bucket}&precision=ns"
-    left, turn = iter(bodies), threading.Lock()
+    remaining, lock = iter(bodies), threading.Lock()
 
     def post() -> None:
         connection = http.client.HTTPConnection(server.address, server.port)
         headers = {"Authorization": "Token unused", "Content-Encoding": "gzip"}
         while True:
-            with turn:
-                body = next(left, None)
+            with lock:
+                body = next(remaining, None)
             if body is None:
                 connection.close()
                 return
             connection.request("POST", path, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status != 204:
-                raise RuntimeError(f"the server says {answer.status}")
+            response = connection.getresponse()
+            response.read()
+            if response.status != 204:
+                raise RuntimeError(f"the server returned {response.status}")
 
     threads = [threading.Thread(target=post) for _ in range(connections)]
-    began = time.perf_counter()
+    started = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    took_s = time.perf_counter() - began
+    took_s = time.perf_counter() - started
     database.drop()
     return took_s
 
@@ -194,36 +205,45 @@ def taken(server: InfluxDB, bodies: Sequence[bytes], connections: int) -> float:
 def measured(
     server: InfluxDB, folder: Path, lines: Sequence[bytes], batch: int
 ) -> tuple[str, ...]:
-    """A row: rounds of drain and ceiling by turns."""
+    """Return a table row of alternate drains and direct posts."""
     bodies = [pack(lines[n : n + batch]) for n in range(0, len(lines), batch)]
     drains: list[Drained] = []
-    takes: dict[int, list[float]] = {1: [], 2: []}
+    posts: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(ROUNDS):
         drains.append(drained(folder, server, batch, len(lines)))
-        for connections, rates in takes.items():
-            rates.append(len(lines) / taken(server, bodies, connections))
+        for connections, rates in posts.items():
+            rates.append(len(lines) / post_all(server, bodies, connections))
     rate = statistics.median(d.rate for d in drains)
-    single, double = (statistics.median(rates) for rates in takes.values())
-    most = max(single, double)
-    binds = "20,000/s" if most >= GOAL else f"server's {most:.0f}/s"
-    live_ms = statistics.median(d.live_p50_ms for d in drains)
+    single, double = (statistics.median(rates) for rates in posts.values())
+    server_rate = max(single, double)
+    goal = "20,000/s" if server_rate >= GOAL else f"server's {server_rate:.0f}/s"
+    fresh_ms = statistics.median(d.fresh_p50_ms for d in drains)
     return (
         str(batch),
         spread([d.rate for d in drains], "/s", 0),
-        spread(takes[1], "/s", 0),
-        spread(takes[2], "/s", 0),
+        spread(posts[1], "/s", 0),
+        spread(posts[2], "/s", 0),
         f"{rate / single:.2f} / {rate / double:.2f}",
-        f"{rate / min(GOAL, most):.2f} of {binds}",
-        f"{live_ms:.0f} / {max(d.live_max_ms for d in drains):.0f} ms",
+        f"{rate / min(GOAL, server_rate):.2f} of {goal}",
+        f"{fresh_ms:.0f} / {max(d.fresh_max_ms for d in drains):.0f} ms",
         f"{max(d.peak_mib for d in drains):.1f} MiB",
         f"{statistics.median(d.cpu_us_per_point for d in drains):.1f} us",
         f"{os.getloadavg()[0]:.1f}",
     )
 
 
-HEAD = ("batch", "drained", "server takes, 1 connection", "2 connections",
-        "ratio to 1 / 2", "goal met", "live p50 / max", "peak resident", "cpu a point",
-        "load")  # fmt: skip
+HEAD = (
+    "batch",
+    "drained",
+    "direct posts, 1 connection",
+    "2 connections",
+    "ratio to 1 / 2",
+    "share of the goal",
+    "fresh p50 / max",
+    "peak resident",
+    "cpu per point",
+    "load",
+)
 
 
 def main(arguments: Sequence[str] = ()) -> int:

@@ -1,9 +1,10 @@
-"""How a collector grows on disk: `python -m bench.growth [STATIONS] [HOURS]`.
+"""Measures how a collector grows on disk: `python -m bench.growth [STATIONS] [HOURS]`.
 
-A simulated nation's points, an hour at a time, into a real InfluxDB 1.8 (tsi1) that
-writes out and compacts as soon as nothing comes: what a day-old shard is like. Polls
-close in WIB half-way, so the series are all new twice: in the first hour, and in the
-first of the second half. Kept on disk: data, index and log; counted when all is still.
+The points of a simulated nation are written hour by hour into a real InfluxDB 1.8
+(tsi1). It writes out and compacts as soon as no points arrive, so its files are like
+those of a day-old shard. Polls close in WIB in the middle. So all series are new in
+the first hour, and again in the first hour of the second half. The size on disk is
+data, index and log, measured when it no longer changes.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ _MINUTES = 60
 
 
 def grown(server: InfluxDB, stations: int, hours: int) -> Iterator[tuple[int, int]]:
-    """Points that came in each hour, and bytes on disk after it."""
+    """Yield the points of each hour and the bytes on disk after it."""
     writer = Writer(section(server))
     batches = Nation(scenario(stations, hours * _MINUTES), CLOSING).run()
-    # What was late beyond the end comes in minutes of its own.
+    # Points that are late beyond the end come in later minutes.
     for _, hour in itertools.groupby(batches, lambda b: max(0, b.minute) // _MINUTES):
         points = 0
         for batch in hour:
-            lines = [line for some in batch.lines.values() for line in some]
+            lines = list(itertools.chain.from_iterable(batch.lines.values()))
             writer.write(lines)
             points += len(lines)
         yield points, still_bytes(server.folder)
@@ -44,7 +45,7 @@ def grown(server: InfluxDB, stations: int, hours: int) -> Iterator[tuple[int, in
 
 
 def still_bytes(folder: Path) -> int:
-    """What lies on disk once it has not changed for a while."""
+    """Return the size on disk once it has not changed for a while."""
     last, since = -1, time.monotonic()
     while time.monotonic() - since < _STILL_S:
         time.sleep(1)
@@ -55,27 +56,32 @@ def still_bytes(folder: Path) -> int:
 
 
 def on_disk(folder: Path) -> int:
-    """Blocks that are taken, not lengths: files of the log are made longer at once."""
+    """Return the size of used blocks; the log's files are created longer than used."""
     total = 0
     for kind in ("data", "wal"):
-        for where, _, names in os.walk(folder / kind):
+        for parent, _, names in os.walk(folder / kind):
             for name in names:
                 try:
-                    total += (Path(where) / name).stat().st_blocks * 512
-                except FileNotFoundError:  # compacted meanwhile
+                    total += (Path(parent) / name).stat().st_blocks * 512
+                except FileNotFoundError:  # compaction removed it
                     continue
     return total
 
 
-def rows(stations: int, seen: Sequence[tuple[int, int]]) -> Iterator[tuple[str, ...]]:
-    """An hour each."""
+def rows(stations: int, sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[str, ...]]:
+    """Yield a table row for each hour."""
     before = 0
-    for hour, (points, after) in enumerate(seen, start=1):
-        more = after - before
-        of_100k = more / stations * 100_000
-        yield (str(hour), f"{points:,}", f"{after / 2**20:.1f}", f"{more / 2**20:.1f}",
-               f"{more / points:.1f}" if points else "-",
-               f"{of_100k / 2**30:.2f}")  # fmt: skip
+    for hour, (points, after) in enumerate(sizes, start=1):
+        growth = after - before
+        of_100k = growth / stations * 100_000
+        yield (
+            str(hour),
+            f"{points:,}",
+            f"{after / 2**20:.1f}",
+            f"{growth / 2**20:.1f}",
+            f"{growth / points:.1f}" if points else "-",
+            f"{of_100k / 2**30:.2f}",
+        )
         before = after
 
 
@@ -88,17 +94,23 @@ def main(arguments: Sequence[str] = ()) -> int:
         print(f"{influxd.MISSING}; {influxd.MEND}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        soon = Settings(snapshot_cold_s=1, compact_cold_s=1)
-        server = InfluxDB(program, Path(folder), soon)
+        settings = Settings(snapshot_cold_s=1, compact_cold_s=1)
+        server = InfluxDB(program, Path(folder), settings)
         server.start()
         try:
-            seen = list(grown(server, stations, hours))
+            sizes = list(grown(server, stations, hours))
         finally:
             server.stop()
-    head = ("hour", "points", "on disk MiB", "more MiB", "bytes a point",
-            "GiB an hour, 100,000 stations")  # fmt: skip
-    show(f"{stations:,} stations, InfluxDB {program.version}, compacted",
-         head, list(rows(stations, seen)))  # fmt: skip
+    head = (
+        "hour",
+        "points",
+        "on disk MiB",
+        "growth MiB",
+        "bytes per point",
+        "GiB per hour, 100,000 stations",
+    )
+    title = f"{stations:,} stations, InfluxDB {program.version}, compacted"
+    show(title, head, list(rows(stations, sizes)))
     return 0
 
 

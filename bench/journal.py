@@ -1,9 +1,9 @@
-"""What the journal writes to the card in a day: `python -m bench.journal`.
+"""Measures what the journal writes to the card in a day: `python -m bench.journal`.
 
-A day of commits is run in minutes on an ext4 of its own on a loop device. Columns:
-what the process handed to the kernel (/proc/self/io), what reached the device, and
-what reaches it when the file system is made to write its own records after each
-commit, as its timers would in real time: the upper bound, and the honest figure.
+A day of commits runs in minutes on an ext4 file system on a loop device. The columns
+are the bytes that the process passed to the kernel (/proc/self/io), the bytes that
+reached the device, and the same with a sync of the file system after each commit. In
+real time its timers write such records too, so the last column is an upper bound.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MB = 10**6
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How often there are latency cycles, and what is committed together."""
+    """The minutes between latency cycles, and the number of commits in a cycle."""
 
     name: str
     cycle_minutes: int
@@ -51,54 +51,78 @@ RHYTHMS = (
 
 
 def heartbeat(boot_ns: int) -> Point:
-    """As long as a real one."""
+    """Return a heartbeat of the usual length."""
     names = (
         "beats due ok failed skipped stored acked_le_2m acked_le_1h acked_le_1d"
         " acked_older evicted uplink_bytes uplink_failures backlog_points"
         " pending_points journal_bytes quarantined_points in_memory"
     )
     fields: dict[str, Value] = dict.fromkeys(names.split(), 123)
-    fields |= {"version": "0.1.0", "config_hash": "0123456789ab", "uptime_s": 86399.123,
-               "boot_s": 90000.456, "clock_offset_ms": 12.345678}  # fmt: skip
+    fields |= {
+        "version": "0.1.0",
+        "config_hash": "0123456789ab",
+        "uptime_s": 86399.123,
+        "boot_s": 90000.456,
+        "clock_offset_ms": 12.345678,
+    }
     return Point("agent", PLACE, fields, boot_ns)
 
 
 def train(boot_ns: int, number: int) -> Point:
-    """One latency point with its histograms."""
+    """Return a latency point with its histograms."""
     fields: dict[str, Value] = {f"rtt_le_{b}": 20 for b in (20, 30, 50, 75, 100, 150)}
     fields |= {f"pdv_le_{b}": 20 for b in (1, 2, 5, 10, 20, 30, 50, 100, 200, 500)}
-    fields |= {"sent": 20, "received": 20, "lost": 0, "rtt_sum_us": 412345, "slots": 1,
-               "ok": 1, "failed": 0, "skipped": 0, "rtt_min_ms": 18.123456,
-               "rtt_p50_ms": 20.123456, "rtt_p95_ms": 25.123456, "method": "icmp",
-               "late_ms": 1.234567, "duration_ms": 4012.345, "stamps": "kernel",
-               "address": "203.0.113.7", "data_bytes": 3360}  # fmt: skip
+    fields |= {
+        "sent": 20,
+        "received": 20,
+        "lost": 0,
+        "rtt_sum_us": 412345,
+        "slots": 1,
+        "ok": 1,
+        "failed": 0,
+        "skipped": 0,
+        "rtt_min_ms": 18.123456,
+        "rtt_p50_ms": 20.123456,
+        "rtt_p95_ms": 25.123456,
+        "method": "icmp",
+        "late_ms": 1.234567,
+        "duration_ms": 4012.345,
+        "stamps": "kernel",
+        "address": "203.0.113.7",
+        "data_bytes": 3360,
+    }
     tags = {**PLACE, **LINK, "target": f"anchor{number}", "layer": "anchor"}
     return Point("latency", tags, fields, boot_ns)
 
 
 def varied_train(boot_ns: int, number: int) -> Point:
-    """A train whose figures differ from the next one's, as those of a radio link do."""
+    """Return a latency point with random values, as a radio link gives them."""
     chance = random.Random(boot_ns)
-    base_ms = chance.uniform(18.0, 60.0)
-    rtts_ms = sorted(base_ms + chance.expovariate(1 / 8) for _ in range(20))
+    path_ms = chance.uniform(18.0, 60.0)
+    rtts_ms = sorted(path_ms + chance.expovariate(1 / 8) for _ in range(20))
     lost = int(chance.random() < 0.1)
     plain = train(boot_ns, number)
     fields = dict(plain.fields)
     for name in fields:
         kind, _, bound = name.partition("_le_")
         if bound:
-            least_ms = rtts_ms[0] if kind == "pdv" else 0.0
-            fields[name] = sum(rtt - least_ms <= int(bound) for rtt in rtts_ms)
-    fields |= {"received": 20 - lost, "lost": lost,
-               "rtt_sum_us": int(sum(rtts_ms) * 1000), "rtt_min_ms": rtts_ms[0],
-               "rtt_p50_ms": rtts_ms[10], "rtt_p95_ms": rtts_ms[18],
-               "late_ms": chance.random() * 5,
-               "duration_ms": 4000 + chance.random() * 50}  # fmt: skip
+            base_ms = rtts_ms[0] if kind == "pdv" else 0.0
+            fields[name] = sum(rtt - base_ms <= int(bound) for rtt in rtts_ms)
+    fields |= {
+        "received": 20 - lost,
+        "lost": lost,
+        "rtt_sum_us": int(sum(rtts_ms) * 1000),
+        "rtt_min_ms": rtts_ms[0],
+        "rtt_p50_ms": rtts_ms[10],
+        "rtt_p95_ms": rtts_ms[18],
+        "late_ms": chance.random() * 5,
+        "duration_ms": 4000 + chance.random() * 50,
+    }
     return replace(plain, fields=fields)
 
 
 def commits(rhythm: Rhythm, minute: int, boot_ns: int) -> Iterator[list[Point]]:
-    """What is put in one minute, commit by commit."""
+    """Yield the points of each commit of one minute."""
     points = [heartbeat(boot_ns)]
     if minute % rhythm.cycle_minutes == 0:
         points += [varied_train(boot_ns + n, n) for n in range(5)]
@@ -111,7 +135,7 @@ def commits(rhythm: Rhythm, minute: int, boot_ns: int) -> Iterator[list[Point]]:
 
 @contextmanager
 def disk() -> Iterator[tuple[Path, Path]]:
-    """An ext4 on a loop device: where it is mounted, and the device's counters."""
+    """Mount an ext4 on a loop device; yield the folder and the device's counters."""
     with tempfile.TemporaryDirectory() as folder:
         image, mount = Path(folder) / "image", Path(folder) / "mount"
         mount.mkdir()
@@ -131,7 +155,7 @@ def disk() -> Iterator[tuple[Path, Path]]:
 
 
 def prepare(folder: Path, page_bytes: int) -> None:
-    """A file of that page size, which the journal then keeps."""
+    """Create a file with a page size, which the journal then keeps."""
     folder.mkdir()
     with closing(sqlite3.connect(folder / FILE_NAME)) as db:
         db.execute(f"PRAGMA page_size = {page_bytes:d}")
@@ -139,12 +163,12 @@ def prepare(folder: Path, page_bytes: int) -> None:
 
 
 def device_bytes(counters: Path) -> int:
-    """Bytes written to the device since it was made."""
+    """Return the bytes written to the device since it was created."""
     return int(counters.read_text().split()[6]) * 512
 
 
 def process_bytes() -> int:
-    """Bytes this process has caused to be written."""
+    """Return the bytes that this process has passed to the kernel for writing."""
     text = Path("/proc/self/io").read_text()
     return int(text.split("\nwrite_bytes: ")[1].split()[0])
 
@@ -152,21 +176,24 @@ def process_bytes() -> int:
 def day(
     rhythm: Rhythm, page_bytes: int, minutes: int, *, settle_disk: bool
 ) -> tuple[float, float, float]:
-    """MB a day of process and device, and the median commit in milliseconds."""
+    """Return MB per day of process and device, and the median commit in ms."""
     clock, took_ms = SystemClock(0), []
     with disk() as (mount, counters):
         prepare(mount / "journal", page_bytes)
         journal = Journal.open(
-            mount / "journal", IDENTITY, ("collector",), lambda _: Phase.PRE,
+            mount / "journal",
+            IDENTITY,
+            ("collector",),
+            lambda _: Phase.PRE,
             JournalLimits(disk_reserve_bytes=0),
-        )  # fmt: skip
+        )
         os.sync()
         before = process_bytes(), device_bytes(counters)
         for minute in range(minutes):
             for points in commits(rhythm, minute, minute * 60 * 10**9):
-                began = time.perf_counter()
+                started = time.perf_counter()
                 journal.put(points, clock.state(), clock.boot_id)
-                took_ms.append((time.perf_counter() - began) * 1000)
+                took_ms.append((time.perf_counter() - started) * 1000)
                 journal.settle(journal.claim("collector", 100, Lane.FRESH))
                 if settle_disk:
                     subprocess.run(["sync", "-f", str(mount)], check=True)
@@ -174,24 +201,24 @@ def day(
         os.sync()
         after = process_bytes(), device_bytes(counters)
     scale = DAY_MINUTES / minutes / MB
-    handed, reached = ((a - b) * scale for a, b in zip(after, before, strict=True))
-    return handed, reached, statistics.median(took_ms)
+    passed, reached = ((a - b) * scale for a, b in zip(after, before, strict=True))
+    return passed, reached, statistics.median(took_ms)
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Print the table; a number of minutes makes a shorter day."""
+    """Print the table; an argument shortens the day to a number of minutes."""
     minutes = int(arguments[0]) if arguments else DAY_MINUTES
     form = "{:<30} {:>6} {:>9} {:>9} {:>9} {:>9}"
-    print(form.format("MB a day", "page", "process", "device", "+ sync", "ms/commit"))
+    print(form.format("MB per day", "page", "process", "device", "+ sync", "ms/commit"))
     for rhythm in RHYTHMS:
         for page_bytes in (1024, 2048, 4096):
-            handed, reached, took_ms = day(
+            passed, reached, took_ms = day(
                 rhythm, page_bytes, minutes, settle_disk=False
             )
             _, bound, _ = day(rhythm, page_bytes, minutes, settle_disk=True)
-            figures = [f"{x:.1f}" for x in (handed, reached, bound)]
-            print(form.format(rhythm.name, page_bytes, *figures, f"{took_ms:.2f}"),
-                  flush=True)  # fmt: skip
+            figures = [f"{x:.1f}" for x in (passed, reached, bound)]
+            row = form.format(rhythm.name, page_bytes, *figures, f"{took_ms:.2f}")
+            print(row, flush=True)
     return 0
 
 

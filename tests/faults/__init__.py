@@ -1,1 +1,1 @@
-"""Faults, as tests: what was committed is delivered once, whatever fails."""
+"""Fault tests: every committed point is delivered once, with any fault."""

@@ -1,7 +1,7 @@
-"""The table of faults: what was tried how often, and what was lost or doubled.
+"""Limits and the result table of the fault tests.
 
-Sampled, the whole folder takes about a minute; in full (`make faults`) no longer than
-half an hour: each test ends at its own limit and then counts what was tried.
+A sample of all faults takes about a minute. The full run (`make faults`) takes at most
+half an hour, because each test ends at its time limit and counts its tries.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ FULL = os.environ.get("QOS_FAULTS") == "full"
 
 Account = Callable[[str, int, int, int, int], None]
 _T = TypeVar("_T")
-# At the latest after so long a fault has been tried often enough.
+# After this time a fault has been tried often enough.
 LIMIT_S = 240.0
-_SAY_EVERY_S = 15.0
+_PRINT_EVERY_S = 15.0
 
 
-def tried(what: str, tries: Iterable[_T], limit_s: float = LIMIT_S) -> Iterator[_T]:
-    """The tries one by one, until the time is up; says how far it is."""
-    began = said = time.monotonic()
-    for number, one in enumerate(tries):
+def tried(name: str, tries: Iterable[_T], limit_s: float = LIMIT_S) -> Iterator[_T]:
+    """Yield the tries until the time limit, and print the progress."""
+    started = printed = time.monotonic()
+    for number, item in enumerate(tries):
         now = time.monotonic()
-        if now - began > limit_s:
-            print(f"  {what}: time is up after {number}", flush=True)
+        if now - started > limit_s:
+            print(f"  {name}: time limit reached after {number}", flush=True)
             return
-        if now - said > _SAY_EVERY_S:
-            print(f"  {what}: {number} in {now - began:.0f} s", flush=True)
-            said = now
-        yield one
+        if now - printed > _PRINT_EVERY_S:
+            print(f"  {name}: {number} in {now - started:.0f} s", flush=True)
+            printed = now
+        yield item
 
 
 @pytest.fixture
 def quick_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder where a sync costs nothing: for what does not prove that it is made."""
+    """Return a folder in memory, for tests that do not check syncs."""
     if not Path("/dev/shm").is_dir():
         yield tmp_path
         return
@@ -50,7 +50,7 @@ def quick_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def account(record_property: Callable[[str, object], None]) -> Account:
-    """Enters a line: fault, tries, readings, lost, doubled; the last two must be 0."""
+    """Return a function that adds a table row; lost and doubled must be 0."""
 
     def enter(fault: str, tries: int, readings: int, lost: int, doubled: int) -> None:
         record_property("fault", (fault, tries, readings, lost, doubled))
@@ -60,7 +60,7 @@ def account(record_property: Callable[[str, object], None]) -> Account:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table."""
+    """Print the result table."""
     rows = [
         value
         for kind in ("passed", "failed")

@@ -1,4 +1,4 @@
-"""The journal's account of what left it, held to what is gone."""
+"""The journal's records of removed points, compared with the missing points."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from qos_agent.journal.tables import FILE_NAME, connect_to_read
 
 
 def ledger(folder: Path) -> list[Removal]:
-    """The account in a folder's journal."""
+    """Return the removals that a folder's journal has recorded."""
     with closing(connect_to_read(folder / FILE_NAME)) as db:
         return removals(db)
 
 
 def check_ledger(folder: Path, gone: set[int]) -> None:
-    """Each point that is gone is in a span of the account, and all are counted."""
+    """Check that each missing point is in a recorded span and that all are counted."""
     entries = ledger(folder)
     assert sum(entry.points for entry in entries) == len(gone)
     spans = [(entry.first_seq, entry.last_seq) for entry in entries]

@@ -1,7 +1,7 @@
-"""Every write SQLite hands to the kernel, in order, and what a disk keeps of them.
+"""Records every write of SQLite in order, and simulates power cuts on a disk.
 
-A VFS registered in the very library that the standard `sqlite3` uses: the system's own
-with opening, writing, truncating, syncing and deleting noted down
+The recorder is a VFS in the library that the standard `sqlite3` module uses. It is the
+system's VFS with recorded open, write, truncate, sync and delete calls
 (sqlite.org/c3ref/vfs.html, sqlite.org/c3ref/io_methods.html).
 """
 
@@ -71,22 +71,26 @@ class _Methods(ctypes.Structure):
 
 class _Vfs(ctypes.Structure):
     _fields_ = (
-        ("version", c_int), ("file_bytes", c_int), ("path_bytes", c_int),
-        ("following", c_void_p), ("name", ctypes.c_char_p), ("data", c_void_p),
+        ("version", c_int),
+        ("file_bytes", c_int),
+        ("path_bytes", c_int),
+        ("following", c_void_p),
+        ("name", ctypes.c_char_p),
+        ("data", c_void_p),
         *((name, c_void_p) for name in _VFS_NAMES),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A file that was not there."""
+    """A new file."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """A file that is gone; on disk at once where the folder was synced with it."""
+    """A deleted file; `synced` if the folder was synced with it."""
 
     name: str
     synced: bool
@@ -103,7 +107,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """A file cut to a size."""
+    """A file truncated to a size."""
 
     name: str
     size: int
@@ -111,7 +115,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """All written to a file before is on disk."""
+    """A sync, after which all earlier writes to the file are on disk."""
 
     name: str
 
@@ -120,23 +124,23 @@ Call = Create | Delete | Write | Truncate | Sync
 
 
 class _Recorder:
-    """The calls, and C functions that note them before they go on to the system's."""
+    """The calls, and the C functions that record and forward them."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         library.sqlite3_vfs_find.restype = ctypes.POINTER(_Vfs)
         self.calls: list[Call] = []
         self._names: dict[int, str] = {}
-        # SQLite holds bare pointers to all of these.
-        self._alive: list[Any] = []
+        # SQLite has only pointers to these objects, so Python must keep them alive.
+        self._references: list[Any] = []
         system = library.sqlite3_vfs_find(None).contents
         self._open, self._delete = _OPEN(system.open), _DELETE(system.delete)
         self.vfs = _Vfs.from_buffer_copy(system)
         self.vfs.name = b"recording"
-        self.vfs.open = self._kept(_OPEN(self._opened))
-        self.vfs.delete = self._kept(_DELETE(self._deleted))
+        self.vfs.open = self._pointer(_OPEN(self._opened))
+        self.vfs.delete = self._pointer(_DELETE(self._deleted))
 
-    def _kept(self, function: Any) -> int | None:
-        self._alive.append(function)
+    def _pointer(self, function: Any) -> int | None:
+        self._references.append(function)
         return ctypes.cast(function, c_void_p).value
 
     def _opened(self, vfs: int, name: int, file: int, flags: int, out: int) -> int:
@@ -158,7 +162,7 @@ class _Recorder:
         return result
 
     def _watch(self, file: int) -> None:
-        """Give an open file methods that note what it is told."""
+        """Replace the methods of an open file by recording ones."""
         place = ctypes.cast(file, ctypes.POINTER(ctypes.POINTER(_Methods)))
         methods = _Methods.from_buffer_copy(place[0].contents)
         write, truncate = _WRITE(methods.write), _TRUNCATE(methods.truncate)
@@ -177,19 +181,19 @@ class _Recorder:
             self.calls.append(Sync(self._names[file]))
             return int(sync(file, flags))
 
-        methods.write = self._kept(_WRITE(on_write))
-        methods.truncate = self._kept(_TRUNCATE(on_truncate))
-        methods.sync = self._kept(_SYNC(on_sync))
-        self._alive.append(methods)
+        methods.write = self._pointer(_WRITE(on_write))
+        methods.truncate = self._pointer(_TRUNCATE(on_truncate))
+        methods.sync = self._pointer(_SYNC(on_sync))
+        self._references.append(methods)
         place[0] = ctypes.pointer(methods)
 
 
 @contextmanager
 def recording() -> Iterator[list[Call]]:
-    """The calls of all connections that are opened, and closed, meanwhile."""
+    """Record the calls of all connections that are opened and closed in the block."""
     library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
-    found = hasattr(library, "sqlite3_vfs_register")
-    require(found, "SQLite's interface in C", "use a Python linked with libsqlite3")
+    has_vfs = hasattr(library, "sqlite3_vfs_register")
+    require(has_vfs, "SQLite's interface in C", "use a Python linked with libsqlite3")
     recorder = _Recorder(library)
     library.sqlite3_vfs_register(ctypes.byref(recorder.vfs), 1)
     try:
@@ -218,15 +222,15 @@ class _File:
         return bytes(content)
 
     def torn(self, chance: Random) -> bytes:
-        """What was not synced arrived sector by sector, in any order, or as noise."""
+        """Return the file with unsynced sectors written in any order, or as noise."""
         content, calls = bytearray(self.on_disk), len(self.unsynced)
         size, earliest = chance.choice(_SECTOR_SIZES), chance.randint(0, calls)
-        # Each sector is as it was after so many of the calls.
+        # The state of each sector is that after a random number of calls.
         moments: dict[int, int] = {}
         for number, change in enumerate(self.unsynced):
             for part in _sectors(change, size):
-                of = -1 if isinstance(part, Truncate) else part.offset // size
-                moment = moments.setdefault(of, chance.randint(earliest, calls))
+                sector = -1 if isinstance(part, Truncate) else part.offset // size
+                moment = moments.setdefault(sector, chance.randint(earliest, calls))
                 if number < moment:
                     _apply(content, _noise(part, chance))
         return bytes(content)
@@ -251,10 +255,10 @@ def _noise(part: Write | Truncate, chance: Random) -> Write | Truncate:
 
 
 class Disk:
-    """The files as calls change them, and as a power cut may leave them.
+    """The files after each call, and their possible states after a power cut.
 
-    A folder's entries are on disk once SQLite syncs the folder: with a deletion that
-    asks for it and with the first sync of a log or rollback journal it made.
+    A folder's entries are on disk once SQLite syncs the folder. It does so with a
+    synced deletion, and with the first sync of a new log or rollback journal.
     """
 
     def __init__(self) -> None:
@@ -263,15 +267,15 @@ class Disk:
         self._unsynced: list[Create | Delete] = []
 
     def apply(self, call: Call) -> None:
-        """One call more."""
+        """Apply a call."""
         match call:
             case Create() | Delete():
                 self._change_folder(call)
             case Sync():
                 file = self._files[call.name]
                 file.on_disk, file.unsynced = bytearray(file.all()), []
-                made = Create(call.name) in self._unsynced
-                if made and call.name.endswith(("-wal", "-journal")):
+                is_new = Create(call.name) in self._unsynced
+                if is_new and call.name.endswith(("-wal", "-journal")):
                     self._sync_folder()
             case _:
                 self._files[call.name].unsynced.append(call)
@@ -289,11 +293,11 @@ class Disk:
         self._entries, self._unsynced = dict(self._files), []
 
     def written(self) -> dict[str, bytes]:
-        """Everything so far arrived."""
+        """Return the files with all writes."""
         return {name: file.all() for name, file in self._files.items()}
 
     def torn(self, chance: Random) -> dict[str, bytes]:
-        """Only what was synced arrived whole; the rest by chance."""
+        """Return the files with all synced writes and a random part of the others."""
         entries = dict(self._entries)
         for change in self._unsynced[: chance.randint(0, len(self._unsynced))]:
             if isinstance(change, Delete):

@@ -1,4 +1,4 @@
-"""A full disk, and power cuts at every point of the recorded writes."""
+"""A full disk, and power cuts at every point of the log."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _HEADER_BYTES = 32
 def _small_disk(folder: Path, size_kb: int) -> Iterator[Path]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(folder)]
-    made = subprocess.run(command, check=False, capture_output=True)
-    require(made.returncode == 0, "the right to mount", "run the tests as root")
+    mount = subprocess.run(command, check=False, capture_output=True)
+    require(mount.returncode == 0, "the right to mount", "run the tests as root")
     try:
         yield folder
     finally:
@@ -34,46 +34,52 @@ def _small_disk(folder: Path, size_kb: int) -> Iterator[Path]:
 
 
 def test_disk_full_at_every_write(tmp_path: Path, account: Account) -> None:
-    """Wherever the room ends: refused whole and told, or stored whole."""
+    """On a full disk a put is stored whole, or fails whole with an error."""
     tries = range(0, 400, 4) if FULL else range(0, 400, 40)
     count = readings = lost = doubled = 0
     for spare_kb in tried("full disks", tries):
         count += 1
         with _small_disk(tmp_path / str(spare_kb), 2048) as folder:
-            kept, found = _fill_and_go_on(folder, spare_kb)
-        readings += len(kept)
-        lost += len(set(kept) - set(found))
-        doubled += len(found) - len(set(found)) + len(set(found) - set(kept))
+            put_seqs, stored = _fill_and_continue(folder, spare_kb)
+        readings += len(put_seqs)
+        lost += len(set(put_seqs) - set(stored))
+        doubled += len(stored) - len(set(stored)) + len(set(stored) - set(put_seqs))
     account("disk full at every write", count, readings, lost, doubled)
 
 
-def _fill_and_go_on(folder: Path, spare_kb: int) -> tuple[list[int], list[int]]:
-    """Put until the disk is full, free it, put again; numbers given, and found."""
+def _fill_and_continue(folder: Path, spare_kb: int) -> tuple[list[int], list[int]]:
+    """Put until the disk is full, free it, and put again.
+
+    Returns the numbers that were put and those that are stored.
+    """
     clock, journal = FakeClock(), open_journal(folder)
-    kept = list(put(journal, clock, 10))
+    put_seqs = list(put(journal, clock, 10))
     filler = folder / "filler"
     free_bytes = shutil.disk_usage(folder).free
     filler.write_bytes(bytes(max(0, free_bytes - spare_kb * 1024)))
-    refused = 0
-    while refused < 3:
+    failures = 0
+    while failures < 3:
         try:
-            kept += put(journal, clock, 7)
+            put_seqs += put(journal, clock, 7)
         except StorageError as error:
-            refused += "free disk space" in str(error)
+            failures += "free disk space" in str(error)
         deliver(journal)
     filler.unlink()
-    kept += put(journal, clock, 7)
+    put_seqs += put(journal, clock, 7)
     assert not journal.in_memory
     journal.close()
     journal = open_journal(folder)
-    found = seqs(journal)
+    stored = seqs(journal)
     journal.close()
-    assert found == list(range(1, len(found) + 1))
-    return kept, found
+    assert stored == list(range(1, len(stored) + 1))
+    return put_seqs, stored
 
 
 def _recorded(folder: Path) -> list[tuple[int, int]]:
-    """A journal with a log of many commits: the log's length and points after each."""
+    """Create a journal with many commits in its log.
+
+    Returns the length of the log and the number of points after each commit.
+    """
     journal, clock = open_journal(folder), FakeClock()
     put(journal, clock, 30)
     journal.close()
@@ -97,14 +103,14 @@ def _reopened(folder: Path, file: bytes, log: bytes) -> list[int]:
     (folder / f"{FILE_NAME}-wal").write_bytes(log)
     journal = open_journal(folder)
     assert journal.take_events() == ()
-    found = seqs(journal)
+    stored = seqs(journal)
     journal.close()
     shutil.rmtree(folder)
-    return found
+    return stored
 
 
 def test_power_cut_at_every_point_of_the_log(tmp_path: Path, account: Account) -> None:
-    """Every prefix of the log opens undamaged and holds what was committed by it."""
+    """Every prefix of the log opens without damage and loses no committed point."""
     commits = _recorded(tmp_path)
     file, log = (tmp_path / "cut").read_bytes(), (tmp_path / "cut-wal").read_bytes()
     frames = range(_HEADER_BYTES, len(log) + 1, _FRAME_BYTES)
@@ -112,37 +118,37 @@ def test_power_cut_at_every_point_of_the_log(tmp_path: Path, account: Account) -
     cuts |= set(range(0, len(log), 97 if FULL else 4001))
     lost = doubled = 0
     for cut in sorted(cuts):
-        promised = max(total for length, total in commits if length <= cut)
-        found = _reopened(tmp_path / "again", file, log[:cut])
-        lost += len(set(range(1, promised + 1)) - set(found))
-        doubled += len(found) - len(set(found))
-        assert found == list(range(1, len(found) + 1))
+        committed = max(total for length, total in commits if length <= cut)
+        stored = _reopened(tmp_path / "again", file, log[:cut])
+        lost += len(set(range(1, committed + 1)) - set(stored))
+        doubled += len(stored) - len(set(stored))
+        assert stored == list(range(1, len(stored) + 1))
     account("power cut: log cut anywhere", len(cuts), commits[-1][1], lost, doubled)
 
 
 def test_power_cut_that_tears_the_tail_of_the_log(
     tmp_path: Path, account: Account
 ) -> None:
-    """The unsynced tail arrives in any order: pages of it missing, zeroed or noise."""
+    """Sectors of the unsynced tail may be missing, zero or noise."""
     commits = _recorded(tmp_path)
     file, log = (tmp_path / "cut").read_bytes(), (tmp_path / "cut-wal").read_bytes()
     chance, tries, lost = random.Random(7), 600 if FULL else 60, 0
     for _ in range(tries):
         index = chance.randrange(len(commits) - 1)
-        synced, promised = commits[index]
+        synced, committed = commits[index]
         tail = bytearray(log[synced : commits[index + 1][0]])
         for start in range(0, len(tail), 512):
             if chance.random() < 0.4:
                 size = len(tail[start : start + 512])
                 torn = chance.choice((bytes(size), chance.randbytes(size)))
                 tail[start : start + 512] = torn
-        found = _reopened(tmp_path / "again", file, log[:synced] + bytes(tail))
-        lost += len(set(range(1, promised + 1)) - set(found))
+        stored = _reopened(tmp_path / "again", file, log[:synced] + bytes(tail))
+        lost += len(set(range(1, committed + 1)) - set(stored))
     account("power cut: log's tail torn", tries, commits[-1][1], lost, 0)
 
 
 def test_power_cut_during_a_checkpoint(tmp_path: Path, account: Account) -> None:
-    """Any subset of the pages had reached the file: the log still has them all."""
+    """If any subset of the pages is in the file, the log still has all of them."""
     commits = _recorded(tmp_path)
     before, log = (tmp_path / "cut").read_bytes(), (tmp_path / "cut-wal").read_bytes()
     change(tmp_path, [])
@@ -153,13 +159,13 @@ def test_power_cut_during_a_checkpoint(tmp_path: Path, account: Account) -> None
         for start in range(0, len(after), 512):
             if chance.random() < 0.5:
                 mixed[start : start + 512] = after[start : start + 512]
-        found = _reopened(tmp_path / "again", bytes(mixed), log)
-        lost += commits[-1][1] - len(found)
+        stored = _reopened(tmp_path / "again", bytes(mixed), log)
+        lost += commits[-1][1] - len(stored)
     account("power cut: checkpoint torn", tries, commits[-1][1], lost, 0)
 
 
 def test_sync_comes_before_the_return(tmp_path: Path) -> None:
-    """A put returns only after the log was synced: seen from outside by strace."""
+    """A put returns only after the log was synced; strace observes it."""
     require(shutil.which("strace") is not None, "strace", "apt-get install strace")
     program = (
         "import os, pathlib, sys\n"

@@ -1,4 +1,4 @@
-"""kill -9 at random moments, against a real server: exactly once, all of it."""
+"""kill -9 at random times: every committed point reaches a real server once."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ WORKER = [sys.executable, "-m", "tests.faults.worker"]
 
 
 def _run_until_killed(arguments: list[str], life_s: float) -> list[tuple[str, int]]:
-    """Let a worker live from its first commit on; what it said it committed."""
+    """Kill a worker some time after its first commit; return the commits it printed."""
     with subprocess.Popen([*WORKER, *arguments], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         first = worker.stdout.readline()
         time.sleep(life_s)
         worker.kill()
-        said = first + worker.stdout.read()
-    # The last line may be cut: it was committed, and nobody was told.
-    lines = said.decode().split("\n")[:-1]
+        output = first + worker.stdout.read()
+    # The last line may be cut. Its commit was not printed completely.
+    lines = output.decode().split("\n")[:-1]
     return [
         (name, int(seq)) for name, _, seq in (line.partition(" ") for line in lines)
     ]
@@ -36,16 +36,16 @@ def _run_until_killed(arguments: list[str], life_s: float) -> list[tuple[str, in
 def test_kill_at_any_moment(
     tmp_path: Path, influxdb: Database, account: Account
 ) -> None:
-    """While storing, claiming, sending, settling: what was committed is held once."""
+    """The kill may come during a put, a claim, a request or a settle."""
     arguments = [str(tmp_path / "journal"), influxdb.url, influxdb.database]
     chance = random.Random()
     committed: set[tuple[str, int]] = set()
     kills = 0
     for _ in tried("kills", range(KILLS), LIMIT_S):
         kills += 1
-        said = _run_until_killed(arguments, chance.uniform(0.0, 0.4))
-        assert said, "the worker died before its first commit"
-        committed |= set(said)
+        printed = _run_until_killed(arguments, chance.uniform(0.0, 0.4))
+        assert printed, "the worker ended before its first commit"
+        committed |= set(printed)
     ended = subprocess.run([*WORKER, *arguments, "300"], check=False)
     assert ended.returncode == 0, "not all was delivered in five minutes"
     journal = open_journal(tmp_path / "journal")

@@ -1,4 +1,4 @@
-"""Power cuts at every point of the writes a journal really made."""
+"""Power cuts at every point of a journal's recorded writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.journal.support import look, open_journal, put
 from tests.support.clocks import FakeClock
 
 SEED = 8
-# So short that logs are written over and points run out their time, and their room.
+# These values are so small that logs restart, points expire and space runs out.
 CHECKPOINT_PAGES = 60
 LIMITS = JournalLimits(size_bytes=100_000, disk_reserve_bytes=0, keep_s=7200.0)
 STEPS, SESSIONS = (50, 4)
@@ -35,7 +35,7 @@ _UNSENT = "SELECT seq FROM delivery UNION SELECT seq FROM quarantine"
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """After so many calls the journal had returned, and held this."""
+    """The content of the journal when an operation returned after `calls` calls."""
 
     calls: int
     held: dict[int, bytes]
@@ -44,7 +44,7 @@ class _Mark:
 
 @dataclass
 class _Script:
-    """A journal at work: all that it does to its file, in a random order."""
+    """All operations of a journal in a random order."""
 
     folder: Path
     calls: list[Call]
@@ -55,7 +55,7 @@ class _Script:
     marks: list[_Mark] = field(default_factory=lambda: [_Mark(0, {}, frozenset())])
 
     def play(self) -> None:
-        """Several lives of the agent."""
+        """Run several sessions of the agent."""
         for session in range(SESSIONS):
             journal = open_journal(self.folder, LIMITS)
             self._mark()
@@ -70,7 +70,7 @@ class _Script:
             case 0 | 1 if has_network:
                 self._claim(journal)
             case 2 | 3 | 4 if self.sent:
-                self._answered(journal)
+                self._respond(journal)
             case 8:
                 self.clock.advance(self.chance.choice((1, 300, 1800)))
             case 9:
@@ -89,14 +89,14 @@ class _Script:
         if len(batch):
             self.sent.append(batch)
 
-    def _answered(self, journal: Journal) -> None:
-        """What the collector says of a batch, after whatever was written meanwhile."""
+    def _respond(self, journal: Journal) -> None:
+        """Settle, release or quarantine a batch, perhaps after other writes."""
         batch = self.sent.pop(self.chance.randrange(len(self.sent)))
         match self.chance.randrange(6):
             case 0:
                 journal.release(batch)
             case 1:
-                journal.quarantine(batch, "refused")
+                journal.quarantine(batch, "rejected")
             case _:
                 self.acknowledged |= set(batch.seqs)
                 journal.settle(batch)
@@ -108,41 +108,41 @@ class _Script:
 
 
 def _around(marks: list[_Mark], calls: int) -> tuple[_Mark, _Mark]:
-    """What was promised after so many calls, and what was under way."""
+    """Return the states before and after the operation that made a call."""
     index = bisect_right(marks, calls, key=lambda mark: mark.calls)
     return marks[index - 1], marks[min(index, len(marks) - 1)]
 
 
-def _cut(folder: Path, files: dict[str, bytes], promise: tuple[_Mark, _Mark]) -> int:
-    """Opened after the cut it holds what it must, owes what it must; how many lost."""
-    before, after = promise
+def _cut(folder: Path, files: dict[str, bytes], states: tuple[_Mark, _Mark]) -> int:
+    """Open the files after a power cut and return the number of lost points."""
+    before, after = states
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
     journal = open_journal(folder, LIMITS)
-    # Before the first commit a file without content is set aside, and nothing with it.
+    # Before the first commit an empty file may be moved aside as damaged.
     assert not journal.in_memory
     assert not (before.held and journal.take_events())
     held = dict(look(folder, _HELD))
     unsent = {seq for (seq,) in look(folder, _UNSENT)}
     pending = {seq for (seq,) in look(folder, "SELECT seq FROM pending")}
-    assert all(line in _either(promise, seq) for seq, line in held.items())
+    assert all(line in _either(states, seq) for seq, line in held.items())
     check_ledger(folder, set(range(1, max(held, default=0) + 1)) - held.keys())
     journal.close()
     shutil.rmtree(folder)
     lost = before.held.keys() & after.held.keys() - held.keys()
-    forgotten = held.keys() - unsent - pending - after.acknowledged
-    return len(lost | forgotten)
+    not_queued = held.keys() - unsent - pending - after.acknowledged
+    return len(lost | not_queued)
 
 
-def _either(promise: tuple[_Mark, _Mark], seq: int) -> set[bytes | None]:
-    return {mark.held.get(seq) for mark in promise}
+def _either(states: tuple[_Mark, _Mark], seq: int) -> set[bytes | None]:
+    return {mark.held.get(seq) for mark in states}
 
 
 def test_power_cut_at_every_point_of_the_recorded_writes(
     quick_disk: Path, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cut after each call, the unsynced rest whole or torn: all committed is there."""
+    """After each call the unsynced writes are complete or torn; no point is lost."""
     monkeypatch.setattr(tables, "CHECKPOINT_PAGES", CHECKPOINT_PAGES)
     with recording() as calls:
         script = _Script(quick_disk / "whole", calls)
@@ -155,10 +155,10 @@ def test_power_cut_at_every_point_of_the_recorded_writes(
         disk.apply(call)
         if chance.random() > CUT_SHARE and number < len(calls):
             continue
-        promise = _around(script.marks, number)
+        states = _around(script.marks, number)
         torn = (disk.torn(chance) for _ in range(TORN_EACH))
         for files in (disk.written(), *torn):
-            lost += _cut(quick_disk / "cut", files, promise)
+            lost += _cut(quick_disk / "cut", files, states)
             tries += 1
     readings = max(script.marks[-1].held)
     account("power cut: recorded writes replayed", tries, readings, lost, 0)

@@ -1,10 +1,10 @@
-"""An agent's journal and uplink in a process of its own, to be killed.
+"""An agent's journal and uplink in a separate process, which the test kills.
 
     python -m tests.faults.worker FOLDER URL DATABASE [SECONDS]
 
-Stores points as fast as it can and writes a line `journal seq` to standard output
-after each commit, unbuffered: what was printed was committed. With SECONDS it stores
-nothing and delivers what there is.
+It stores points as fast as it can and writes a line `journal seq` to standard output
+after each commit, unbuffered, so that every printed point was committed. With SECONDS
+it stores nothing and delivers the stored points.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def main(folder: str, url: str, database: str, drain_s: str = "") -> int:
     while True:
         points = [point(clock.boot_ns() + n) for n in range(chance.randint(1, 5))]
         seqs = journal.put(points, clock.state(), clock.boot_id)
-        said = "".join(f"{journal.id} {seq}\n" for seq in seqs)
-        os.write(1, said.encode())
+        lines = "".join(f"{journal.id} {seq}\n" for seq in seqs)
+        os.write(1, lines.encode())
         uplink.wake()
 
 
