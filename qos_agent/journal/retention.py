@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from qos_agent.journal import eviction, opening, reservations
 from qos_agent.journal.eviction import Expiry

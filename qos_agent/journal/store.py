@@ -201,7 +201,7 @@ class Journal:
             self._spent[link, probe, day] += size_bytes
 
     def spent_today(self, link: str, probe: str, boot_id: str, boot_ns: int) -> int:
-        """Return the bytes a probe used or reserved on a link on the day of a moment."""
+        """Return the bytes a probe used or reserved on a link on that day."""
         with self._session.lock:
             day = self._session.read("read", lambda db: self._day(db, boot_id, boot_ns))
             return sum(
