@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from qos_agent.influx import dialects, fixes
-from qos_agent.model.line_protocol import words
+from qos_agent.model.line_protocol import one_line
 
 RETRY_AFTER_MAX_S = 3600.0
 # A message is stored as the detail of an event.
@@ -143,7 +143,7 @@ def decide(result: Response | Failure) -> Decision:
 def compose(head: str, detail: str, fix: str) -> str:
     """Return one line of limited length; only the detail is shortened."""
     tail = f". Fix: {fix}" if fix else ""
-    text = words(f"{head}: {detail}" if detail else head)
+    text = one_line(f"{head}: {detail}" if detail else head)
     return text[: _MESSAGE_MAX_CHARACTERS - len(tail)] + tail
 
 
