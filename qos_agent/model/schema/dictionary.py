@@ -1,7 +1,7 @@
 """The data dictionary, generated from the schema table.
 
-`python -m qos_agent.model.schema.dictionary` prints docs/reference/data-dictionary.md, and a
-test compares the two. The CSV export contains the same rows.
+`make docs` writes docs/reference/data-dictionary.md, and a test compares the two. The
+CSV export contains the same rows.
 """
 
 from __future__ import annotations
