@@ -33,6 +33,7 @@ PACKAGES = (
 )
 NOC_PACKAGES = (
     "settings",
+    "database",
     "register",
     "state",
     "rollup",

@@ -4,12 +4,11 @@ since when each area has been as it is.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from qos_agent.model.errors import StorageError
+from qos_agent.noc.database import open_database, transaction
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -29,12 +28,7 @@ class State:
     """Marks by name, last heartbeats of silent stations, the standing of areas."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise StorageError("open", str(path), str(error)) from error
+        self._db = open_database(path, _SCHEMA)
 
     def mark(self, name: str) -> int | None:
         """Where something has come to; None when it has not begun."""
@@ -59,23 +53,16 @@ class State:
 
     def remember(self, heard: Mapping[str, int]) -> None:
         """Remember when stations were heard; an older moment changes nothing."""
-        with self.together():
+        with self.transaction():
             self._db.executemany(
                 "INSERT INTO heard VALUES (?, ?) ON CONFLICT (station) "
                 "DO UPDATE SET at_ns = max(at_ns, excluded.at_ns)",
                 heard.items(),
             )
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """All that is written inside is committed once."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context that commits everything written inside at once."""
+        return transaction(self._db)
 
     def since_ns(self, area: str, level: int, at_ns: int, *, past: bool) -> int:
         """Since when an area has been at the level that it is found at, at a moment.

@@ -61,7 +61,7 @@ class Clerk:
                 found.failed[province] = str(error)
                 continue
             pen = self._pen(rolls, province, expected, at_ns)
-            with self.state.together():
+            with self.state.transaction():
                 lines = [line for area in areas for line in pen.lines(area)]
             found.lines[province] = lines
         return found

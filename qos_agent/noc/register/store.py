@@ -9,17 +9,17 @@ never takes it out of a count.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qos_agent.model.errors import StorageError
+from qos_agent.noc.database import open_database, transaction
 from qos_agent.noc.register.rows import STATION, Station
 
 _COLUMNS = ", ".join(STATION)
 _SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS station (
     id INTEGER PRIMARY KEY, code TEXT NOT NULL, name TEXT NOT NULL,
     province TEXT NOT NULL, regency TEXT NOT NULL, district TEXT, village TEXT,
@@ -91,13 +91,7 @@ class Register:
     """The register in one SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise StorageError("open", str(path), str(error)) from error
+        self._db = open_database(path, _SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
@@ -111,7 +105,7 @@ class Register:
     def stage(self, stations: Iterable[Station]) -> int:
         """Hold stations ready for a comparison; how many there are now."""
         marks = ", ".join("?" for _ in STATION)
-        with self._transaction():
+        with transaction(self._db):
             self._db.executemany(f"INSERT INTO staged VALUES ({marks})", stations)  # noqa: S608  marks only
         return int(self._db.execute("SELECT count(*) FROM staged").fetchone()[0])
 
@@ -141,7 +135,7 @@ class Register:
         Of a moment before the last change it replaces what was said since: a station
         holds once at every moment, whatever the order of imports.
         """
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("CREATE TEMP TABLE leaving (code TEXT PRIMARY KEY)")
             self._db.execute(
                 "INSERT INTO leaving SELECT s.code FROM staged s LEFT JOIN station n "  # noqa: S608
@@ -169,7 +163,7 @@ class Register:
 
     def close_station(self, code: str, at_s: int) -> bool:
         """End a station; False where there is none of that code then."""
-        with self._transaction():
+        with transaction(self._db):
             return self._end("code = ?2", at_s, code) > 0
 
     def _end(self, which: str, at_s: int, *more: str) -> int:
@@ -301,16 +295,6 @@ class Register:
         for code, *differs in rows:
             names = zip(_COMPARED, differs, strict=True)
             yield code, tuple(name for name, other in names if other)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
 
 def _entry(row: tuple[object, ...]) -> Entry:

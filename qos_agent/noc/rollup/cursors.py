@@ -49,7 +49,7 @@ def begin_day(
 ) -> None:
     """Start the day's pass, from `back_s` ago to where the other passes go on."""
     oldest_s = max((settings.settle, *settings.again))
-    with state.together():
+    with state.transaction():
         state.set_mark(f"daily/{province}", whole(at_ns - int(back_s * 1e9)))
         state.set_mark(f"daily-end/{province}", whole(at_ns - int(oldest_s * 1e9)))
         state.set_mark(f"day/{province}", at_ns // _DAY_NS)
