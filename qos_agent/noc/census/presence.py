@@ -88,7 +88,8 @@ def attend(
     fresh = queries.heard(desk.server, province, spans["late"])
     newest = queries.newest(desk.server, province, spans["silent"])
     proven = _proven(desk, calls, fresh, province, at_ns)
-    places = {code for code in expected if code[:2] == province} | newest.keys()
+    # A point with another province's regency code cannot be counted in either.
+    places = {code for code in {*expected, *newest} if code[:2] == province}
     found = {
         regency: Attendance(
             calls[regency], fresh.get(regency, 0), None, newest.get(regency)

@@ -208,6 +208,25 @@ def test_what_is_acknowledged_is_shown_and_counted_all_the_same(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("regency", ["9901", "9404"])
+def test_points_with_a_regency_of_another_province_are_ignored(
+    influxdb: Database, tmp_path: Path, regency: str
+) -> None:
+    """An agent with a wrong code must not stop the census of the others."""
+    station, other = "3171010001001", "9404010001001"
+    links = [("main", "xl", "")]
+    nation.settled(tmp_path, {station: links, other: links})
+    service, rollup = service_of(influxdb, tmp_path)
+    at_ns = START_NS + MINUTE_NS
+    wrong = f"agent,province=31,regency={regency},station=9 beats=1i {START_NS}"
+    beats = [nation.beat(code, START_NS) for code in (station, other)]
+    nation.deliver(influxdb, [*beats, wrong.encode()])
+    assert service.minute(at_ns).failed == {}
+    counts = taken(rollup, at_ns)
+    reporting = {code: row["reporting"] for code, row in counts.items()}
+    assert reporting == {"3171": 1, "9404": 1}
+
+
 @pytest.mark.parametrize("operators", [("telkomsel",)])
 def test_links_are_counted_by_operator_and_class(
     influxdb: Database, tmp_path: Path, operators: tuple[str, ...]
