@@ -1,4 +1,4 @@
-"""What a census asks of its servers: how many questions, and how many at once."""
+"""Counts the queries of a census, and how many run at the same time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from qos_agent.influx.query import Server, Table
 
 
 @dataclass(slots=True)
-class Asked:
-    """Questions so far, and the most that were under way at once."""
+class QueryCount:
+    """The number of queries so far, and the highest number at the same time."""
 
-    questions: int = 0
+    queries: int = 0
     at_once: int = 0
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """One question, from its sending to the end of its answer."""
+        """Count one query from its request to the end of its response."""
         with self._lock:
-            self.questions += 1
+            self.queries += 1
             self._now += 1
             self.at_once = max(self.at_once, self._now)
         try:
@@ -35,18 +35,17 @@ class Asked:
 
 
 @contextmanager
-def watched() -> Iterator[Asked]:
-    """Count the questions of this process, to whichever server.
+def watched() -> Iterator[QueryCount]:
+    """Count the queries of this process to any server.
 
-    They are counted where they are asked: a front between the two would cost time that
-    the bench is here to measure.
+    They are counted in the client, because a proxy would add to the measured time.
     """
-    asked, real = Asked(), Server.tables
+    count, real = QueryCount(), Server.tables
 
-    def tables(self: Server, query: str) -> Iterator[Table]:
-        with asked.under_way():
-            found = list(real(self, query))
-        yield from found
+    def counted(self: Server, query: str) -> Iterator[Table]:
+        with count.under_way():
+            tables = list(real(self, query))
+        yield from tables
 
-    with mock.patch.object(Server, "tables", tables):
-        yield asked
+    with mock.patch.object(Server, "tables", counted):
+        yield count

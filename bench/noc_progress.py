@@ -1,4 +1,4 @@
-"""What a long bench has done so far, a line a step, so that a stop loses one step."""
+"""The steps that a long bench has done, one per line, so that a stop loses only one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Seen = dict[str, Any]
+Result = dict[str, Any]
 
 
 class TimeUpError(Exception):
-    """The time given to this run is over; the next run goes on from here."""
+    """The time limit of this run is over; the next run continues from here."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """Steps done, by stage and name, kept in a file."""
+    """Finished steps by stage and name, stored in a file."""
 
     path: Path
     ends_mono: float
-    _done: dict[str, dict[str, Seen]] = field(default_factory=dict)
+    _done: dict[str, dict[str, Result]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.path.exists():
@@ -31,49 +31,52 @@ class Progress:
                 step = json.loads(line)
                 self._done.setdefault(step["stage"], {})[step["name"]] = step["seen"]
 
-    def of(self, stage: str) -> dict[str, Seen]:
-        """What was seen in each step of a stage."""
+    def of(self, stage: str) -> dict[str, Result]:
+        """Return the results of a stage's steps by name."""
         return dict(self._done.get(stage, {}))
 
     def forget(self, stages: Iterable[str]) -> None:
-        """Do these stages again."""
+        """Forget these stages, so that they run again."""
         for stage in stages:
             self._done.pop(stage, None)
         self.path.write_text("", encoding="utf-8")
         for stage, steps in self._done.items():
-            for name, seen in steps.items():
-                self._append(stage, name, seen)
+            for name, result in steps.items():
+                self._append(stage, name, result)
 
     def is_done(self, stage: str, name: str) -> bool:
-        """Whether a step was done."""
+        """Return True if a step is finished."""
         return name in self._done.get(stage, {})
 
-    def do(self, stage: str, name: str, work: Callable[[], Seen]) -> None:
-        """Do a step that is not done yet. Raises TimeUpError where the time is over."""
+    def do(self, stage: str, name: str, work: Callable[[], Result]) -> None:
+        """Run a step unless it is finished. Raises TimeUpError after the time limit."""
         if self.is_done(stage, name):
             return
         self.check()
-        began = time.monotonic()
-        seen = work()
-        self.note(stage, name, seen | {"took_s": time.monotonic() - began})
+        began_mono = time.monotonic()
+        result = work()
+        took_s = time.monotonic() - began_mono
+        self.note(stage, name, result | {"took_s": took_s})
 
-    def note(self, stage: str, name: str, seen: Seen) -> None:
-        """Keep what was seen, and say so."""
-        self._done.setdefault(stage, {})[name] = seen
-        self._append(stage, name, seen)
-        short = {k: v for k, v in seen.items() if not isinstance(v, list)}
-        said = ", ".join(f"{key} {value}" for key, value in short.items())
-        print(f"  {stage} {name}: {said}", file=sys.stderr, flush=True)
+    def note(self, stage: str, name: str, result: Result) -> None:
+        """Store and print the result of a step."""
+        self._done.setdefault(stage, {})[name] = result
+        self._append(stage, name, result)
+        short = {k: v for k, v in result.items() if not isinstance(v, list)}
+        text = ", ".join(f"{key} {value}" for key, value in short.items())
+        print(f"  {stage} {name}: {text}", file=sys.stderr, flush=True)
 
     def check(self) -> None:
-        """Raise TimeUpError where the time is over."""
+        """Raise TimeUpError after the time limit."""
         if time.monotonic() >= self.ends_mono:
             raise TimeUpError
 
     def total_s(self, stage: str) -> float:
-        """How long a stage's steps took together."""
-        return sum(float(seen["took_s"]) for seen in self.of(stage).values())
+        """Return the total time of a stage's steps."""
+        return sum(float(result["took_s"]) for result in self.of(stage).values())
 
-    def _append(self, stage: str, name: str, seen: Seen) -> None:
+    def _append(self, stage: str, name: str, result: Result) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"stage": stage, "name": name, "seen": seen}) + "\n")
+            file.write(
+                json.dumps({"stage": stage, "name": name, "seen": result}) + "\n"
+            )
