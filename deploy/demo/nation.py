@@ -80,7 +80,7 @@ class Drill:
             yield behind
 
     def _count(self, at_ns: int) -> None:
-        found = self.service.clerk.take(self.service.rolls, at_ns)
+        found = self.service.census.take(at_ns)
         for lines in found.lines.values():
             self.service.writer.write(lines)
 
@@ -93,7 +93,7 @@ class Drill:
         report = self.service.minute(at_ns)
         if report.failed:
             _log.warning("%s", report)
-        for _ in self.service.owed(report.at_ns, report):
+        for _ in self.service.pending(report):
             if time.time_ns() >= at_ns + _MINUTE_NS:
                 return
 

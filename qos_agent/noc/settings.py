@@ -1,8 +1,8 @@
-"""The configuration of the operations centre: a TOML file of its own.
+"""The configuration of the operations centre: a TOML file, usually noc.toml.
 
-One or more collectors hold the agents' points, each for its provinces; one database
-takes the roll-ups and the census. Tokens are read from files, and again when a server
-no longer knows one.
+One or more collectors have the agents' points, each for its provinces. One database
+takes the roll-ups and the census. Tokens are read from files, and read again when a
+server rejects one.
 """
 
 from __future__ import annotations
@@ -21,40 +21,61 @@ DEFAULT_PATH = Path("/etc/qos-agent/noc.toml")
 
 
 class ShardSection(CollectorSection):
-    """A database with agents' points, and the provinces it holds; none is all."""
+    """A database with agents' points, and its provinces; without a list, all others."""
 
     provinces: tuple[ProvinceCode, ...] = ()
 
 
 class RollupSection(CollectorSection):
-    """The database that takes the roll-ups and the census."""
+    """The database for the roll-ups and the census."""
 
     bucket: str = "qos-rollup"
 
 
 class CensusSection(Section):
-    """When a station is late or silent, and how much is said of it."""
+    """The limits of the census, and the amount of detail that it writes."""
 
-    late: Duration = Field(120.0, description="by measured time of its heartbeats")
-    silent: Duration = Field(300.0, description="the same")
-    verdict_age: Duration = Field(660.0, description="older verdicts are not counted")
+    late: Duration = Field(
+        120.0, description="a station is late if its last heartbeat is older than this"
+    )
+    silent: Duration = Field(
+        300.0,
+        description="a station is silent if its last heartbeat is older than this",
+    )
+    verdict_age: Duration = Field(660.0, description="maximum age of a verdict")
     lookback: Duration = Field(
-        2 * 86400.0, description="how far back to look for who was heard last"
+        2 * 86400.0,
+        description="how far back to search for a station's last heartbeat",
     )
-    roll_call: Duration = Field(900.0, description="names are read at least so often")
+    roll_call: Duration = Field(
+        900.0, description="maximum time between two roll calls by name of a regency"
+    )
     exceptions: int = Field(
-        20, ge=0, le=10_000, description="stations named in each regency, worst first"
+        20,
+        ge=0,
+        le=10_000,
+        description="maximum number of stations listed per regency, worst first",
     )
-    catch_up: Duration = Field(6 * 3600.0, description="missed minutes made good")
+    catch_up: Duration = Field(
+        6 * 3600.0, description="how far back to take the census of missed minutes"
+    )
     area_share: float = Field(
-        0.05, gt=0, le=1, description="of the stations: an area is as bad as these"
+        0.05,
+        gt=0,
+        le=1,
+        description="share of stations from which their class is that of the area",
     )
     outage_share: float = Field(
-        0.3, gt=0, le=1, description="of an operator's stations: it is down from here"
+        0.3,
+        gt=0,
+        le=1,
+        description="share of affected stations from which an operator is down",
     )
-    outage_min: int = Field(3, ge=1, description="stations, at the least, for that")
+    outage_min: int = Field(
+        3, ge=1, description="number of affected stations from which one is down"
+    )
     baseline: Duration = Field(
-        7 * 86400.0, description="how far back links are compared with themselves"
+        7 * 86400.0, description="how far back the baseline of links reaches"
     )
 
     @model_validator(mode="after")
@@ -67,32 +88,37 @@ class CensusSection(Section):
 
 
 class RollupsSection(Section):
-    """How often sums are made again, so that what comes late is counted."""
+    """When roll-ups are recalculated, so that they count points that arrive late."""
 
-    settle: Duration = Field(180.0, description="made each minute, back so far")
+    settle: Duration = Field(
+        180.0, description="how much recent history to recalculate every minute"
+    )
     again: tuple[Duration, ...] = Field(
-        (600.0, 3600.0), description="made again when they are so old"
+        (600.0, 3600.0), description="ages at which each minute is recalculated"
     )
     back: Duration = Field(
-        7 * 86400.0, description="made again daily, back so far at the least"
+        7 * 86400.0, description="minimum history to recalculate every day"
     )
-    span: Duration = Field(600.0, description="of one query, in a province")
+    span: Duration = Field(
+        600.0, description="maximum time that one recalculation of a province covers"
+    )
     load: float = Field(
-        0.5, gt=0, le=1, description="share of time in which old sums are made again"
+        0.5, gt=0, le=1, description="maximum share of time for recalculation"
     )
     raw_keep: Duration | None = Field(
-        None, description="retention of raw points, where the server does not tell"
+        None, description="retention of raw points, for servers that do not report it"
     )
     dispute: Duration = Field(
-        180 * 86400.0, description="raw points are needed for so long"
+        180 * 86400.0, description="how long raw points are needed for disputes"
     )
 
 
 class NocSettings(Section):
-    """All there is to configure at the operations centre."""
+    """The settings of the operations centre."""
 
     folder: Path = Field(
-        Path("qos-noc"), description="register.sqlite3 and census.sqlite3"
+        Path("qos-noc"),
+        description="folder of register.sqlite3 and census.sqlite3",
     )
     collectors: tuple[ShardSection, ...] = ()
     rollup: RollupSection = RollupSection()
@@ -118,7 +144,7 @@ class NocSettings(Section):
         return self
 
     def shard_of(self, province: str) -> ShardSection | None:
-        """The collector that holds a province's points; None where there is none."""
+        """Return the collector of a province; None if there is none."""
         own = [shard for shard in self.collectors if province in shard.provinces]
         rest = [shard for shard in self.collectors if not shard.provinces]
         return next(iter([*own, *rest]), None)

@@ -223,7 +223,7 @@ def simulate(
         assert report.failed == {}, report
         at_ns = batch.ends_ns
         yield replace(day, lines=tuple(arrived), written=tuple(written), end_ns=at_ns)
-    for _ in service.owed(at_ns, report):
+    for _ in service.pending(report):
         pass  # late points are in the roll-ups too
     yield replace(day, lines=tuple(arrived), written=tuple(written), end_ns=at_ns)
     service.close()

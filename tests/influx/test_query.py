@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from qos_agent.influx.query import Server, Table
-from qos_agent.noc.service.loop import work_off
 from tests.noc import nation
-from tests.noc.life import BRIEF, Life, service
+from tests.noc.simulation import PASSES, Simulation, do_pending, service
 from tests.servers.database import Database
 
 FUNCTIONS = {"SUM", "COUNT", "LAST", "FIRST", "MAX", "MIN"}
@@ -53,15 +52,15 @@ def test_no_query_leaves_the_common_subset(
         {"kind": "core_failure", "from": 1, "operator": "telkomsel"},
     ]
     rollup = influxdb.fresh()
-    life = Life(tmp_path, influxdb, rollup, stations=20, minutes=3, trouble=faults)
-    collector = {**influxdb.section, "provinces": ["31"]}
-    centre = service(
-        nation.settings(
-            influxdb, rollup, tmp_path, rollups=BRIEF, collectors=[collector]
-        )
+    life = Simulation(
+        tmp_path, influxdb, rollup, stations=20, minutes=3, trouble=faults
+    )
+    one = {**influxdb.section, "provinces": ["31"]}
+    made = service(
+        nation.settings(influxdb, rollup, tmp_path, rollups=PASSES, collectors=[one])
     )
     for at_ns in life.minutes():
-        work_off(centre, centre.minute(at_ns))
+        do_pending(made, made.minute(at_ns))
     assert len(queries) > 50
     for query in queries:
         if query.startswith("SHOW "):

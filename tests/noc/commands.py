@@ -1,4 +1,4 @@
-"""`qos-agent noc …` in processes of their own, with a configuration file."""
+"""Runs `qos-agent noc ...` in child processes, with a configuration file."""
 
 from __future__ import annotations
 
@@ -15,27 +15,34 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Centre:
-    """A folder with a noc.toml, and the commands typed there."""
+    """The noc.toml of a test, and the commands that use it."""
 
     path: Path
 
-    def _words(self, *words: str) -> list[str]:
+    def _command(self, *arguments: str) -> list[str]:
         program = [sys.executable, "-m", "qos_agent", "noc"]
-        return [*program, *words, "-c", str(self.path)]
+        return [*program, *arguments, "-c", str(self.path)]
 
-    def typed(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Type a command and wait for its end."""
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command until it ends."""
         return subprocess.run(
-            self._words(*words), cwd=ROOT, capture_output=True, text=True,
-            timeout=120, check=False,
-        )  # fmt: skip
+            self._command(*arguments),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
-    def begun(self, *words: str) -> subprocess.Popen[str]:
-        """Type a command, to be interrupted."""
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command that the test will interrupt."""
         return subprocess.Popen(
-            self._words(*words), cwd=ROOT, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            self._command(*arguments),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 def centre(
@@ -44,7 +51,7 @@ def centre(
     rollup: Mapping[str, Any],
     rollups: Mapping[str, Any] | None = None,
 ) -> Centre:
-    """Write the configuration of a centre; JSON's values are TOML's here."""
+    """Write a noc.toml; the values that tests use have the same form in JSON."""
     tables = [("rollup", rollup), ("rollups", rollups or {})]
     lines = [f"folder = {json.dumps(str(folder))}"]
     for head, table in [*(("[collectors]", c) for c in collectors), *tables]:

@@ -1,4 +1,4 @@
-"""What the tests of the centre share."""
+"""Fixtures shared by the tests of the operations centre."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from qos_agent.noc.register.store import Register
 
 @pytest.fixture
 def register(tmp_path: Path) -> Register:
-    """An empty register in a file."""
+    """Return an empty register in a file."""
     return Register(tmp_path / "register.sqlite3")

@@ -1,4 +1,4 @@
-"""A server's questions as they pass: how many, and how many at once."""
+"""A proxy behaviour that counts requests, and how many run at the same time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.servers.answers import Exchange, Pass
 
 @dataclass
 class Counted:
-    """Passes every request on and keeps count of those under way."""
+    """Passes every request on and counts those under way."""
 
     reads: ClassVar[float] = 1.0
     requests: int = 0
@@ -20,6 +20,7 @@ class Counted:
     _lock: Any = field(default_factory=threading.Lock)
 
     def play(self, exchange: Exchange) -> None:
+        """Count one request from its arrival to the end of its response."""
         with self._lock:
             self.requests += 1
             self._now += 1

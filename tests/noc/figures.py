@@ -1,4 +1,4 @@
-"""National figures, as a panel asks for them and as DuckDB has them from raw lines."""
+"""National figures, from the roll-ups and calculated by DuckDB from raw lines."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Figure:
 
     name: str
     measurement: str
-    above: str
-    below: tuple[str, ...]
+    numerator: str
+    denominator: tuple[str, ...]
     where: tuple[tuple[str, str], ...] = ()
 
 
@@ -36,60 +36,63 @@ FIGURES = (
     Figure("signal", "signal", "rsrp_sum_dbm", ("rsrp_samples",)),
     *(Figure(f"verdict {name}", "verdict", name, CLASSES) for name in CLASSES),
 )
-# By figure, then by province, and the nation under "".
-Found = dict[str, dict[str, tuple[float, float]]]
+# By figure, then by province; the nation is under "".
+Ratios = dict[str, dict[str, tuple[float, float]]]
 
 
-def from_rollups(rollup: Database, from_ns: int, to_ns: int) -> Found:
-    """By InfluxQL on the sums, as panels ask."""
-    found: Found = {}
+def from_rollups(rollup: Database, from_ns: int, to_ns: int) -> Ratios:
+    """Query the sums in InfluxQL, as panels do."""
+    ratios: Ratios = {}
     for figure in FIGURES:
-        below = ", ".join(f'SUM("{n}") AS "b{i}"' for i, n in enumerate(figure.below))
+        names = enumerate(figure.denominator)
+        below = ", ".join(f'SUM("{name}") AS "b{i}"' for i, name in names)
         only = "".join(f" AND \"{tag}\" = '{value}'" for tag, value in figure.where)
         for group in ("", ' GROUP BY "province"'):
             query = (
-                f'SELECT SUM("{figure.above}") AS "a", {below} '
+                f'SELECT SUM("{figure.numerator}") AS "a", {below} '
                 f'FROM "{figure.measurement}" '
                 f"WHERE time >= {from_ns} AND time < {to_ns}{only}{group}"
             )
             for row in rollup.query(query):
-                whole = sum(row[f"b{i}"] or 0 for i in range(len(figure.below)))
-                key = row.get("province", "")
-                found.setdefault(figure.name, {})[key] = (row["a"] or 0, whole)
-    return found
+                columns = range(len(figure.denominator))
+                whole = sum(row[f"b{i}"] or 0 for i in columns)
+                province = row.get("province", "")
+                ratios.setdefault(figure.name, {})[province] = (row["a"] or 0, whole)
+    return ratios
 
 
-def from_raw(arrived: Iterable[bytes], from_ns: int, to_ns: int) -> Found:
-    """By DuckDB on what was measured in a span, each point once."""
+def from_raw(arrived: Iterable[bytes], from_ns: int, to_ns: int) -> Ratios:
+    """Calculate the ratios of a span in DuckDB, with each point once."""
     import duckdb
 
     records = [r for r in map(decode, set(arrived)) if from_ns <= r.time_ns < to_ns]
-    found: Found = {}
+    ratios: Ratios = {}
     with duckdb.connect() as db:
         for figure in FIGURES:
-            names = (figure.above, *figure.below)
+            names = (figure.numerator, *figure.denominator)
             columns = ", ".join(f"c{i} DOUBLE" for i in range(len(names)))
             db.execute(f"CREATE OR REPLACE TABLE raw (province TEXT, {columns})")
-            _insert(db, [
+            rows = [
                 (r.tags["province"], *(r.fields.get(name) for name in names))
                 for r in records
                 if r.measurement == figure.measurement
                 and all(r.tags[tag] == value for tag, value in figure.where)
-            ])  # fmt: skip
+            ]
+            _insert(db, rows)
             below = " + ".join(
                 f"coalesce(sum(c{i + 1}), 0)" for i in range(len(names) - 1)
             )
-            rows = db.execute(
+            totals = db.execute(
                 f"SELECT coalesce(province, ''), coalesce(sum(c0), 0), {below} "
                 "FROM raw GROUP BY GROUPING SETS ((province), ())"
             ).fetchall()
-            found[figure.name] = {key: (above, whole) for key, above, whole in rows}
-    return found
+            ratios[figure.name] = {key: (above, whole) for key, above, whole in totals}
+    return ratios
 
 
 def _insert(db: Any, rows: list[tuple[Any, ...]]) -> None:
     for start in range(0, len(rows), 500):
         part = rows[start : start + 500]
-        mark = f"({', '.join('?' * len(part[0]))})"
+        marks = f"({', '.join('?' * len(part[0]))})"
         values = [value for row in part for value in row]
-        db.execute(f"INSERT INTO raw VALUES {', '.join([mark] * len(part))}", values)
+        db.execute(f"INSERT INTO raw VALUES {', '.join([marks] * len(part))}", values)

@@ -20,10 +20,11 @@ from tests.servers.database import Database
 START = datetime(2024, 2, 14, 4, 0, tzinfo=UTC)
 START_NS = int(START.timestamp()) * 10**9
 MINUTE_NS = 60 * 10**9
+CLASSES = ("good", "degraded", "bad", "unknown")
 
 
-def scenario(**given: Any) -> Scenario:
-    """A scenario on voting day, 11:00 in WIB."""
+def scenario(**changes: Any) -> Scenario:
+    """Return a scenario on voting day, from 11:00 in WIB."""
     base = {
         "name": "test",
         "stations": 60,
@@ -32,38 +33,43 @@ def scenario(**given: Any) -> Scenario:
         "calendar": "2024-02-14",
         "provinces": ["31", "94"],
     }
-    return Scenario.model_validate(base | given)
+    return Scenario.model_validate(base | changes)
 
 
-def begin(made: Scenario) -> Nation:
-    """The nation of a scenario."""
-    return Nation(made, START)
+def begin(simulated: Scenario) -> Nation:
+    """Return the nation of a scenario."""
+    return Nation(simulated, START)
 
 
-def deliver(database: Database, lines: list[bytes]) -> None:
-    """Write what arrived, as it stands."""
-    for start in range(0, len(lines), 5000):
-        answer = database.write(b"\n".join(lines[start : start + 5000]))
-        assert answer.status == 204, answer.body
-
-
-def lived(made: Scenario, folder: Path, raw: Database) -> list[bytes]:
-    """Register a scenario's stations and deliver all of it; every line."""
-    registered(made, folder)
-    arrived = [
+def all_lines(simulated: Scenario) -> list[bytes]:
+    """Return every line that a scenario delivers."""
+    return [
         line
-        for batch in begin(made).run()
+        for batch in begin(simulated).run()
         for lines in batch.lines.values()
         for line in lines
     ]
-    deliver(raw, arrived)
-    return arrived
+
+
+def deliver(database: Database, lines: list[bytes]) -> None:
+    """Write lines in batches."""
+    for start in range(0, len(lines), 5000):
+        response = database.write(b"\n".join(lines[start : start + 5000]))
+        assert response.status == 204, response.body
+
+
+def deliver_all(simulated: Scenario, folder: Path, raw: Database) -> list[bytes]:
+    """Register a scenario's stations and deliver all its lines; return them."""
+    register_scenario(simulated, folder)
+    lines = all_lines(simulated)
+    deliver(raw, lines)
+    return lines
 
 
 def settings(
-    raw: Database, rollup: Database, folder: Path, /, **more: Any
+    raw: Database, rollup: Database, folder: Path, /, **changes: Any
 ) -> NocSettings:
-    """Settings that read one database and write the other."""
+    """Return settings that read one database and write the other."""
     return NocSettings.model_validate(
         {
             "folder": folder,
@@ -71,57 +77,66 @@ def settings(
             "rollup": rollup.section,
             "election": {"calendar": "2024-02-14"},
         }
-        | more
+        | changes
     )
 
 
-def registered(made: Scenario, folder: Path) -> Register:
-    """A register of all stations of a scenario, from the day before on."""
+def register_scenario(simulated: Scenario, folder: Path) -> Register:
+    """Return a register of all stations of a scenario, valid since the day before."""
     path = folder / "stations.csv"
-    write_register(path, nation(made))
+    write_register(path, nation(simulated))
     register = Register(folder / "register.sqlite3")
-    found = stage(register, path, lambda _: None)
-    assert found.faults == []
+    staged = stage(register, path, lambda _: None)
+    assert staged.faults == []
     register.apply(START_NS // 10**9 - 86400, close_missing=False)
     return register
 
 
-def settled(folder: Path, stations: dict[str, list[tuple[str, str, str]]]) -> Register:
-    """A register of stations by code, each with (link, operator, ticket) rows."""
+def register_stations(
+    folder: Path, stations: dict[str, list[tuple[str, str, str]]]
+) -> Register:
+    """Return a register of stations by code; links are (link, operator, ticket)."""
     register = Register(folder / "register.sqlite3")
-    register.stage(
-        (code, f"TPS {code[-3:]}", code[:2], code[:4], None, None, -6.1, 106.8,
-         "Asia/Jakarta", "Ketua", json.dumps(links), None)
-        for code, links in stations.items()
-    )  # fmt: skip
+    register.stage(_station(code, links) for code, links in stations.items())
     register.apply(START_NS // 10**9 - 86400, close_missing=False)
     return register
+
+
+def _station(code: str, links: list[tuple[str, str, str]]) -> tuple[Any, ...]:
+    """Return a row of the register's table `staged`."""
+    area = (code[:2], code[:4], None, None)
+    place = (-6.1, 106.8, "Asia/Jakarta")
+    return (code, f"TPS {code[-3:]}", *area, *place, "Ketua", json.dumps(links), None)
 
 
 def beat(station: str, at_ns: int, **fields: Value) -> bytes:
-    """A station's heartbeat."""
+    """Return a station's heartbeat."""
     return _encoded("agent", station, {}, {"beats": 1, **fields}, at_ns)
 
 
-def judged(
-    station: str, operator: str, judged: str, at_ns: int, link: str = "main",
+def verdict(
+    station: str,
+    operator: str,
+    name: str,
+    at_ns: int,
+    link: str = "main",
     **fields: Value,
-) -> bytes:  # fmt: skip
-    """A link's verdict."""
-    classes = {name: int(name == judged) for name in _CLASSES}
+) -> bytes:
+    """Return a link's verdict of a class."""
+    classes = {each: int(each == name) for each in CLASSES}
     tags = {"link": link, "operator": operator}
-    return _encoded(
-        "verdict", station, tags, {**classes, "class": judged, **fields}, at_ns
-    )
-
-
-_CLASSES = ("good", "degraded", "bad", "unknown")
+    values: dict[str, Value] = {**classes, "class": name, **fields}
+    return _encoded("verdict", station, tags, values, at_ns)
 
 
 def _encoded(
-    measurement: str, station: str, tags: dict[str, str], fields: dict[str, Value],
+    measurement: str,
+    station: str,
+    tags: dict[str, str],
+    fields: dict[str, Value],
     at_ns: int,
-) -> bytes:  # fmt: skip
+) -> bytes:
     place = {"station": station, "province": station[:2], "regency": station[:4]}
-    where = {**place, "phase": "voting", **tags}
-    return encode(Record(measurement, where, fields, at_ns))
+    return encode(
+        Record(measurement, {**place, "phase": "voting", **tags}, fields, at_ns)
+    )

@@ -1,4 +1,4 @@
-"""The census as DuckDB counts it from the raw lines and the register alone."""
+"""The census, calculated by DuckDB from the raw lines and the register only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,31 @@ from qos_agent.noc.register.store import Register
 
 LATE_S, SILENT_S, VERDICT_S = 120, 300, 660
 SHARE, OUTAGE_SHARE, OUTAGE_MIN = 0.05, 0.3, 3
-BY_AREA = ("expected", "reporting", "late", "silent", "never", "mismatched",
-           "stations_good", "stations_degraded", "stations_bad",
-           "stations_unknown", "class_level", "operators_down")  # fmt: skip
-BY_OPERATOR = ("links_good", "links_degraded", "links_bad", "links_unknown",
-               "expected", "silent", "class_level", "down", "down_alone")  # fmt: skip
+BY_AREA = (
+    "expected",
+    "reporting",
+    "late",
+    "silent",
+    "never",
+    "mismatched",
+    "stations_good",
+    "stations_degraded",
+    "stations_bad",
+    "stations_unknown",
+    "class_level",
+    "operators_down",
+)
+BY_OPERATOR = (
+    "links_good",
+    "links_degraded",
+    "links_bad",
+    "links_unknown",
+    "expected",
+    "silent",
+    "class_level",
+    "down",
+    "down_alone",
+)
 _CTE = """
 WITH last AS (SELECT station, max(t) AS t, arg_max(regency, t) AS place
               FROM beat WHERE t < {at} GROUP BY station),
@@ -71,8 +91,6 @@ _OPERATORS = """SELECT regency, operator, good, degraded, bad, unknown, expected
  coalesce(good, 0) AS good, coalesce(degraded, 0) AS degraded, coalesce(bad, 0) AS bad,
  coalesce(unknown, 0) AS unknown, expected, coalesce(silent, 0) AS silent, down, alone
  FROM standing FULL JOIN tagged USING (regency, operator)))"""
-
-
 _REASONS = """SELECT regency, o, word FROM (SELECT regency, {operator} AS o,
  {name} AS word, count(*) AS n FROM there
  WHERE c IN ('bad', 'degraded') GROUP BY 1, 2, 3)
@@ -80,7 +98,7 @@ _REASONS = """SELECT regency, o, word FROM (SELECT regency, {operator} AS o,
 
 
 class Tally:
-    """Takes what arrives; counts as of a moment."""
+    """Takes lines as they arrive, and counts as of a moment."""
 
     def __init__(self, register: Register, at_ns: int) -> None:
         import duckdb
@@ -103,47 +121,55 @@ class Tally:
             self._insert("subscribed", sorted(links))
 
     def add(self, lines: Iterable[bytes]) -> None:
-        """Take lines; one that came before changes nothing."""
+        """Add lines; a line that was added before changes nothing."""
         new = set(lines) - self._seen
         self._seen |= new
         records = [decode(line) for line in new]
-        self._insert("beat", [
-            (r.tags["station"], r.tags["regency"], r.time_ns)
-            for r in records if r.measurement == "agent"
-        ])  # fmt: skip
-        self._insert("judged", [
-            (*(r.tags[name] for name in ("station", "regency", "operator", "link")),
-             r.time_ns, r.fields["class"], r.fields.get("kpi"), r.fields.get("side"))
-            for r in records if r.measurement == "verdict"
-        ])  # fmt: skip
+        beats = [r for r in records if r.measurement == "agent"]
+        self._insert(
+            "beat", [(r.tags["station"], r.tags["regency"], r.time_ns) for r in beats]
+        )
+        tags = ("station", "regency", "operator", "link")
+        verdicts = [
+            (
+                *(r.tags[name] for name in tags),
+                r.time_ns,
+                r.fields["class"],
+                r.fields.get("kpi"),
+                r.fields.get("side"),
+            )
+            for r in records
+            if r.measurement == "verdict"
+        ]
+        self._insert("judged", verdicts)
 
     def areas(self, at_ns: int) -> dict[str, dict[str, Any]]:
-        """The counts of stations by regency."""
-        rows = self._ask(_AREAS, at_ns)
+        """Return the counts of stations by regency."""
+        rows = self._query(_AREAS, at_ns)
         return {code: dict(zip(BY_AREA, values, strict=True)) for code, *values in rows}
 
     def operators(self, at_ns: int) -> dict[tuple[str, str], dict[str, Any]]:
-        """The counts by regency and operator."""
-        rows = self._ask(_OPERATORS, at_ns)
+        """Return the counts by regency and operator."""
+        rows = self._query(_OPERATORS, at_ns)
         return {
             (code, operator): dict(zip(BY_OPERATOR, values, strict=True))
             for code, operator, *values in rows
         }
 
     def reasons(self, at_ns: int) -> dict[tuple[str, str], set[tuple[str, str]]]:
-        """The commonest (name, word) by regency and operator, `all` too; ties are all.
+        """Return the most frequent kpi and side by regency and operator or `all`.
 
-        The names are kpi and side, of links that are not good.
+        They are of degraded and bad links, as (name, value); equals are all there.
         """
-        found: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        most_frequent: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for name in ("kpi", "side"):
             for operator in ("operator", "'all'"):
-                rows = self._ask(_REASONS.format(name=name, operator=operator), at_ns)
-                for regency, of, word in rows:
-                    found.setdefault((regency, of), set()).add((name, word))
-        return found
+                rows = self._query(_REASONS.format(name=name, operator=operator), at_ns)
+                for *area, value in rows:
+                    most_frequent.setdefault(tuple(area), set()).add((name, value))
+        return most_frequent
 
-    def _ask(self, query: str, at_ns: int) -> list[Any]:
+    def _query(self, query: str, at_ns: int) -> list[Any]:
         text = (_CTE + query.replace("LEVEL", _LEVEL)).format(
             at=at_ns,
             late=at_ns - LATE_S * 10**9,
@@ -156,7 +182,9 @@ class Tally:
         return self._db.execute(text).fetchall()
 
     def _insert(self, table: str, rows: list[Any]) -> None:
-        for start in range(0, len(rows), 500):  # a statement a row takes a minute
+        for start in range(
+            0, len(rows), 500
+        ):  # one row per statement would take a minute
             part = rows[start : start + 500]
             marks = f"({', '.join('?' for _ in part[0])})"
             values = [value for row in part for value in row]

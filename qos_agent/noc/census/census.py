@@ -1,196 +1,170 @@
-"""One minute's census: every province in turn, its points, and what went wrong."""
+"""The census of one minute: read, count and encode each province in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from qos_agent.influx.query import QueryError
-from qos_agent.noc.census import queries
-from qos_agent.noc.census.counting import Area, Elsewhere, Verdicts, by_name
-from qos_agent.noc.census.expected import Book, Expected, notes_by_regency
-from qos_agent.noc.census.points import Pen
-from qos_agent.noc.census.presence import Attendance, Desk, Rolls, attend
-from qos_agent.noc.census.queries import Judged
-from qos_agent.noc.census.verdict_counts import Counted
+from qos_agent.influx.query import QueryError, Server
+from qos_agent.noc.census.context import ProvinceContext, Spans
+from qos_agent.noc.census.counting import Area, HeardElsewhere, Verdicts
+from qos_agent.noc.census.expected import Expected, ExpectedCache, notes_by_regency
+from qos_agent.noc.census.named import NamedRegency, heard_elsewhere, read_named
+from qos_agent.noc.census.points import CensusPoints
+from qos_agent.noc.census.presence import Presence, RollCallCache, read_presence
+from qos_agent.noc.census.verdict_counts import VerdictCounts, impaired
 from qos_agent.noc.census.voting_window import VotingWindow
 from qos_agent.noc.register.store import Entry, Register
+from qos_agent.noc.settings import CensusSection
 from qos_agent.noc.state import State
 
-
-@dataclass(slots=True)
-class Census:
-    """What one cycle found: lines to write, provinces that could not be asked."""
-
-    lines: dict[str, list[bytes]] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Clerk:
-    """Takes the census; `desks` has a desk for each province."""
+class MinuteResult:
+    """The lines to write, and the errors, by province."""
 
-    desks: Mapping[str, Desk]
+    lines: Mapping[str, Sequence[bytes]]
+    failed: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Takes the census of a minute; `servers` has the collector of each province."""
+
+    servers: Mapping[str, Server]
     register: Register
     state: State
-    book: Book
-    polls: VotingWindow
+    settings: CensusSection
+    voting: VotingWindow
+    expected: ExpectedCache
+    roll_calls: RollCallCache = field(default_factory=RollCallCache)
 
-    def take(self, rolls: Rolls, at_ns: int) -> Census:
-        """The census of a moment, a whole minute. Servers that fail are told."""
-        version = self.register.version()
-        if version != rolls.version:
-            rolls.calls.clear()
-            rolls.version = version
-        expected = self.book.at(at_ns // 10**9)
-        found = Census()
-        present = self._attendance(rolls, expected, at_ns, found)
-        last = {
-            station: ns
-            for attendance in present.values()
-            for station, ns in attendance.call.strangers.items()
-        }
-        named = self._named(present, last, at_ns, found)
-        elsewhere = Elsewhere(last, _by_station(named, last))
-        for province in sorted({regency[:2] for regency in present}):
-            mine = {r: a for r, a in present.items() if r[:2] == province}
-            try:
-                areas = list(self._areas(mine, expected, named, elsewhere, at_ns))
-            except QueryError as error:
-                found.failed[province] = str(error)
-                continue
-            pen = self._pen(rolls, province, expected, at_ns)
-            with self.state.transaction():
-                lines = [line for area in areas for line in pen.lines(area)]
-            found.lines[province] = lines
-        return found
+    def take(self, at_ns: int, *, past: bool = False) -> MinuteResult:
+        """Take the census of a whole minute; `past` says that it was missed before.
 
-    def _pen(self, rolls: Rolls, province: str, expected: Expected, at_ns: int) -> Pen:
-        return Pen(
-            self.desks[province].limits,
-            partial(self.state.since_ns, at_ns=at_ns, past=rolls.past),
-            expected.tickets,
-            partial(self.polls.fields, at_ns=at_ns),
+        A province whose server fails has an error and no lines.
+        """
+        contexts = self._contexts(Spans.until(at_ns, self.settings))
+        expected = self.expected.at(at_ns // 10**9)
+        roll_calls = self._roll_calls(past)
+        failed: dict[str, str] = {}
+        presence = _read_each(
+            contexts, failed, lambda c: read_presence(c, roll_calls, expected.stations)
+        )
+        unexpected = _unexpected(presence.values())
+        named = _read_each(
+            contexts, failed, lambda c: read_named(c, presence[c.province], unexpected)
+        )
+        elsewhere = heard_elsewhere(unexpected, named.values())
+        points = CensusPoints(
+            self.settings, self.state, expected.tickets, self.voting, past
         )
 
-    def _attendance(
-        self, rolls: Rolls, expected: Expected, at_ns: int, found: Census
-    ) -> dict[str, Attendance]:
-        present: dict[str, Attendance] = {}
-        for province, desk in self.desks.items():
-            try:
-                present |= attend(desk, rolls, province, expected.stations, at_ns)
-            except QueryError as error:
-                found.failed[province] = str(error)
-        return present
+        def lines(context: ProvinceContext) -> list[bytes]:
+            regencies = presence[context.province], named[context.province]
+            areas = list(_areas(context, *regencies, expected, elsewhere))
+            with self.state.transaction():
+                return [line for area in areas for line in points.lines(area)]
 
-    def _named(
-        self,
-        present: dict[str, Attendance],
-        last: Mapping[str, int],
-        at_ns: int,
-        found: Census,
-    ) -> dict[str, list[Judged]]:
-        """The verdicts by name of the regencies where counts are not enough."""
-        named: dict[str, list[Judged]] = {}
-        for province, desk in self.desks.items():
-            from_ns = desk.spans(at_ns)["verdict"][0]
-            doubtful = [
-                regency
-                for regency, attendance in present.items()
-                if regency[:2] == province and by_name(attendance, last, from_ns)
-            ]
-            try:
-                named |= _read(desk, province, doubtful, present, at_ns)
-            except QueryError as error:
-                found.failed[province] = str(error)
-                for regency in doubtful:
-                    del present[regency]
-        return named
+        return MinuteResult(_read_each(contexts, failed, lines), failed)
 
-    def _areas(
-        self,
-        present: Mapping[str, Attendance],
-        expected: Expected,
-        named: Mapping[str, Sequence[Judged]],
-        elsewhere: Elsewhere,
-        at_ns: int,
-    ) -> Iterator[Area]:
-        """The areas of one province."""
-        province = next(iter(present))[:2]
-        desk = self.desks[province]
-        spans = desk.spans(at_ns)
-        counted = _counted(desk, province, present, named, at_ns)
-        notes = notes_by_regency(self.register, expected.stations, at_ns // 10**9)
-        for regency, attendance in present.items():
-            links = named.get(regency)
-            verdicts = counted.of(regency, links)
-            yield Area(
-                regency,
-                at_ns,
-                spans["late"][0],
-                expected.stations.get(regency, 0),
-                expected.by_operator.get(regency, {}),
-                attendance,
-                verdicts,
-                elsewhere,
-                self._entries(regency, attendance, verdicts, at_ns // 10**9),
-                notes.get(regency, ()),
+    def _contexts(self, spans: Spans) -> list[ProvinceContext]:
+        return [
+            ProvinceContext(
+                province, server, self.register, self.state, self.settings, spans
             )
+            for province, server in self.servers.items()
+        ]
 
-    def _entries(
-        self, regency: str, attendance: Attendance, verdicts: Verdicts, at_s: int
-    ) -> dict[str, Entry]:
-        """The register's words on a regency's stations: on those that need any."""
-        if attendance.last is not None:
-            return self.register.stations(regency, at_s)
-        named = {link.station for link in verdicts.not_good}
-        return self.register.some(regency, named | attendance.call.absent.keys(), at_s)
-
-
-def _read(
-    desk: Desk,
-    province: str,
-    doubtful: Sequence[str],
-    present: dict[str, Attendance],
-    at_ns: int,
-) -> dict[str, list[Judged]]:
-    """Read some regencies by name, also who is there. Raises QueryError."""
-    if not doubtful:
-        return {}
-    spans = desk.spans(at_ns)
-    links = queries.links_by_name(desk.server, province, spans["verdict"], doubtful)
-    uncalled = [regency for regency in doubtful if present[regency].last is None]
-    if uncalled:
-        span = spans["lookback"]
-        heard = queries.roll_call(desk.server, province, span, uncalled)
-        for regency, last in heard.items():
-            present[regency] = replace(present[regency], last=last)
-    return {regency: links.get(regency, []) for regency in doubtful}
+    def _roll_calls(self, past: bool) -> RollCallCache:
+        """Return the cache; for a past minute an empty one, which proves nothing."""
+        if past:
+            return RollCallCache()
+        self.roll_calls.clear_if_changed(self.register.version())
+        return self.roll_calls
 
 
-def _counted(
-    desk: Desk,
-    province: str,
-    present: Mapping[str, Attendance],
-    named: Mapping[str, Sequence[Judged]],
-    at_ns: int,
-) -> Counted:
-    """The server's counts of the regencies that were not read by name."""
-    rest = [regency for regency in present if regency not in named]
+def _read_each(
+    contexts: Iterable[ProvinceContext],
+    failed: dict[str, str],
+    read: Callable[[ProvinceContext], _Result],
+) -> dict[str, _Result]:
+    """Call `read` for each province without an error yet, and record new errors."""
+    results: dict[str, _Result] = {}
+    for context in contexts:
+        if context.province not in failed:
+            try:
+                results[context.province] = read(context)
+            except QueryError as error:
+                failed[context.province] = str(error)
+    return results
+
+
+def _unexpected(provinces: Iterable[Mapping[str, Presence]]) -> dict[str, int]:
+    """Return the unexpected stations of all provinces with their last heartbeat."""
+    return {
+        station: last_ns
+        for regencies in provinces
+        for presence in regencies.values()
+        for station, last_ns in presence.call.unexpected.items()
+    }
+
+
+def _areas(
+    context: ProvinceContext,
+    presence: Mapping[str, Presence],
+    named: Mapping[str, NamedRegency],
+    expected: Expected,
+    elsewhere: HeardElsewhere,
+) -> Iterator[Area]:
+    """Yield the regencies of one province. Raises QueryError."""
+    counts = _verdict_counts(context, presence, named)
+    at_s = context.spans.at_s
+    notes = notes_by_regency(context.register, expected.stations, at_s)
+    for regency in presence:
+        if regency in named:
+            by_name = named[regency]
+            seen = by_name.presence
+            verdicts = Verdicts({}, {}, impaired(by_name.links), by_name.links)
+        else:
+            seen, verdicts = presence[regency], counts.of(regency)
+        yield Area(
+            code=regency,
+            spans=context.spans,
+            expected=expected.stations.get(regency, 0),
+            by_operator=expected.by_operator.get(regency, {}),
+            presence=seen,
+            verdicts=verdicts,
+            elsewhere=elsewhere,
+            entries=_entries(context, regency, seen, verdicts),
+            notes=notes.get(regency, ()),
+        )
+
+
+def _verdict_counts(
+    context: ProvinceContext,
+    presence: Mapping[str, Presence],
+    named: Mapping[str, NamedRegency],
+) -> VerdictCounts:
+    """Read the counts of the regencies that were not read by name."""
+    rest = [regency for regency in presence if regency not in named]
     if not rest:
-        return Counted({}, {}, {})
-    only = rest if len(rest) < len(present) else ()
-    return Counted.ask(desk, province, desk.spans(at_ns)["verdict"], only)
+        return VerdictCounts({}, {}, {})
+    return VerdictCounts.read(context, rest if named else ())
 
 
-def _by_station(
-    named: Mapping[str, Sequence[Judged]], wanted: Mapping[str, int]
-) -> dict[str, list[Judged]]:
-    found: dict[str, list[Judged]] = {}
-    for links in named.values():
-        for link in links:
-            if link.station in wanted:
-                found.setdefault(link.station, []).append(link)
-    return found
+def _entries(
+    context: ProvinceContext, regency: str, presence: Presence, verdicts: Verdicts
+) -> dict[str, Entry]:
+    """Return a regency's registered stations: all, or those with a problem.
+
+    Reading all of them takes long, and counts need just the names that are reported.
+    """
+    register, at_s = context.register, context.spans.at_s
+    if presence.last is not None:
+        return register.stations(regency, at_s)
+    codes = {link.station for link in verdicts.impaired} | presence.call.absent.keys()
+    return register.some(regency, codes, at_s)

@@ -1,21 +1,22 @@
-"""From attendance and verdicts to the census of a regency. Pure.
+"""From presence and verdicts to the census of a regency. Pure.
 
-Station counts follow the register: a station is expected where it is registered, and
-counted there once, wherever its points are summed. Link counts follow the tags, less
-the links of stations that are silent. For every regency
+Station counts follow the register. A station is expected in the regency in which it is
+registered, and counted there once, whichever regency its points are tagged with. Link
+counts follow the tags, without the links of silent stations. In every regency
 good + degraded + bad + unknown + silent = expected.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qos_agent.model import Value
-from qos_agent.noc.census.presence import Attendance
-from qos_agent.noc.census.queries import CLASSES, NOT_GOOD, Judged
-from qos_agent.noc.census.severity import affected, commonest
+from qos_agent.noc.census.context import Spans
+from qos_agent.noc.census.presence import Presence
+from qos_agent.noc.census.queries import CLASSES, IMPAIRED, LinkVerdict
+from qos_agent.noc.census.severity import affected, most_common
 from qos_agent.noc.register.store import Entry, Note
 
 _WORST_FIRST = ("bad", "degraded", "good", "unknown")
@@ -23,81 +24,72 @@ _WORST_FIRST = ("bad", "degraded", "good", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """How a regency's links are judged: by counts, and by name where they were read.
+    """The verdicts on a regency's links: counts, and names if they were read.
 
-    `not_good` are the bad and degraded links; `links` all of them, None where counts
-    are enough.
+    `impaired` are the degraded and bad links. `links` are all links, or None if counts
+    were enough.
     """
 
     stations: Mapping[str, int]
     operators: Mapping[str, Mapping[str, int]]
-    not_good: Sequence[Judged]
-    links: Sequence[Judged] | None = None
+    impaired: Sequence[LinkVerdict]
+    links: Sequence[LinkVerdict] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What decided on most of the links that are not good, and on which side."""
+    """The most frequent deciding indicator and side of the impaired links."""
 
     kpi: str | None = None
     side: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Stations heard in another regency than theirs: last heard, links as judged."""
+class HeardElsewhere:
+    """Stations heard in a regency that is not their own: last heartbeat, and links."""
 
     last: Mapping[str, int] = field(default_factory=dict)
-    links: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
+    links: Mapping[str, Sequence[LinkVerdict]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """All that is known of one regency at a moment.
+    """One regency at a moment: all facts from which its points are made.
 
-    `entries` are its registered stations: all, or those in trouble where counts are
-    enough.
+    `entries` are its registered stations. If counts were enough, they are only the
+    stations with a problem.
     """
 
     code: str
-    at_ns: int
-    late_ns: int
+    spans: Spans
     expected: int
     by_operator: Mapping[str, int]
-    attendance: Attendance
+    presence: Presence
     verdicts: Verdicts
-    elsewhere: Elsewhere
+    elsewhere: HeardElsewhere
     entries: Mapping[str, Entry]
     notes: Sequence[Note]
 
     def silent(self) -> dict[str, int | None]:
-        """Registered stations that were heard nowhere: when each was heard last."""
-        absent = self.attendance.call.absent
+        """Return registered stations heard in no regency, with their last heartbeat."""
+        absent = self.presence.call.absent
         return {s: ns for s, ns in absent.items() if s not in self.elsewhere.last}
 
     def moved(self) -> set[str]:
-        """Registered stations that were heard, but in another regency."""
-        return set(self.attendance.call.absent) & set(self.elsewhere.last)
+        """Return registered stations that were heard in another regency."""
+        return set(self.presence.call.absent) & set(self.elsewhere.last)
 
-
-def by_name(
-    attendance: Attendance, elsewhere: Mapping[str, int], verdicts_from_ns: int
-) -> bool:
-    """Whether counts are not enough: strangers, or verdicts of those now silent."""
-    absent, left_ns = attendance.call.absent, attendance.call.left_ns
-    return (
-        bool(attendance.call.strangers)
-        or (left_ns is not None and left_ns >= verdicts_from_ns)
-        or any(station in elsewhere for station in absent)
-        or any(ns is not None and ns >= verdicts_from_ns for ns in absent.values())
-    )
+    def links_of_moved(self) -> Iterator[LinkVerdict]:
+        """Yield the links of stations that were heard in another regency."""
+        for station in self.moved():
+            yield from self.elsewhere.links.get(station, ())
 
 
 def station_fields(area: Area) -> dict[str, Value]:
-    """The counts of stations, whatever their operator."""
+    """Return the counts of stations, whatever their operator."""
     silent = area.silent()
     reporting = _reporting(area)
-    counts = {
+    fields: dict[str, Value] = {
         "expected": area.expected,
         "reporting": reporting,
         "late": area.expected - len(silent) - reporting,
@@ -108,30 +100,27 @@ def station_fields(area: Area) -> dict[str, Value]:
         "mismatched": len(area.moved()),
     }
     classes = _station_classes(area, silent)
-    judged = sum(classes.values())
-    classes["unknown"] = area.expected - len(silent) - judged
-    found: dict[str, Value] = {
-        **counts, **{f"stations_{name}": n for name, n in classes.items()}
-    }  # fmt: skip
-    newest_ns = area.attendance.newest_ns
+    classes["unknown"] = area.expected - len(silent) - sum(classes.values())
+    fields |= {f"stations_{name}": n for name, n in classes.items()}
+    newest_ns = area.presence.newest_ns
     if newest_ns is not None:
-        found["age_s"] = (area.at_ns - newest_ns) / 1e9
-    return found
+        fields["age_s"] = (area.spans.at_ns - newest_ns) / 1e9
+    return fields
 
 
 def _reporting(area: Area) -> int:
-    last = area.attendance.last
-    if last is None:
-        return area.attendance.fresh
-    strangers = area.attendance.call.strangers
-    here = sum(ns >= area.late_ns for s, ns in last.items()
-               if s not in strangers and s in area.entries)  # fmt: skip
-    there = area.elsewhere.last
-    return here + sum(there[s] >= area.late_ns for s in area.moved())
+    last_ns = area.presence.last
+    if last_ns is None:
+        return area.presence.fresh
+    late_from_ns = area.spans.late[0]
+    expected_here = area.entries.keys() - area.presence.call.unexpected.keys()
+    elsewhere_ns = area.elsewhere.last
+    here = sum(ns >= late_from_ns for s, ns in last_ns.items() if s in expected_here)
+    return here + sum(elsewhere_ns[s] >= late_from_ns for s in area.moved())
 
 
 def _noted(area: Area, kind: str) -> int:
-    """Stations under a note, each once; a note on their area is on all of them."""
+    """Count stations under a note, each once; a note on an area covers all of them."""
     scopes = {note.scope for note in area.notes if note.kind == kind}
     if any(len(scope) < 13 for scope in scopes):
         return area.expected
@@ -139,90 +128,86 @@ def _noted(area: Area, kind: str) -> int:
 
 
 def _station_classes(area: Area, silent: Mapping[str, object]) -> dict[str, int]:
+    """Count stations by the worst class of their links."""
     if area.verdicts.links is None:
         return {name: area.verdicts.stations.get(name, 0) for name in CLASSES[:3]}
     worst: dict[str, str] = {}
-    moved = area.moved()
-    links = [*area.verdicts.links, *(j for s in moved for j in _of(area, s))]
-    for link in links:
+    for link in (*area.verdicts.links, *area.links_of_moved()):
         if link.station in area.entries and link.station not in silent:
-            both = (worst.get(link.station, "unknown"), link.judged)
+            both = (worst.get(link.station, "unknown"), link.verdict)
             worst[link.station] = min(both, key=_WORST_FIRST.index)
     counts = Counter(worst.values())
     return {name: counts[name] for name in CLASSES[:3]}
 
 
-def _of(area: Area, station: str) -> Sequence[Judged]:
-    return area.elsewhere.links.get(station, ())
-
-
 def operator_fields(area: Area) -> dict[str, dict[str, Value]]:
-    """By operator: stations with a link of it, and its links by class.
+    """Return, by operator, its stations and the counts of its links by class.
 
-    A station with two operators is in both: these are never summed over operators.
+    A station with two operators counts for both, so these must never be summed over
+    operators.
     """
     silent = area.silent()
     links = _link_classes(area)
-    found: dict[str, dict[str, Value]] = {}
+    by_operator: dict[str, dict[str, Value]] = {}
     for operator in sorted({*area.by_operator, *links}):
         fields: dict[str, Value] = {
             f"links_{name}": links.get(operator, {}).get(name, 0) for name in CLASSES
         }
         if operator in area.by_operator:
-            mine = [s for s in silent if operator in area.entries[s].operators]
+            own = [s for s in silent if operator in area.entries[s].operators]
             fields["expected"] = area.by_operator[operator]
-            fields["silent"] = len(mine)
-            fields["never"] = sum(silent[s] is None for s in mine)
-        found[operator] = fields
-    return found
+            fields["silent"] = len(own)
+            fields["never"] = sum(silent[s] is None for s in own)
+        by_operator[operator] = fields
+    return by_operator
 
 
 def affected_by_operator(area: Area) -> dict[str, int]:
-    """Stations of each operator that are silent, or have a bad link of it."""
+    """Count, by operator, the stations that are silent or have a bad link of it."""
     silent = area.silent()
-    links = (*area.verdicts.not_good, *(j for s in area.moved() for j in _of(area, s)))
     bad = [
         (link.station, link.operator)
-        for link in links
-        if link.judged == "bad" and link.station not in silent
+        for link in (*area.verdicts.impaired, *area.links_of_moved())
+        if link.verdict == "bad" and link.station not in silent
     ]
     operators = {code: entry.operators for code, entry in area.entries.items()}
     return affected(silent, bad, operators)
 
 
 def reasons(area: Area) -> Mapping[str, Reason]:
-    """What decided on most of the links that are not good, by operator; "" is all."""
-    links = area.verdicts.not_good
+    """Return the main reason of impaired links by operator; "" stands for all."""
+    links = area.verdicts.impaired
     if area.verdicts.links is not None:
-        links = [link for link in _there(area) if link.judged in NOT_GOOD]
-    by_operator: dict[str, list[Judged]] = {}
+        links = [link for link in _links_here(area) if link.verdict in IMPAIRED]
+    by_operator: dict[str, list[LinkVerdict]] = {}
     for link in links:
         by_operator.setdefault("", []).append(link)
         by_operator.setdefault(link.operator, []).append(link)
     return {
         operator: Reason(
-            commonest(j.kpi for j in mine), commonest(j.side for j in mine)
+            most_common(link.kpi for link in impaired),
+            most_common(link.side for link in impaired),
         )
-        for operator, mine in by_operator.items()
+        for operator, impaired in by_operator.items()
     }
 
 
 def _link_classes(area: Area) -> Mapping[str, Mapping[str, int]]:
     if area.verdicts.links is None:
         return area.verdicts.operators
-    return _counted(_there(area))
+    return _counted(_links_here(area))
 
 
-def _there(area: Area) -> list[Judged]:
-    """The links in a regency, less those of stations that are silent."""
-    call = area.attendance.call
-    there = area.entries.keys() - call.absent.keys() | call.strangers.keys()
-    return [link for link in area.verdicts.links or () if link.station in there]
+def _links_here(area: Area) -> list[LinkVerdict]:
+    """Return the links in a regency without those of silent stations."""
+    call = area.presence.call
+    stations = area.entries.keys() - call.absent.keys() | call.unexpected.keys()
+    return [link for link in area.verdicts.links or () if link.station in stations]
 
 
-def _counted(links: Iterable[Judged]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+def _counted(links: Iterable[LinkVerdict]) -> dict[str, dict[str, int]]:
+    by_operator: dict[str, dict[str, int]] = {}
     for link in links:
-        counts = found.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
-        counts[link.judged] += 1
-    return found
+        counts = by_operator.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
+        counts[link.verdict] += 1
+    return by_operator

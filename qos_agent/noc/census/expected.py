@@ -1,6 +1,6 @@
-"""What the register expects of each regency: counted once, until it changes.
+"""The stations that the register expects in each regency, counted once per change.
 
-To count a nation's operators takes seconds, and the census has a minute.
+Counting a nation's stations by operator takes seconds, and the census has a minute.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from qos_agent.noc.register.store import Note, Register
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Stations and operators by regency, from one moment until the register changes.
+    """Stations by regency and operator, from one moment until the register changes.
 
     `tickets` has each operator's most frequent ticket address in a regency.
     """
@@ -27,24 +27,24 @@ class Expected:
     until_s: int | None
 
     def holds(self, version: int, at_s: int) -> bool:
-        """Whether these are the counts of a moment, in a version of the register."""
+        """Return True if these counts are those of a moment and a register version."""
         until_s = at_s + 1 if self.until_s is None else self.until_s
         return version == self.version and self.from_s <= at_s < until_s
 
 
 @dataclass(slots=True)
-class Book:
-    """The register's counts, kept while they hold."""
+class ExpectedCache:
+    """The register's counts, counted again only after a change."""
 
     register: Register
-    _kept: Expected | None = None
+    _expected: Expected | None = None
 
     def at(self, at_s: int) -> Expected:
-        """What is expected at a moment."""
-        kept = self._kept
-        if kept is None or not kept.holds(self.register.version(), at_s):
-            kept = self._kept = _count(self.register, at_s)
-        return kept
+        """Return the expected stations at a moment."""
+        expected = self._expected
+        if expected is None or not expected.holds(self.register.version(), at_s):
+            expected = self._expected = _count(self.register, at_s)
+        return expected
 
 
 def _count(register: Register, at_s: int) -> Expected:
@@ -64,11 +64,11 @@ def _count(register: Register, at_s: int) -> Expected:
 def notes_by_regency(
     register: Register, regencies: Mapping[str, int], at_s: int
 ) -> dict[str, tuple[Note, ...]]:
-    """The notes that hold at a moment, by the regency that they touch."""
-    found: dict[str, tuple[Note, ...]] = {}
+    """Return the notes that hold at a moment, by each regency that they cover."""
+    by_regency: dict[str, tuple[Note, ...]] = {}
     for note in register.notes(at_s):
         home = register.home(note.scope, at_s) if len(note.scope) == 13 else None
         for regency in regencies:
             if regency == home or regency.startswith(note.scope):
-                found[regency] = (*found.get(regency, ()), note)
-    return found
+                by_regency[regency] = (*by_regency.get(regency, ()), note)
+    return by_regency

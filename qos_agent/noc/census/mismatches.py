@@ -1,7 +1,7 @@
-"""Stations that report from another area than the register expects them in.
+"""Stations that report from another regency than the register expects them in.
 
-The register decides where a station is expected, the tags of its points where they are
-summed; where the two differ, one of them should be mended.
+The register decides in which regency a station is expected, and the tags of its points
+decide in which regency they are summed. If the two differ, one of them is wrong.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Mismatch:
     registered_in: str | None
 
     def __str__(self) -> str:
-        """One line that says what to mend."""
+        """Return one line for the command's output."""
         places = regencies()
-        seen = f"{self.reports_from} {places[self.reports_from].name}"
+        tagged = f"{self.reports_from} {places[self.reports_from].name}"
         if self.registered_in is None:
-            return f"{self.station}: reports from {seen}, not in the register"
+            return f"{self.station}: reports from {tagged}, not in the register"
         home = f"{self.registered_in} {places[self.registered_in].name}"
-        return f"{self.station}: reports from {seen}, registered in {home}"
+        return f"{self.station}: reports from {tagged}, registered in {home}"
 
 
 def mismatches(
     settings: NocSettings, register: Register, at_ns: int
 ) -> Iterator[Mismatch]:
-    """Of the stations heard lately. Raises QueryError."""
+    """Yield the mismatches among stations that are not silent. Raises QueryError."""
     span = (at_ns - int(settings.census.silent * 1e9), at_ns)
     newest: dict[str, tuple[int, str]] = {}
     servers = {shard: Server(shard) for shard in settings.collectors}
@@ -46,9 +46,9 @@ def mismatches(
         if shard is None:
             continue
         codes = [code for code in regencies() if code[:2] == province]
-        heard = queries.roll_call(servers[shard], province, span, codes)
-        for code, last in heard.items():
-            for station, ns in last.items():
+        last_ns = queries.roll_call(servers[shard], province, span, codes)
+        for code, stations in last_ns.items():
+            for station, ns in stations.items():
                 newest[station] = max((ns, code), newest.get(station, (0, "")))
     for server in servers.values():
         server.close()

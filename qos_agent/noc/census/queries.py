@@ -1,9 +1,8 @@
-"""What the census asks of a collector, in InfluxQL, and the answers as plain data.
+"""The InfluxQL queries of the census, and their results as plain data.
 
-Counts are made on the server; names travel for regencies that must be looked at, and
-for links that are not good. Each question has one call, whose rows the server makes
-once for each series: a second one beside it, or above it, makes it walk through all of
-them again (docs/decisions/100).
+The server counts. Names of stations are transferred only for regencies that must be
+read by name and for links that are not good. Each query has one selector on one
+measurement, because InfluxDB 1.8 walks through all series again for every further one.
 """
 
 from __future__ import annotations
@@ -12,22 +11,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from qos_agent.influx.query import Row, Server, between, word
+from qos_agent.noc.census.context import Span
 
 CLASSES = ("good", "degraded", "bad", "unknown")
-NOT_GOOD = frozenset({"degraded", "bad"})
-_LINK = '"regency", "operator", "station", "link"'
-_SAID = ("degraded", "bad", "kpi", "side", "since_s")
-_NAMES_AT_ONCE = 100
-Span = tuple[int, int]
+IMPAIRED = frozenset({"degraded", "bad"})
+_LINK_TAGS = '"regency", "operator", "station", "link"'
+_VERDICT_FIELDS = ("degraded", "bad", "kpi", "side", "since_s")
+_STATIONS_PER_QUERY = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class LinkVerdict:
     """The last verdict of one link."""
 
     station: str
     operator: str
-    judged: str
+    verdict: str
     kpi: str | None = None
     side: str | None = None
     since_s: float | None = None
@@ -36,54 +35,56 @@ class Judged:
 def heard(
     server: Server, province: str, span: Span, only: Iterable[str] = ()
 ) -> dict[str, int]:
-    """How many stations sent a heartbeat in a span, by regency; `only` in some."""
-    each = ("agent", "beats", '"regency", "station"')
-    rows = _counted(server, each, province, span, only, '"regency"')
+    """Return the number of stations that sent a heartbeat, by regency.
+
+    With `only`, count just these regencies.
+    """
+    series = ("agent", "beats", '"regency", "station"')
+    rows = _counted(server, series, province, span, only, '"regency"')
     return {row.tags["regency"]: int(row.values["n"]) for row in rows}
 
 
 def newest(server: Server, province: str, span: Span) -> dict[str, int]:
-    """The time of the newest heartbeat in a span, by regency."""
+    """Return the time of the newest heartbeat, by regency."""
     query = (
-        'SELECT LAST("beats") FROM "agent" '  # noqa: S608
+        'SELECT LAST("beats") FROM "agent" '
         f'WHERE {_where(province, span)} GROUP BY "regency"'
     )
-    return {
-        row.tags["regency"]: int(row.values["time"]) for row in _placed(server, query)
-    }
+    rows = _rows_with_tags(server, query, "regency")
+    return {row.tags["regency"]: int(row.values["time"]) for row in rows}
 
 
 def roll_call(
     server: Server, province: str, span: Span, only: Iterable[str]
 ) -> dict[str, dict[str, int]]:
-    """When each station of some regencies was heard last in a span, by regency."""
-    found: dict[str, dict[str, int]] = {code: {} for code in only}
+    """Return the time of each station's last heartbeat, for some regencies."""
+    last_ns: dict[str, dict[str, int]] = {code: {} for code in only}
     query = (
-        'SELECT LAST("beats") FROM "agent" '  # noqa: S608
-        f"WHERE {_where(province, span)}{_only('regency', found)} "
+        'SELECT LAST("beats") FROM "agent" '
+        f"WHERE {_where(province, span)}{_only('regency', last_ns)} "
         'GROUP BY "regency", "station"'
     )
-    for row in _placed(server, query, "regency", "station"):
-        here = found.setdefault(row.tags["regency"], {})
-        here[row.tags["station"]] = int(row.values["time"])
-    return found
+    for row in _rows_with_tags(server, query, "regency", "station"):
+        stations = last_ns.setdefault(row.tags["regency"], {})
+        stations[row.tags["station"]] = int(row.values["time"])
+    return last_ns
 
 
-def stations_judged(
+def stations_with_verdict(
     server: Server, province: str, span: Span, only: Iterable[str] = ()
 ) -> dict[str, int]:
-    """How many stations have a verdict on any link in a span, by regency."""
-    each = ("verdict", "good", '"regency", "station"')
-    rows = _counted(server, each, province, span, only, '"regency"')
+    """Return the number of stations with a verdict on any link, by regency."""
+    series = ("verdict", "good", '"regency", "station"')
+    rows = _counted(server, series, province, span, only, '"regency"')
     return {row.tags["regency"]: int(row.values["n"]) for row in rows}
 
 
-def links_judged(
+def links_with_verdict(
     server: Server, province: str, span: Span, only: Iterable[str] = ()
 ) -> dict[tuple[str, str], int]:
-    """How many links have a verdict in a span, by (regency, operator)."""
-    each = ("verdict", "good", _LINK)
-    rows = _counted(server, each, province, span, only, '"regency", "operator"')
+    """Return the number of links with a verdict, by (regency, operator)."""
+    series = ("verdict", "good", _LINK_TAGS)
+    rows = _counted(server, series, province, span, only, '"regency", "operator"')
     return {
         (row.tags["regency"], row.tags.get("operator", "unknown")): int(row.values["n"])
         for row in rows
@@ -92,80 +93,79 @@ def links_judged(
 
 def _counted(
     server: Server,
-    each: tuple[str, str, str],
+    series: tuple[str, str, str],
     province: str,
     span: Span,
     only: Iterable[str],
-    by: str,
+    group: str,
 ) -> Iterator[Row]:
-    """How many of each (measurement, field, tags) have a point in a span, as `n`.
+    """Count, as `n`, the series (measurement, field, tags) that have a point.
 
-    The first point of each is enough: 1.8 looks for the last in older files too.
+    FIRST() is enough. For LAST(), InfluxDB 1.8 would open older files too.
     """
-    measurement, field, tags = each
+    measurement, field, tags = series
     first = (
-        f'SELECT FIRST("{field}") AS "one" FROM "{measurement}" '  # noqa: S608
+        f'SELECT FIRST("{field}") AS "one" FROM "{measurement}" '
         f"WHERE {_where(province, span)}{_only('regency', only)} GROUP BY {tags}"
     )
-    query = f'SELECT COUNT("one") AS "n" FROM ({first}) GROUP BY {by}'  # noqa: S608
-    return _placed(server, query)
+    query = f'SELECT COUNT("one") AS "n" FROM ({first}) GROUP BY {group}'
+    return _rows_with_tags(server, query, "regency")
 
 
-def exceptions(
+def links_not_good(
     server: Server, province: str, span: Span, only: Iterable[str] = ()
-) -> dict[str, list[Judged]]:
-    """The links whose last verdict is anything but good, by regency."""
+) -> dict[str, list[LinkVerdict]]:
+    """Return the links with a last verdict other than good, by regency."""
     where = f"{_where(province, span)}{_only('regency', only)}"
     return _by_regency(server, f'{_last_verdicts(where)} WHERE "good" = 0')
 
 
 def links_by_name(
     server: Server, province: str, span: Span, only: Iterable[str]
-) -> dict[str, list[Judged]]:
-    """The last verdict of every link in some regencies."""
-    return _by_regency(
-        server, _last_verdicts(f"{_where(province, span)}{_only('regency', only)}")
-    )
+) -> dict[str, list[LinkVerdict]]:
+    """Return the last verdict of every link in some regencies."""
+    where = f"{_where(province, span)}{_only('regency', only)}"
+    return _by_regency(server, _last_verdicts(where))
 
 
-def well_beside(
+def stations_with_good_link(
     server: Server, province: str, span: Span, stations: Sequence[str]
 ) -> set[str]:
-    """Those of some stations that have a link whose last verdict is good."""
-    found: set[str] = set()
-    for start in range(0, len(stations), _NAMES_AT_ONCE):
-        some = stations[start : start + _NAMES_AT_ONCE]
-        where = f"{_where(province, span)}{_only('station', some)}"
+    """Return those of some stations that have a link with a good last verdict."""
+    good: set[str] = set()
+    for start in range(0, len(stations), _STATIONS_PER_QUERY):
+        part = stations[start : start + _STATIONS_PER_QUERY]
+        where = f"{_where(province, span)}{_only('station', part)}"
         links = _by_regency(server, f'{_last_verdicts(where)} WHERE "good" = 1')
-        found |= {link.station for of in links.values() for link in of}
-    return found
+        good |= {link.station for regency in links.values() for link in regency}
+    return good
 
 
 def _last_verdicts(where: str) -> str:
-    """The last verdict of each link, what else it says taken along with the call.
+    """Return a subquery for the last verdict of each link with its other fields.
 
-    Grouped by the link and no less: 1.8 takes rows apart where words are missing in
-    some of the links that it puts together.
+    It groups by all tags of a link. With fewer, InfluxDB 1.8 splits a row in two if
+    only some of the grouped links have the string fields.
     """
-    names = ", ".join(f'"{name}"' for name in _SAID)
+    names = ", ".join(f'"{name}"' for name in _VERDICT_FIELDS)
     links = (
-        f'SELECT LAST("good") AS "good", {names} FROM "verdict" '  # noqa: S608
-        f"WHERE {where} GROUP BY {_LINK}"
+        f'SELECT LAST("good") AS "good", {names} FROM "verdict" '
+        f"WHERE {where} GROUP BY {_LINK_TAGS}"
     )
-    return f'SELECT "good", {names} FROM ({links})'  # noqa: S608
+    return f'SELECT "good", {names} FROM ({links})'
 
 
-def _by_regency(server: Server, query: str) -> dict[str, list[Judged]]:
-    found: dict[str, list[Judged]] = {}
-    for row in _placed(server, f"{query} GROUP BY {_LINK}", "regency", "station"):
-        found.setdefault(row.tags["regency"], []).append(_judged(row))
-    return found
+def _by_regency(server: Server, query: str) -> dict[str, list[LinkVerdict]]:
+    links: dict[str, list[LinkVerdict]] = {}
+    grouped = f"{query} GROUP BY {_LINK_TAGS}"
+    for row in _rows_with_tags(server, grouped, "regency", "station"):
+        links.setdefault(row.tags["regency"], []).append(_link_verdict(row))
+    return links
 
 
-def _placed(server: Server, query: str, *tags: str) -> Iterator[Row]:
-    """The rows with these tags: a point that says not where it is from is nobody's."""
-    wanted = tags or ("regency",)
-    return (row for row in server.select(query) if all(t in row.tags for t in wanted))
+def _rows_with_tags(server: Server, query: str, *tags: str) -> Iterator[Row]:
+    """Skip rows without these tags, because they cannot be assigned to an area."""
+    return (row for row in server.select(query) if all(tag in row.tags for tag in tags))
 
 
 def _where(province: str, span: Span) -> str:
@@ -177,13 +177,13 @@ def _only(tag: str, values: Iterable[str]) -> str:
     return f" AND ({names})" if names else ""
 
 
-def _judged(row: Row) -> Judged:
-    found = next((name for name in CLASSES if row.values.get(name)), "unknown")
-    return Judged(
+def _link_verdict(row: Row) -> LinkVerdict:
+    verdict = next((name for name in CLASSES if row.values.get(name)), "unknown")
+    return LinkVerdict(
         row.tags["station"],
         row.tags.get("operator", "unknown"),
-        found,
-        row.values.get("kpi") if found in NOT_GOOD else None,
-        row.values.get("side") if found in NOT_GOOD else None,
+        verdict,
+        row.values.get("kpi") if verdict in IMPAIRED else None,
+        row.values.get("side") if verdict in IMPAIRED else None,
         row.values.get("since_s"),
     )

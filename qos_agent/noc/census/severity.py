@@ -1,7 +1,7 @@
-"""How well an area or an operator fares, as one small number. Pure.
+"""The severity of an area or an operator as a small number. Pure.
 
-A level is the worst class that a share of the whole is in, or in something worse:
-making one station worse never makes the level better.
+The severity is the worst class that a given share of the whole is in, counting worse
+classes too. If one station gets worse, the severity never gets better.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ LEVELS = ("good", "degraded", "bad", "silent")
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
-    """From which share, and number, of its stations on an operator is down."""
+class OutageThreshold:
+    """The share and the number of stations from which an operator is down."""
 
     share: float
-    least: int
+    minimum: int
 
     def is_down(self, affected: int, expected: int) -> bool:
-        """Whether an operator with so many stations affected is down."""
-        return affected >= max(self.least, self.share * expected)
+        """Return True if an operator with this many affected stations is down."""
+        return affected >= max(self.minimum, self.share * expected)
 
 
 def level(counts: Mapping[str, int], expected: int, share: float) -> int | None:
-    """The level of counts by class; None where nothing is expected or known.
+    """Return the severity for counts by class; None if nothing is expected or known.
 
-    It is 0 only where something is known to be good: where no class reaches the
-    share and nothing is good, the worst that is known counts.
+    It is 0 only if at least one station is known to be good. If no class reaches the
+    share and no station is good, the worst class that occurs counts.
     """
     numbers = [counts.get(name, 0) for name in LEVELS]
     if expected <= 0 or not any(numbers):
         return None
-    for least in (share * expected, 1):
+    for minimum in (share * expected, 1):
         for rank in (3, 2, 1):
-            if sum(numbers[rank:]) >= max(least, 1):
+            if sum(numbers[rank:]) >= max(minimum, 1):
                 return rank
         if numbers[0]:
             return 0
@@ -44,33 +44,43 @@ def level(counts: Mapping[str, int], expected: int, share: float) -> int | None:
 
 
 def down(
-    affected: Mapping[str, int], expected: Mapping[str, int], limits: Outage
+    affected: Mapping[str, int],
+    expected: Mapping[str, int],
+    threshold: OutageThreshold,
 ) -> dict[str, tuple[int, int]]:
-    """(down, down_alone) of each operator that is expected in an area.
+    """Return (down, down_alone) of each operator that is expected in an area.
 
-    Alone is one that is down while another with stations enough to tell is not.
+    An operator is down alone if another one with enough stations is not down.
     """
-    fallen = {o: limits.is_down(affected.get(o, 0), n) for o, n in expected.items()}
-    standing = any(
-        not fallen[operator] for operator, n in expected.items() if n >= limits.least
+    is_down = {
+        operator: threshold.is_down(affected.get(operator, 0), n)
+        for operator, n in expected.items()
+    }
+    another_is_up = any(
+        not is_down[operator]
+        for operator, n in expected.items()
+        if n >= threshold.minimum
     )
-    return {o: (int(is_down), int(is_down and standing))
-            for o, is_down in fallen.items()}  # fmt: skip
+    return {
+        operator: (int(fails), int(fails and another_is_up))
+        for operator, fails in is_down.items()
+    }
 
 
-def commonest(words: Iterable[str | None]) -> str | None:
-    """The word that occurs most often; the first of the alphabet among equals."""
-    counts = Counter(word for word in words if word)
-    return min(counts, key=lambda word: (-counts[word], word), default=None)
+def most_common(values: Iterable[str | None]) -> str | None:
+    """Return the most frequent value, and of equals the first in the alphabet."""
+    counts = Counter(value for value in values if value)
+    return min(counts, key=lambda value: (-counts[value], value), default=None)
 
 
 def affected(
-    silent: Iterable[str], bad: Iterable[tuple[str, str]],
+    silent: Iterable[str],
+    bad: Iterable[tuple[str, str]],
     operators: Mapping[str, frozenset[str]],
-) -> dict[str, int]:  # fmt: skip
-    """Stations of each operator that are silent, or have a bad link of it.
+) -> dict[str, int]:
+    """Count, by operator, the stations that are silent or have a bad link of it.
 
-    `bad` are (station, operator); `operators` those of each station by the register.
+    `bad` has pairs (station, operator), `operators` those of each registered station.
     """
     pairs = {(s, o) for s in silent for o in operators.get(s, frozenset())}
     pairs |= {(s, o) for s, o in bad if o in operators.get(s, frozenset())}

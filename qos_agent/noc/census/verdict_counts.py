@@ -1,8 +1,8 @@
-"""A province's verdicts as the server counted them; names only of what is not good.
+"""A province's verdicts as the server counts them, with names only of exceptions.
 
-The links that are not good come by name, so counts of all that were judged give the
-good ones. A station is as its worst link; where none of its links could be judged, the
-server is asked whether it has a good one beside them.
+Links that are not good are read by name. The number of good links is the count of all
+links with a verdict less these. A station has the class of its worst link. If none of
+its named links has a known verdict, another query finds out if it also has a good link.
 """
 
 from __future__ import annotations
@@ -11,90 +11,91 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qos_agent.noc.census import queries
+from qos_agent.noc.census.context import ProvinceContext
 from qos_agent.noc.census.counting import Verdicts
-from qos_agent.noc.census.presence import Desk
-from qos_agent.noc.census.queries import CLASSES, NOT_GOOD, Judged, Span
+from qos_agent.noc.census.queries import CLASSES, IMPAIRED, LinkVerdict
 
 _WORST_FIRST = ("bad", "degraded", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """Stations and links that were judged, and the exceptions, by regency.
+class VerdictCounts:
+    """Stations and links with a verdict, and the links that are not good, by regency.
 
-    `well` are stations with a good link beside one that could not be judged.
+    `also_good` are stations with a good link and another link of unknown class.
     """
 
     stations: Mapping[str, int]
     links: Mapping[str, Mapping[str, int]]
-    exceptions: Mapping[str, Sequence[Judged]]
-    well: frozenset[str] = frozenset()
+    not_good: Mapping[str, Sequence[LinkVerdict]]
+    also_good: frozenset[str] = frozenset()
 
     @classmethod
-    def ask(
-        cls, desk: Desk, province: str, span: Span, only: Iterable[str] = ()
-    ) -> Counted:
-        """Ask for the counts and the exceptions of a province, or of some regencies.
+    def read(cls, context: ProvinceContext, only: Iterable[str] = ()) -> VerdictCounts:
+        """Read counts and exceptions of a province, or just of some regencies.
 
-        Counts first: what arrives in between is an exception, and never a good link.
+        The counts are read first. A link that gets its first verdict between the two
+        queries is then one too few and never one good link too many.
         """
-        server, only = desk.server, tuple(only)
-        stations = queries.stations_judged(server, province, span, only)
+        scope = (context.server, context.province, context.spans.verdict)
+        only = tuple(only)
+        stations = queries.stations_with_verdict(*scope, only)
         links: dict[str, dict[str, int]] = {}
-        found = queries.links_judged(server, province, span, only)
-        for (regency, operator), n in found.items():
+        for key, n in queries.links_with_verdict(*scope, only).items():
+            regency, operator = key
             links.setdefault(regency, {})[operator] = n
-        exceptions = queries.exceptions(server, province, span, only)
+        not_good = queries.links_not_good(*scope, only)
         doubtful = [
             station
-            for some in exceptions.values()
-            for station, judged in _worst(some).items()
-            if judged == "unknown"
+            for regency_links in not_good.values()
+            for station, verdict in _worst(regency_links).items()
+            if verdict == "unknown"
         ]
-        well = queries.well_beside(server, province, span, doubtful)
-        return cls(stations, links, exceptions, frozenset(well))
+        also_good = queries.stations_with_good_link(*scope, doubtful)
+        return cls(stations, links, not_good, frozenset(also_good))
 
-    def of(self, regency: str, links: Sequence[Judged] | None) -> Verdicts:
-        """One regency's; `links` are all its links, where they were read by name."""
-        if links is not None:
-            return Verdicts({}, {}, _not_good(links), links)
-        exceptions = self.exceptions.get(regency, ())
+    def of(self, regency: str) -> Verdicts:
+        """Return the verdicts of one regency."""
+        not_good = self.not_good.get(regency, ())
         return Verdicts(
-            self._stations(regency, exceptions),
-            self._links(regency, exceptions),
-            _not_good(exceptions),
+            self._stations(regency, not_good),
+            self._links(regency, not_good),
+            impaired(not_good),
         )
 
-    def _stations(self, regency: str, exceptions: Sequence[Judged]) -> dict[str, int]:
-        worst = _worst(exceptions)
+    def _stations(
+        self, regency: str, not_good: Sequence[LinkVerdict]
+    ) -> dict[str, int]:
+        worst = _worst(not_good)
         counts = dict.fromkeys(CLASSES, 0)
-        for station, judged in worst.items():
-            counts["good" if station in self.well else judged] += 1
+        for station, verdict in worst.items():
+            counts["good" if station in self.also_good else verdict] += 1
         counts["good"] += max(0, self.stations.get(regency, 0) - len(worst))
         return counts
 
     def _links(
-        self, regency: str, exceptions: Sequence[Judged]
+        self, regency: str, not_good: Sequence[LinkVerdict]
     ) -> dict[str, dict[str, int]]:
-        found = {
+        by_operator = {
             operator: dict.fromkeys(CLASSES, 0) | {"good": n}
             for operator, n in self.links.get(regency, {}).items()
         }
-        for link in exceptions:
-            counts = found.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
+        for link in not_good:
+            counts = by_operator.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
             counts["good"] = max(0, counts["good"] - 1)
-            counts[link.judged] += 1
-        return found
+            counts[link.verdict] += 1
+        return by_operator
 
 
-def _not_good(links: Iterable[Judged]) -> list[Judged]:
-    return [link for link in links if link.judged in NOT_GOOD]
+def impaired(links: Iterable[LinkVerdict]) -> list[LinkVerdict]:
+    """Return the degraded and bad links."""
+    return [link for link in links if link.verdict in IMPAIRED]
 
 
-def _worst(exceptions: Iterable[Judged]) -> dict[str, str]:
-    """The worst of each station's links that are not good."""
+def _worst(not_good: Iterable[LinkVerdict]) -> dict[str, str]:
+    """Return the worst class of each station's links that are not good."""
     worst: dict[str, str] = {}
-    for link in exceptions:
-        both = (worst.get(link.station, "unknown"), link.judged)
+    for link in not_good:
+        both = (worst.get(link.station, "unknown"), link.verdict)
         worst[link.station] = min(both, key=_WORST_FIRST.index)
     return worst

@@ -1,4 +1,4 @@
-"""When votes are cast in each regency, and how much of that time has passed."""
+"""The voting window of each regency, and the share of it that has passed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from qos_agent.model.calendar import Calendar, Timeline
 
 @dataclass(slots=True)
 class VotingWindow:
-    """The calendar as each regency has it."""
+    """The calendar of each regency."""
 
     calendar: Calendar
     _timelines: dict[str, Timeline] = field(default_factory=dict)
 
     def fields(self, regency: str, at_ns: int) -> dict[str, Value]:
-        """`voting`, and `voting_share` from the opening until another vote nears."""
+        """Return `voting`, and `voting_share` from the opening of the polls on.
+
+        The share is absent again in the `pre` phase of the next vote.
+        """
         timeline = self._timeline(regency)
         phase = timeline.phase_at(at_ns)
-        found: dict[str, Value] = {"voting": int(phase is Phase.VOTING)}
+        fields: dict[str, Value] = {"voting": int(phase is Phase.VOTING)}
         share = None if phase is Phase.PRE else voting_share(timeline, at_ns)
-        return found if share is None else {**found, "voting_share": share}
+        return fields if share is None else {**fields, "voting_share": share}
 
     def _timeline(self, regency: str) -> Timeline:
         if regency not in self._timelines:
@@ -30,13 +33,13 @@ class VotingWindow:
             if place is None:
                 self._timelines[regency] = Timeline(())
             else:
-                someone = Identity("", place.province, regency, place.time_zone, "")
-                self._timelines[regency] = self.calendar.timeline(someone)
+                identity = Identity("", place.province, regency, place.time_zone, "")
+                self._timelines[regency] = self.calendar.timeline(identity)
         return self._timelines[regency]
 
 
 def voting_share(timeline: Timeline, at_ns: int) -> float | None:
-    """The share passed of the last voting window that has opened; None before it."""
+    """Return the passed share of the last window that has opened; None before it."""
     opened = [
         entry.at_wall_ns
         for entry in timeline.entries

@@ -1,7 +1,7 @@
-"""What links gave before the election, by regency and operator: sums of the sums.
+"""The baseline of links before the election, by regency and operator.
 
-Read from the roll-ups, never from raw points, a province at a time. Where there was
-nothing before the election there is no point.
+It is read from the roll-ups, not from raw points, one province at a time. A regency
+without points before the election has no baseline.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one measurement gives to the baseline: of which of its points, its sums."""
+    """The fields that one measurement adds to the baseline, and the points it uses."""
 
     measurement: str
     where: str
@@ -28,33 +28,36 @@ class _Part:
 
 
 _PARTS = (
-    _Part("latency", "\"layer\" = 'anchor'",
-          ("sent", "lost", "received", "rtt_sum_us")),
+    _Part(
+        "latency",
+        "\"layer\" = 'anchor'",
+        ("sent", "lost", "received", "rtt_sum_us"),
+    ),
     _Part("throughput", "\"direction\" = 'down'", ("tests", "rate_bps")),
     _Part("web", "", ("uploads", "upload_sum_ms")),
     _Part("verdict", "", ("good", "degraded", "bad")),
-)  # fmt: skip
+)
 
 
 def baseline_lines(
     rollups: Server, province: str, at_ns: int, back_s: float
 ) -> list[bytes]:
-    """The points of a province at a moment. Raises QueryError."""
+    """Return the points of a province at a moment. Raises QueryError."""
     span = (at_ns - int(back_s * 1e9), at_ns)
-    found: dict[_Key, dict[str, Value]] = {}
+    baselines: dict[_Key, dict[str, Value]] = {}
     for part in _PARTS:
         for row in rollups.select(_sums(part, province, span)):
-            found.setdefault(_key(row), {}).update(_fields(part, row))
+            baselines.setdefault(_key(row), {}).update(_fields(part, row))
     for row in rollups.select(_first(province, span)):
-        fields = found.setdefault(_key(row), {})
+        fields = baselines.setdefault(_key(row), {})
         fields["span_s"] = (at_ns - int(row.values["time"])) / 1e9
-    return list(_lines(province, found, at_ns))
+    return list(_lines(province, baselines, at_ns))
 
 
 def _lines(
-    province: str, found: dict[_Key, dict[str, Value]], at_ns: int
+    province: str, baselines: dict[_Key, dict[str, Value]], at_ns: int
 ) -> Iterator[bytes]:
-    for (regency, operator), fields in sorted(found.items()):
+    for (regency, operator), fields in sorted(baselines.items()):
         tags = {"province": province, "regency": regency, "operator": operator}
         yield encode(Record("baseline", tags, fields, at_ns))
 
@@ -64,7 +67,7 @@ def _key(row: Row) -> _Key:
 
 
 def _fields(part: _Part, row: Row) -> dict[str, Value]:
-    """Sums in their schema's types: JSON does not tell 20 from 20.0."""
+    """Return sums in the types of the schema; JSON has no difference of 20 and 20.0."""
     types = {"int": int, "float": float}
     return {
         name: types[_TABLE.field(name).type](row.values[name])
@@ -77,14 +80,14 @@ def _sums(part: _Part, province: str, span: tuple[int, int]) -> str:
     sums = ", ".join(f'SUM("{name}") AS "{name}"' for name in part.fields)
     only = f" AND {part.where}" if part.where else ""
     return (
-        f'SELECT {sums} FROM "{part.measurement}" WHERE {_before(province, span)}'  # noqa: S608
+        f'SELECT {sums} FROM "{part.measurement}" WHERE {_before(province, span)}'
         f'{only} GROUP BY "regency", "operator"'
     )
 
 
 def _first(province: str, span: tuple[int, int]) -> str:
     return (
-        'SELECT FIRST("good") AS "good" FROM "verdict" '  # noqa: S608
+        'SELECT FIRST("good") AS "good" FROM "verdict" '
         f'WHERE {_before(province, span)} GROUP BY "regency", "operator"'
     )
 

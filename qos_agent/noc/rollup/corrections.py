@@ -1,8 +1,8 @@
-"""Sums are made again: written over the ones before, or beside them as differences.
+"""Recalculated sums: written over the old ones, or as differences next to them.
 
 InfluxDB 1.8 and 2.x keep the later of two versions of a point. InfluxDB 3 may keep
-either ("Duplicate points" in its line protocol's reference): there what has changed
-since is a point of its own in the same minute, and all points of a minute add up.
+either one ("Duplicate points" in its line protocol reference). There, a change is
+written as another point in the same minute, and all points of a minute are added up.
 """
 
 from __future__ import annotations
@@ -20,40 +20,41 @@ from qos_agent.noc.rollup.sums import MINUTE_NS, key
 _DIGITS = 6
 
 
-class Rewriting:
-    """Whether a point can be written over, by the version of the roll-ups' server."""
+class OverwriteSupport:
+    """Finds out once if the server of the roll-ups replaces points."""
 
     def __init__(self, rollups: Server) -> None:
         self._rollups = rollups
         self._version: str | None = None
 
     def overwrites(self) -> bool:
-        """True of 1.8, 2.x, and of a server that does not say. Raises QueryError."""
+        """Return True for 1.8, 2.x and an unknown version. Raises QueryError."""
         if self._version is None:
             self._version = self._rollups.version()
         return overwrites_points(self._version)
 
 
-def differences(found: Iterable[bytes], stored: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines found, less what is stored; none where nothing has changed.
+def differences(lines: Iterable[bytes], stored: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the differences between new sums and stored ones; no line if equal.
 
-    Each has a moment of its own in the minute. A write that is repeated is the same
-    bytes; one that is lost is made good by the next pass, which reads what is there.
+    Each difference has its own moment in the minute. A repeated write has the same
+    bytes. The next pass reads what is stored, so it also corrects after a lost write.
     """
     before = {key(record): record for record in map(decode, stored)}
     moment_ns = 1 + secrets.randbelow(MINUTE_NS - 1)
-    for record in map(decode, found):
+    for record in map(decode, lines):
         if (old := before.get(key(record))) is None:
             yield encode(record)
-        elif changed := _less(record, old):
+        elif changed := _difference(record, old):
             at_ns = record.time_ns + moment_ns
             yield encode(Record(record.measurement, record.tags, changed, at_ns))
 
 
-def _less(new: Record, old: Record) -> dict[str, Value]:
-    """What is to be added to the old to have the new: sums, so by subtraction.
+def _difference(new: Record, old: Record) -> dict[str, Value]:
+    """Return the values that must be added to the old record to get the new one.
 
-    Sums of readings are rounded, or the last bit would be put right in each pass.
+    Values are rounded. Otherwise every pass would correct the last bit of a sum of
+    floats.
     """
     return {
         name: value

@@ -1,9 +1,9 @@
-"""Which stretch of time to sum next in a province: a few cursors that walk forward.
+"""The next span of time to recalculate in a province, from cursors that move forward.
 
-Every minute is summed when it is fresh, again when it is as old as each of
-`rollups.again`, and once a day as far back as data can still be late. A cursor is
-where a pass has come to; it moves when its stretch is written, so that a stop at any
-moment leaves neither a gap nor a double.
+Every minute is recalculated while it is fresh, again at each age in `rollups.again`,
+and once a day as far back as data can still be late. A cursor is the end of what a pass
+has recalculated. It moves after its span is written, so a stop at any moment neither
+skips nor doubles a minute.
 """
 
 from __future__ import annotations
@@ -16,49 +16,52 @@ from qos_agent.noc.settings import RollupsSection
 from qos_agent.noc.state import State
 
 _DAY_NS = 86400 * 10**9
+GAP = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Minutes of a province to sum, and the cursor that moves when it is done.
+class RollupSpan:
+    """Minutes of a province to recalculate, and the cursor that moves afterwards.
 
-    What was never summed is the most urgent, 0; then what is youngest.
+    The most urgent has `urgency` GAP: it was never calculated. Then come the youngest.
     """
 
     province: str
     from_ns: int
     to_ns: int
     cursor: str
-    urgency: int = 0
+    urgency: int = GAP
 
 
-def whole(at_ns: int) -> int:
-    """The last whole minute."""
+def whole_minute(at_ns: int) -> int:
+    """Return the start of a moment's minute."""
     return at_ns // MINUTE_NS * MINUTE_NS
 
 
 def begin(state: State, settings: RollupsSection, province: str, at_ns: int) -> None:
-    """Set up the cursors of a province that is seen for the first time."""
+    """Create the cursors of a province without any."""
     for name, age_s in _ages(settings, province):
         if state.mark(name) is None:
-            state.set_mark(name, whole(at_ns - int(age_s * 1e9)))
+            state.set_mark(name, whole_minute(at_ns - int(age_s * 1e9)))
 
 
 def begin_day(
     state: State, settings: RollupsSection, province: str, at_ns: int, back_s: float
 ) -> None:
-    """Start the day's pass, from `back_s` ago to where the other passes go on."""
+    """Start the daily pass, from `back_s` ago to the age of the oldest other pass."""
     oldest_s = max((settings.settle, *settings.again))
     with state.transaction():
-        state.set_mark(f"daily/{province}", whole(at_ns - int(back_s * 1e9)))
-        state.set_mark(f"daily-end/{province}", whole(at_ns - int(oldest_s * 1e9)))
+        state.set_mark(f"daily/{province}", whole_minute(at_ns - int(back_s * 1e9)))
+        end_ns = whole_minute(at_ns - int(oldest_s * 1e9))
+        state.set_mark(f"daily-end/{province}", end_ns)
         state.set_mark(f"day/{province}", at_ns // _DAY_NS)
 
 
 def day_is_due(state: State, province: str, at_ns: int) -> bool:
-    """Whether the day's pass is to be started: one that is under way ends first.
+    """Return True if the daily pass must start; a pass under way is finished first.
 
-    Else what is youngest would never be made again where a day is too short.
+    Otherwise the youngest minutes would never be recalculated on a machine that needs
+    more than a day for a pass.
     """
     if state.mark(f"day/{province}") == at_ns // _DAY_NS:
         return False
@@ -66,46 +69,58 @@ def day_is_due(state: State, province: str, at_ns: int) -> bool:
     return cursor is None or end_ns is None or cursor >= end_ns
 
 
-def fresh(settings: RollupsSection, province: str, at_ns: int) -> Stretch:
-    """What is summed each minute."""
-    from_ns = whole(at_ns - int(settings.settle * 1e9))
-    return Stretch(province, from_ns, whole(at_ns), f"fresh/{province}")
+def fresh(settings: RollupsSection, province: str, at_ns: int) -> RollupSpan:
+    """Return the span that is recalculated every minute."""
+    from_ns = whole_minute(at_ns - int(settings.settle * 1e9))
+    return RollupSpan(province, from_ns, whole_minute(at_ns), f"fresh/{province}")
 
 
 def due(
     state: State, settings: RollupsSection, province: str, at_ns: int
-) -> Iterator[Stretch]:
-    """What is to be summed again, the most urgent first: gaps, then the ages.
+) -> Iterator[RollupSpan]:
+    """Yield the next span of each pass, the most urgent first: gaps, then by age.
 
-    A gap is closed up to the present where the next minute's own pass, which begins a
-    minute later than this one's did, would not meet it: it would stay a minute behind.
+    A gap is extended to the current minute if the next minute's regular pass would
+    start after it. Otherwise that minute would stay one behind.
     """
-    step_ns = max(MINUTE_NS, whole(int(settings.span * 1e9)))
+    step_ns = max(MINUTE_NS, whole_minute(int(settings.span * 1e9)))
     for urgency, (name, end_ns) in enumerate(_ends(state, settings, province, at_ns)):
         cursor = state.mark(name)
         if cursor is None:
             continue
-        met_ns, to_ns = end_ns, end_ns
-        if urgency == 0:
-            met_ns, to_ns = end_ns + MINUTE_NS, whole(at_ns)
-        if cursor < met_ns:
+        wanted_ns, to_ns = end_ns, end_ns
+        if urgency == GAP:
+            wanted_ns, to_ns = end_ns + MINUTE_NS, whole_minute(at_ns)
+        if cursor < wanted_ns:
             to_ns = min(to_ns, cursor + step_ns)
-            yield Stretch(province, cursor, to_ns, name, urgency)
+            yield RollupSpan(province, cursor, to_ns, name, urgency)
 
 
-def owed_s(state: State, settings: RollupsSection, province: str, at_ns: int) -> float:
-    """How much time is still to be summed again in a province."""
+def pending_s(
+    state: State, settings: RollupsSection, province: str, at_ns: int
+) -> float:
+    """Return how much time is still to recalculate in a province."""
     ends = _ends(state, settings, province, at_ns)
     cursors = ((state.mark(name), end_ns) for name, end_ns in ends)
     return sum(max(0, end - at) / 1e9 for at, end in cursors if at is not None)
 
 
+def behind_s(
+    state: State, settings: RollupsSection, province: str, at_ns: int
+) -> float:
+    """Return the age beyond `settle` of the oldest minute that was never summed."""
+    cursor = state.mark(f"fresh/{province}")
+    if cursor is None:
+        return 0.0
+    return max(0.0, (at_ns - cursor) / 1e9 - settings.settle)
+
+
 def _ends(
     state: State, settings: RollupsSection, province: str, at_ns: int
 ) -> Iterator[tuple[str, int]]:
-    """Each pass of a province, and the moment up to which it can go now."""
+    """Yield the cursor of each pass, and the moment that it may reach now."""
     for name, age_s in _ages(settings, province):
-        yield name, whole(at_ns - int(age_s * 1e9))
+        yield name, whole_minute(at_ns - int(age_s * 1e9))
     end_ns = _daily_end_ns(state, province)
     if end_ns is not None:
         yield f"daily/{province}", end_ns
@@ -115,56 +130,8 @@ def _daily_end_ns(state: State, province: str) -> int | None:
     return state.mark(f"daily-end/{province}")
 
 
-def behind_s(
-    state: State, settings: RollupsSection, province: str, at_ns: int
-) -> float:
-    """How old the oldest minute is that was never summed, beyond what must settle."""
-    cursor = state.mark(f"fresh/{province}")
-    if cursor is None:
-        return 0.0
-    return max(0.0, (at_ns - cursor) / 1e9 - settings.settle)
-
-
 def _ages(settings: RollupsSection, province: str) -> Iterator[tuple[str, float]]:
+    """Yield the cursor of each regular pass, and the age of its minutes."""
     yield f"fresh/{province}", settings.settle
     for age_s in settings.again:
         yield f"again-{age_s:.0f}/{province}", age_s
-
-
-def census_begun(state: State, province: str, at_ns: int) -> None:
-    """Note before the first census of all that it is owed from now on."""
-    if state.mark(f"census/{province}") is None:
-        state.set_mark(f"census/{province}", at_ns - MINUTE_NS)
-
-
-def census_taken(state: State, province: str, at_ns: int, *, done: bool) -> None:
-    """Note whether the census of a minute was taken.
-
-    `census` is the last of a row without a gap; after a gap, `resumed` is the first
-    that was taken again, and `taken` the last.
-    """
-    through = state.mark(f"census/{province}")
-    if not done:
-        state.set_mark(f"resumed/{province}", 0)
-    elif through is None or through >= at_ns - MINUTE_NS:
-        state.set_mark(f"census/{province}", at_ns)
-    else:
-        if not state.mark(f"resumed/{province}"):
-            state.set_mark(f"resumed/{province}", at_ns)
-        state.set_mark(f"taken/{province}", at_ns)
-
-
-def census_missing(state: State, province: str, at_ns: int) -> int | None:
-    """The first minute whose census was missed; None where none was."""
-    through = state.mark(f"census/{province}")
-    return None if through is None or through >= at_ns else through + MINUTE_NS
-
-
-def census_made_good(state: State, province: str, at_ns: int) -> None:
-    """Note that a missed census was taken; the row may now reach to the present."""
-    resumed = state.mark(f"resumed/{province}") or 0
-    closed = resumed and at_ns >= resumed - MINUTE_NS
-    taken = state.mark(f"taken/{province}") or 0
-    state.set_mark(f"census/{province}", max(at_ns, taken) if closed else at_ns)
-    if closed:
-        state.set_mark(f"resumed/{province}", 0)

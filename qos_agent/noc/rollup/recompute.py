@@ -1,6 +1,4 @@
-"""Sums a stretch of a province, and never puts a sum over fewer points in a whole one's
-place.
-"""
+"""Recalculates a span of a province, and keeps a stored sum that counts more points."""
 
 from __future__ import annotations
 
@@ -13,109 +11,110 @@ from qos_agent.influx.writer import Writer, write_each
 from qos_agent.model import Record
 from qos_agent.model.line_protocol import decode, encode
 from qos_agent.noc.rollup import cursors
-from qos_agent.noc.rollup.corrections import Rewriting, differences
-from qos_agent.noc.rollup.cursors import Stretch
-from qos_agent.noc.rollup.retention import Kept, Retention
+from qos_agent.noc.rollup.corrections import OverwriteSupport, differences
+from qos_agent.noc.rollup.cursors import RollupSpan
+from qos_agent.noc.rollup.retention import KnownRetention, Retention
 from qos_agent.noc.rollup.sums import (
-    ALL_SUMS,
     MINUTE_NS,
-    Sums,
-    added,
+    ROLLUPS,
+    Rollup,
     key,
-    lines,
-    spans,
+    query_spans,
+    read_lines,
+    summed,
 )
 
-_Answer = tuple[Sums, tuple[int, int], list[Table]]
+_QueryResult = tuple[Rollup, tuple[int, int], list[Table]]
 
 
 @dataclass(frozen=True, slots=True)
-class Summer:
-    """Reads raw points of each province's server, writes their sums.
+class RollupCalculator:
+    """Reads raw points from each province's server and writes their sums.
 
-    `_fresh` has the lines of each province's youngest minutes, which are made again
-    each minute: those that have not changed are not written again.
+    `_fresh` has the lines of each province's youngest minutes, which are recalculated
+    every minute. Lines that have not changed are not written again.
     """
 
     servers: Mapping[str, Server]
     rollups: Server
     writer: Writer
     retention: Retention
-    rewriting: Rewriting
+    support: OverwriteSupport
     _fresh: dict[str, set[bytes]] = field(default_factory=dict)
 
-    def sum(self, stretch: Stretch, now_ns: int) -> int:
-        """Sum a stretch; how many points it wrote. Raises QueryError, WriteError.
+    def update(self, span: RollupSpan, now_ns: int) -> int:
+        """Recalculate a span and return the number of points written.
 
-        What raw points no longer cover is left. Where it is not known how long they
-        are kept, a stored sum stands if it counts more than the new one.
+        Minutes with deleted raw points are left as they are. If the retention is
+        uncertain, a stored sum stays if it counts more than the new one. Raises
+        QueryError, WriteError.
         """
-        kept = self.retention.of(self.servers[stretch.province])
-        from_ns = max(
-            stretch.from_ns, cursors.whole(kept.from_ns(now_ns) + MINUTE_NS - 1)
-        )
-        if from_ns >= stretch.to_ns:
+        retention = self.retention.of(self.servers[span.province])
+        kept_from_ns = retention.from_ns(now_ns) + MINUTE_NS - 1
+        from_ns = max(span.from_ns, cursors.whole_minute(kept_from_ns))
+        if from_ns >= span.to_ns:
             return 0
-        found = self._found(stretch.province, (from_ns, stretch.to_ns), kept)
-        if stretch.cursor != f"fresh/{stretch.province}":
-            return write_each(self.writer.write, found)
-        before, made = self._fresh.pop(stretch.province, set()), set[bytes]()
-        count = write_each(self.writer.write, _changed(found, before, made))
-        self._fresh[stretch.province] = made
+        parts = self._lines(span.province, (from_ns, span.to_ns), retention)
+        if span.cursor != f"fresh/{span.province}":
+            return write_each(self.writer.write, parts)
+        before, after = self._fresh.pop(span.province, set()), set[bytes]()
+        count = write_each(self.writer.write, _changed(parts, before, after))
+        self._fresh[span.province] = after
         return count
 
-    def _found(
-        self, province: str, span: tuple[int, int], kept: Kept
+    def _lines(
+        self, province: str, span: tuple[int, int], retention: KnownRetention
     ) -> Iterator[list[bytes]]:
-        """The lines of each question, while the server answers the next."""
-        for sums, part, tables in _ahead(self._answers(province, span)):
-            found = list(added(sums, tables))
-            overwrites = self.rewriting.overwrites()
+        """Yield the lines of each query while the server answers the next one."""
+        for rollup, part, tables in _prefetched(self._results(province, span)):
+            new = list(summed(rollup, tables))
+            overwrites = self.support.overwrites()
             stored: list[bytes] = []
-            if not (kept.sure and overwrites):
-                stored += lines(self.rollups, sums, province, *part)
-            if not kept.sure:
-                found = not_fewer(sums, found, stored)
-            yield found if overwrites else list(differences(found, stored))
+            if not (retention.certain and overwrites):
+                stored += read_lines(self.rollups, rollup, province, *part)
+            if not retention.certain:
+                new = not_fewer(rollup, new, stored)
+            yield new if overwrites else list(differences(new, stored))
 
-    def _answers(self, province: str, span: tuple[int, int]) -> Iterator[_Answer]:
+    def _results(self, province: str, span: tuple[int, int]) -> Iterator[_QueryResult]:
         server = self.servers[province]
-        for sums in ALL_SUMS:
-            for part in spans(server, sums, province, *span):
-                yield sums, part, list(server.tables(sums.query(province, *part)))
+        for rollup in ROLLUPS:
+            for part in query_spans(server, rollup, province, *span):
+                tables = server.tables(rollup.query(province, *part))
+                yield rollup, part, list(tables)
 
 
 def _changed(
-    parts: Iterable[list[bytes]], before: set[bytes], made: set[bytes]
+    parts: Iterable[list[bytes]], before: set[bytes], after: set[bytes]
 ) -> Iterator[list[bytes]]:
-    """What each part has that was not there before; `made` takes all of it."""
+    """Yield each part without the lines in `before`; collect all lines in `after`."""
     for part in parts:
-        made.update(part)
+        after.update(part)
         yield [line for line in part if line not in before]
 
 
-def _ahead(answers: Iterator[_Answer]) -> Iterator[_Answer]:
-    """Each answer, the next question under way, and no more than that one."""
-    with ThreadPoolExecutor(1) as hand:
-        under_way = hand.submit(next, answers, None)
-        while (answer := under_way.result()) is not None:
-            under_way = hand.submit(next, answers, None)
-            yield answer
+def _prefetched(results: Iterator[_QueryResult]) -> Iterator[_QueryResult]:
+    """Yield each result while exactly one more query is running."""
+    with ThreadPoolExecutor(1) as executor:
+        running = executor.submit(next, results, None)
+        while (result := running.result()) is not None:
+            running = executor.submit(next, results, None)
+            yield result
 
 
 def not_fewer(
-    sums: Sums, found: Iterable[bytes], stored: Iterable[bytes]
+    rollup: Rollup, lines: Iterable[bytes], stored: Iterable[bytes]
 ) -> list[bytes]:
-    """The lines found, less those that count less than what is stored already."""
-    before = {key(r): _counted(sums, r) for r in map(decode, stored)}
+    """Return the lines without those that count less than what is stored already."""
+    before = {key(record): _counted(rollup, record) for record in map(decode, stored)}
     return [
         encode(record)
-        for record in map(decode, found)
-        if _counted(sums, record) >= before.get(key(record), 0)
+        for record in map(decode, lines)
+        if _counted(rollup, record) >= before.get(key(record), 0)
     ]
 
 
-def _counted(sums: Sums, record: Record) -> int:
-    """All that is counted: one raw point more never makes it less."""
-    names = (field.name for field in sums.fields if field.type == "int")
+def _counted(rollup: Rollup, record: Record) -> int:
+    """Add up all integer fields; one more raw point never makes this less."""
+    names = (field.name for field in rollup.fields if field.type == "int")
     return sum(int(record.fields.get(name, 0)) for name in names)

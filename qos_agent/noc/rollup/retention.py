@@ -1,6 +1,6 @@
-"""How long each collector keeps raw points: as it says, as configured, as it once said.
+"""The retention of raw points: reported by the server, configured, or remembered.
 
-What is not known for sure is treated as if points could be gone already.
+If it is not certain, raw points are treated as if some could be deleted already.
 """
 
 from __future__ import annotations
@@ -14,76 +14,77 @@ from qos_agent.model.units import duration_text
 from qos_agent.noc.settings import RollupsSection
 from qos_agent.noc.state import State
 
-_FOR_EVER = 0  # as the mark of a server that keeps its points for ever
+_UNLIMITED = 0  # the mark of a server that keeps its points permanently
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Seconds that raw points are kept, infinity for ever, None unknown.
+class KnownRetention:
+    """Seconds that raw points are kept: infinity permanently, None unknown.
 
-    It is sure where the server says so now, or where it does not tell and somebody
-    has set it.
+    It is certain if the server reports it now, or if the server does not report it and
+    `rollups.raw_keep` is set.
     """
 
     keep_s: float | None
-    sure: bool
+    certain: bool
 
     @property
     def finite_s(self) -> float | None:
-        """The seconds; None for ever or unknown."""
-        known = self.keep_s is not None and not math.isinf(self.keep_s)
-        return self.keep_s if known else None
+        """The seconds; None if permanent or unknown."""
+        is_finite = self.keep_s is not None and not math.isinf(self.keep_s)
+        return self.keep_s if is_finite else None
 
     def from_ns(self, now_ns: int) -> int:
-        """From when raw points are whole, as far as is known."""
+        """Return the moment since which raw points are complete, as far as known."""
         keep_s = self.finite_s
         return 0 if keep_s is None else now_ns - int(keep_s * 1e9)
 
 
 @dataclass(slots=True)
 class Retention:
-    """Asked of each server once a minute: somebody may shorten it."""
+    """The retention of each server, read once a minute because it may be changed."""
 
     state: State
     settings: RollupsSection
-    _asked: dict[str, Kept] = field(default_factory=dict)
+    _cache: dict[str, KnownRetention] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Ask again at the next need."""
-        self._asked.clear()
+        """Read it again at the next use."""
+        self._cache.clear()
 
-    def of(self, server: Server) -> Kept:
-        """What is known of one server."""
-        if server.name not in self._asked:
-            self._asked[server.name] = self._ask(server)
-        return self._asked[server.name]
+    def of(self, server: Server) -> KnownRetention:
+        """Return the retention of one server."""
+        if server.name not in self._cache:
+            self._cache[server.name] = self._read(server)
+        return self._cache[server.name]
 
     def warnings(self, servers: Iterable[Server]) -> Iterator[tuple[str, str]]:
-        """(server, what to change) where raw points do not last for a dispute."""
-        wanted_s = self.settings.dispute
+        """Yield (server, warning) for retentions shorter than `rollups.dispute`."""
+        dispute_s = self.settings.dispute
         for server in servers:
             keep_s = self.of(server).keep_s
-            if keep_s is not None and keep_s < wanted_s:
-                said = (
+            if keep_s is not None and keep_s < dispute_s:
+                message = (
                     f"{server.name}: raw points are kept for {duration_text(keep_s)}, "
-                    f"less than the dispute period of {duration_text(wanted_s)}; "
+                    f"less than the dispute period of {duration_text(dispute_s)}; "
                     "raise the retention of this database"
                 )
-                yield server.name, said
+                yield server.name, message
 
-    def _ask(self, server: Server) -> Kept:
+    def _read(self, server: Server) -> KnownRetention:
         mark = f"keep/{server.name}"
         try:
             keep_s = server.retention_s()
         except QueryError:
-            known = self.state.mark(mark)
-            if known is None:
-                return Kept(self.settings.raw_keep, sure=False)
-            return Kept(math.inf if known == _FOR_EVER else known / 1e9, sure=False)
+            last_ns = self.state.mark(mark)
+            if last_ns is None:
+                return KnownRetention(self.settings.raw_keep, certain=False)
+            last_s = math.inf if last_ns == _UNLIMITED else last_ns / 1e9
+            return KnownRetention(last_s, certain=False)
         if keep_s is None:
             keep_s = self.settings.raw_keep
-            return Kept(keep_s, sure=keep_s is not None)
-        kept_ns = _FOR_EVER if math.isinf(keep_s) else int(keep_s * 1e9)
-        if self.state.mark(mark) != kept_ns:
-            self.state.set_mark(mark, kept_ns)
-        return Kept(keep_s, sure=True)
+            return KnownRetention(keep_s, certain=keep_s is not None)
+        keep_ns = _UNLIMITED if math.isinf(keep_s) else int(keep_s * 1e9)
+        if self.state.mark(mark) != keep_ns:
+            self.state.set_mark(mark, keep_ns)
+        return KnownRetention(keep_s, certain=True)

@@ -14,13 +14,13 @@ from qos_agent.system.language import Words
 
 
 def calendar_lines(calendar: Calendar) -> list[bytes]:
-    """A point where each phase begins in each zone; the same each time it is made."""
+    """Return a point for the start of each phase in each zone; always the same ones."""
     return [encode(record) for zone in ZONES for record in _phases(calendar, zone)]
 
 
 def _phases(calendar: Calendar, zone: str) -> Iterator[Record]:
-    someone = Identity("", "", "", ZONES[zone], "")
-    entries = calendar.timeline(someone).entries
+    nationwide = Identity("", "", "", ZONES[zone], "")
+    entries = calendar.timeline(nationwide).entries
     starts = [next(same) for _, same in groupby(entries, lambda entry: entry.phase)]
     for start, end in zip_longest(starts, starts[1:]):
         name = start.phase.value

@@ -1,6 +1,7 @@
-"""The census's own heartbeat: a point a minute for each collector, also when it failed.
+"""The census's own heartbeat: a point a minute for each collector, also after errors.
 
-What cannot be written is kept, within bounds, and goes with the next minute's.
+Points that cannot be written are kept, up to a limit, and are sent with those of the
+next minute.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from qos_agent.influx.writer import WriteError, Writer
 from qos_agent.model import Record, Value
 from qos_agent.model.line_protocol import encode, one_line, tag_value
 
-# A day of minutes for a few collectors: 4 MB at the most.
+# A day of minutes for a few collectors: at most 4 MB.
 _UNWRITTEN_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
-    """How one minute went on one collector."""
+class CollectorHeartbeat:
+    """One minute's figures of one collector."""
 
     collector: str
     census_s: float
@@ -31,7 +32,7 @@ class Beat:
     keep_s: float | None = None
 
     def line(self, at_ns: int) -> bytes:
-        """Its point."""
+        """Return the point."""
         fields: dict[str, Value] = {
             "census_s": round(self.census_s, 6),
             "rollup_s": round(self.rollup_s, 6),
@@ -48,25 +49,27 @@ class Beat:
 
 
 def collector_name(server: str) -> str:
-    """A server's name as a tag's value, without its scheme."""
+    """Return a server's name without its scheme, as a value of a tag."""
     return tag_value(server.partition("://")[2] or server)
 
 
 def reasons(failed: Mapping[str, str], provinces: Iterable[str]) -> tuple[str, ...]:
-    """Why provinces failed, each reason once, in the order of the provinces."""
+    """Return the errors of some provinces, each once, in the order of provinces."""
     return tuple(dict.fromkeys(failed[p] for p in provinces if p in failed))
 
 
-class Heartbeat:
-    """Writes beats; those that could not be written wait for the next."""
+class HeartbeatWriter:
+    """Writes heartbeats, and keeps those that could not be written."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._unwritten: deque[bytes] = deque(maxlen=_UNWRITTEN_MAX)
 
-    def write(self, beats: Iterable[Beat], at_ns: int) -> WriteError | None:
-        """Write what there is; what stood in the way, if anything did."""
-        self._unwritten.extend(beat.line(at_ns) for beat in beats)
+    def write(
+        self, heartbeats: Iterable[CollectorHeartbeat], at_ns: int
+    ) -> WriteError | None:
+        """Write all heartbeats that are not written yet; return the error, if any."""
+        self._unwritten.extend(heartbeat.line(at_ns) for heartbeat in heartbeats)
         try:
             self._writer.write(list(self._unwritten))
         except WriteError as error:

@@ -1,14 +1,15 @@
-"""The census on a real InfluxDB equals DuckDB's count of the raw lines."""
+"""The census on a real InfluxDB equals the counts of DuckDB from the raw lines."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qos_agent.model import Record
-from qos_agent.model.line_protocol import decode
+from qos_agent.model.line_protocol import decode, encode
 from qos_agent.noc.register.store import Note
 from qos_agent.noc.service.service import Service
 from tests.noc import nation
@@ -27,7 +28,7 @@ TROUBLE = [
 
 
 def taken(rollup: Database, at_ns: int) -> dict[str, dict[str, Any]]:
-    """The census of a minute by regency, all operators."""
+    """Return the census of a minute by regency, for all operators."""
     query = f"SELECT * FROM census WHERE time = {at_ns} AND \"operator\" = 'all'"
     return {
         row["regency"]: {name: row.get(name) for name in BY_AREA}
@@ -38,7 +39,7 @@ def taken(rollup: Database, at_ns: int) -> dict[str, dict[str, Any]]:
 def taken_by_operator(
     rollup: Database, at_ns: int
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """The census of a minute by regency and operator."""
+    """Return the census of a minute by regency and operator."""
     query = f"SELECT * FROM census WHERE time = {at_ns} AND \"operator\" <> 'all'"
     return {
         (row["regency"], row["operator"]): {name: row.get(name) for name in BY_OPERATOR}
@@ -47,24 +48,30 @@ def taken_by_operator(
 
 
 def service_of(
-    influxdb: Database, tmp_path: Path, **more: Any
+    influxdb: Database, tmp_path: Path, **changes: Any
 ) -> tuple[Service, Database]:
-    """A census service over the test's database, with a second one for its figures."""
+    """Return a census service over the test's database, and its target database."""
     rollup = influxdb.fresh()
-    return Service(nation.settings(influxdb, rollup, tmp_path, **more)), rollup
+    return Service(nation.settings(influxdb, rollup, tmp_path, **changes)), rollup
 
 
-def test_every_minute_equals_duckdbs_count(influxdb: Database, tmp_path: Path) -> None:
-    """Late data, duplicates, two links, silence, returns: each count, each minute."""
-    made = nation.scenario(
-        stations=80, minutes=20, provinces=["31"], duplicates=0.05, trouble=TROUBLE,
+def test_every_minute_equals_the_count_of_duckdb(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """With late data, duplicates, two links, silent stations and some that return."""
+    scenario = nation.scenario(
+        stations=80,
+        minutes=20,
+        provinces=["31"],
+        duplicates=0.05,
+        trouble=TROUBLE,
         targets=["anchor"],
-    )  # fmt: skip
-    register = nation.registered(made, tmp_path)
+    )
+    register = nation.register_scenario(scenario, tmp_path)
     service, rollup = service_of(influxdb, tmp_path)
     tally = Tally(register, START_NS)
-    met: set[tuple[str, Any]] = set()
-    for batch in nation.begin(made).run():
+    seen: set[tuple[str, Any]] = set()
+    for batch in nation.begin(scenario).run():
         new = [line for lines in batch.lines.values() for line in lines]
         nation.deliver(influxdb, new)
         tally.add(new)
@@ -73,78 +80,71 @@ def test_every_minute_equals_duckdbs_count(influxdb: Database, tmp_path: Path) -
         areas, operators = tally.areas(batch.ends_ns), tally.operators(batch.ends_ns)
         assert taken(rollup, batch.ends_ns) == areas, batch.minute
         assert taken_by_operator(rollup, batch.ends_ns) == operators, batch.minute
-        _reasons_are_among(rollup, tally, batch.ends_ns)
+        _assert_reasons(rollup, tally, batch.ends_ns)
         for counts in (*areas.values(), *operators.values()):
-            met |= {(name, value) for name, value in counts.items() if value}
-    assert {name for name, _ in met} >= set(BY_AREA) - {
+            seen |= {(name, value) for name, value in counts.items() if value}
+    assert {name for name, _ in seen} >= set(BY_AREA) - {
         "mismatched",
         "stations_unknown",
     }
-    assert {name for name, _ in met} >= set(BY_OPERATOR) - {"links_unknown"}
-    assert {value for name, value in met if name == "class_level"} == {1, 2, 3}
+    assert {name for name, _ in seen} >= set(BY_OPERATOR) - {"links_unknown"}
+    assert {value for name, value in seen if name == "class_level"} == {1, 2, 3}
 
 
-def _reasons_are_among(rollup: Database, tally: Tally, at_ns: int) -> None:
-    """What decided is what decided most often; among equals any will do."""
+def _assert_reasons(rollup: Database, tally: Tally, at_ns: int) -> None:
+    """Assert that each reason is a most frequent one; any of equals is right."""
     expected = tally.reasons(at_ns)
     for row in rollup.query(f"SELECT * FROM census WHERE time = {at_ns}"):
-        found = {(n, row[n]) for n in ("kpi", "side") if row.get(n) is not None}
+        reasons = {(n, row[n]) for n in ("kpi", "side") if row.get(n) is not None}
         allowed = expected.get((row["regency"], row["operator"]), set())
-        assert found <= allowed
-        assert {name for name, _ in found} == {name for name, _ in allowed}
+        assert reasons <= allowed
+        assert {name for name, _ in reasons} == {name for name, _ in allowed}
 
 
-def _swap(records: list[Record], gone: str, stranger: str) -> list[bytes]:
-    """The same lines, with one station's under the name of another."""
-    from dataclasses import replace
-
-    from qos_agent.model.line_protocol import encode
-
+def _renamed(records: list[Record], gone: str, unexpected: str) -> list[bytes]:
+    """Return the lines with one station's points under another station's code."""
     return [
-        encode(replace(r, tags={**r.tags, "station": stranger}))
+        encode(replace(r, tags={**r.tags, "station": unexpected}))
         if r.tags["station"] == gone
         else encode(r)
         for r in records
     ]
 
 
-def test_a_stranger_never_stands_in_for_a_silent_station(
+def test_an_unexpected_station_never_hides_a_silent_one(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """One goes silent as another, unknown one, begins: the count alone looks well."""
-    made = nation.scenario(stations=12, minutes=16, provinces=["31"], targets=[])
-    register = nation.registered(made, tmp_path)
+    """One becomes silent while an unknown one starts, so the count stays the same."""
+    scenario = nation.scenario(stations=12, minutes=16, provinces=["31"], targets=[])
+    register = nation.register_scenario(scenario, tmp_path)
     service, rollup = service_of(influxdb, tmp_path)
     stations = sorted(register.stations("3175", START_NS // 10**9))
-    gone, stranger = stations[0], "3175990001999"
+    gone, unexpected = stations[0], "3175990001999"
     tally = Tally(register, START_NS)
-    for batch in nation.begin(made).run():
+    for batch in nation.begin(scenario).run():
         new = [line for lines in batch.lines.values() for line in lines]
         if batch.minute >= 6:
-            new = _swap([decode(line) for line in new], gone, stranger)
+            new = _renamed([decode(line) for line in new], gone, unexpected)
         nation.deliver(influxdb, new)
         tally.add(new)
         assert service.minute(batch.ends_ns).failed == {}
         expected = tally.areas(batch.ends_ns)
         assert taken(rollup, batch.ends_ns) == expected, batch.minute
     assert expected["3175"]["silent"] == 1
-    named = rollup.query("SELECT * FROM station WHERE \"class\" = 'silent'")
-    assert {row["station"] for row in named} == {gone}
+    listed = rollup.query("SELECT * FROM station WHERE \"class\" = 'silent'")
+    assert {row["station"] for row in listed} == {gone}
 
 
-def test_a_station_that_reports_from_elsewhere_is_expected_at_home(
+def test_a_station_that_reports_from_elsewhere_counts_where_it_is_registered(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """The register says where it is counted; the mismatch is counted beside it."""
-    made = nation.scenario(stations=20, minutes=3, provinces=["31"], targets=[])
-    register = nation.registered(made, tmp_path)
-    moved = nation.begin(made)
+    """It is reporting in its own regency, and also counted as mismatched."""
+    scenario = nation.scenario(stations=20, minutes=3, provinces=["31"], targets=[])
+    register = nation.register_scenario(scenario, tmp_path)
+    moved = nation.begin(scenario)
     for station in moved.stations:
         if station.regency.code == "3175":
-            place = {"regency": "3171"}
-            from dataclasses import replace
-
-            station.identity = replace(station.identity, **place)
+            station.identity = replace(station.identity, regency="3171")
     service, rollup = service_of(influxdb, tmp_path)
     tally = Tally(register, START_NS)
     for batch in moved.run():
@@ -158,20 +158,21 @@ def test_a_station_that_reports_from_elsewhere_is_expected_at_home(
     assert expected["3175"]["silent"] == 0
 
 
-def test_a_whole_regency_that_vanishes_stays_expected(
+def test_a_regency_without_any_points_stays_expected(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """No series at all, and the denominator stands; maintenance changes nothing."""
-    made = nation.scenario(
-        stations=20, minutes=1, provinces=["31"],
+    """Without any series, its stations are silent; maintenance changes no count."""
+    scenario = nation.scenario(
+        stations=20,
+        minutes=1,
+        provinces=["31"],
         trouble=[{"kind": "never", "regency": "3175"}],
-    )  # fmt: skip
-    register = nation.registered(made, tmp_path)
+    )
+    register = nation.register_scenario(scenario, tmp_path)
     start_s = START_NS // 10**9
     register.note(Note("maintenance", "3175", start_s, start_s + 3600, "PLN"))
     service, rollup = service_of(influxdb, tmp_path, census={"exceptions": 2})
-    for batch in nation.begin(made).run():
-        nation.deliver(influxdb, [x for lines in batch.lines.values() for x in lines])
+    nation.deliver(influxdb, nation.all_lines(scenario))
     service.minute(START_NS + MINUTE_NS)
     query = "SELECT * FROM census WHERE \"regency\" = '3175' AND \"operator\" = 'all'"
     (row,) = rollup.query(query)
@@ -187,15 +188,20 @@ def test_a_whole_regency_that_vanishes_stays_expected(
     assert {row["maintenance"] for row in listed} == {1}
 
 
-def test_what_is_acknowledged_is_shown_and_counted_all_the_same(
+def test_an_acknowledged_station_stays_silent(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """A station that two notes are on counts once as noted, and stays silent."""
+    """A station with two notes counts once as noted, and is still silent."""
     codes = [f"317101000100{number}" for number in range(1, 4)]
-    register = nation.settled(tmp_path, {c: [("main", "xl", "")] for c in codes})
+    links = [("main", "xl", "")]
+    register = nation.register_stations(tmp_path, dict.fromkeys(codes, links))
     start_s = START_NS // 10**9
-    for kind, code in (("acknowledged", codes[0]), ("acknowledged", codes[0]),
-                       ("maintenance", codes[1])):  # fmt: skip
+    notes = [
+        ("acknowledged", codes[0]),
+        ("acknowledged", codes[0]),
+        ("maintenance", codes[1]),
+    ]
+    for kind, code in notes:
         register.note(Note(kind, code, start_s, start_s + 3600, "NOC"))
     service, rollup = service_of(influxdb, tmp_path)
     service.minute(START_NS + MINUTE_NS)
@@ -204,8 +210,10 @@ def test_what_is_acknowledged_is_shown_and_counted_all_the_same(
     assert [row[name] for name in counts] == [3, 3, 1, 1]
     listed = {r["station"]: r for r in rollup.rows("station")}
     assert {c: (r["acknowledged"], r["maintenance"]) for c, r in listed.items()} == {
-        codes[0]: (1, 0), codes[1]: (0, 1), codes[2]: (0, 0)
-    }  # fmt: skip
+        codes[0]: (1, 0),
+        codes[1]: (0, 1),
+        codes[2]: (0, 0),
+    }
 
 
 @pytest.mark.parametrize("regency", ["9901", "9404"])
@@ -215,7 +223,7 @@ def test_points_with_a_regency_of_another_province_are_ignored(
     """An agent with a wrong code must not stop the census of the others."""
     station, other = "3171010001001", "9404010001001"
     links = [("main", "xl", "")]
-    nation.settled(tmp_path, {station: links, other: links})
+    nation.register_stations(tmp_path, {station: links, other: links})
     service, rollup = service_of(influxdb, tmp_path)
     at_ns = START_NS + MINUTE_NS
     wrong = f"agent,province=31,regency={regency},station=9 beats=1i {START_NS}"
@@ -231,15 +239,18 @@ def test_points_with_a_regency_of_another_province_are_ignored(
 def test_links_are_counted_by_operator_and_class(
     influxdb: Database, tmp_path: Path, operators: tuple[str, ...]
 ) -> None:
-    """A failing core shows as bad links of its operator and of no other."""
-    made = nation.scenario(
-        stations=40, minutes=4, provinces=["31"], targets=["anchor"],
+    """A failing core causes bad links of its operator and of no other."""
+    scenario = nation.scenario(
+        stations=40,
+        minutes=4,
+        provinces=["31"],
+        targets=["anchor"],
         trouble=[{"kind": "core_failure", "operator": operators[0]}],
-    )  # fmt: skip
-    nation.registered(made, tmp_path)
+    )
+    nation.register_scenario(scenario, tmp_path)
     service, rollup = service_of(influxdb, tmp_path)
     last: dict[tuple[str, str], str] = {}
-    for batch in nation.begin(made).run():
+    for batch in nation.begin(scenario).run():
         new = [x for lines in batch.lines.values() for x in lines]
         nation.deliver(influxdb, new)
         service.minute(batch.ends_ns)
@@ -251,9 +262,9 @@ def test_links_are_counted_by_operator_and_class(
     rows = [row for row in rollup.query(query) if row["operator"] != "all"]
     for name in ("good", "degraded", "bad", "unknown"):
         for operator in {operator for operator, _ in last}:
-            ours = sum(
+            counted = sum(
                 row[f"links_{name}"] for row in rows if row["operator"] == operator
             )
-            theirs = sum(c == name for (op, _), c in last.items() if op == operator)
-            assert ours == theirs, (operator, name)
+            expected = sum(c == name for (op, _), c in last.items() if op == operator)
+            assert counted == expected, (operator, name)
     assert {op for (op, _), c in last.items() if c == "bad"} >= set(operators)

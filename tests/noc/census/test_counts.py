@@ -1,9 +1,10 @@
-"""Counts of the server and the exceptions by name add up to what there is."""
+"""Counts of the server and the named exceptions add up to all stations and links."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -14,8 +15,9 @@ from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.query import Server, Table
 from qos_agent.model.line_protocol import decode
 from qos_agent.noc.census import queries
-from qos_agent.noc.census.presence import Desk, Rolls, attend
-from qos_agent.noc.census.verdict_counts import Counted
+from qos_agent.noc.census.context import ProvinceContext, Spans
+from qos_agent.noc.census.presence import RollCallCache, read_presence
+from qos_agent.noc.census.verdict_counts import VerdictCounts
 from qos_agent.noc.settings import CensusSection
 from qos_agent.noc.state import State
 from tests.noc import nation
@@ -28,95 +30,108 @@ WORST_FIRST = ("bad", "degraded", "good", "unknown")
 SPAN = (START_NS, START_NS + 11 * MINUTE_NS)
 
 
-def desk(
+def context(
     influxdb: Database, folder: Path, stations: list[str], **limits: object
-) -> Desk:
-    """What a census is taken with, over the test's database."""
-    register = nation.settled(folder, {s: [("main", "xl", "")] for s in stations})
-    return Desk(
+) -> ProvinceContext:
+    """Return the context of province 31 at the end of SPAN."""
+    links = [("main", "xl", "")]
+    settings = CensusSection.model_validate(limits)
+    return ProvinceContext(
+        "31",
         Server(CollectorSection.model_validate(influxdb.section)),
-        register,
+        nation.register_stations(folder, dict.fromkeys(stations, links)),
         State(folder / "census.sqlite3"),
-        CensusSection.model_validate(limits),
+        settings,
+        Spans.until(SPAN[1], settings),
     )
 
 
-def verdicts() -> Iterator[tuple[str, str, str, list[tuple[int, str]]]]:
-    """(station, operator, link, verdicts): each pair of classes, and some at random.
+def at(moment_ns: int, province: ProvinceContext) -> ProvinceContext:
+    """Return the context at another moment."""
+    spans = Spans.until(moment_ns, province.settings)
+    return replace(province, spans=spans)
 
-    Every link was something else before, and outside the span too.
+
+def verdicts() -> Iterator[tuple[str, str, str, list[tuple[int, str]]]]:
+    """Yield (station, operator, link, verdicts) for each pair of links' last classes.
+
+    Every link had other classes before, and has verdicts outside the span too.
     """
     rng = Random(7)
     pairs = list(product(("", *CLASSES), repeat=2))
     for regency, (index, classes) in product(REGENCIES, enumerate(pairs)):
+        operators = ("xl", rng.choice(["xl", "smartfren"]))
         for link, operator, last in zip(
-            ("main", "backup"), ("xl", rng.choice(["xl", "smartfren"])), classes,
-            strict=True,
-        ):  # fmt: skip
+            ("main", "backup"), operators, classes, strict=True
+        ):
             if last:
                 moments = sorted(rng.sample(range(SPAN[0], SPAN[1]), 3))
-                said = [*rng.choices(CLASSES, k=2), last]
+                names = [*rng.choices(CLASSES, k=2), last]
                 outside = [(SPAN[0] - 1, "bad"), (SPAN[1], "bad")]
-                both = [*zip(moments, said, strict=True), *outside]
+                both = [*zip(moments, names, strict=True), *outside]
                 yield f"{regency}010001{index:03}", operator, link, both
 
 
-def test_the_links_that_are_good_are_the_rest(
+def test_good_links_are_all_links_less_the_others(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """Every pair of two links' last verdicts: each station and link counted once."""
-    made = list(verdicts())
-    nation.deliver(influxdb, [
-        nation.judged(station, operator, judged, at_ns, link)
-        for station, operator, link, of in made
-        for at_ns, judged in of
-    ])  # fmt: skip
-    counted = Counted.ask(desk(influxdb, tmp_path, []), "31", SPAN)
+    """For every pair of last verdicts, each station and each link is counted once."""
+    links = list(verdicts())
+    nation.deliver(
+        influxdb,
+        [
+            nation.verdict(station, operator, name, at_ns, link)
+            for station, operator, link, moments in links
+            for at_ns, name in moments
+        ],
+    )
+    counts = VerdictCounts.read(context(influxdb, tmp_path, []))
     for regency in REGENCIES:
-        mine = [(s, o, of[-3][1]) for s, o, _, of in made if s[:4] == regency]
-        found = counted.of(regency, None)
-        assert {o: +Counter(counts) for o, counts in found.operators.items()} == {
-            operator: Counter(judged for _, o, judged in mine if o == operator)
-            for operator in {o for _, o, _ in mine}
+        # The two verdicts after the last one of the span are outside it.
+        last = [(s, o, of[-3][1]) for s, o, _, of in links if s[:4] == regency]
+        counted = counts.of(regency)
+        assert {o: +Counter(classes) for o, classes in counted.operators.items()} == {
+            operator: Counter(name for _, o, name in last if o == operator)
+            for operator in {o for _, o, _ in last}
         }
         worst: dict[str, str] = {}
-        for station, _, judged in mine:
-            both = (worst.get(station, "unknown"), judged)
+        for station, _, name in last:
+            both = (worst.get(station, "unknown"), name)
             worst[station] = min(both, key=WORST_FIRST.index)
-        assert +Counter(found.stations) == Counter(worst.values())
-        assert Counter(link.judged for link in found.not_good) == Counter(
-            judged for _, _, judged in mine if judged in ("bad", "degraded")
+        assert +Counter(counted.stations) == Counter(worst.values())
+        assert Counter(link.verdict for link in counted.impaired) == Counter(
+            name for _, _, name in last if name in ("bad", "degraded")
         )
 
 
 def test_only_some_regencies_are_counted(influxdb: Database, tmp_path: Path) -> None:
-    """What is read by name is not counted as well."""
-    nation.deliver(influxdb, [
-        nation.judged(f"{regency}010001001", "xl", "bad", START_NS)
-        for regency in REGENCIES
-    ])  # fmt: skip
-    counted = Counted.ask(desk(influxdb, tmp_path, []), "31", SPAN, REGENCIES[1:])
-    assert counted.of(REGENCIES[0], None).operators == {}
-    assert counted.of(REGENCIES[2], None).stations["bad"] == 1
+    """Regencies that are read by name are left out of the counts."""
+    stations = [f"{regency}010001001" for regency in REGENCIES]
+    lines = [nation.verdict(s, "xl", "bad", START_NS) for s in stations]
+    nation.deliver(influxdb, lines)
+    counts = VerdictCounts.read(context(influxdb, tmp_path, []), REGENCIES[1:])
+    assert counts.of(REGENCIES[0]).operators == {}
+    assert counts.of(REGENCIES[2]).stations["bad"] == 1
 
 
-def test_good_is_never_less_than_none(tmp_path: Path) -> None:
-    """A link that is first judged between the two questions takes nothing away."""
-    link = queries.Judged("3171010001001", "xl", "bad")
-    counted = Counted({}, {"3171": {"xl": 0}}, {"3171": [link]})
-    found = counted.of("3171", None)
-    assert found.operators["xl"] == {"good": 0, "degraded": 0, "bad": 1, "unknown": 0}
-    assert found.stations["good"] == 0
+def test_counts_of_good_are_never_negative() -> None:
+    """A link may get its first verdict between the two queries."""
+    link = queries.LinkVerdict("3171010001001", "xl", "bad")
+    counts = VerdictCounts({}, {"3171": {"xl": 0}}, {"3171": [link]})
+    counted = counts.of("3171")
+    expected = {"good": 0, "degraded": 0, "bad": 1, "unknown": 0}
+    assert counted.operators["xl"] == expected
+    assert counted.stations["good"] == 0
 
 
 @pytest.mark.parametrize("late_s", [60, 90, 120, 179])
-def test_who_reports_is_counted_to_the_second(
+def test_late_stations_are_counted_to_the_second(
     influxdb: Database, tmp_path: Path, late_s: int
 ) -> None:
-    """After a roll call, counts alone say who is late, whatever the limit."""
+    """After a roll call, counts alone give the late stations, whatever the limit."""
     ages_s = range(5, 241, 5)
     stations = [f"3171010001{age:03}" for age in ages_s]
-    taken = desk(influxdb, tmp_path, stations, late=f"{late_s}s")
+    province = context(influxdb, tmp_path, stations, late=f"{late_s}s")
     at_ns = START_NS + MINUTE_NS
     beats = [
         nation.beat(station, at_ns - before * 10**9)
@@ -124,10 +139,11 @@ def test_who_reports_is_counted_to_the_second(
         for before in (age, age + 50)
     ]
     nation.deliver(influxdb, beats)
-    rolls = Rolls()
+    roll_calls = RollCallCache()
     expected = {"3171": len(stations)}
-    named = attend(taken, rolls, "31", expected, at_ns)["3171"]
-    counted = attend(taken, rolls, "31", expected, at_ns + MINUTE_NS)["3171"]
+    named = read_presence(at(at_ns, province), roll_calls, expected)["3171"]
+    later = at(at_ns + MINUTE_NS, province)
+    counted = read_presence(later, roll_calls, expected)["3171"]
     assert named.last is not None
     assert counted.last is None
     assert named.fresh == sum(age <= late_s for age in ages_s)
@@ -136,64 +152,66 @@ def test_who_reports_is_counted_to_the_second(
 
 
 @pytest.mark.parametrize("silent_s", [150, 300, 900])
-def test_silence_begins_where_it_is_set(
+def test_a_station_is_silent_after_the_configured_time(
     influxdb: Database, tmp_path: Path, silent_s: int
 ) -> None:
-    """By measured time, to the second: by names, and by counts a minute later."""
+    """It is exact to the second, by name and by counts a minute later."""
     ages_s = (silent_s - 60, silent_s - 59, silent_s - 1, silent_s, silent_s + 1)
     stations = [f"3171010001{number:03}" for number, _ in enumerate(ages_s)]
-    taken = desk(influxdb, tmp_path, stations, silent=f"{silent_s}s")
-    at_ns, rolls = START_NS + MINUTE_NS, Rolls()
+    province = context(influxdb, tmp_path, stations, silent=f"{silent_s}s")
+    at_ns, roll_calls = START_NS + MINUTE_NS, RollCallCache()
     last = dict(zip(stations, ages_s, strict=True))
     nation.deliver(
         influxdb, [nation.beat(s, at_ns - age * 10**9) for s, age in last.items()]
     )
+    expected = {"3171": len(stations)}
     for moment_ns, passed_s in ((at_ns, 0), (at_ns + MINUTE_NS, 60)):
-        found = attend(taken, rolls, "31", {"3171": len(stations)}, moment_ns)
+        presence = read_presence(at(moment_ns, province), roll_calls, expected)
         silent = {s for s, age in last.items() if age + passed_s > silent_s}
-        assert set(found["3171"].call.absent) == silent
+        assert set(presence["3171"].call.absent) == silent
 
 
-def test_a_roll_call_is_one_question_a_province(
+def test_a_roll_call_is_one_query_per_province(
     influxdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many regencies must be read by name."""
-    nation.deliver(influxdb, [
-        nation.beat(f"{regency}010001001", START_NS) for regency in REGENCIES
-    ])  # fmt: skip
-    asked: list[str] = []
+    """The number of regencies to read by name adds no query."""
+    nation.deliver(
+        influxdb, [nation.beat(f"{code}010001001", START_NS) for code in REGENCIES]
+    )
+    sent: list[str] = []
     real = Server.tables
 
     def tables(self: Server, query: str) -> Iterator[Table]:
-        asked.append(query)
+        sent.append(query)
         return real(self, query)
 
     monkeypatch.setattr(Server, "tables", tables)
-    taken = desk(influxdb, tmp_path, [])
     expected = dict.fromkeys(REGENCIES, 1)
-    found = attend(taken, Rolls(), "31", expected, START_NS + MINUTE_NS)
-    assert {code: a.call.present for code, a in found.items()} == expected
-    assert len(asked) == 3  # a count, the newest, the names
+    province = at(START_NS + MINUTE_NS, context(influxdb, tmp_path, []))
+    presence = read_presence(province, RollCallCache(), expected)
+    assert {code: p.call.present for code, p in presence.items()} == expected
+    assert len(sent) == 3  # a count, the newest heartbeat, the names
 
 
-def test_strangers_are_met_where_nobody_is_expected(
+def test_unexpected_stations_are_found_in_regencies_without_stations(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """Also one that is late already: it may be a station that moved there."""
+    """Even if it is late already, because a registered station may have moved."""
     at_ns = START_NS + 4 * MINUTE_NS
     nation.deliver(influxdb, [nation.beat("3173010001001", START_NS)])
-    found = attend(desk(influxdb, tmp_path, []), Rolls(), "31", {}, at_ns)
-    assert found["3173"].call.strangers == {"3173010001001": START_NS}
+    province = at(at_ns, context(influxdb, tmp_path, []))
+    presence = read_presence(province, RollCallCache(), {})
+    assert presence["3173"].call.unexpected == {"3173010001001": START_NS}
 
 
-def test_who_was_heard_last_is_remembered_beyond_the_lookback(
+def test_last_heartbeats_are_remembered_beyond_the_lookback(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """A station that is silent for long has not become one that was never heard."""
+    """A station that is silent for long does not become one that was never heard."""
     station, other = "3171010001001", "3171010001002"
-    taken = desk(influxdb, tmp_path, [station, other], lookback="1h")
+    province = context(influxdb, tmp_path, [station, other], lookback="1h")
     nation.deliver(influxdb, [nation.beat(station, START_NS)])
     for minutes in (30, 90):
         at_ns = START_NS + minutes * MINUTE_NS
-        found = attend(taken, Rolls(), "31", {"3171": 2}, at_ns)
-        assert found["3171"].call.absent == {station: START_NS, other: None}
+        presence = read_presence(at(at_ns, province), RollCallCache(), {"3171": 2})
+        assert presence["3171"].call.absent == {station: START_NS, other: None}

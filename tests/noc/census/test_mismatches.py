@@ -14,29 +14,31 @@ from tests.servers.database import Database
 def test_a_station_that_reports_from_elsewhere_is_listed(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """With where it is seen and where it is registered; the others are not."""
-    wanted = nation.scenario(stations=12, minutes=1, targets=["anchor"])
-    register = nation.registered(wanted, tmp_path)
-    made = nation.begin(wanted)
-    for batch in made.run():
+    """It is listed with both regencies; stations in the right one are not."""
+    scenario = nation.scenario(stations=12, minutes=1, targets=["anchor"])
+    register = nation.register_scenario(scenario, tmp_path)
+    simulated = nation.begin(scenario)
+    for batch in simulated.run():
         for lines in batch.lines.values():
             nation.deliver(influxdb, lines)
-    centre = nation.settings(influxdb, influxdb, tmp_path)
+    settings = nation.settings(influxdb, influxdb, tmp_path)
     at_ns = nation.START_NS + nation.MINUTE_NS
-    assert list(mismatches(centre, register, at_ns)) == []
-    moved, closed = (s.identity for s in made.stations[:2])
+    assert list(mismatches(settings, register, at_ns)) == []
+    moved, closed = (s.identity for s in simulated.stations[:2])
     elsewhere = "9404" if moved.regency != "9404" else "9401"
     row = GOOD | {"station": moved.station, "province": "94", "regency": elsewhere}
     imported(register, csv_of(tmp_path, row), nation.START_NS // 10**9)
     register.close_station(closed.station, nation.START_NS // 10**9)
-    assert set(mismatches(centre, register, at_ns)) == {
+    assert set(mismatches(settings, register, at_ns)) == {
         Mismatch(moved.station, moved.regency, elsewhere),
         Mismatch(closed.station, closed.regency, None),
     }
 
 
-def test_where_it_was_heard_last_counts(influxdb: Database, tmp_path: Path) -> None:
-    """A station carried to another regency reports from there now, not from both."""
+def test_the_regency_of_the_last_heartbeat_counts(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """A station moved to another regency reports from there, not from both."""
     register = Register(tmp_path / "register.sqlite3")
     imported(register, csv_of(tmp_path, GOOD, OTHER), nation.START_NS // 10**9 - 86400)
     at_ns = nation.START_NS + nation.MINUTE_NS
@@ -46,12 +48,13 @@ def test_where_it_was_heard_last_counts(influxdb: Database, tmp_path: Path) -> N
         (OTHER, "3171", 40),
         (OTHER, "3174", 50),
     ]
-    nation.deliver(influxdb, [
+    lines = [
         f"agent,province=31,regency={regency},station={row['station']} beats=1i "
-        f"{nation.START_NS + second * 10**9}".encode()
+        f"{nation.START_NS + second * 10**9}"
         for row, regency, second in beats
-    ])  # fmt: skip
-    centre = nation.settings(influxdb, influxdb, tmp_path)
-    assert list(mismatches(centre, register, at_ns)) == [
+    ]
+    nation.deliver(influxdb, [line.encode() for line in lines])
+    settings = nation.settings(influxdb, influxdb, tmp_path)
+    assert list(mismatches(settings, register, at_ns)) == [
         Mismatch(OTHER["station"], "3174", "3171")
     ]

@@ -1,4 +1,4 @@
-"""`noc census --recompute FROM TO` as it is typed, on a real InfluxDB."""
+"""The command `noc census --recompute FROM TO` on a real InfluxDB."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from qos_agent.noc.rollup.sums import ALL_SUMS
+from qos_agent.noc.rollup.sums import ROLLUPS
 from tests.noc import nation
 from tests.noc.commands import Centre, centre
 from tests.noc.nation import MINUTE_NS, START_NS
-from tests.noc.rollup.test_sums import TROUBLE, added_up, summed
+from tests.noc.rollup.test_sums import TROUBLE, stored_sums, sums_by_duckdb
 from tests.servers.answers import Hang, Pass
 from tests.servers.database import Database
 from tests.servers.fixtures import MakeFront, MakeInfluxDB
@@ -22,7 +22,7 @@ MINUTES = 12
 
 
 def moment(minute: float) -> str:
-    """A minute of the scenario, as it is typed."""
+    """Return a minute of the scenario as an argument."""
     at_s = (START_NS + minute * MINUTE_NS) / 1e9
     return datetime.fromtimestamp(at_s, UTC).isoformat()
 
@@ -32,126 +32,128 @@ ALL = ("census", "--recompute", moment(0), moment(MINUTES + 8))
 
 @pytest.fixture(scope="module")
 def arrived() -> dict[str, list[bytes]]:
-    """What a troubled nation delivers, late and twice, by province."""
-    made = nation.scenario(
+    """Return the lines of a nation with faults, some late or twice, by province."""
+    scenario = nation.scenario(
         stations=24, minutes=MINUTES, duplicates=0.05, trouble=TROUBLE
     )
-    found: dict[str, list[bytes]] = {}
-    for batch in nation.begin(made).run():
+    by_province: dict[str, list[bytes]] = {}
+    for batch in nation.begin(scenario).run():
         for province, lines in batch.lines.items():
-            found.setdefault(province, []).extend(lines)
-    return found
+            by_province.setdefault(province, []).extend(lines)
+    return by_province
 
 
 def shard(raw: Database, *provinces: str) -> dict[str, Any]:
-    """A collector's table."""
+    """Return a collector's table of noc.toml."""
     return {**raw.section, "provinces": provinces}
 
 
 def sums(rollup: Database) -> dict[str, set[tuple[Any, ...]]]:
-    """Every stored sum, by measurement."""
-    return {s.measurement: added_up(rollup, s) for s in ALL_SUMS}
+    """Return every stored sum, by measurement."""
+    return {spec.measurement: stored_sums(rollup, spec) for spec in ROLLUPS}
 
 
-def truth(*lines: list[bytes]) -> dict[str, set[tuple[Any, ...]]]:
-    """The same by DuckDB from the raw lines."""
-    every = [line for some in lines for line in some]
-    return {s.measurement: summed(s, every) for s in ALL_SUMS}
+def expected_sums(*parts: list[bytes]) -> dict[str, set[tuple[Any, ...]]]:
+    """Return the same, calculated by DuckDB from the raw lines."""
+    lines = [line for part in parts for line in part]
+    return {spec.measurement: sums_by_duckdb(spec, lines) for spec in ROLLUPS}
 
 
 @pytest.fixture
 def rollup(influxdb: Database) -> Database:
+    """Return an empty database for the roll-ups."""
     return influxdb.fresh()
 
 
 @pytest.fixture
-def made(influxdb: Database, rollup: Database, tmp_path: Path) -> Centre:
-    """A centre whose one collector is there."""
+def noc(influxdb: Database, rollup: Database, tmp_path: Path) -> Centre:
+    """Return a configuration with one collector."""
     return centre(
-        tmp_path, [shard(influxdb, "31", "94")],
-        rollup.section, {"span": "4m"},
-    )  # fmt: skip
+        tmp_path,
+        [shard(influxdb, "31", "94")],
+        rollup.section,
+        {"span": "4m"},
+    )
 
 
-def test_it_equals_duckdb_however_often(
-    influxdb: Database, rollup: Database, made: Centre, arrived: dict[str, list[bytes]]
+def test_the_sums_equal_duckdb_after_every_run(
+    influxdb: Database, rollup: Database, noc: Centre, arrived: dict[str, list[bytes]]
 ) -> None:
-    """Sums are the raw points', the same a second time, and whole after late data."""
-    every = arrived["31"] + arrived["94"]
-    part = [line for n, line in enumerate(every) if n % 3]
+    """They are the same after a second run, and complete after late points."""
+    lines = arrived["31"] + arrived["94"]
+    part = [line for n, line in enumerate(lines) if n % 3]
     nation.deliver(influxdb, part)
     for _ in range(2):
-        done = made.typed(*ALL)
+        done = noc.run(*ALL)
         assert (done.returncode, done.stderr) == (0, "")
-        assert sums(rollup) == truth(part)
-    nation.deliver(influxdb, every)
-    done = made.typed(*ALL)
-    assert sums(rollup) == truth(every)
-    stored = sum(len(found) for found in truth(every).values())
-    said = done.stdout.splitlines()[-1]
-    # Where nothing is written over, only what has changed is written.
+        assert sums(rollup) == expected_sums(part)
+    nation.deliver(influxdb, lines)
+    done = noc.run(*ALL)
+    assert sums(rollup) == expected_sums(lines)
+    stored = sum(len(rows) for rows in expected_sums(lines).values())
+    last = done.stdout.splitlines()[-1]
+    # If points cannot be overwritten, only changes are written.
     adds = influxdb.version().removeprefix("v").startswith("3.")
-    assert adds or said == f"summed again: {stored} points"
+    assert adds or last == f"summed again: {stored} points"
 
 
-def test_every_minute_that_is_touched_is_made(
-    influxdb: Database, rollup: Database, made: Centre, arrived: dict[str, list[bytes]]
+def test_a_minute_is_recalculated_if_the_span_touches_it(
+    influxdb: Database, rollup: Database, noc: Centre, arrived: dict[str, list[bytes]]
 ) -> None:
-    """A moment within a minute takes that minute whole, and no other."""
+    """A moment within a minute means that whole minute, and no other."""
     nation.deliver(influxdb, arrived["31"])
-    made.typed("census", "--recompute", moment(3.5), moment(4.5))
-    whole = truth(arrived["31"])
+    noc.run("census", "--recompute", moment(3.5), moment(4.5))
+    complete = expected_sums(arrived["31"])
     span = range(START_NS + 3 * MINUTE_NS, START_NS + 5 * MINUTE_NS)
-    wanted = {m: {r for r in rows if r[0] in span} for m, rows in whole.items()}
-    assert sums(rollup) == wanted
+    expected = {m: {r for r in rows if r[0] in span} for m, rows in complete.items()}
+    assert sums(rollup) == expected
 
 
 @pytest.mark.parametrize(
-    ("span", "said"),
+    ("span", "message"),
     [
-        ((moment(5), moment(4)), "allowed: FROM before TO; swap them"),
-        ((moment(5), moment(5)), "allowed: FROM before TO; swap them"),
-        (("2024-02-14T07:00:00", moment(5)), "give the offset"),
-        ((moment(1), "noon"), "found 'noon'"),
+        ((moment(5), moment(4)), "before TO (found: 2024-02-14T04:05:00+00:00 to 2024"),
+        ((moment(5), moment(5)), "before TO (found: 2024-02-14T04:05:00+00:00 to 2024"),
+        (("2024-02-14T07:00:00", moment(5)), "(found: '2024-02-14T07:00:00'). Fix: "),
+        ((moment(1), "noon"), "(found: 'noon'). Fix: "),
     ],
 )
-def test_a_span_that_is_none_is_refused(
-    rollup: Database, made: Centre, span: tuple[str, str], said: str
+def test_an_invalid_span_is_rejected(
+    rollup: Database, noc: Centre, span: tuple[str, str], message: str
 ) -> None:
-    """One line that says what is allowed, status 2, and nothing is written."""
-    done = made.typed("census", "--recompute", *span)
+    """The command prints one error line, ends with status 2, and writes nothing."""
+    done = noc.run("census", "--recompute", *span)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert said in line
+    assert message in line
     assert not any(sums(rollup).values())
 
 
-def test_a_database_that_is_not_there_is_told(
+def test_a_missing_database_is_reported(
     influxdb: Database, rollup: Database, tmp_path: Path
 ) -> None:
-    """One line with the mend, status 1."""
+    """The command prints one line with a hint and ends with status 1."""
     nowhere = shard(influxdb, "31") | {"bucket": "nowhere"}
-    given = rollup.section
-    done = centre(tmp_path, [nowhere], given).typed(*ALL)
+    done = centre(tmp_path, [nowhere], rollup.section).run(*ALL)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert "create the bucket" in line
 
 
-def test_what_has_expired_is_told(influxdb: Database, tmp_path: Path) -> None:
-    """Raw points that are gone are no reason for sums to go, nor for silence."""
+def test_deleted_raw_points_are_reported(influxdb: Database, tmp_path: Path) -> None:
+    """The roll-ups of that time stay, and the command says so."""
     raw = influxdb.create_database(f"{influxdb.database}_day", "1d")
-    given = influxdb.fresh().section
-    done = centre(tmp_path, [shard(raw, "31")], given).typed(*ALL)
+    rollup = influxdb.fresh().section
+    done = centre(tmp_path, [shard(raw, "31")], rollup).run(*ALL)
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
-    assert "are gone; sums of that time stay as they are" in line
+    assert "are deleted; the roll-ups of that time are left as they are" in line
     assert done.stdout.splitlines()[-1] == "summed again: 0 points"
     raw.drop()
 
 
 @pytest.mark.parametrize("nth", [2, 7, 20])
-def test_interrupted_and_typed_again(
+def test_a_second_run_completes_an_interrupted_one(
     influxdb: Database,
     front: MakeFront,
     rollup: Database,
@@ -159,43 +161,45 @@ def test_interrupted_and_typed_again(
     arrived: dict[str, list[bytes]],
     nth: int,
 ) -> None:
-    """SIGINT between two writes: status 130 at once; again, and nothing is missing."""
-    every = arrived["31"] + arrived["94"]
-    nation.deliver(influxdb, every)
+    """SIGINT between two writes ends it with status 130; a second run completes it."""
+    lines = arrived["31"] + arrived["94"]
+    nation.deliver(influxdb, lines)
     between = front(influxdb.url)
     between.script(*[Pass()] * (nth - 1), Hang())
-    typed = centre(
-        tmp_path, [shard(influxdb, "31", "94")],
-        rollup.section | {"url": between.url}, {"span": "4m"},
-    )  # fmt: skip
-    child = typed.begun(*ALL)
+    command = centre(
+        tmp_path,
+        [shard(influxdb, "31", "94")],
+        rollup.section | {"url": between.url},
+        {"span": "4m"},
+    )
+    child = command.start(*ALL)
     between.wait_for(nth, 60.0)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=10)
+    _, stderr = child.communicate(timeout=10)
     assert child.returncode == 130
-    assert "stopped by hand" in said
-    whole = truth(every)
-    assert any(sums(rollup)[m] != rows for m, rows in whole.items())
-    assert all(sums(rollup)[m] <= rows for m, rows in whole.items())
-    assert typed.typed(*ALL).returncode == 0
-    assert sums(rollup) == whole
+    assert "stopped by hand" in stderr
+    complete = expected_sums(lines)
+    assert any(sums(rollup)[m] != rows for m, rows in complete.items())
+    assert all(sums(rollup)[m] <= rows for m, rows in complete.items())
+    assert command.run(*ALL).returncode == 0
+    assert sums(rollup) == complete
 
 
-def test_two_collectors_and_one_database_of_sums(
+def test_two_collectors_and_one_database_of_rollups(
     make_influxdb: MakeInfluxDB, tmp_path: Path, arrived: dict[str, list[bytes]]
 ) -> None:
-    """Each province is read where the configuration says, and nowhere else."""
+    """Each province is read from its configured collector only."""
     west, east = make_influxdb(), make_influxdb()
     raws = {"31": west.create_database("raw"), "94": east.create_database("raw")}
     for code, raw in raws.items():
         nation.deliver(raw, arrived[code])
-    # What has gone to the wrong one is not counted.
+    # Points in the wrong database are not counted.
     nation.deliver(raws["31"], arrived["94"][:50])
     rollup = east.create_database("sums")
-    given = rollup.section
     shards = [shard(raw, code) for code, raw in raws.items()]
-    assert centre(tmp_path, shards, given).typed(*ALL).returncode == 0
-    assert sums(rollup) == truth(arrived["31"], arrived["94"])
-    refused = centre(tmp_path, [*shards, shard(raws["31"], "94")], given).typed(*ALL)
-    assert refused.returncode == 2
-    assert "share no province" in refused.stderr
+    assert centre(tmp_path, shards, rollup.section).run(*ALL).returncode == 0
+    assert sums(rollup) == expected_sums(arrived["31"], arrived["94"])
+    shards.append(shard(raws["31"], "94"))
+    rejected = centre(tmp_path, shards, rollup.section).run(*ALL)
+    assert rejected.returncode == 2
+    assert "must have no province in two [[collectors]] tables" in rejected.stderr

@@ -1,7 +1,8 @@
-"""How long raw points are kept: a sum over fewer never takes a whole one's place."""
+"""A sum over fewer raw points never replaces one over more."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.query import QueryError, Server
 from qos_agent.noc.rollup.recompute import not_fewer
 from qos_agent.noc.rollup.retention import Retention
-from qos_agent.noc.rollup.sums import ALL_SUMS, lines
+from qos_agent.noc.rollup.sums import ROLLUPS, read_lines
 from qos_agent.noc.service.service import Service
 from qos_agent.noc.settings import RollupsSection
 from qos_agent.noc.state import State
@@ -27,19 +28,19 @@ SPAN = (START_NS - MINUTE_NS, START_NS + MINUTE_NS)
 
 
 def beats(rollup: Database) -> int:
-    """Heartbeats in the sums."""
+    """Return the number of heartbeats in the roll-ups."""
     rows = rollup.query("SELECT SUM(beats) FROM agent")
     return int(rows[0]["sum"]) if rows else 0
 
 
-def refuse(server: Server) -> float | None:
-    """A question for the retention that fails."""
+def fail(server: Server) -> float | None:
+    """Stand for a failed request of the retention."""
     raise QueryError(server.name, "not now")
 
 
 @pytest.fixture
 def expired(influxdb: Database, tmp_path: Path) -> Iterator[tuple[Service, Database]]:
-    """A service whose sum counts two, of which raw points tell of one any more."""
+    """Return a service with a sum over two points, one of which is deleted."""
     rollup = influxdb.fresh()
     service = Service(nation.settings(influxdb, rollup, tmp_path))
     nation.deliver(influxdb, [nation.beat(s, START_NS) for s in (ONE, OTHER)])
@@ -50,25 +51,25 @@ def expired(influxdb: Database, tmp_path: Path) -> Iterator[tuple[Service, Datab
     service.close()
 
 
-def test_while_the_question_fails_a_whole_sum_stands(
+def test_a_complete_sum_stays_while_the_retention_is_unknown(
     expired: tuple[Service, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server does not say how long: what counts less is not written over more."""
+    """A sum that counts less is not written over one that counts more."""
     service, rollup = expired
-    monkeypatch.setattr(Server, "retention_s", refuse)
+    monkeypatch.setattr(Server, "retention_s", fail)
     service.retention.forget()
     assert list(service.recompute(*SPAN))
     assert beats(rollup) == 2
 
 
-def test_late_points_are_counted_while_the_question_fails(
+def test_late_points_are_counted_while_the_retention_is_unknown(
     expired: tuple[Service, Database],
     influxdb: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What counts more is written all the same."""
+    """A sum that counts more is written."""
     service, rollup = expired
-    monkeypatch.setattr(Server, "retention_s", refuse)
+    monkeypatch.setattr(Server, "retention_s", fail)
     service.retention.forget()
     more = [nation.beat(f"317101000101{n}", START_NS) for n in range(4)]
     nation.deliver(influxdb, more)
@@ -76,25 +77,25 @@ def test_late_points_are_counted_while_the_question_fails(
     assert beats(rollup) == 5
 
 
-def test_what_a_server_said_is_remembered(
+def test_the_last_reported_retention_is_remembered(
     influxdb: Database, front: MakeFront, tmp_path: Path
 ) -> None:
-    """After a restart into a failing question the last answer holds, but unsure."""
+    """After a restart without an answer it still holds, but is not certain."""
     raw = influxdb.create_database(f"{influxdb.database}_kept", "48h")
     between = front(influxdb.url)
     between.always(Pass())
     state = State(tmp_path / "census.sqlite3")
     section = CollectorSection.model_validate(raw.section | {"url": between.url})
-    asked = Retention(state, RollupsSection()).of(Server(section))
-    assert (asked.keep_s, asked.sure) == (2 * 86400.0, True)
+    first = Retention(state, RollupsSection()).of(Server(section))
+    assert (first.keep_s, first.certain) == (2 * 86400.0, True)
     between.always(Status(503))
     later = Retention(state, RollupsSection()).of(Server(section))
-    assert (later.keep_s, later.sure) == (2 * 86400.0, False)
+    assert (later.keep_s, later.certain) == (2 * 86400.0, False)
     raw.drop()
 
 
 @pytest.mark.parametrize(
-    ("answer", "raw_keep", "keep_s", "sure"),
+    ("answer", "raw_keep", "keep_s", "certain"),
     [
         (float("inf"), None, float("inf"), True),
         (None, None, None, False),
@@ -103,14 +104,14 @@ def test_what_a_server_said_is_remembered(
         (QueryError("x", "y"), None, None, False),
     ],
 )
-def test_what_is_known(
+def test_the_retention_is_reported_or_configured(
     monkeypatch: pytest.MonkeyPatch,
     answer: Any,
     raw_keep: str | None,
     keep_s: float | None,
-    sure: bool,
+    certain: bool,
 ) -> None:
-    """For ever is no unknown; what the server does not tell may be set."""
+    """Infinity is not unknown, and `raw_keep` is for servers without an answer."""
 
     def retention_s(_: Server) -> float | None:
         if isinstance(answer, QueryError):
@@ -120,14 +121,14 @@ def test_what_is_known(
     monkeypatch.setattr(Server, "retention_s", retention_s)
     settings = RollupsSection.model_validate({"raw_keep": raw_keep} if raw_keep else {})
     server = Server(CollectorSection.model_validate({"url": "http://127.0.0.1:1"}))
-    kept = Retention(State(Path(":memory:")), settings).of(server)
-    assert (kept.keep_s, kept.sure) == (keep_s, sure)
+    known = Retention(State(Path(":memory:")), settings).of(server)
+    assert (known.keep_s, known.certain) == (keep_s, certain)
 
 
-def test_what_has_expired_is_left_alone(influxdb: Database, tmp_path: Path) -> None:
-    """Beyond the retention nothing is summed again."""
-    import time
-
+def test_minutes_with_deleted_points_are_not_recalculated(
+    influxdb: Database, tmp_path: Path
+) -> None:
+    """Beyond the retention, the stored roll-ups stay."""
     raw = influxdb.create_database(f"{influxdb.database}_hour", "1h")
     rollup = influxdb.fresh()
     service = Service(nation.settings(raw, rollup, tmp_path))
@@ -136,7 +137,7 @@ def test_what_has_expired_is_left_alone(influxdb: Database, tmp_path: Path) -> N
     rollup.write(
         f"agent,province=31,regency=3171,phase=voting beats=9i {old_ns}".encode()
     )
-    # 1.x keeps a shard until all of it has expired: points of 62 minutes are there.
+    # InfluxDB 1.8 keeps a shard until all of it has expired, so this point is stored.
     raw.write(nation.beat(ONE, old_ns))
     nation.deliver(raw, [nation.beat(ONE, young_ns)])
     for _ in service.recompute(old_ns - MINUTE_NS, now_ns):
@@ -148,17 +149,15 @@ def test_what_has_expired_is_left_alone(influxdb: Database, tmp_path: Path) -> N
 
 
 def test_not_fewer_compares_minute_by_minute(influxdb: Database) -> None:
-    """A minute that counts less is left out, its neighbours are not."""
+    """A minute that counts less is left out, and the others are not."""
     server = Server(CollectorSection.model_validate(influxdb.section))
-    sums = next(sums for sums in ALL_SUMS if sums.measurement == "agent")
+    spec = next(spec for spec in ROLLUPS if spec.measurement == "agent")
     later_ns = START_NS + MINUTE_NS
-    nation.deliver(influxdb, [
-        nation.beat(ONE, START_NS), nation.beat(OTHER, START_NS),
-        nation.beat(ONE, later_ns),
-    ])  # fmt: skip
-    whole = list(lines(server, sums, "31", START_NS, later_ns + MINUTE_NS))
+    beats = [(ONE, START_NS), (OTHER, START_NS), (ONE, later_ns)]
+    nation.deliver(influxdb, [nation.beat(station, ns) for station, ns in beats])
+    whole = list(read_lines(server, spec, "31", START_NS, later_ns + MINUTE_NS))
     influxdb.query(f"DELETE FROM agent WHERE time = {START_NS} AND station = '{ONE}'")
-    fewer = list(lines(server, sums, "31", START_NS, later_ns + MINUTE_NS))
+    fewer = list(read_lines(server, spec, "31", START_NS, later_ns + MINUTE_NS))
     assert len(fewer) == len(whole) == 2
-    assert not_fewer(sums, fewer, whole) == [whole[1]]
-    assert not_fewer(sums, whole, fewer) == whole
+    assert not_fewer(spec, fewer, whole) == [whole[1]]
+    assert not_fewer(spec, whole, fewer) == whole

@@ -1,6 +1,7 @@
-"""The census over given minutes in a process of its own, to be killed.
+"""Runs the census of some minutes in a child process that a test kills.
 
-`python -m tests.noc.service.census_child SETTINGS.json FIRST LAST`, minutes of the scenario.
+Usage: `python -m tests.noc.service.census_child SETTINGS.json FIRST LAST`. FIRST and
+LAST are minutes of the scenario.
 """
 
 from __future__ import annotations
@@ -8,19 +9,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from qos_agent.noc.service.loop import work_off
 from qos_agent.noc.service.service import Service
 from qos_agent.noc.settings import NocSettings
 from tests.noc.nation import MINUTE_NS, START_NS
+from tests.noc.simulation import do_pending
 
 
 def main() -> None:
-    """Each minute's work, and what it owes; a line for each that is begun."""
+    """Do each minute's work and the pending work; print a line before each minute."""
     settings = NocSettings.model_validate_json(Path(sys.argv[1]).read_text())
     service = Service(settings)
     for minute in range(int(sys.argv[2]), int(sys.argv[3])):
         print(minute, flush=True)
-        work_off(service, service.minute(START_NS + minute * MINUTE_NS))
+        do_pending(service, service.minute(START_NS + minute * MINUTE_NS))
 
 
 if __name__ == "__main__":

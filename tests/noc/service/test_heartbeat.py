@@ -1,4 +1,4 @@
-"""Baseline, calendar and the census's own heartbeat, on a real InfluxDB."""
+"""The baseline, the calendar and the census's own heartbeat, on a real InfluxDB."""
 
 from __future__ import annotations
 
@@ -11,62 +11,79 @@ from qos_agent.config.calendar_file import named
 from qos_agent.model import Record, Value
 from qos_agent.model.line_protocol import decode, encode
 from qos_agent.noc.service.annotations import calendar_lines
-from qos_agent.noc.service.loop import work_off
 from qos_agent.noc.service.service import Service
 from tests.noc import nation
 from tests.noc.nation import MINUTE_NS, START_NS
+from tests.noc.simulation import do_pending
 from tests.servers.database import Database
 
 HOUR_NS = 60 * MINUTE_NS
-BRIEF = {"back": "20m", "again": ("10m",), "span": "20m"}
+PASSES = {"back": "20m", "again": ("10m",), "span": "20m"}
 # Three days before the vote, at noon: the phase is `pre`.
 BEFORE = "2024-02-11T12:00:00+07:00"
 
 
-def test_baseline_equals_duckdbs_sums_of_raw_points(
+def test_the_baseline_equals_the_sums_of_duckdb(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """By regency and operator: anchors only, downloads only, nothing after `pre`."""
-    made = nation.scenario(stations=40, minutes=61, provinces=["31"], start=BEFORE)
-    arrived = nation.lived(made, tmp_path, influxdb)
-    begins_ns = nation.begin(made).start_ns
+    """It has anchors, downloads and only points of the `pre` phase."""
+    scenario = nation.scenario(stations=40, minutes=61, provinces=["31"], start=BEFORE)
+    arrived = nation.deliver_all(scenario, tmp_path, influxdb)
+    begins_ns = nation.begin(scenario).start_ns
     rollup = influxdb.fresh()
     later = nation.scenario(stations=40, minutes=5, provinces=["31"])
-    forms = _forms(begins_ns)
-    nation.deliver(influxdb, forms)
-    arrived += forms + nation.lived(later, tmp_path, influxdb)
-    service = Service(nation.settings(influxdb, rollup, tmp_path, rollups=BRIEF))
+    uploads = _uploads(begins_ns)
+    nation.deliver(influxdb, uploads)
+    arrived += uploads + nation.deliver_all(later, tmp_path, influxdb)
+    service = Service(nation.settings(influxdb, rollup, tmp_path, rollups=PASSES))
     for _ in service.recompute(begins_ns, begins_ns + 65 * MINUTE_NS):
         pass
     for _ in service.recompute(START_NS, START_NS + 10 * MINUTE_NS):
         pass
     at_ns = START_NS + 10 * MINUTE_NS
-    work_off(service, service.minute(at_ns))
-    found = {
+    do_pending(service, service.minute(at_ns))
+    baseline = {
         (r["regency"], r["operator"]): {k: r[k] for k in SUMMED if r.get(k) is not None}
         for r in rollup.query(f"SELECT * FROM baseline WHERE time = {at_ns}")
     }
     expected = _baseline_by_duckdb(arrived)
-    assert found.keys() == expected.keys()
+    assert baseline.keys() == expected.keys()
     for key, sums in expected.items():
-        assert found[key] == pytest.approx(sums), key
+        assert baseline[key] == pytest.approx(sums), key
     spans = [r["span_s"] for r in rollup.rows("baseline") if r["span_s"] is not None]
     reach_s = (at_ns - begins_ns) / 1e9
     assert max(spans) == reach_s
     assert min(spans) > reach_s - 3600
 
 
-def _forms(at_ns: int) -> list[bytes]:
-    """Uploads before the vote: off by default, but anybody may switch them on."""
+def _uploads(at_ns: int) -> list[bytes]:
+    """Return uploads before the vote, which are off by default."""
     place = {"station": "3171010001001", "province": "31", "regency": "3171"}
-    tags = {**place, "phase": "pre", "link": "main", "operator": "xl",
-            "target": "forms", "layer": "application"}  # fmt: skip
+    tags = {
+        **place,
+        "phase": "pre",
+        "link": "main",
+        "operator": "xl",
+        "target": "forms",
+        "layer": "application",
+    }
     fields: dict[str, Value] = {"slots": 1, "uploads": 1, "upload_sum_ms": 812.25}
     return [encode(Record("web", tags, fields, at_ns + n)) for n in range(3)]
 
 
-SUMMED = ("sent", "lost", "received", "rtt_sum_us", "tests", "rate_bps", "uploads",
-          "upload_sum_ms", "good", "degraded", "bad")  # fmt: skip
+SUMMED = (
+    "sent",
+    "lost",
+    "received",
+    "rtt_sum_us",
+    "tests",
+    "rate_bps",
+    "uploads",
+    "upload_sum_ms",
+    "good",
+    "degraded",
+    "bad",
+)
 
 
 def _baseline_by_duckdb(arrived: list[bytes]) -> dict[Any, dict[str, Any]]:
@@ -94,32 +111,32 @@ def _baseline_by_duckdb(arrived: list[bytes]) -> dict[Any, dict[str, Any]]:
             db.execute(f"INSERT INTO raw VALUES {many}", flat)
         sums = ", ".join(f"sum({name})" for name in SUMMED)
         query = f"SELECT regency, operator, {sums} FROM raw GROUP BY ALL"
-        found = db.execute(query).fetchall()
+        totals = db.execute(query).fetchall()
     return {
         (regency, operator): {
             n: v for n, v in zip(SUMMED, values, strict=True) if v is not None
         }
-        for regency, operator, *values in found
+        for regency, operator, *values in totals
     }
 
 
-def test_without_points_before_there_is_no_baseline(
+def test_there_is_no_baseline_without_points_before_the_vote(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """On a nation first seen on voting day the baseline is absent, not zero."""
-    made = nation.scenario(stations=10, minutes=3, provinces=["31"])
-    nation.lived(made, tmp_path, influxdb)
+    """It is absent, not zero."""
+    scenario = nation.scenario(stations=10, minutes=3, provinces=["31"])
+    nation.deliver_all(scenario, tmp_path, influxdb)
     rollup = influxdb.fresh()
-    service = Service(nation.settings(influxdb, rollup, tmp_path, rollups=BRIEF))
-    work_off(service, service.minute(START_NS + 3 * MINUTE_NS))
+    service = Service(nation.settings(influxdb, rollup, tmp_path, rollups=PASSES))
+    do_pending(service, service.minute(START_NS + 3 * MINUTE_NS))
     assert rollup.count("latency", "sent") > 0
     assert rollup.rows("baseline") == []
 
 
-def test_calendar_is_written_once_however_often(
+def test_the_calendar_is_the_same_on_every_day(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """Each phase's start in three zones, in two languages; a second day adds none."""
+    """It has each phase in three zones and two languages; a second day adds nothing."""
     rollup = influxdb.fresh()
     service = Service(nation.settings(influxdb, rollup, tmp_path))
     service.minute(START_NS)
@@ -136,17 +153,15 @@ def test_calendar_is_written_once_however_often(
     assert last["end_ms"] is None
 
 
-def test_without_a_calendar_there_are_no_annotations() -> None:
-    """No file, no phases."""
+def test_there_are_no_annotations_without_a_calendar() -> None:
+    """Without a calendar there are no phases."""
     assert calendar_lines(named(None)) == []
 
 
-def test_heartbeat_says_how_each_collector_fares(
-    influxdb: Database, tmp_path: Path
-) -> None:
-    """One collector answers, one has no such database: both have their point."""
-    made = nation.scenario(stations=10, minutes=3, provinces=["31"])
-    nation.lived(made, tmp_path, influxdb)
+def test_each_collector_has_a_heartbeat(influxdb: Database, tmp_path: Path) -> None:
+    """One has no such database; both have a point."""
+    scenario = nation.scenario(stations=10, minutes=3, provinces=["31"])
+    nation.deliver_all(scenario, tmp_path, influxdb)
     rollup = influxdb.fresh()
     both = [
         {**influxdb.section, "provinces": ["31"]},
@@ -157,31 +172,26 @@ def test_heartbeat_says_how_each_collector_fares(
     at_ns = START_NS + 3 * MINUTE_NS
     report = service.minute(at_ns)
     rows = {r["collector"].split("_", 5)[-1]: r for r in rollup.rows("pipeline")}
-    well, ill = rows[influxdb.database], rows["nowhere"]
-    assert (well["failed"], ill["failed"]) == (0, 1)
-    assert "create the bucket" in ill["detail"]
-    assert well["detail"] is None
-    assert well["points"] == report.written["31"] > 0
-    assert ill["points"] == 0
-    assert well["census_s"] == pytest.approx(report.census_s, abs=1e-6)
+    good, failing = rows[influxdb.database], rows["nowhere"]
+    assert (good["failed"], failing["failed"]) == (0, 1)
+    assert "create the bucket" in failing["detail"]
+    assert good["detail"] is None
+    assert good["points"] == report.written["31"] > 0
+    assert failing["points"] == 0
+    assert good["census_s"] == pytest.approx(report.census_s, abs=1e-6)
     assert rollup.count("census", "expected") > 0
 
 
-def test_short_retention_stands_in_the_heartbeat(
-    influxdb: Database, tmp_path: Path
-) -> None:
-    """Raw points that go before the dispute period ends are warned about there.
-
-    So it is in the log as the service starts.
-    """
+def test_a_short_retention_is_reported(influxdb: Database, tmp_path: Path) -> None:
+    """A retention below the dispute period is in the heartbeat and in the log."""
     raw = influxdb.create_database(f"{influxdb.database}_short", "30d")
     rollup = influxdb.fresh()
     service = Service(nation.settings(raw, rollup, tmp_path))
     first, *_ = service.warnings()
     assert "raw points are kept for 30d, less than the dispute period" in first
     service.minute(START_NS)
-    (found,) = rollup.rows("pipeline")
-    assert found["keep_s"] == 30 * 86400.0
-    assert found["failed"] == 0
-    assert "less than the dispute period of 180d" in found["detail"]
+    (heartbeat,) = rollup.rows("pipeline")
+    assert heartbeat["keep_s"] == 30 * 86400.0
+    assert heartbeat["failed"] == 0
+    assert "less than the dispute period of 180d" in heartbeat["detail"]
     raw.drop()

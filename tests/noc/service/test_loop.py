@@ -1,4 +1,4 @@
-"""The census as a service: a minute's work each minute, then what is owed, in turn."""
+"""The loop of the census service: a minute's work, then pending work until the next."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from qos_agent.config.places import provinces
-from qos_agent.noc.service.loop import run, work_off
-from qos_agent.noc.service.service import Report
+from qos_agent.noc.service.loop import run
+from qos_agent.noc.service.report import Report
 from qos_agent.noc.settings import NocSettings
 from tests.noc import nation
 from tests.noc.commands import centre
-from tests.noc.life import service
 from tests.noc.nation import MINUTE_NS, START_NS
+from tests.noc.simulation import do_pending, service
 from tests.servers.database import Database
 
 SECOND_NS = 10**9
@@ -29,7 +29,7 @@ BEGAN_NS = START_NS + 17 * SECOND_NS
 
 
 class Waits(threading.Event):
-    """An event whose waits pass at once, on a clock of their own."""
+    """An event whose waits return at once and advance a simulated clock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,17 +41,17 @@ class Waits(threading.Event):
 
 
 @dataclass
-class Worked:
-    """Stands in for the service: each minute and each stretch takes a known time."""
+class SimulatedService:
+    """A service whose minutes and pending steps take a known time."""
 
     stop: Waits
     minutes: int
     load: float = 0.5
     minute_s: float = 4.0
-    stretch_s: float = 2.0
-    owes: int = 10**6
+    step_s: float = 2.0
+    pending_steps: int = 10**6
     began: list[int] = field(default_factory=list)
-    stretches: list[int] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
 
     @property
     def settings(self) -> NocSettings:
@@ -67,78 +67,81 @@ class Worked:
             self.stop.set()
         return Report(at_ns)
 
-    def owed(self, _at_ns: int, report: Report) -> Iterator[float]:
-        report.late["31"] = "no answer"
-        for _ in range(self.owes):
-            self.stretches.append(self.stop.now_ns)
-            self.stop.now_ns += int(self.stretch_s * 1e9)
-            yield self.stretch_s
+    def pending(self, report: Report) -> Iterator[float]:
+        report.pending_failed["31"] = "no answer"
+        for _ in range(self.pending_steps):
+            self.steps.append(self.stop.now_ns)
+            self.stop.now_ns += int(self.step_s * 1e9)
+            yield self.step_s
 
 
 @pytest.fixture
 def stop(monkeypatch: pytest.MonkeyPatch) -> Waits:
-    """The event and the clock of the service's loop."""
+    """Return the event of the loop, whose clock the loop uses."""
     waits = Waits()
     clock = SimpleNamespace(time_ns=lambda: waits.now_ns)
     monkeypatch.setattr("qos_agent.noc.service.loop.time", clock)
     return waits
 
 
-def ran(**given: Any) -> Worked:
-    """The loop until its last minute."""
-    worked = Worked(**given)
-    run(worked, worked.stop)  # type: ignore[arg-type]
-    return worked
+def ran(**options: Any) -> SimulatedService:
+    """Run the loop until its last minute."""
+    simulated = SimulatedService(**options)
+    run(simulated, simulated.stop)  # type: ignore[arg-type]
+    return simulated
 
 
-@pytest.mark.parametrize("owes", [0, 10**6])
-def test_each_minute_is_begun_as_the_one_before_has_ended(
-    stop: Waits, owes: int
+@pytest.mark.parametrize("pending_steps", [0, 10**6])
+def test_each_minute_starts_when_the_one_before_has_ended(
+    stop: Waits, pending_steps: int
 ) -> None:
-    """At once, then on the whole minute; one that takes longer is not waited for."""
-    worked = ran(stop=stop, minutes=4, owes=owes)
+    """The first starts at once, the others on the whole minute."""
+    simulated = ran(stop=stop, minutes=4, pending_steps=pending_steps)
     whole = [START_NS + n * MINUTE_NS for n in range(1, 4)]
-    assert worked.began[0] == BEGAN_NS
-    late = [at - due for at, due in zip(worked.began[1:], whole, strict=True)]
+    assert simulated.began[0] == BEGAN_NS
+    late = [at - due for at, due in zip(simulated.began[1:], whole, strict=True)]
     assert all(0 <= ns <= 4 * SECOND_NS for ns in late), late
 
 
 @pytest.mark.parametrize("load", [0.1, 0.25, 0.5, 1.0])
-def test_what_is_owed_takes_its_share_of_the_minute(stop: Waits, load: float) -> None:
-    """A stretch of two seconds, then rest enough; none is begun in the next minute."""
-    worked = ran(stop=stop, minutes=2, load=load)
-    first, second = worked.began
-    mine = [at for at in worked.stretches if at < second]
-    gaps = {after - at for at, after in pairwise(mine)}
+def test_pending_work_takes_its_share_of_the_minute(stop: Waits, load: float) -> None:
+    """After a step of two seconds comes a pause; none starts in the next minute."""
+    simulated = ran(stop=stop, minutes=2, load=load)
+    first, second = simulated.began
+    starts = [at for at in simulated.steps if at < second]
+    gaps = {after - at for at, after in pairwise(starts)}
     assert gaps <= {int(2 / load) * SECOND_NS}
-    left_s = 60 - 17 - worked.minute_s
-    assert len(mine) == pytest.approx(left_s * load / 2, abs=1)
-    assert all(first < at < START_NS + MINUTE_NS for at in mine)
+    left_s = 60 - 17 - simulated.minute_s
+    assert len(starts) == pytest.approx(left_s * load / 2, abs=1)
+    assert all(first < at < START_NS + MINUTE_NS for at in starts)
 
 
-def test_told_to_stop_it_begins_nothing_more(stop: Waits) -> None:
-    """The stretch under way ends, and that is all."""
-    assert len(ran(stop=stop, minutes=1).stretches) == 1
+def test_nothing_more_starts_after_a_stop(stop: Waits) -> None:
+    """The running step ends, and no other starts."""
+    assert len(ran(stop=stop, minutes=1).steps) == 1
 
 
-def test_what_should_be_changed_is_in_the_log(
+def test_warnings_and_errors_are_logged(
     stop: Waits, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Warnings once at the start; each minute its figures, and what is owed still."""
+    """Warnings are logged once, figures and errors of pending work each minute."""
     with caplog.at_level(logging.INFO):
         ran(stop=stop, minutes=2)
-    said = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert said.count(("WARNING", "raise the retention")) == 1
-    assert said.count(("WARNING", "not in provinces 31: no answer")) == 2
-    told = [words for level, words in said if level == "INFO"]
-    assert len(told) == 2
-    assert all("census 0.00 s, roll-ups 0.00 s" in words for words in told)
+    log = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert log.count(("WARNING", "census: raise the retention")) == 1
+    error = "census: pending work: provinces 31 failed: no answer"
+    assert log.count(("WARNING", error)) == 2
+    figures = [message for level, message in log if level == "INFO"]
+    assert len(figures) == 2
+    assert all("census 0.00 s, roll-ups 0.00 s" in message for message in figures)
 
 
 @pytest.mark.parametrize("minutes", [4, 10, 11, 13, 24])
-def test_how_far_behind_it_is(influxdb: Database, tmp_path: Path, minutes: int) -> None:
-    """Minutes without sums are told; made good, it is behind no more, and stays so."""
-    nation.settled(tmp_path, {"3171010001001": [("main", "xl", "")]})
+def test_the_lag_is_reported_and_ends_after_catching_up(
+    influxdb: Database, tmp_path: Path, minutes: int
+) -> None:
+    """Minutes without sums are reported, and the lag stays 0 after they are there."""
+    nation.register_stations(tmp_path, {"3171010001001": [("main", "xl", "")]})
     rollup, name = influxdb.fresh(), f"{influxdb.database}_later"
     raw = {**influxdb.section, "bucket": name, "provinces": ["31"]}
     settings = nation.settings(
@@ -150,62 +153,63 @@ def test_how_far_behind_it_is(influxdb: Database, tmp_path: Path, minutes: int) 
     later = census.minute(START_NS + (minutes - 1) * MINUTE_NS)
     assert later.behind_s == 60.0 * (minutes - 1)
     assert f", behind {minutes - 1}m, " in str(later)
-    there = influxdb.create_database(name)
+    created = influxdb.create_database(name)
     for minute in range(minutes, minutes + 3):
-        work_off(census, census.minute(START_NS + minute * MINUTE_NS))
-    hearts = rollup.query("SELECT behind_s FROM pipeline")
-    told = [0, minutes - 1, minutes, 0, 0]
-    assert [heart["behind_s"] for heart in hearts] == [60.0 * n for n in told]
-    there.drop()
+        do_pending(census, census.minute(START_NS + minute * MINUTE_NS))
+    heartbeats = rollup.query("SELECT behind_s FROM pipeline")
+    lags = [0, minutes - 1, minutes, 0, 0]
+    assert [row["behind_s"] for row in heartbeats] == [60.0 * n for n in lags]
+    created.drop()
     census.close()
 
 
-def test_provinces_without_a_collector_are_told(
+def test_provinces_without_a_collector_are_reported(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """Nobody would miss their stations otherwise. One line, however many they are."""
-    made = service(nation.settings(influxdb, influxdb.fresh(), tmp_path))
-    (told,) = (line for line in made.warnings() if line.startswith("provinces"))
-    codes = told.removeprefix("provinces ").partition(":")[0].split(", ")
+    """One warning has all of them."""
+    census = service(nation.settings(influxdb, influxdb.fresh(), tmp_path))
+    (warning,) = (line for line in census.warnings() if line.startswith("provinces"))
+    named = warning.removeprefix("provinces without a collector: ")
+    codes = named.partition(";")[0].split(", ")
     assert codes == sorted(set(provinces()) - {"31", "94"})
-    assert told.endswith("no collector here holds them; add them to one")
-    made.close()
+    assert warning.endswith("; add them to `provinces` of one")
+    census.close()
 
 
-def test_a_register_without_stations_is_told(
+def test_a_register_without_stations_is_reported(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """Of nobody expected, nobody is ever silent: that must not look well."""
-    made = service(nation.settings(influxdb, influxdb, tmp_path))
-    said = "the register expects no station now; qos-agent noc register import"
-    assert [said in line for line in made.warnings()].count(True) == 1
-    nation.settled(tmp_path, {"3171010001001": [("main", "xl", "")]})
-    assert not any(said in line for line in made.warnings())
-    made.close()
+    """Without expected stations no station is silent, which looks like good news."""
+    census = service(nation.settings(influxdb, influxdb, tmp_path))
+    text = "the register has no station now; run: qos-agent noc register import"
+    assert [text in line for line in census.warnings()].count(True) == 1
+    nation.register_stations(tmp_path, {"3171010001001": [("main", "xl", "")]})
+    assert not any(text in line for line in census.warnings())
+    census.close()
 
 
-def test_the_service_as_it_is_typed(influxdb: Database, tmp_path: Path) -> None:
-    """It tells its first minute with how long that took; SIGTERM ends it, status 0."""
+def test_the_service_as_a_command(influxdb: Database, tmp_path: Path) -> None:
+    """It logs the figures of its first minute, and SIGTERM ends it with status 0."""
     raw = {**influxdb.section, "provinces": ["31"]}
-    child = centre(tmp_path, [raw], influxdb.fresh().section).begun("census")
+    child = centre(tmp_path, [raw], influxdb.fresh().section).start("census")
     assert child.stderr is not None
     lines = iter(child.stderr.readline, "")
-    said = next(line for line in lines if line.startswith("INFO"))
-    assert "census " in said
-    assert "behind 0" in said
+    figures = next(line for line in lines if line.startswith("INFO"))
+    assert "census " in figures
+    assert "behind 0" in figures
     child.send_signal(signal.SIGTERM)
     child.communicate(timeout=30)
     assert child.returncode == 0
 
 
 @pytest.mark.parametrize(("bucket", "status"), [("", 0), ("nowhere", 1)])
-def test_one_minute_as_it_is_typed(
+def test_one_minute_as_a_command(
     influxdb: Database, tmp_path: Path, bucket: str, status: int
 ) -> None:
-    """`--once` prints the minute's figures; where a province failed, status 1."""
+    """`--once` prints the figures of a minute, and ends with status 1 after errors."""
     raw = {**influxdb.section, "provinces": ["31"]}
     raw |= {"bucket": bucket} if bucket else {}
-    done = centre(tmp_path, [raw], influxdb.fresh().section).typed("census", "--once")
+    done = centre(tmp_path, [raw], influxdb.fresh().section).run("census", "--once")
     assert done.returncode == status
     (line,) = done.stdout.splitlines()
     assert ("create the bucket" in line) == bool(status)

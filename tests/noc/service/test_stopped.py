@@ -1,4 +1,4 @@
-"""`noc simulate` in a process of its own, stopped by hand."""
+"""The command `noc simulate`, stopped by a signal."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from tests.noc.commands import centre
 from tests.servers.database import Database
 
 
-def test_a_simulation_that_is_stopped_has_counted_what_is_there(
+def test_a_stopped_simulation_reports_the_points_it_wrote(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """SIGINT ends it at once; its count is the database's; again gives the same."""
-    here = centre(tmp_path, [influxdb.section], {})
-    words = ("simulate", "core-failure", "--count", "300", "--minutes", "600")
-    child = here.begun(*words, "--rate", "2000")
-    while not _there(influxdb):
+    """SIGINT ends it at once, and its count is that of the database."""
+    command = centre(tmp_path, [influxdb.section], {})
+    arguments = ("simulate", "core-failure", "--count", "300", "--minutes", "600")
+    child = command.start(*arguments, "--rate", "2000")
+    while not _points(influxdb):
         assert child.poll() is None
     child.send_signal(signal.SIGINT)
-    told_mono = time.monotonic()
-    said, _ = child.communicate(timeout=20)
-    assert time.monotonic() - told_mono < 5
+    stopped_mono = time.monotonic()
+    output, _ = child.communicate(timeout=20)
+    assert time.monotonic() - stopped_mono < 5
     assert child.returncode == 0
-    assert f"stopped by hand, 300 stations, {_there(influxdb)} points\n" in said
+    assert f"stopped by hand, 300 stations, {_points(influxdb)} points\n" in output
 
 
-def _there(influxdb: Database) -> int:
+def _points(influxdb: Database) -> int:
+    """Return the number of stored points."""
     names = [row["name"] for row in influxdb.query("SHOW MEASUREMENTS")]
     return sum(influxdb.count(name, "seq") for name in names)

@@ -1,4 +1,4 @@
-"""The census's unit and its sample configuration are what the program takes."""
+"""The systemd unit of the census and its sample configuration fit the program."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from qos_agent.cli.noc import app
 from qos_agent.noc.settings import load
 from tests.support.requirement import require
 
@@ -17,7 +20,7 @@ CREDENTIALS = "/run/credentials/qos-agent-census.service"
 
 
 def unit() -> configparser.RawConfigParser:
-    """The unit; of a key that stands twice the last one."""
+    """Return the unit; of a repeated key only the last value."""
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(UNIT)
@@ -25,19 +28,20 @@ def unit() -> configparser.RawConfigParser:
 
 
 def credentials() -> set[str]:
-    """The names under which systemd hands secrets over."""
+    """Return the names of the secrets that systemd passes to the program."""
     lines = UNIT.read_text().splitlines()
-    given = [line for line in lines if line.startswith("LoadCredential=")]
-    return {line.removeprefix("LoadCredential=").split(":")[0] for line in given}
+    prefix = "LoadCredential="
+    values = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+    return {value.split(":")[0] for value in values}
 
 
 def test_the_sample_configuration_loads(tmp_path: Path) -> None:
-    """Every key is known; the folder is the unit's; the tokens are its credentials."""
+    """Its keys are known, its folder is the unit's, its tokens are credentials."""
     text = (FOLDER / "noc.toml").read_text()
-    named = {line.rpartition("/")[2].strip('"') for line in text.splitlines()
-             if CREDENTIALS in line}  # fmt: skip
-    assert named == credentials() == {"collector.token", "rollup.token"}
-    for name in named:
+    lines = [line for line in text.splitlines() if CREDENTIALS in line]
+    names = {line.rpartition("/")[2].strip('"') for line in lines}
+    assert names == credentials() == {"collector.token", "rollup.token"}
+    for name in names:
         (tmp_path / name).write_text("secret")
     path = tmp_path / "noc.toml"
     path.write_text(text.replace(CREDENTIALS, str(tmp_path)))
@@ -48,22 +52,18 @@ def test_the_sample_configuration_loads(tmp_path: Path) -> None:
     assert settings.rollup.bucket != settings.collectors[0].bucket
 
 
-def test_the_unit_starts_what_there_is() -> None:
-    """The command and its option exist; it reads what is installed."""
-    from typer.testing import CliRunner
-
-    from qos_agent.cli.noc import app
-
+def test_the_unit_starts_an_existing_command() -> None:
+    """The command and its option exist, and it reads the installed file."""
     program, *arguments = shlex.split(unit()["Service"]["ExecStart"])
     assert Path(program).name == "qos-agent"
     assert arguments[:2] == ["noc", "census"]
     assert arguments[2:] == ["--config", "/etc/qos-agent/noc.toml"]
-    said = CliRunner().invoke(app, ["census", "--help"]).output
-    assert "--config" in said
+    output = CliRunner().invoke(app, ["census", "--help"]).output
+    assert "--config" in output
 
 
-def test_systemd_finds_no_fault(tmp_path: Path) -> None:
-    """`systemd-analyze verify` is silent, but for the program that is not installed."""
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """`systemd-analyze verify` reports nothing; the program is not installed here."""
     require(
         shutil.which("systemd-analyze") is not None,
         "systemd-analyze",
@@ -72,8 +72,10 @@ def test_systemd_finds_no_fault(tmp_path: Path) -> None:
     copy = tmp_path / UNIT.name
     installed = unit()["Service"]["ExecStart"].split()[0]
     copy.write_text(UNIT.read_text().replace(installed, "/bin/true"))
-    found = subprocess.run(
+    verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(copy)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert [line for line in found.stderr.splitlines() if UNIT.name in line] == []
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert [line for line in verified.stderr.splitlines() if UNIT.name in line] == []

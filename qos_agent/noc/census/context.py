@@ -1,0 +1,55 @@
+"""The time spans of one minute's census, and everything one province's census needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qos_agent.influx.query import Server
+from qos_agent.noc.register.store import Register
+from qos_agent.noc.settings import CensusSection
+from qos_agent.noc.state import State
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Spans (from_ns, to_ns) that end at one minute, the same for all provinces."""
+
+    at_ns: int
+    late: Span
+    silent: Span
+    lookback: Span
+    verdict: Span
+
+    @classmethod
+    def until(cls, at_ns: int, settings: CensusSection) -> Spans:
+        """Return the configured spans before a moment."""
+
+        def last(seconds: float) -> Span:
+            return at_ns - int(seconds * 1e9), at_ns
+
+        return cls(
+            at_ns,
+            late=last(settings.late),
+            silent=last(settings.silent),
+            lookback=last(settings.lookback),
+            verdict=last(settings.verdict_age),
+        )
+
+    @property
+    def at_s(self) -> int:
+        """The minute in seconds, as the register counts time."""
+        return self.at_ns // 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class ProvinceContext:
+    """One province at one minute: its collector, the register, state and spans."""
+
+    province: str
+    server: Server
+    register: Register
+    state: State
+    settings: CensusSection
+    spans: Spans
