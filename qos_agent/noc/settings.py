@@ -63,16 +63,18 @@ class CensusSection(Section):
         0.05,
         gt=0,
         le=1,
-        description="share of stations from which their class is that of the area",
+        description="an area has a class if at least this share of its stations has "
+        "it or a worse one",
     )
     outage_share: float = Field(
         0.3,
         gt=0,
         le=1,
-        description="share of affected stations from which an operator is down",
+        description="an operator is down if at least this share of its stations is "
+        "affected",
     )
     outage_min: int = Field(
-        3, ge=1, description="number of affected stations from which one is down"
+        3, ge=1, description="minimum number of affected stations for an outage"
     )
     baseline: Duration = Field(
         7 * 86400.0, description="how far back the baseline of links reaches"

@@ -1,1 +1,1 @@
-"""The operations centre, against the simulated nation and a real InfluxDB."""
+"""Tests of the operations centre with a simulated nation and a real InfluxDB."""

@@ -34,8 +34,8 @@ class VerdictCounts:
     def read(cls, context: ProvinceContext, only: Iterable[str] = ()) -> VerdictCounts:
         """Read counts and exceptions of a province, or just of some regencies.
 
-        The counts are read first. A link that gets its first verdict between the two
-        queries is then one too few and never one good link too many.
+        The counts are read first. If the first verdict of a link arrives between the
+        two queries, there is at worst one good link too few, and never one too many.
         """
         scope = (context.server, context.province, context.spans.verdict)
         only = tuple(only)
