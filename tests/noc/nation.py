@@ -123,7 +123,7 @@ def verdict(
     **fields: Value,
 ) -> bytes:
     """Return a link's verdict of a class."""
-    classes = {each: int(each == name) for each in CLASSES}
+    classes = {class_: int(class_ == name) for class_ in CLASSES}
     tags = {"link": link, "operator": operator}
     values: dict[str, Value] = {**classes, "class": name, **fields}
     return _encoded("verdict", station, tags, values, at_ns)

@@ -81,12 +81,15 @@ def test_an_area_has_reason_ticket_and_worst_stations(
     assert whole["longitude"] == place.longitude
     assert whole["voting_share"] == pytest.approx((4 * 60 + 1) / 360)
     assert "ticket" not in whole
-    one, other = row(rollup, at_ns, "telkomsel"), row(rollup, at_ns, "xl")
-    assert (one["kpi"], one["ticket"]) == ("delay", "noc@telkomsel.example.id")
-    assert other["ticket"] == "a@xl.example.id"
-    assert "kpi" not in other
-    assert "side" not in other
-    assert (one["class_level"], other["class_level"]) == (2, 0)
+    telkomsel, xl = row(rollup, at_ns, "telkomsel"), row(rollup, at_ns, "xl")
+    assert (telkomsel["kpi"], telkomsel["ticket"]) == (
+        "delay",
+        "noc@telkomsel.example.id",
+    )
+    assert xl["ticket"] == "a@xl.example.id"
+    assert "kpi" not in xl
+    assert "side" not in xl
+    assert (telkomsel["class_level"], xl["class_level"]) == (2, 0)
     listed = rollup.query("SELECT * FROM station")
     expected = [STATIONS[3], STATIONS[2], STATIONS[1], STATIONS[0]][:exceptions]
     assert {r["station"] for r in listed} == set(expected)

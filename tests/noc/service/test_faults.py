@@ -281,18 +281,18 @@ def test_restart_in_the_middle(
 
 def test_one_collector_down_of_two(make_influxdb: MakeInfluxDB, tmp_path: Path) -> None:
     """If one collector of two is down, the figures of the other continue."""
-    one, other = make_influxdb(), make_influxdb()
-    shards = {"31": one.create_database("west"), "94": other.create_database("east")}
-    rollup = one.create_database("sums")
+    west, east = make_influxdb(), make_influxdb()
+    shards = {"31": west.create_database("west"), "94": east.create_database("east")}
+    rollup = west.create_database("sums")
 
     def before(minute: int) -> None:
         if minute == FAULT.start:
-            other.kill()
+            east.kill()
         if minute == FAULT.stop:
-            other.start()
+            east.start()
 
     settings = nation.settings(
-        one.view,
+        west.view,
         rollup,
         tmp_path,
         rollups=PASSES,
@@ -300,7 +300,7 @@ def test_one_collector_down_of_two(make_influxdb: MakeInfluxDB, tmp_path: Path) 
     )
     census = service(settings)
     simulation = Simulation(
-        tmp_path, one.view, rollup, stations=24, provinces=["31", "94"]
+        tmp_path, west.view, rollup, stations=24, provinces=["31", "94"]
     )
     ends: list[int] = []
     for at_ns in simulation.minutes(before, shards):
