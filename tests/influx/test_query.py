@@ -52,15 +52,17 @@ def test_no_query_leaves_the_common_subset(
         {"kind": "core_failure", "from": 1, "operator": "telkomsel"},
     ]
     rollup = influxdb.fresh()
-    life = Simulation(
+    simulation = Simulation(
         tmp_path, influxdb, rollup, stations=20, minutes=3, trouble=faults
     )
-    one = {**influxdb.section, "provinces": ["31"]}
-    made = service(
-        nation.settings(influxdb, rollup, tmp_path, rollups=PASSES, collectors=[one])
+    collector = {**influxdb.section, "provinces": ["31"]}
+    census = service(
+        nation.settings(
+            influxdb, rollup, tmp_path, rollups=PASSES, collectors=[collector]
+        )
     )
-    for at_ns in life.minutes():
-        do_pending(made, made.minute(at_ns))
+    for at_ns in simulation.minutes():
+        do_pending(census, census.minute(at_ns))
     assert len(queries) > 50
     for query in queries:
         if query.startswith("SHOW "):

@@ -106,7 +106,7 @@ class Register:
         """Hold stations ready for a comparison; how many there are now."""
         marks = ", ".join("?" for _ in STATION)
         with transaction(self._db):
-            self._db.executemany(f"INSERT INTO staged VALUES ({marks})", stations)  # noqa: S608  marks only
+            self._db.executemany(f"INSERT INTO staged VALUES ({marks})", stations)
         return int(self._db.execute("SELECT count(*) FROM staged").fetchone()[0])
 
     def difference(self) -> Difference:
@@ -138,7 +138,7 @@ class Register:
         with transaction(self._db):
             self._db.execute("CREATE TEMP TABLE leaving (code TEXT PRIMARY KEY)")
             self._db.execute(
-                "INSERT INTO leaving SELECT s.code FROM staged s LEFT JOIN station n "  # noqa: S608
+                "INSERT INTO leaving SELECT s.code FROM staged s LEFT JOIN station n "
                 "ON n.code = s.code AND n.valid_to IS NULL "
                 f"WHERE n.code IS NULL OR {_DIFFERS}"
             )
@@ -153,7 +153,7 @@ class Register:
                 )
             self._end("code IN (SELECT code FROM leaving)", at_s)
             self._db.execute(
-                f"INSERT INTO station ({_COLUMNS}, valid_from) "  # noqa: S608
+                f"INSERT INTO station ({_COLUMNS}, valid_from) "
                 f"SELECT {_COLUMNS}, ? FROM staged WHERE code IN "
                 "(SELECT code FROM leaving)",
                 (at_s,),
@@ -169,7 +169,7 @@ class Register:
     def _end(self, which: str, at_s: int, *more: str) -> int:
         """Let rows end at a moment; one that begins after it never held."""
         ended = self._db.execute(
-            "UPDATE station SET valid_to = max(?1, valid_from) "  # noqa: S608
+            "UPDATE station SET valid_to = max(?1, valid_from) "
             f"WHERE (valid_to IS NULL OR valid_to > ?1) AND {which}",
             (at_s, *more),
         )
@@ -209,7 +209,7 @@ class Register:
     def expected(self, at_s: int) -> dict[str, int]:
         """How many stations each regency should hear from at a moment."""
         rows = self._db.execute(
-            f"SELECT regency, count(*) FROM station WHERE {_VALID} GROUP BY regency",  # noqa: S608
+            f"SELECT regency, count(*) FROM station WHERE {_VALID} GROUP BY regency",
             {"at": at_s},
         )
         return dict(rows.fetchall())
@@ -217,7 +217,7 @@ class Register:
     def expected_by_operator(self, at_s: int) -> dict[tuple[str, str], int]:
         """How many stations have a link of an operator, by (regency, operator)."""
         rows = self._db.execute(
-            "SELECT regency, json_extract(link.value, '$[1]') AS operator, "  # noqa: S608
+            "SELECT regency, json_extract(link.value, '$[1]') AS operator, "
             f"count(DISTINCT code) FROM station, json_each(links) AS link "
             f"WHERE {_VALID} GROUP BY regency, operator",
             {"at": at_s},
@@ -227,7 +227,7 @@ class Register:
     def tickets(self, at_s: int) -> dict[tuple[str, str], str]:
         """Each operator's most frequent ticket address, by (regency, operator)."""
         rows = self._db.execute(
-            "SELECT regency, json_extract(link.value, '$[1]') AS operator, "  # noqa: S608
+            "SELECT regency, json_extract(link.value, '$[1]') AS operator, "
             "json_extract(link.value, '$[2]') AS ticket, count(*) AS n "
             f"FROM station, json_each(links) AS link WHERE {_VALID} AND ticket <> '' "
             "GROUP BY regency, operator, ticket ORDER BY n, ticket DESC",
@@ -239,7 +239,7 @@ class Register:
         """From when until when the same stations hold as at a moment; None for ever."""
         edges = "SELECT valid_from AS s FROM station UNION SELECT valid_to FROM station"
         row = self._db.execute(
-            "SELECT max(s) FILTER (WHERE s <= :at), min(s) FILTER (WHERE s > :at) "  # noqa: S608
+            "SELECT max(s) FILTER (WHERE s <= :at), min(s) FILTER (WHERE s > :at) "
             f"FROM ({edges})",
             {"at": at_s},
         ).fetchone()
@@ -248,7 +248,7 @@ class Register:
     def stations(self, regency: str, at_s: int) -> dict[str, Entry]:
         """The stations of a regency at a moment, by code."""
         rows = self._db.execute(
-            "SELECT code, name, province, regency, latitude, longitude, time_zone, "  # noqa: S608
+            "SELECT code, name, province, regency, latitude, longitude, time_zone, "
             f"contact, links FROM station WHERE regency = :regency AND {_VALID}",
             {"regency": regency, "at": at_s},
         )
@@ -257,7 +257,7 @@ class Register:
     def some(self, regency: str, codes: Iterable[str], at_s: int) -> dict[str, Entry]:
         """Those of some stations that a regency has at a moment, by code."""
         rows = self._db.execute(
-            "SELECT code, name, province, regency, latitude, longitude, time_zone, "  # noqa: S608
+            "SELECT code, name, province, regency, latitude, longitude, time_zone, "
             "contact, links FROM station WHERE code IN (SELECT value FROM "
             f"json_each(:codes)) AND regency = :regency AND {_VALID}",
             {"codes": json.dumps(list(codes)), "regency": regency, "at": at_s},
@@ -267,7 +267,7 @@ class Register:
     def home(self, code: str, at_s: int) -> str | None:
         """The regency where a station is expected; None where it is not known."""
         row = self._db.execute(
-            f"SELECT regency FROM station WHERE code = :code AND {_VALID}",  # noqa: S608
+            f"SELECT regency FROM station WHERE code = :code AND {_VALID}",
             {"code": code, "at": at_s},
         ).fetchone()
         return row[0] if row else None
@@ -275,7 +275,7 @@ class Register:
     def history(self, code: str) -> tuple[dict[str, object], ...]:
         """A station through time, and what it replaced, oldest first."""
         rows = self._db.execute(
-            f"SELECT {_COLUMNS}, valid_from, valid_to FROM station "  # noqa: S608
+            f"SELECT {_COLUMNS}, valid_from, valid_to FROM station "
             "WHERE code = ?1 OR code IN "
             "(SELECT replaces FROM station WHERE code = ?1) ORDER BY valid_from, id",
             (code,),
@@ -289,7 +289,7 @@ class Register:
     def _changed(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         tests = ", ".join(f"s.{name} IS NOT n.{name}" for name in _COMPARED)
         rows = self._db.execute(
-            f"SELECT s.code, {tests} FROM staged s JOIN station n "  # noqa: S608
+            f"SELECT s.code, {tests} FROM staged s JOIN station n "
             f"ON n.code = s.code AND n.valid_to IS NULL WHERE {_DIFFERS}"
         )
         for code, *differs in rows:

@@ -202,4 +202,4 @@ def test_two_collectors_and_one_database_of_rollups(
     shards.append(shard(raws["31"], "94"))
     rejected = centre(tmp_path, shards, rollup.section).run(*ALL)
     assert rejected.returncode == 2
-    assert "must have no province in two [[collectors]] tables" in rejected.stderr
+    assert "each province must have one collector" in rejected.stderr
