@@ -7,7 +7,6 @@ is no record: what counts is in the journal.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qos_agent.model import Reading
+from qos_agent.system.files import write_atomically
 
 FILE_NAME = "status.json"
 
@@ -128,9 +128,7 @@ class Status:
 
 def write(status: Status, folder: Path) -> None:
     """Put the status file in place, whole."""
-    temporary = folder / f".{FILE_NAME}.{os.getpid()}"
-    temporary.write_text(json.dumps(asdict(status), indent=1))
-    temporary.replace(folder / FILE_NAME)
+    write_atomically(folder / FILE_NAME, json.dumps(asdict(status), indent=1))
 
 
 def read(folder: Path) -> Status | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from qos_agent.model import Clock
 from qos_agent.model.errors import StorageError
+from qos_agent.system.files import write_atomically
 
 EVERYTHING = "all"
 PAUSABLE = (EVERYTHING, "latency", "throughput", "web", "form", "signal", "host")
@@ -64,10 +64,8 @@ def pause(folder: Path, what: str, length_s: float, clock: Clock) -> Pause:
         clock.wall_ns() + length_ns,
     )
     path = _file(folder, what)
-    half = path.with_suffix(f".{os.getpid()}")
     try:
-        half.write_text(json.dumps(asdict(made)))
-        half.replace(path)
+        write_atomically(path, json.dumps(asdict(made)))
     except OSError as error:
         hint = f"{error.strerror}; run this as the user the agent runs as"
         raise StorageError("cannot write", str(path), hint) from error
@@ -100,10 +98,8 @@ def ask_reload(folder: Path, now: bool) -> None:
     Raises StorageError where the file cannot be written.
     """
     path = folder / _RELOAD
-    half = path.with_suffix(f".{os.getpid()}")
     try:
-        half.write_text("now" if now else "")
-        half.replace(path)
+        write_atomically(path, "now" if now else "")
     except OSError as error:
         hint = f"{error.strerror}; run this as the user the agent runs as"
         raise StorageError("cannot write", str(path), hint) from error
