@@ -131,7 +131,7 @@ class Agent:
         self._commit()
         self._schedule.lay(self._jobs(self._phase))
         self._schedule.start(loads_at_once=self._rested())
-        self._notifier.tell("READY=1")
+        self._notifier.notify("READY=1")
 
     def _loop(self, for_s: float | None, show: Callable[[Status], None] | None) -> None:
         start_ns = self._clock.boot_ns()
@@ -163,7 +163,7 @@ class Agent:
     def _end(self, uplink: threading.Thread) -> Status:
         """Settle what is in flight, commit, deliver what can be, all within 5 s."""
         parts = self._parts
-        self._notifier.tell("STOPPING=1")
+        self._notifier.notify("STOPPING=1")
         self._stop.set()
         self._schedule.stop()
         self._schedule.settle(_STOP_S)
@@ -239,7 +239,7 @@ class Agent:
             _log.debug("no status file: %s", error)
 
     def _pat_watchdog(self) -> None:
-        self._notifier.tell("WATCHDOG=1")
+        self._notifier.notify("WATCHDOG=1")
 
     def _watch(self) -> None:
         """See pauses, the clock step, the phase change; before slots are counted."""

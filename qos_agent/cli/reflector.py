@@ -47,11 +47,11 @@ def reflector(
         signal.signal(number, lambda *_: None)
     names = ", ".join(str(sock.getsockname()[0]) for sock in sockets)
     print(f"reflector: at {names}, port {port}", flush=True)
-    Notifier().tell("READY=1")
+    Notifier().notify("READY=1")
     try:
         serve(sockets, desk, stopped, lambda line: print(line, flush=True))
     finally:
-        Notifier().tell("STOPPING=1")
+        Notifier().notify("STOPPING=1")
         for sock in (*sockets, stopped, stop):
             sock.close()
 

@@ -1,4 +1,4 @@
-"""Tells systemd how the agent is: sd_notify(3) over its datagram socket."""
+"""Reports the state of the agent to systemd: sd_notify(3) over a datagram socket."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """Sends states to the socket systemd names; without one, does nothing."""
+    """Sends states to the socket in NOTIFY_SOCKET; without one it does nothing."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        given = os.environ if environment is None else environment
-        self._path = given.get("NOTIFY_SOCKET", "")
-        watchdog_us = int(given.get("WATCHDOG_USEC", "0"))
+        variables = os.environ if environment is None else environment
+        self._path = variables.get("NOTIFY_SOCKET", "")
+        watchdog_us = int(variables.get("WATCHDOG_USEC", "0"))
         # sd_watchdog_enabled(3) recommends half the limit.
         self.watchdog_s = watchdog_us / 2e6 if watchdog_us else None
 
-    def tell(self, state: str) -> None:
-        """One state, such as READY=1, WATCHDOG=1, STOPPING=1, STATUS=text."""
+    def notify(self, state: str) -> None:
+        """Send one state, such as READY=1, WATCHDOG=1, STOPPING=1 or STATUS=text."""
         if not self._path:
             return
         address = "\0" + self._path[1:] if self._path.startswith("@") else self._path
@@ -26,4 +26,4 @@ class Notifier:
             try:
                 sock.sendto(state.encode(), address)
             except OSError:
-                return  # a manager that has gone away is no reason to stop measuring
+                return  # Measurements go on if systemd does not read the socket.
