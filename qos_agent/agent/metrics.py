@@ -16,7 +16,7 @@ from qos_agent.agent.build import Components
 from qos_agent.agent.events import Pulse
 from qos_agent.agent.status import LinkStatus, Status, Upcoming
 from qos_agent.model import Link
-from qos_agent.schedule.allowance import Left
+from qos_agent.schedule.allowance import Remaining
 from qos_agent.schedule.allowance_account import allowances
 from qos_agent.schedule.allowance_forecast import until_reset
 from qos_agent.schedule.runner import link_bytes
@@ -64,7 +64,7 @@ class Metrics:
         counts = parts.journal.counts()
         uplink = parts.uplink.status()
         acknowledged = uplink.acknowledged
-        lefts = [parts.allowance_account.left(link.name) for link in self._links]
+        lefts = [parts.allowance_account.remaining(link.name) for link in self._links]
         left_share = _least(_share(left) for left in lefts)
         unsent_s = self._age_s(counts.oldest_unsent_ns)
         return Pulse(
@@ -162,7 +162,7 @@ class Metrics:
     def _link(self, link: Link) -> LinkStatus:
         before, now = self._moved[link.name], link_bytes(link)
         judged = self._parts.assessment.judgement(link.name)
-        left = self._parts.allowance_account.left(link.name)
+        left = self._parts.allowance_account.remaining(link.name)
         return LinkStatus(
             name=link.name,
             operator=link.operator,
@@ -175,7 +175,7 @@ class Metrics:
             month_need_bytes=self._need_bytes(link, left),
         )
 
-    def _need_bytes(self, link: Link, left: Left) -> int | None:
+    def _need_bytes(self, link: Link, left: Remaining) -> int | None:
         """What the schedule will need until the reset, where there is a limit.
 
         Weeks of slots are counted for it, so it is kept for a while; a clock that was
@@ -204,10 +204,10 @@ class Metrics:
         ]
 
 
-def _share(left: Left) -> float | None:
-    if left.month_bytes is None or not left.month_whole_bytes:
+def _share(left: Remaining) -> float | None:
+    if left.month_bytes is None or not left.month_limit_bytes:
         return None
-    return left.month_bytes / left.month_whole_bytes
+    return left.month_bytes / left.month_limit_bytes
 
 
 def _least(values: Iterable[_Number | None]) -> _Number | None:

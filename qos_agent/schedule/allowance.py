@@ -1,7 +1,7 @@
-"""How much a link may move, in which month, and what of it is kept for the vote. Pure.
+"""The data allowance of a link: limits, billing months and the voting reserve. Pure.
 
-Bytes are on the wire, both ways, as the operator bills them. Who counts them is the
-budget; what a schedule would need is the forecast.
+Bytes are counted on the wire in both directions, as the operator bills them.
+`allowance_account` counts them, and `allowance_forecast` estimates future use.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from datetime import date, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a link may move; None is without limit.
+    """The limits of a link. None means unlimited.
 
-    The month begins on `reset_day`, or on the last day of a shorter month.
-    `reserve_bytes` of the month is for voting hours alone.
+    The month begins on `reset_day`, or on the last day of a shorter month. Only tasks
+    in voting hours may use `reserve_bytes` of the month.
     """
 
     month_bytes: int | None = None
@@ -26,13 +26,13 @@ class Allowance:
     reserve_bytes: int = 0
 
     def period(self, day: date) -> tuple[date, date]:
-        """The month that holds `day`: its first day, and the first of the next."""
-        this = _reset(day.year, day.month, self.reset_day)
-        if day < this:
-            before = day.replace(day=1) - timedelta(days=1)
-            return _reset(before.year, before.month, self.reset_day), this
-        after = day.replace(day=1) + timedelta(days=31)
-        return this, _reset(after.year, after.month, self.reset_day)
+        """Return the first day of the month that contains `day`, and of the next."""
+        reset = _reset(day.year, day.month, self.reset_day)
+        if day < reset:
+            previous = day.replace(day=1) - timedelta(days=1)
+            return _reset(previous.year, previous.month, self.reset_day), reset
+        following = day.replace(day=1) + timedelta(days=31)
+        return reset, _reset(following.year, following.month, self.reset_day)
 
 
 def _reset(year: int, month: int, reset_day: int) -> date:
@@ -40,47 +40,55 @@ def _reset(year: int, month: int, reset_day: int) -> date:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What is left of a link's allowance; None is without limit.
+class Remaining:
+    """The unused part of a link's allowance. None means unlimited.
 
-    The held parts are for voting hours: of the month always, of the day while votes
-    are still to be cast in it.
+    The reserves are for voting hours: the month's always, the day's only until the
+    last vote of that day.
     """
 
     month_bytes: int | None
     day_bytes: int | None
-    month_held_bytes: int = 0
-    day_held_bytes: int = 0
-    month_whole_bytes: int | None = None
-    resets_on: date | None = None
+    month_reserve_bytes: int = 0
+    day_reserve_bytes: int = 0
+    month_limit_bytes: int | None = None
 
-    def refusal(self, size_bytes: int, voting: bool) -> str | None:
-        """Why so many bytes may not be moved now; None where they may."""
-        for left, held in (
-            (self.month_bytes, self.month_held_bytes),
-            (self.day_bytes, self.day_held_bytes),
+    def refusal_reason(self, size_bytes: int, voting: bool) -> str | None:
+        """Return the reason for which `size_bytes` must not be moved now, or None."""
+        for remaining_bytes, reserve_bytes in (
+            (self.month_bytes, self.month_reserve_bytes),
+            (self.day_bytes, self.day_reserve_bytes),
         ):
-            if left is not None and size_bytes > left:
+            if remaining_bytes is None:
+                continue
+            if size_bytes > remaining_bytes:
                 return "allowance"
-            if left is not None and not voting and size_bytes > left - held:
+            if not voting and size_bytes > remaining_bytes - reserve_bytes:
                 return "reserve"
         return None
 
+    def month_share(self) -> float | None:
+        """Return the unused share of the month, or None without a limit."""
+        if self.month_bytes is None or not self.month_limit_bytes:
+            return None
+        return self.month_bytes / self.month_limit_bytes
 
-def left(
-    allowance: Allowance, day: date, spent: tuple[int, int], votes_to_come: bool
-) -> Left:
-    """What is left on a day, with what its month and the day itself have spent."""
-    month, today = spent
-    return Left(
-        _minus(allowance.month_bytes, month),
-        _minus(allowance.day_bytes, today),
-        allowance.reserve_bytes,
-        allowance.reserve_bytes if votes_to_come else 0,
-        allowance.month_bytes,
-        allowance.period(day)[1],
+
+def remaining(
+    allowance: Allowance, month_spent_bytes: int, day_spent_bytes: int, votes_left: bool
+) -> Remaining:
+    """Return the unused allowance of a day.
+
+    `votes_left` is True while voting hours of that day are still to come.
+    """
+    return Remaining(
+        month_bytes=_difference(allowance.month_bytes, month_spent_bytes),
+        day_bytes=_difference(allowance.day_bytes, day_spent_bytes),
+        month_reserve_bytes=allowance.reserve_bytes,
+        day_reserve_bytes=allowance.reserve_bytes if votes_left else 0,
+        month_limit_bytes=allowance.month_bytes,
     )
 
 
-def _minus(whole: int | None, spent: int) -> int | None:
-    return None if whole is None else max(0, whole - spent)
+def _difference(limit_bytes: int | None, spent_bytes: int) -> int | None:
+    return None if limit_bytes is None else max(0, limit_bytes - spent_bytes)

@@ -1,11 +1,10 @@
-"""The data allowance: asked before a task moves a byte, settled by what it moved.
+"""The data account: a task reserves its worst case before it moves a byte.
 
-A task is granted its worst case or nothing; nothing is shrunk. What is granted counts
-as spent, on disk, until it is settled: after a crash it stays spent in full. Days and
-months are those of the station's time zone, as the journal counts them. While the
-clock is not known the journal counts on the last day it knows: no day and no month
-begins anew, and what was granted meanwhile is counted again on the day that the
-clock turns out to show.
+A task gets its whole worst case or nothing. Reserved bytes count as spent, on disk,
+until the task is settled. After a crash they stay spent in full. Days and months are
+those of the station's time zone, as the journal counts them. While the clock is not
+trusted, the journal counts on the last known day, so no new day or month begins.
+Bytes granted in that time are counted again on the day that the clock later shows.
 """
 
 from __future__ import annotations
@@ -20,43 +19,31 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from qos_agent.config.settings import Settings
+from qos_agent.journal import Usage
 from qos_agent.model import Clock, Link, Phase
 from qos_agent.model.calendar import Timeline, local_date, midnight_ns, phase_spans
-from qos_agent.schedule.allowance import Allowance, Left, left
+from qos_agent.schedule.allowance import Allowance, Remaining, remaining
 
-# A latency train moves some kilobytes every few seconds. A commit for each would wear
-# the card, so small tasks draw on an advance that is reserved, and lost, as a whole.
+# A latency train moves a few kilobytes every few seconds. One commit for each would
+# wear out the card. Small tasks therefore share an advance, which is reserved as a
+# whole and lost as a whole in a crash.
 _SMALL_BYTES = 64_000
 _ADVANCE_BYTES = 1_000_000
 _ADVANCE = "advance"
 _UNDATED = "allowance_undated"
 
 
-class Usage(Protocol):
-    """What was spent, or is reserved, on one day."""
-
-    @property
-    def day(self) -> str:
-        """YYYY-MM-DD."""
-        ...
-
-    @property
-    def spent_bytes(self) -> int:
-        """On the wire, both ways."""
-        ...
-
-
-class Ledger(Protocol):
-    """What the budget needs of the journal."""
+class UsageLedger(Protocol):
+    """The methods of the journal that the account uses."""
 
     def reserve(
         self, link: str, probe: str, size_bytes: int, boot_id: str, due_boot_ns: int
     ) -> int:
-        """Commit a reservation; its id."""
+        """Commit a reservation and return its id."""
         ...
 
     def settle_reservation(self, reservation_id: int, spent_bytes: int) -> None:
-        """Enter what was spent in place of what was reserved."""
+        """Replace the reserved bytes by the spent bytes."""
         ...
 
     def spend(
@@ -66,41 +53,57 @@ class Ledger(Protocol):
         ...
 
     def usage(self, link: str, since_day: str) -> Sequence[Usage]:
-        """What was spent on a link from a day on."""
+        """Return the bytes spent on a link since a day (YYYY-MM-DD)."""
         ...
 
     def day(self, boot_id: str, boot_ns: int) -> str:
-        """The day that bytes spent at that moment are counted on."""
+        """Return the day on which bytes spent at that time are counted."""
         ...
 
     def state(self, key: str) -> str | None:
-        """A value kept under a name."""
+        """Return a stored value."""
         ...
 
     def set_state(self, key: str, value: str) -> None:
-        """Keep a value under a name, on disk at the return."""
+        """Store a value on disk."""
         ...
 
 
 def allowances(settings: Settings) -> dict[str, Allowance]:
-    """Each link's allowance, as configured."""
+    """Return the configured allowance of each link."""
     return {link.name: _allowance(settings, link.name) for link in settings.links}
 
 
 def _allowance(settings: Settings, link: str) -> Allowance:
     section = settings.allowance_of(link)
     return Allowance(
-        section.monthly,
-        section.daily,
-        section.reset_day,
-        section.roaming,
-        section.voting_reserve,
+        month_bytes=section.monthly,
+        day_bytes=section.daily,
+        reset_day=section.reset_day,
+        roaming=section.roaming,
+        reserve_bytes=section.voting_reserve,
     )
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """Permission for one task to move bytes on a link, until it is settled."""
+
+    id: int
+    link: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The reason for which a task must not move bytes: roaming, allowance, reserve."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Today:
-    """Now, and the day it counts on; `wall_ns` None while the clock is not known."""
+    """The time and its accounting day. `wall_ns` is None without a trusted clock."""
 
     boot_ns: int
     day: date
@@ -109,50 +112,53 @@ class _Today:
 
 @dataclass(slots=True)
 class _Reservation:
-    """Bytes entered in the ledger, and how much of them was drawn by tasks."""
+    """Bytes reserved in the ledger, and the part that tasks have used.
+
+    `period` is the day, and True within voting hours.
+    """
 
     id: int
     size_bytes: int
-    key: tuple[date, bool]
-    drawn_bytes: int = 0
+    period: tuple[date, bool]
+    used_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Grant:
-    link: str
-    size_bytes: int
+class _OpenGrant:
+    """The reservation behind a grant; `undated` if the clock was not trusted."""
+
     reservation: _Reservation
     undated: bool
 
 
 @dataclass(slots=True)
-class _Undated:
-    """What a link was granted while the clock was not known, and where it counts."""
+class _UndatedUsage:
+    """Bytes granted on a link without a trusted clock, and the day they count on."""
 
     day: str
     size_bytes: int = 0
 
 
 @dataclass(slots=True)
-class _Books:
-    """What the budget remembers beside the ledger."""
+class _AccountState:
+    """The state that the account keeps in memory, in addition to the ledger."""
 
-    numbers: count[int] = field(default_factory=lambda: count(1))
-    grants: dict[int, _Grant] = field(default_factory=dict)
+    ids: count[int] = field(default_factory=lambda: count(1))
+    grants: dict[int, _OpenGrant] = field(default_factory=dict)
     advances: dict[str, _Reservation] = field(default_factory=dict)
-    undated: dict[str, _Undated] = field(default_factory=dict)
+    undated: dict[str, _UndatedUsage] = field(default_factory=dict)
 
 
 class AllowanceAccount:
-    """Guards the allowances. For all threads.
+    """Enforces the allowances. Thread-safe.
 
-    `timeline` says when votes are cast; `roaming` whether a link is in a foreign
-    network, None where no modem says so, which is taken for home.
+    `timeline` has the voting hours. `roaming` returns True if a link is in a foreign
+    network. It returns None if no modem reports it, which counts as the home network.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: UsageLedger,
         allowances: Mapping[str, Allowance],
         clock: Clock,
         zone: str,
@@ -166,179 +172,186 @@ class AllowanceAccount:
         self._timeline = timeline
         self._roaming = roaming
         self._lock = threading.Lock()
-        kept = json.loads(ledger.state(_UNDATED) or "{}")
-        self._books = _Books(
-            undated={link: _Undated(*entry) for link, entry in kept.items()}
+        stored = json.loads(ledger.state(_UNDATED) or "{}")
+        self._state = _AccountState(
+            undated={link: _UndatedUsage(*entry) for link, entry in stored.items()}
         )
 
-    def ask(
-        self,
-        link: Link,
-        probe: str,
-        worst_case_bytes: int,
-        due_boot_ns: int,  # noqa: ARG002  spent now, however long ago it was due
-    ) -> int | str:
-        """A grant's number, or the reason why not: roaming, allowance, reserve.
+    def reserve(self, link: Link, probe: str, worst_case_bytes: int) -> Grant | Refusal:
+        """Reserve the worst case of a task, on disk.
 
-        What is granted is on disk. Raises StorageError: then nothing is granted.
+        Raises StorageError if the reservation cannot be stored. Nothing is granted
+        then.
         """
         with self._lock:
-            if self._roaming(link.name) and not self._of(link.name).roaming:
-                return "roaming"
+            if self._roams(link.name):
+                return Refusal("roaming")
             today = self._today()
-            taken = self._take(link.name, probe, worst_case_bytes, today)
-            if isinstance(taken, str):
-                return taken
-            number = next(self._books.numbers)
+            reservation = self._reservation(link.name, probe, worst_case_bytes, today)
+            if isinstance(reservation, Refusal):
+                return reservation
+            grant = Grant(next(self._state.ids), link.name, worst_case_bytes)
             undated = today.wall_ns is None
-            self._books.grants[number] = _Grant(
-                link.name, worst_case_bytes, taken, undated
-            )
-            return number
+            self._state.grants[grant.id] = _OpenGrant(reservation, undated)
+            return grant
 
-    def settle(self, grant: int, spent_bytes: int) -> None:
-        """What the task of a grant really moved. KeyError for a grant settled before.
+    def settle(self, grant: Grant, spent_bytes: int) -> None:
+        """Replace the worst case of a grant by the bytes that its task moved.
 
-        Raises StorageError: the worst case stays counted then.
+        Raises KeyError if the grant was settled before. Raises StorageError if the
+        ledger cannot be written. The worst case stays counted then.
         """
         with self._lock:
-            given = self._books.grants.pop(grant)
-            more = spent_bytes - given.size_bytes
-            reservation = given.reservation
-            reservation.drawn_bytes += more
-            if given.undated and given.link in self._books.undated:
-                self._books.undated[given.link].size_bytes += more
-            if reservation is not self._books.advances.get(given.link):
-                self._enter(reservation)
+            open_grant = self._state.grants.pop(grant.id)
+            difference = spent_bytes - grant.size_bytes
+            reservation = open_grant.reservation
+            reservation.used_bytes += difference
+            if open_grant.undated and grant.link in self._state.undated:
+                self._state.undated[grant.link].size_bytes += difference
+            if reservation is not self._state.advances.get(grant.link):
+                self._settle_reservation(reservation)
 
     def spend(self, link: str, probe: str, size_bytes: int) -> None:
-        """Count bytes that nobody asked for: what the uplink delivered."""
+        """Count bytes that were moved without a reservation, such as deliveries."""
         with self._lock:
             today = self._today()
             boot_id = self._clock.boot_id
             self._ledger.spend(link, probe, size_bytes, boot_id, today.boot_ns)
             if today.wall_ns is None:
-                self._undate(link, today, size_bytes)
+                self._add_undated(link, today, size_bytes)
 
     def may_move(self, link: str, size_bytes: int) -> bool:
-        """Whether what can wait may move so many bytes on a link now."""
+        """Return True if a transfer that can wait may move `size_bytes` now."""
         with self._lock:
-            if self._roaming(link) and not self._of(link).roaming:
+            if self._roams(link):
                 return False
             today = self._today()
-            left = self._left(link, today)
-            return left.refusal(size_bytes, self._voting(today)) is None
+            available = self._remaining(link, today)
+            return available.refusal_reason(size_bytes, self._voting(today)) is None
 
-    def left(self, link: str) -> Left:
-        """What is left on a link now; worst cases not yet settled are not."""
+    def remaining(self, link: str) -> Remaining:
+        """Return the unused allowance of a link. Unsettled bytes count as used."""
         with self._lock:
-            return self._left(link, self._today())
+            return self._remaining(link, self._today())
 
     def close(self) -> None:
-        """Give back what is left of the advances, before an orderly stop."""
+        """Return the unused part of the advances before an orderly stop."""
         with self._lock:
-            for link in list(self._books.advances):
+            for link in list(self._state.advances):
                 self._end_advance(link)
 
-    def _of(self, link: str) -> Allowance:
+    def _allowance(self, link: str) -> Allowance:
         return self._allowances.get(link) or Allowance()
 
+    def _roams(self, link: str) -> bool:
+        """Return True if the link roams and must not be used while it does."""
+        return bool(self._roaming(link)) and not self._allowance(link).roaming
+
     def _today(self) -> _Today:
-        """The ledger's day; the clock counts once the ledger agrees with it."""
-        boot_ns, state = self._clock.boot_ns(), self._clock.state()
+        """Return the ledger's day, and the wall time once the ledger agrees with it."""
+        boot_ns, clock_state = self._clock.boot_ns(), self._clock.state()
         day = date.fromisoformat(self._ledger.day(self._clock.boot_id, boot_ns))
-        wall_ns = boot_ns + state.offset_ns
-        if not state.trusted or day != local_date(wall_ns, self._zone):
+        wall_ns = boot_ns + clock_state.offset_ns
+        if not clock_state.trusted or day != local_date(wall_ns, self._zone):
             return _Today(boot_ns, day, None)
         today = _Today(boot_ns, day, wall_ns)
-        if self._books.undated:
+        if self._state.undated:
             self._date_undated(today)
         return today
 
     def _date_undated(self, today: _Today) -> None:
-        """Count on this day what was granted before the day was known."""
-        for link, undated in self._books.undated.items():
-            if undated.day != today.day.isoformat():
-                size_bytes = max(0, undated.size_bytes)
-                taken = self._reserve(link, "undated", size_bytes, today)
-                self._ledger.settle_reservation(taken, size_bytes)
-        self._books.undated.clear()
-        self._keep_undated()
+        """Count on this day the bytes that were granted before the day was known."""
+        for link, usage in self._state.undated.items():
+            if usage.day != today.day.isoformat():
+                size_bytes = max(0, usage.size_bytes)
+                reservation_id = self._enter(link, "undated", size_bytes, today)
+                self._ledger.settle_reservation(reservation_id, size_bytes)
+        self._state.undated.clear()
+        self._store_undated()
 
-    def _undate(self, link: str, today: _Today, size_bytes: int) -> None:
-        undated = self._books.undated.setdefault(link, _Undated(today.day.isoformat()))
-        undated.size_bytes += size_bytes
+    def _add_undated(self, link: str, today: _Today, size_bytes: int) -> None:
+        first = _UndatedUsage(today.day.isoformat())
+        self._state.undated.setdefault(link, first).size_bytes += size_bytes
 
-    def _keep_undated(self) -> None:
-        kept = {link: [u.day, u.size_bytes] for link, u in self._books.undated.items()}
-        self._ledger.set_state(_UNDATED, json.dumps(kept))
+    def _store_undated(self) -> None:
+        entries = {
+            link: [usage.day, usage.size_bytes]
+            for link, usage in self._state.undated.items()
+        }
+        self._ledger.set_state(_UNDATED, json.dumps(entries))
 
-    def _left(self, link: str, today: _Today) -> Left:
-        allowance = self._of(link)
-        start, this_day = allowance.period(today.day)[0], today.day.isoformat()
-        usage = self._ledger.usage(link, start.isoformat())
-        month = sum(use.spent_bytes for use in usage)
-        day = sum(use.spent_bytes for use in usage if use.day >= this_day)
-        return left(allowance, today.day, (month, day), self._votes_to_come(today))
+    def _remaining(self, link: str, today: _Today) -> Remaining:
+        allowance = self._allowance(link)
+        month_start, day = allowance.period(today.day)[0], today.day.isoformat()
+        usage = self._ledger.usage(link, month_start.isoformat())
+        month_bytes = sum(entry.spent_bytes for entry in usage)
+        day_bytes = sum(entry.spent_bytes for entry in usage if entry.day >= day)
+        return remaining(allowance, month_bytes, day_bytes, self._votes_left(today))
 
     def _voting(self, today: _Today) -> bool:
         if today.wall_ns is None:
             return False
         return self._timeline.phase_at(today.wall_ns) is Phase.VOTING
 
-    def _votes_to_come(self, today: _Today) -> bool:
-        """Whether votes are cast on this day from now on; all day on a lost clock."""
+    def _votes_left(self, today: _Today) -> bool:
+        """Return True if voting hours of this day are still to come.
+
+        Without a trusted clock any voting hour of the day counts.
+        """
         start_ns = midnight_ns(today.day, self._zone)
         end_ns = midnight_ns(today.day + timedelta(days=1), self._zone)
         from_ns = start_ns if today.wall_ns is None else today.wall_ns
-        rest = phase_spans(self._timeline, from_ns, end_ns)
-        return any(stretch.phase is Phase.VOTING for stretch in rest)
+        spans = phase_spans(self._timeline, from_ns, end_ns)
+        return any(span.phase is Phase.VOTING for span in spans)
 
-    def _take(
+    def _reservation(
         self, link: str, probe: str, size_bytes: int, today: _Today
-    ) -> _Reservation | str:
-        key = (today.day, self._voting(today))
+    ) -> _Reservation | Refusal:
+        period = (today.day, self._voting(today))
         if size_bytes <= _SMALL_BYTES:
-            advance = self._advance(link, size_bytes, today, key)
+            advance = self._advance(link, size_bytes, today, period)
             if advance is not None:
-                advance.drawn_bytes += size_bytes
+                advance.used_bytes += size_bytes
                 return advance
-        refusal = self._left(link, today).refusal(size_bytes, key[1])
-        if refusal is not None:
-            return refusal
-        taken = self._reserve(link, probe, size_bytes, today)
-        return _Reservation(taken, size_bytes, key, size_bytes)
+        reason = self._remaining(link, today).refusal_reason(size_bytes, period[1])
+        if reason is not None:
+            return Refusal(reason)
+        reservation_id = self._enter(link, probe, size_bytes, today)
+        return _Reservation(reservation_id, size_bytes, period, size_bytes)
 
     def _advance(
-        self, link: str, size_bytes: int, today: _Today, key: tuple[date, bool]
+        self, link: str, size_bytes: int, today: _Today, period: tuple[date, bool]
     ) -> _Reservation | None:
-        """An advance with room for so many bytes; None where there is none to be had.
+        """Return an advance with `size_bytes` left, or None if none can be reserved.
 
-        Each is of one day, and within voting hours or without.
+        An advance is valid for one day, and either within voting hours or outside.
         """
-        found = self._books.advances.get(link)
-        if found is not None:
-            room = found.size_bytes - found.drawn_bytes
-            if found.key == key and size_bytes <= room:
-                return found
+        advance = self._state.advances.get(link)
+        if advance is not None:
+            unused_bytes = advance.size_bytes - advance.used_bytes
+            if advance.period == period and size_bytes <= unused_bytes:
+                return advance
             self._end_advance(link)
-        if self._left(link, today).refusal(_ADVANCE_BYTES, key[1]) is not None:
+        available = self._remaining(link, today)
+        if available.refusal_reason(_ADVANCE_BYTES, period[1]) is not None:
             return None
-        taken = self._reserve(link, _ADVANCE, _ADVANCE_BYTES, today)
-        self._books.advances[link] = _Reservation(taken, _ADVANCE_BYTES, key)
-        return self._books.advances[link]
+        reservation_id = self._enter(link, _ADVANCE, _ADVANCE_BYTES, today)
+        advance = _Reservation(reservation_id, _ADVANCE_BYTES, period)
+        self._state.advances[link] = advance
+        return advance
 
     def _end_advance(self, link: str) -> None:
-        """Enter what was drawn; tasks under way enter the rest when they settle."""
-        self._enter(self._books.advances[link])
-        del self._books.advances[link]
+        """Settle the used part. Tasks under way add theirs when they settle."""
+        self._settle_reservation(self._state.advances[link])
+        del self._state.advances[link]
 
-    def _enter(self, reservation: _Reservation) -> None:
-        self._ledger.settle_reservation(reservation.id, reservation.drawn_bytes)
+    def _settle_reservation(self, reservation: _Reservation) -> None:
+        self._ledger.settle_reservation(reservation.id, reservation.used_bytes)
 
-    def _reserve(self, link: str, probe: str, size_bytes: int, today: _Today) -> int:
+    def _enter(self, link: str, probe: str, size_bytes: int, today: _Today) -> int:
+        """Reserve bytes in the ledger and return the reservation's id."""
         if today.wall_ns is None:
-            self._undate(link, today, size_bytes)
-            self._keep_undated()
+            self._add_undated(link, today, size_bytes)
+            self._store_undated()
         boot_id = self._clock.boot_id
         return self._ledger.reserve(link, probe, size_bytes, boot_id, today.boot_ns)

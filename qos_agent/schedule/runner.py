@@ -1,59 +1,46 @@
-"""From a due slot to a reading: pause, link, allowance, envelope, in that order.
+"""Runs a due slot: checks pause, link lock and allowance, then the envelope.
 
-Whatever stands in the way gives a skipped reading with its reason; a slot never
-vanishes.
+If a check fails, the result is a skipped reading with the reason. Every slot leaves
+a reading.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import replace
 
 from qos_agent.model import Link, Probe, Reading, Target, Task
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.envelope import Envelope, skipped
+from qos_agent.schedule.allowance_account import AllowanceAccount, Grant, Refusal
 from qos_agent.system.link_lock import LinkLock
 from qos_agent.system.network import interface_bytes, interface_of
 
-# A train lasts some seconds; a loader waits for those under way, no longer, so
-# that the next slot of the same task is never touched.
+# A train lasts a few seconds. A task that loads the link waits for the trains under
+# way, but not so long that it reaches the next slot of the same task.
 _WAIT_S = 20.0
 
 
-class Purse(Protocol):
-    """What the runner needs of the data allowance."""
-
-    def ask(
-        self, link: Link, probe: str, worst_case_bytes: int, due_boot_ns: int
-    ) -> int | str:
-        """A grant's number, or the reason why not."""
-        ...
-
-    def settle(self, grant: int, spent_bytes: int) -> None:
-        """What the task really moved."""
-        ...
-
-
 class Runner:
-    """Runs tasks and hands their readings on."""
+    """Runs tasks and returns their readings."""
 
     def __init__(
         self,
         probes: Mapping[str, Probe],
         envelope: Envelope,
         link_lock: LinkLock,
-        purse: Purse,
+        account: AllowanceAccount,
         paused: Callable[[str], bool],
-        meter: Callable[[Link], int | None],
+        count_bytes: Callable[[Link], int | None],
         wait_s: float = _WAIT_S,
     ) -> None:
         self._probes = probes
         self._envelope = envelope
         self._link_lock = link_lock
-        self._purse = purse
+        self._account = account
         self._paused = paused
-        self._meter = meter
+        self._count_bytes = count_bytes
         self._wait_s = wait_s
 
     def run(
@@ -63,64 +50,69 @@ class Runner:
         target: Target | None,
         due_boot_ns: int,
     ) -> Reading:
-        """The reading of one slot, measured or skipped."""
+        """Return the reading of one slot, measured or skipped."""
         probe = self._probes[probe_name]
         task = Task(probe_name, due_boot_ns, link, target)
         if self._paused(probe_name):
             return skipped(probe, task, "paused")
-        with self._entered(probe, link) as entered:
-            if not entered:
+        with self._locked(probe, link) as acquired:
+            if not acquired:
                 return skipped(probe, task, "link_busy")
             return self._within_allowance(probe, task)
 
     @contextmanager
-    def _entered(self, probe: Probe, link: Link | None) -> Iterator[bool]:
+    def _locked(self, probe: Probe, link: Link | None) -> Iterator[bool]:
         if link is None:
             yield True
             return
-        use = self._link_lock.exclusive if probe.loads_link else self._link_lock.shared
-        with use(link.name, self._wait_s) as entered:
-            yield entered
+        lock = self._link_lock.exclusive if probe.loads_link else self._link_lock.shared
+        with lock(link.name, self._wait_s) as acquired:
+            yield acquired
 
     def _within_allowance(self, probe: Probe, task: Task) -> Reading:
         worst_case_bytes = probe.worst_case_bytes()
         if task.link is None or worst_case_bytes == 0:
             return self._envelope.run(probe, task)
-        granted = self._purse.ask(
-            task.link, task.probe, worst_case_bytes, task.due_boot_ns
-        )
-        if isinstance(granted, str):
-            return skipped(probe, task, granted)
-        limited = Task(
-            task.probe, task.due_boot_ns, task.link, task.target, worst_case_bytes
-        )
-        before = self._meter(task.link)
-        reading = self._envelope.run(probe, limited)
-        counted = _between(before, self._meter(task.link))
-        spent = counted if probe.loads_link else _told(reading)
-        self._purse.settle(granted, worst_case_bytes if spent is None else spent)
+        match self._account.reserve(task.link, task.probe, worst_case_bytes):
+            case Refusal(reason):
+                return skipped(probe, task, reason)
+            case Grant() as grant:
+                limited = replace(task, byte_limit=worst_case_bytes)
+                return self._run_granted(probe, limited, task.link, grant)
+
+    def _run_granted(
+        self, probe: Probe, task: Task, link: Link, grant: Grant
+    ) -> Reading:
+        before = self._count_bytes(link)
+        reading = self._envelope.run(probe, task)
+        counted = _difference(before, self._count_bytes(link))
+        spent = counted if probe.loads_link else _reported_bytes(reading)
+        self._account.settle(grant, grant.size_bytes if spent is None else spent)
         return reading
 
 
-def _between(before: int | None, after: int | None) -> int | None:
-    """Bytes between two counts; None where the counter was lost or reset."""
+def _difference(before: int | None, after: int | None) -> int | None:
+    """Return the bytes between two counts, or None if the counter was lost or reset."""
     if before is None or after is None or after < before:
         return None
     return after - before
 
 
-def _told(reading: Reading) -> int | None:
-    """What the probe says it moved: beside others, the interface counts them all."""
-    told = [sample.fields.get("data_bytes") for sample in reading.samples]
-    counted = [int(value) for value in told if value is not None]
+def _reported_bytes(reading: Reading) -> int | None:
+    """Return the bytes that the probe reports to have moved.
+
+    Probes that share the link cannot use the interface counter: it counts them all.
+    """
+    values = [sample.fields.get("data_bytes") for sample in reading.samples]
+    counted = [int(value) for value in values if value is not None]
     return sum(counted) if counted else None
 
 
 def link_bytes(link: Link) -> int | None:
-    """All bytes the link's interface has moved; None while it has none.
+    """Return all bytes the link's interface has moved, or None without an interface.
 
-    The allowance is settled by the interface and not by what the probe says: the
-    operator bills the other traffic too.
+    A task that loads the link is settled by this counter and not by the probe's own
+    count, because the operator bills other traffic too.
     """
     interface = interface_of(link)
     try:

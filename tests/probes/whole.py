@@ -16,6 +16,7 @@ from qos_agent.config.settings import Settings
 from qos_agent.model import Link, Target
 from qos_agent.probes.envelope import Envelope
 from qos_agent.probes.registry import PROBES
+from qos_agent.schedule.allowance_account import AllowanceAccount, Grant
 from qos_agent.schedule.runner import Runner, link_bytes
 from qos_agent.system.clock import SystemClock
 from qos_agent.system.link_lock import LinkLock
@@ -24,25 +25,26 @@ from tests.support.children import adopting, children
 LINK = Link("main", "operator", "eth0")
 
 
-class _Purse:
-    """Grants all, and keeps what is settled."""
+class _Account(AllowanceAccount):
+    """Grants everything and keeps the settled bytes."""
 
-    spent_bytes = 0
+    def __init__(self) -> None:
+        self.spent_bytes = 0
 
-    def ask(self, *_: object) -> int:
-        return 1
+    def reserve(self, link: Link, probe: str, worst_case_bytes: int) -> Grant:
+        return Grant(1, link.name, worst_case_bytes)
 
-    def settle(self, _: int, spent_bytes: int) -> None:
+    def settle(self, grant: Grant, spent_bytes: int) -> None:
         self.spent_bytes = spent_bytes
 
 
 def main() -> int:
     """Run the slot; say what came of it."""
     name, settings = sys.argv[1], Settings.model_validate(json.loads(sys.argv[2]))
-    probe, purse, clock = PROBES[name](settings), _Purse(), SystemClock(0)
+    probe, account, clock = PROBES[name](settings), _Account(), SystemClock(0)
     envelope = Envelope(clock, threading.Event())
     runner = Runner(
-        {name: probe}, envelope, LinkLock(), purse, lambda _: False, link_bytes
+        {name: probe}, envelope, LinkLock(), account, lambda _: False, link_bytes
     )
     files, threads, before = _files(), threading.active_count(), link_bytes(LINK)
     started_s = time.monotonic()
@@ -55,7 +57,7 @@ def main() -> int:
         "outcome": reading.outcome.value,
         "cause": reading.cause,
         "told_bytes": sum(int(value) for value in told if value is not None),
-        "spent_bytes": purse.spent_bytes,
+        "spent_bytes": account.spent_bytes,
         "moved_bytes": moved,
         "left_s": probe.deadline_s - took_s,
         "files": _files() - files,

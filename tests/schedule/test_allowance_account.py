@@ -17,10 +17,15 @@ from qos_agent.model import Link
 from qos_agent.model.errors import InvalidConfigError
 from qos_agent.probes.registry import PROBES
 from qos_agent.schedule.allowance import Allowance
-from qos_agent.schedule.allowance_account import AllowanceAccount, allowances
+from qos_agent.schedule.allowance_account import (
+    AllowanceAccount,
+    Grant,
+    Refusal,
+    allowances,
+)
 from tests.journal.support import open_journal, put
 from tests.support.clocks import ELECTION_MORNING_NS, FakeClock
-from tests.support.ledgers import HOUR_NS, MAIN, MemoryLedger, budget
+from tests.support.ledgers import HOUR_NS, MAIN, MemoryLedger, make_account
 
 MB = 1_000_000
 NIGHT_OFFSET_NS = ELECTION_MORNING_NS - 10**12 - 6 * HOUR_NS
@@ -50,29 +55,29 @@ class _World:
         self.clock = _night()
         self.ledger = MemoryLedger(self.clock)
         self.allowance = allowance
-        self.budget = self._start()
-        self.open: dict[int, int] = {}
+        self.account = self._start()
+        self.open: dict[Grant, int] = {}
         self.billed: dict[str, int] = {}
         self.billed_before_the_vote = 0
 
     def _start(self) -> AllowanceAccount:
-        return budget(self.ledger, self.clock, self.allowance)
+        return make_account(self.ledger, self.clock, self.allowance)
 
     def do(self, kind: str, amount: int) -> None:
         """One step; a granted task is billed its worst case until it settles."""
         match kind:
             case "ask":
-                got = self.budget.ask(MAIN, "probe", amount, self.clock.boot_ns())
-                if isinstance(got, int):
+                got = self.account.reserve(MAIN, "probe", amount)
+                if isinstance(got, Grant):
                     self.open[got] = amount
                     self._bill(amount)
             case "settle" if self.open:
                 grant, worst = self.open.popitem()
                 spent = worst * amount // 100
-                self.budget.settle(grant, spent)
+                self.account.settle(grant, spent)
             case "crash":
                 self.open.clear()
-                self.budget = self._start()
+                self.account = self._start()
             case "wait":
                 self.clock.advance(amount)
 
@@ -121,26 +126,26 @@ def test_the_reserve_is_untouched_before_the_vote(sequence: list[Step]) -> None:
             ELECTION_MORNING_NS
         ):
             world.do(kind, amount)
-    world.budget.close()
+    world.account.close()
     world.clock.advance((ELECTION_MORNING_NS - world.clock.wall_ns()) / 1e9)
-    left = world.budget.left("main")
+    left = world.account.remaining("main")
     assert left.month_bytes is not None
     assert left.month_bytes >= 25 * MB
     assert left.day_bytes is not None
     assert left.day_bytes >= 25 * MB
-    assert isinstance(world.budget.ask(MAIN, "throughput", 25 * MB, 0), int)
+    assert isinstance(world.account.reserve(MAIN, "throughput", 25 * MB), Grant)
 
 
 def test_the_reason_says_what_stands_in_the_way() -> None:
     """More than is left is `allowance`; what is kept for the vote is `reserve`."""
     clock = _night()
-    purse = budget(
+    account = make_account(
         MemoryLedger(clock), clock, Allowance(20 * MB, reserve_bytes=15 * MB)
     )
-    assert purse.ask(MAIN, "throughput", 25 * MB, 0) == "allowance"
-    assert purse.ask(MAIN, "throughput", 11 * MB, 0) == "reserve"
+    assert account.reserve(MAIN, "throughput", 25 * MB) == Refusal("allowance")
+    assert account.reserve(MAIN, "throughput", 11 * MB) == Refusal("reserve")
     clock.advance(6 * 3600)
-    assert isinstance(purse.ask(MAIN, "throughput", 11 * MB, 0), int)
+    assert isinstance(account.reserve(MAIN, "throughput", 11 * MB), Grant)
 
 
 @pytest.mark.parametrize(
@@ -158,64 +163,64 @@ def test_roaming_is_forbidden_unless_allowed(
     """A link known to roam moves nothing; one whose modem is silent is at home."""
     clock = _night()
     allowance = Allowance(roaming=allowed)
-    purse = budget(MemoryLedger(clock), clock, allowance, roaming=roaming)
-    got = purse.ask(MAIN, "latency", 3_000, 0)
-    assert (got != "roaming") is granted
+    account = make_account(MemoryLedger(clock), clock, allowance, roaming=roaming)
+    got = account.reserve(MAIN, "latency", 3_000)
+    assert (got != Refusal("roaming")) is granted
 
 
 def test_without_an_allowance_all_is_granted_and_counted() -> None:
     """A link that nobody limited is still counted."""
     clock = _night()
     ledger = MemoryLedger(clock)
-    purse = budget(ledger, clock, Allowance())
-    grant = purse.ask(Link("other", "xl"), "throughput", 500 * MB, 0)
-    assert isinstance(grant, int)
-    purse.settle(grant, 400 * MB)
+    account = make_account(ledger, clock, Allowance())
+    grant = account.reserve(Link("other", "xl"), "throughput", 500 * MB)
+    assert isinstance(grant, Grant)
+    account.settle(grant, 400 * MB)
     assert [use.spent_bytes for use in ledger.usage("other", "")] == [400 * MB]
-    assert purse.left("other").month_bytes is None
+    assert account.remaining("other").month_bytes is None
 
 
 def test_an_unsettled_task_counts_in_full_after_a_crash() -> None:
     """What a killed task moved is unknown: its worst case stays spent."""
     clock = _night()
     ledger = MemoryLedger(clock)
-    budget(ledger, clock, Allowance(20 * MB)).ask(MAIN, "throughput", 11 * MB, 0)
-    restarted = budget(ledger, clock, Allowance(20 * MB))
-    assert restarted.left("main").month_bytes == 9 * MB
+    make_account(ledger, clock, Allowance(20 * MB)).reserve(MAIN, "throughput", 11 * MB)
+    restarted = make_account(ledger, clock, Allowance(20 * MB))
+    assert restarted.remaining("main").month_bytes == 9 * MB
 
 
 def test_settling_gives_back_what_was_not_moved() -> None:
     """Nine of eleven megabytes unused are there for the next task."""
     clock = _night()
-    purse = budget(MemoryLedger(clock), clock, Allowance(20 * MB))
-    grant = purse.ask(MAIN, "throughput", 11 * MB, 0)
-    assert isinstance(grant, int)
-    purse.settle(grant, 2 * MB)
-    assert purse.left("main").month_bytes == 18 * MB
+    account = make_account(MemoryLedger(clock), clock, Allowance(20 * MB))
+    grant = account.reserve(MAIN, "throughput", 11 * MB)
+    assert isinstance(grant, Grant)
+    account.settle(grant, 2 * MB)
+    assert account.remaining("main").month_bytes == 18 * MB
 
 
 def test_small_tasks_share_one_commit() -> None:
     """Two hundred trains of three kilobytes are one reservation, counted exactly."""
     clock = _night()
     ledger = MemoryLedger(clock)
-    purse = budget(ledger, clock, Allowance(20 * MB))
+    account = make_account(ledger, clock, Allowance(20 * MB))
     for _ in range(200):
-        grant = purse.ask(MAIN, "latency", 3_000, 0)
-        assert isinstance(grant, int)
-        purse.settle(grant, 2_500)
+        grant = account.reserve(MAIN, "latency", 3_000)
+        assert isinstance(grant, Grant)
+        account.settle(grant, 2_500)
     assert len(ledger.rows) == 1
-    purse.close()
-    assert purse.left("main").month_bytes == 20 * MB - 200 * 2_500
+    account.close()
+    assert account.remaining("main").month_bytes == 20 * MB - 200 * 2_500
 
 
 def test_an_advance_ends_with_the_vote_and_with_the_day() -> None:
     """What small tasks may draw is carried neither out of voting nor over night."""
     clock = _night()
     ledger = MemoryLedger(clock)
-    purse = budget(ledger, clock, Allowance(20 * MB, reserve_bytes=5 * MB))
+    account = make_account(ledger, clock, Allowance(20 * MB, reserve_bytes=5 * MB))
     for hours in (0, 6, 6, 24):
         clock.advance(hours * 3600)
-        assert isinstance(purse.ask(MAIN, "latency", 3_000, 0), int)
+        assert isinstance(account.reserve(MAIN, "latency", 3_000), Grant)
     days = [day for _, day, _, _ in ledger.rows]
     assert days == ["2024-02-14", "2024-02-14", "2024-02-14", "2024-02-15"]
 
@@ -223,9 +228,9 @@ def test_an_advance_ends_with_the_vote_and_with_the_day() -> None:
 def test_the_uplink_is_counted() -> None:
     """Bytes that nobody asked for are gone from the allowance all the same."""
     clock = _night()
-    purse = budget(MemoryLedger(clock), clock, Allowance(20 * MB, 10 * MB))
-    purse.spend("main", "uplink", 4 * MB)
-    left = purse.left("main")
+    account = make_account(MemoryLedger(clock), clock, Allowance(20 * MB, 10 * MB))
+    account.spend("main", "uplink", 4 * MB)
+    left = account.remaining("main")
     assert (left.month_bytes, left.day_bytes) == (16 * MB, 6 * MB)
 
 
@@ -235,14 +240,15 @@ def test_no_day_begins_on_a_clock_that_is_not_known() -> None:
     ledger = MemoryLedger(clock)
     allowance = Allowance(day_bytes=12 * MB)
     assert isinstance(
-        budget(ledger, clock, allowance).ask(MAIN, "throughput", 11 * MB, 0), int
+        make_account(ledger, clock, allowance).reserve(MAIN, "throughput", 11 * MB),
+        Grant,
     )
     clock.trusted = False
     clock.step(-3 * 365 * 86400)
     for _ in range(3):
         clock.advance(86400)
-        purse = budget(ledger, clock, allowance)
-        assert purse.ask(MAIN, "throughput", 11 * MB, 0) == "allowance"
+        account = make_account(ledger, clock, allowance)
+        assert account.reserve(MAIN, "throughput", 11 * MB) == Refusal("allowance")
 
 
 def test_what_was_spent_undated_counts_in_the_month_that_comes_to_light() -> None:
@@ -250,26 +256,28 @@ def test_what_was_spent_undated_counts_in_the_month_that_comes_to_light() -> Non
     clock = _night()
     ledger = MemoryLedger(clock)
     allowance = Allowance(20 * MB)
-    budget(ledger, clock, allowance).left("main")
+    make_account(ledger, clock, allowance).remaining("main")
     clock.trusted = False
-    grant = budget(ledger, clock, allowance).ask(MAIN, "throughput", 11 * MB, 0)
-    assert isinstance(grant, int)
+    grant = make_account(ledger, clock, allowance).reserve(MAIN, "throughput", 11 * MB)
+    assert isinstance(grant, Grant)
     clock.advance(40 * 86400)
     clock.trusted = True
-    assert budget(ledger, clock, allowance).left("main").month_bytes == 9 * MB
+    assert (
+        make_account(ledger, clock, allowance).remaining("main").month_bytes == 9 * MB
+    )
 
 
 def test_the_clock_coming_back_on_the_same_day_counts_nothing_twice() -> None:
     """An hour without a trusted clock costs what was moved in it."""
     clock = _night()
     ledger = MemoryLedger(clock)
-    purse = budget(ledger, clock, Allowance(40 * MB))
-    purse.left("main")
+    account = make_account(ledger, clock, Allowance(40 * MB))
+    account.remaining("main")
     clock.trusted = False
-    assert isinstance(purse.ask(MAIN, "throughput", 11 * MB, 0), int)
+    assert isinstance(account.reserve(MAIN, "throughput", 11 * MB), Grant)
     clock.advance(3600)
     clock.trusted = True
-    assert purse.left("main").month_bytes == 29 * MB
+    assert account.remaining("main").month_bytes == 29 * MB
 
 
 @given(
@@ -308,19 +316,19 @@ def test_the_real_journal_keeps_the_allowance(
     folder, clock = tmp_path_factory.mktemp("journal"), _night()
     allowance = Allowance(30 * MB, 15 * MB, reserve_bytes=5 * MB)
     journal = _journal(folder, clock)
-    purse = budget(journal, clock, allowance)
-    grants: list[tuple[int, int]] = []
+    account = make_account(journal, clock, allowance)
+    grants: list[tuple[Grant, int]] = []
     for kind, amount in sequence:
         if kind == "ask":
-            got = purse.ask(MAIN, "probe", amount, clock.boot_ns())
-            grants += [(got, amount)] if isinstance(got, int) else []
+            got = account.reserve(MAIN, "probe", amount)
+            grants += [(got, amount)] if isinstance(got, Grant) else []
         elif kind == "settle" and grants:
             grant, worst = grants.pop()
-            purse.settle(grant, worst * amount // 100)
+            account.settle(grant, worst * amount // 100)
         elif kind == "crash":
             journal.close()
             journal, grants = _journal(folder, clock), []
-            purse = budget(journal, clock, allowance)
+            account = make_account(journal, clock, allowance)
         elif kind == "wait":
             clock.advance(amount)
         spent = sum(use.spent_bytes for use in journal.usage("main", "2024-01-01"))
@@ -333,13 +341,13 @@ def test_before_the_journal_knows_the_clock_no_new_month_begins(tmp_path: Path) 
     clock = _night()
     journal = _journal(tmp_path, clock)
     allowance = Allowance(12 * MB)
-    purse = budget(journal, clock, allowance)
-    assert isinstance(purse.ask(MAIN, "throughput", 11 * MB, 0), int)
+    account = make_account(journal, clock, allowance)
+    assert isinstance(account.reserve(MAIN, "throughput", 11 * MB), Grant)
     clock.step(40 * 86400)
-    assert purse.ask(MAIN, "throughput", 11 * MB, 0) == "allowance"
+    assert account.reserve(MAIN, "throughput", 11 * MB) == Refusal("allowance")
     put(journal, clock)
-    assert isinstance(purse.ask(MAIN, "throughput", 11 * MB, 0), int)
-    assert purse.ask(MAIN, "throughput", 11 * MB, 0) == "allowance"
+    assert isinstance(account.reserve(MAIN, "throughput", 11 * MB), Grant)
+    assert account.reserve(MAIN, "throughput", 11 * MB) == Refusal("allowance")
     journal.close()
 
 
@@ -349,11 +357,11 @@ def test_what_was_granted_before_the_journal_knew_is_counted_after(
     """A task between a clock step and the next commit costs the month it ran in."""
     clock = _night()
     journal = _journal(tmp_path, clock)
-    purse = budget(journal, clock, Allowance(12 * MB))
+    account = make_account(journal, clock, Allowance(12 * MB))
     clock.step(40 * 86400)
-    assert isinstance(purse.ask(MAIN, "throughput", 11 * MB, 0), int)
+    assert isinstance(account.reserve(MAIN, "throughput", 11 * MB), Grant)
     put(journal, clock)
-    assert purse.left("main").month_bytes == 1 * MB
+    assert account.remaining("main").month_bytes == 1 * MB
     journal.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from qos_agent.model import Deadline, Link, Outcome, ProbeResult, Sample, Task
 from qos_agent.probes.envelope import Envelope
+from qos_agent.schedule.allowance_account import AllowanceAccount, Grant, Refusal
 from qos_agent.schedule.runner import Runner, link_bytes
 from qos_agent.system.link_lock import LinkLock
 from tests.support.clocks import FakeClock
@@ -18,23 +19,21 @@ LINK = Link("main", "telkomsel")
 
 
 @dataclass
-class Purse:
-    """An allowance that says what the test wants."""
+class FakeAccount(AllowanceAccount):
+    """An account that gives the answer of the test."""
 
-    answer: int | str = 1
-    asked: list[int] = field(default_factory=list)
-    settled: list[tuple[int, int]] = field(default_factory=list)
+    refusal: Refusal | None = None
+    reserved: list[int] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
 
-    def ask(
-        self, link: Link, probe: str, worst_case_bytes: int, due_boot_ns: int
-    ) -> int | str:
-        """Grant or refuse."""
-        self.asked.append(worst_case_bytes)
-        return self.answer
+    def reserve(self, link: Link, probe: str, worst_case_bytes: int) -> Grant | Refusal:
+        """Grant, or refuse if the test says so."""
+        self.reserved.append(worst_case_bytes)
+        return self.refusal or Grant(1, link.name, worst_case_bytes)
 
-    def settle(self, grant: int, spent_bytes: int) -> None:
-        """Note what was spent."""
-        self.settled.append((grant, spent_bytes))
+    def settle(self, grant: Grant, spent_bytes: int) -> None:
+        """Note the bytes spent."""
+        self.settled.append(spent_bytes)
 
 
 @dataclass
@@ -42,7 +41,7 @@ class Bench:
     """A runner with its parts at hand."""
 
     probe: ScriptedProbe = field(default_factory=ScriptedProbe)
-    purse: Purse = field(default_factory=Purse)
+    account: FakeAccount = field(default_factory=FakeAccount)
     link_lock: LinkLock = field(default_factory=LinkLock)
     paused: bool = False
     counter: list[int | None] = field(default_factory=lambda: [1000, 5000])
@@ -55,7 +54,7 @@ class Bench:
             {"latency": self.probe},
             envelope,
             self.link_lock,
-            self.purse,
+            self.account,
             lambda _: self.paused,
             lambda _: self.counter.pop(0),
             wait_s=0.01,
@@ -72,7 +71,7 @@ def test_a_small_probe_asks_no_allowance(bench: Bench) -> None:
     """A train of a few packets is measured without a reservation."""
     reading = bench.runner().run("latency", LINK, None, 0)
     assert reading.outcome == Outcome.OK
-    assert bench.purse.asked == []
+    assert bench.account.reserved == []
 
 
 def test_what_is_paused_is_skipped(bench: Bench) -> None:
@@ -110,9 +109,9 @@ def test_the_allowance_is_asked_first_and_settled_by_the_interface(
     """The worst case is asked; what the interface counted is what was spent."""
     bench.probe = ScriptedProbe(loads_link=True, bytes_at_most=11_000_000)
     bench.runner().run("latency", LINK, None, 0)
-    assert bench.purse.asked == [11_000_000]
+    assert bench.account.reserved == [11_000_000]
     assert bench.probe.ran[0].byte_limit == 11_000_000
-    assert bench.purse.settled == [(1, 4000)]
+    assert bench.account.settled == [4000]
 
 
 @pytest.mark.parametrize("counter", [[1000, None], [None, 1000], [5000, 1000]])
@@ -123,7 +122,7 @@ def test_a_lost_counter_costs_the_worst_case(
     bench.probe = ScriptedProbe(loads_link=True, bytes_at_most=11_000_000)
     bench.counter = counter
     bench.runner().run("latency", LINK, None, 0)
-    assert bench.purse.settled == [(1, 11_000_000)]
+    assert bench.account.settled == [11_000_000]
 
 
 @pytest.mark.parametrize(("told", "settled"), [({"data_bytes": 840}, 840), ({}, 2000)])
@@ -134,18 +133,18 @@ def test_who_shares_the_link_pays_what_it_says_it_moved(
     found = ProbeResult((Sample({}, told),))
     bench.probe = ScriptedProbe(lambda *_: found, bytes_at_most=2000)
     bench.runner().run("latency", LINK, None, 0)
-    assert bench.purse.settled == [(1, settled)]
+    assert bench.account.settled == [settled]
 
 
 @pytest.mark.parametrize("reason", ["allowance", "reserve", "roaming"])
 def test_a_refused_task_is_skipped_with_the_reason(bench: Bench, reason: str) -> None:
     """Nothing is moved, nothing is settled, and the reading says why."""
     bench.probe.bytes_at_most = 11_000_000
-    bench.purse.answer = reason
+    bench.account.refusal = Refusal(reason)
     reading = bench.runner().run("latency", LINK, None, 0)
     assert (reading.outcome, reading.reason) == (Outcome.SKIPPED, reason)
     assert bench.probe.ran == []
-    assert bench.purse.settled == []
+    assert bench.account.settled == []
 
 
 def test_the_loopback_interface_is_counted_and_a_missing_one_is_not() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from qos_agent.journal import Usage
 from tests.support.clocks import FakeClock
 
 
@@ -50,10 +50,10 @@ class Book:
         """Bytes that had no reservation."""
         self.reserve(link, probe, size_bytes, boot_id, boot_ns)
 
-    def usage(self, link: str, since_day: str) -> Sequence[Spent]:
-        """The sum of each day from one on."""
+    def usage(self, link: str, since_day: str) -> list[Usage]:
+        """Return the sum of each day since one."""
         return [
-            Spent(day, link, total)
+            Usage(day, "any", total)
             for (of_link, day), total in self.totals.items()
             if of_link == link and day >= since_day
         ]

@@ -11,7 +11,11 @@ import pytest
 from qos_agent.config import calendar_file
 from qos_agent.config.settings import Settings
 from qos_agent.model import Phase
-from qos_agent.schedule.allowance_account import AllowanceAccount, allowances
+from qos_agent.schedule.allowance_account import (
+    AllowanceAccount,
+    Refusal,
+    allowances,
+)
 from qos_agent.schedule.slots import Job, fraction
 from tests.simulation.book import Book
 from tests.simulation.station import Station
@@ -47,7 +51,7 @@ WORST_BYTES = {
 class Meter:
     """Runs each task on the allowance and watches what it never may do."""
 
-    budget: AllowanceAccount
+    account: AllowanceAccount
     book: Book
     station: Station
     spent: Counter[str] = field(default_factory=Counter)
@@ -59,11 +63,11 @@ class Meter:
         if job.link is None:
             return "ok"
         worst_bytes = WORST_BYTES[job.probe]
-        granted = self.budget.ask(job.link, job.probe, worst_bytes, due_boot_ns)
-        if isinstance(granted, str):
-            return granted
+        grant = self.account.reserve(job.link, job.probe, worst_bytes)
+        if isinstance(grant, Refusal):
+            return grant.reason
         moved = fraction(f"{job.key}/{due_boot_ns}", worst_bytes) + 1
-        self.budget.settle(granted, moved)
+        self.account.settle(grant, moved)
         self._count(self.book.day("", due_boot_ns), moved)
         return "ok"
 
@@ -81,7 +85,7 @@ def fortnight(name: str, zone: str) -> Meter:
     clock = FakeClock(now_boot_ns=HOUR_NS, offset_ns=start - HOUR_NS)
     calendar = calendar_file.named(name)
     book = Book(clock, ZoneInfo(who.time_zone))
-    budget = AllowanceAccount(
+    account = AllowanceAccount(
         book,
         allowances(SETTINGS),
         clock,
@@ -90,10 +94,10 @@ def fortnight(name: str, zone: str) -> Meter:
         lambda _link: None,
     )
     station = Station(who, calendar, SETTINGS, clock)
-    meter = Meter(budget, book, station)
+    meter = Meter(account, book, station)
     station.measure = meter.measure
     station.live(end)
-    budget.close()
+    account.close()
     return meter
 
 

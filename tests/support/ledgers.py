@@ -1,4 +1,4 @@
-"""A ledger in memory, and budgets over it, for tests."""
+"""A ledger in memory, and accounts over it, for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qos_agent.journal import Usage
 from qos_agent.model import Link, Phase
 from qos_agent.model.calendar import Change, Timeline
 from qos_agent.schedule.allowance import Allowance
-from qos_agent.schedule.allowance_account import AllowanceAccount, Ledger
+from qos_agent.schedule.allowance_account import AllowanceAccount, UsageLedger
 from tests.support.clocks import ELECTION_MORNING_NS, FakeClock
 
 JAKARTA = ZoneInfo("Asia/Jakarta")
@@ -29,7 +29,7 @@ ELECTION = Timeline(
 
 @dataclass
 class MemoryLedger:
-    """What the journal does, in memory: it survives a crash of the budget."""
+    """What the journal does, in memory: it survives a crash of the agent."""
 
     clock: FakeClock
     rows: list[tuple[str, str, int, bool]] = field(default_factory=list)
@@ -79,15 +79,15 @@ class MemoryLedger:
         self.kept[key] = value
 
 
-def budget(
-    ledger: Ledger,
+def make_account(
+    ledger: UsageLedger,
     clock: FakeClock,
     allowance: Allowance,
     timeline: Timeline = ELECTION,
     roaming: bool | None = None,
 ) -> AllowanceAccount:
-    """A budget for the link `main`."""
-    given = {MAIN.name: allowance}
+    """An account for the link `main`."""
+    allowances = {MAIN.name: allowance}
     return AllowanceAccount(
-        ledger, given, clock, "Asia/Jakarta", timeline, lambda _: roaming
+        ledger, allowances, clock, "Asia/Jakarta", timeline, lambda _: roaming
     )
