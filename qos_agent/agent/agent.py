@@ -1,7 +1,7 @@
-"""The agent: its loop, its schedule's answers, its orderly beginning and end.
+"""The agent: its main loop, the handlers of its schedule, its start and stop.
 
-The loop does the small things that have a time of their own (commit, verdicts,
-heartbeat, status); tasks run in the schedule's threads, delivery in the uplink's.
+The main loop runs the periodic work: commit, verdicts, heartbeat and status file.
+Tasks run in the threads of the schedule, and delivery in the thread of the uplink.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from qos_agent.model import Clock, Phase, Reading, Task, Value
 from qos_agent.model.errors import StorageError
 from qos_agent.probes.envelope import skipped
 from qos_agent.schedule.control import take_reload
-from qos_agent.schedule.downtime import absences, cut_off
+from qos_agent.schedule.downtime import killed_tasks, missed_slots
 from qos_agent.schedule.jobs import jobs
 from qos_agent.schedule.scheduler import Job, Missed, Schedule
 from qos_agent.system.clock import StepWatch
@@ -34,35 +34,37 @@ from qos_agent.verdict.incidents import Now
 
 _log = logging.getLogger(__name__)
 
+_LOOP_S = 0.2
 _HEARTBEAT_S = 60.0
 _VERDICT_S = 60.0
 _STATUS_S = 2.0
-_SHOW_S = 0.5
+_SCREEN_S = 0.5
 _STOP_S = 2.0
-_RESTED_NS = 3600 * 10**9
-_ABOUT_ITSELF = ("agent", "event")
+# An agent that restarts again and again must not load its links at each start.
+_LONG_STOP_NS = 3600 * 10**9
+_ABOUT_THE_AGENT = ("agent", "event")
 _CONFIGURATION = "configuration"
 
 
 @dataclass(slots=True)
-class _Chore:
-    """Something the loop does every so often, on boot time."""
+class _PeriodicTask:
+    """An action that the main loop repeats, on boot time."""
 
     interval_s: float
-    do: Callable[[], object]
+    action: Callable[[], object]
     due_boot_ns: int
 
-    def run(self, now_boot_ns: int) -> None:
-        """Do it if it is due; what was missed in a sleep is done once."""
+    def run_if_due(self, now_boot_ns: int) -> None:
+        """Run the action once if it is due, however often it was missed in a sleep."""
         if now_boot_ns >= self.due_boot_ns:
             self.due_boot_ns = now_boot_ns + int(self.interval_s * 1e9)
-            self.do()
+            self.action()
 
 
 class Agent:
-    """One running agent. `without` names probes that are left out.
+    """One running agent. `without` has the names of the probes that do not run.
 
-    `reload` is true after `run` where a new configuration was asked for.
+    `reload` is True after `run` if a new configuration must be loaded.
     """
 
     def __init__(
@@ -74,189 +76,188 @@ class Agent:
         self._stop = threading.Event()
         self.reload = False
         self._notifier = Notifier()
-        self._parts = build(loaded, clock, self._stop)
-        self._timeline = self._parts.station.timeline
-        self._last_record_ns = self._parts.journal.last_time_ns()
-        self._absent: tuple[int, int] | None = None
+        self._components = build(loaded, clock, self._stop)
+        self._timeline = self._components.station.timeline
+        self._last_record_ns = self._components.journal.last_time_ns()
+        # The last record in wall time, and the start in boot time.
+        self._downtime: tuple[int, int] | None = None
         clock.not_behind(self._last_record_ns)
-        self._phase = self._timeline.phase_at(self._believed_wall_ns())
-        self._watched_ns = clock.boot_ns()
+        self._phase = self._timeline.phase_at(self._estimated_wall_ns())
+        self._ticked_ns = clock.boot_ns()
         self._steps = StepWatch()
         self._compared_ms: float | None = None
-        identity = self._parts.identity
+        identity = self._components.identity
         seed = f"{identity.station}/{identity.device}"
         self._schedule = Schedule(
-            clock, seed, self._due, self._missed, tick=self._watch
+            clock, seed, self._run_task, self._record_missed, tick=self._tick
         )
-        self._vitals = Metrics(self._parts, self._schedule)
-        self._beaten = Tally()
+        self._metrics = Metrics(self._components, self._schedule)
+        self._heartbeat_tally = Tally()
 
     def run(
         self,
         for_s: float | None = None,
         show: Callable[[Status], None] | None = None,
     ) -> Status:
-        """Measure until told to stop, or for a time; how things stood at the end."""
-        run_uplink = self._parts.uplink.run
+        """Measure until `stop`, or for a time, and return the last status."""
+        run_uplink = self._components.uplink.run
         uplink = threading.Thread(target=run_uplink, name="uplink", daemon=True)
         self._begin()
         uplink.start()
         try:
             self._loop(for_s, show)
         finally:
-            last = self._end(uplink)
-        return last
+            last_status = self._end(uplink)
+        return last_status
 
     def run_once(self) -> bool:
-        """One round of every task now; True when each left a reading on disk."""
+        """Run every task once. Return True if each left a reading on disk."""
         jobs_now = self._jobs(self._phase)
         now_ns = self._clock.boot_ns()
         with ThreadPoolExecutor(len(jobs_now) or 1) as pool:
-            list(pool.map(lambda job: self._due(job, now_ns), jobs_now))
+            list(pool.map(lambda job: self._run_task(job, now_ns), jobs_now))
         self._commit()
-        self._parts.uplink.drain(_STOP_S)
-        self._parts.allowance_account.close()
-        self._parts.journal.close()
-        return self._parts.ledger.tally().due >= len(jobs_now)
+        self._components.uplink.drain(_STOP_S)
+        self._components.allowance_account.close()
+        self._components.journal.close()
+        return self._components.ledger.tally().due >= len(jobs_now)
 
     def stop(self) -> None:
-        """End `run` soon; safe in a signal handler."""
+        """End `run` soon. Safe in a signal handler."""
         self._stop.set()
 
     def _begin(self) -> None:
         now_ns = self._clock.boot_ns()
         self._record(event("start", now_ns, f"in phase {self._phase.value}"))
-        self._write_aftermath(now_ns)
-        self._tell_configuration()
+        self._record_downtime(now_ns)
+        self._record_new_configuration()
         self._commit()
-        self._schedule.lay(self._jobs(self._phase))
-        self._schedule.start(loads_at_once=self._rested())
+        self._schedule.set_jobs(self._jobs(self._phase))
+        self._schedule.start(heavy_at_once=self._long_stopped())
         self._notifier.notify("READY=1")
 
     def _loop(self, for_s: float | None, show: Callable[[Status], None] | None) -> None:
         start_ns = self._clock.boot_ns()
-        chores = self._chores(start_ns, show)
+        tasks = self._periodic_tasks(start_ns, show)
         end_ns = None if for_s is None else start_ns + int(for_s * 1e9)
-        while not self._stop.wait(0.2):
+        while not self._stop.wait(_LOOP_S):
             now_ns = self._clock.boot_ns()
             if end_ns is not None and now_ns >= end_ns:
                 return
-            for chore in chores:
-                chore.run(now_ns)
+            for task in tasks:
+                task.run_if_due(now_ns)
 
-    def _chores(
+    def _periodic_tasks(
         self, now_ns: int, show: Callable[[Status], None] | None
-    ) -> list[_Chore]:
-        # The commit comes last, so that what is due with it is in it.
-        every = [
+    ) -> list[_PeriodicTask]:
+        # The commit is last, so that it includes the readings of the others.
+        actions: list[tuple[float, Callable[[], object]]] = [
             (_STATUS_S, self._write_status),
             (_VERDICT_S, self._judge),
-            (_HEARTBEAT_S, self._beat),
+            (_HEARTBEAT_S, self._record_heartbeat),
             (self._settings.journal.commit_every, self._commit),
         ]
         if show is not None:
-            every.append((_SHOW_S, lambda: show(self._status())))
+            actions.append((_SCREEN_S, lambda: show(self._status())))
         if self._notifier.watchdog_s is not None:
-            every.append((self._notifier.watchdog_s, self._pat_watchdog))
-        return [_Chore(s, do, now_ns + int(s * 1e9)) for s, do in every]
+            actions.append((self._notifier.watchdog_s, self._notify_watchdog))
+        return [_PeriodicTask(s, run, now_ns + int(s * 1e9)) for s, run in actions]
 
     def _end(self, uplink: threading.Thread) -> Status:
-        """Settle what is in flight, commit, deliver what can be, all within 5 s."""
-        parts = self._parts
+        """Wait for running tasks, commit and deliver what is possible, within 5 s."""
+        components = self._components
         self._notifier.notify("STOPPING=1")
         self._stop.set()
         self._schedule.stop()
-        self._schedule.settle(_STOP_S)
+        self._schedule.wait_for_tasks(_STOP_S)
         self._record(event("stop", self._clock.boot_ns()))
-        parts.assessment.close()
-        parts.allowance_account.close()
+        components.monitor.close()
+        components.allowance_account.close()
         self._commit()
         uplink.join(_STOP_S)
-        parts.uplink.drain(_STOP_S)
-        last = self._status()
+        components.uplink.drain(_STOP_S)
+        last_status = self._status()
         self._write_status()
-        parts.journal.close()
-        return last
+        components.journal.close()
+        return last_status
 
     def _jobs(self, phase: Phase) -> Sequence[Job]:
         return jobs(self._settings, phase, self._without)
 
-    def _due(self, job: Job, due_boot_ns: int) -> None:
-        run = self._parts.runner.run
+    def _run_task(self, job: Job, due_boot_ns: int) -> None:
+        run = self._components.runner.run
         self._record(run(job.probe, job.link, job.target, due_boot_ns))
 
-    def _missed(self, job: Job, missed: Missed, reason: str) -> None:
+    def _record_missed(self, job: Job, missed: Missed, reason: str) -> None:
         task = Task(job.probe, missed.first_due_boot_ns, job.link, job.target)
-        probe = self._parts.probes[job.probe]
+        probe = self._components.probes[job.probe]
         self._record(skipped(probe, task, reason, missed.slots, missed.span_s))
 
     def _record(self, reading: Reading) -> None:
-        if reading.measurement not in _ABOUT_ITSELF:
-            self._parts.latests.see(reading)
-        self._parts.assessment.observe(reading)
-        self._parts.recorder.add(reading)
+        if reading.measurement not in _ABOUT_THE_AGENT:
+            self._components.latest_readings.add(reading)
+        self._components.monitor.observe(reading)
+        self._components.recorder.add(reading)
 
     def _commit(self) -> None:
-        """What happened to the journal itself is data too."""
-        for happened in self._parts.journal.take_events():
-            self._record(_of_journal(happened, self._clock.boot_ns()))
-        self._parts.recorder.commit()
+        for journal_event in self._components.journal.take_events():
+            self._record(_reading_of(journal_event, self._clock.boot_ns()))
+        self._components.recorder.commit()
         self._stamp_pending()
 
     def _stamp_pending(self) -> None:
-        """Date what waited for a clock, as soon as that can be done."""
-        journal, clock = self._parts.journal, self._clock
+        """Give a time stamp to pending points once the clock is trusted."""
+        journal, clock = self._components.journal, self._clock
         if not journal.counts().pending:
             return
         try:
             journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
         except StorageError as error:
-            _log.warning("readings wait for their date: %s", error)
+            _log.warning("journal: points stay pending without a time stamp: %s", error)
 
     def _judge(self) -> None:
-        """The verdict of each link, and the incidents."""
+        """Record the verdict of each link, and the incidents that began or ended."""
         boot_ns, state = self._clock.boot_ns(), self._clock.state()
         now = Now(boot_ns, boot_ns + state.offset_ns if state.trusted else None)
-        failing = self._parts.uplink.status().state == "failing"
-        for reading in self._parts.assessment.cycle(now, self._phase, failing):
-            self._parts.recorder.add(reading)
+        failing = self._components.uplink.status().state == "failing"
+        for reading in self._components.monitor.cycle(now, self._phase, failing):
+            self._components.recorder.add(reading)
 
-    def _beat(self) -> None:
-        """The heartbeat, with the ledger since the one before."""
-        tally = self._parts.ledger.tally()
-        pulse = self._vitals.pulse()
-        now_ns = self._clock.boot_ns()
-        self._record(heartbeat(now_ns, pulse, tally.since(self._beaten)))
-        self._beaten = tally
+    def _record_heartbeat(self) -> None:
+        tally = self._components.ledger.tally()
+        figures = self._metrics.heartbeat_figures()
+        since = tally.since(self._heartbeat_tally)
+        self._record(heartbeat(self._clock.boot_ns(), figures, since))
+        self._heartbeat_tally = tally
 
     def _status(self) -> Status:
-        return self._vitals.status(self._phase.value)
+        return self._metrics.status(self._phase.value)
 
     def _write_status(self) -> None:
         try:
             status.write(self._status(), self._settings.runtime_folder())
         except OSError as error:
-            _log.debug("no status file: %s", error)
+            _log.debug("status: cannot write the status file: %s", error)
 
-    def _pat_watchdog(self) -> None:
+    def _notify_watchdog(self) -> None:
         self._notifier.notify("WATCHDOG=1")
 
-    def _watch(self) -> None:
-        """See pauses, the clock step, the phase change; before slots are counted."""
-        for kind, detail in self._parts.pauses.changes():
+    def _tick(self) -> None:
+        """Check pauses, reload, clock and phase, before any slot is counted."""
+        for kind, detail in self._components.pauses.changes():
             self._record(event(kind, self._clock.boot_ns(), detail))
-        self._watch_reload()
-        self._watch_clock()
-        self._write_absences()
-        before_ns, now_ns = self._watched_ns, self._clock.boot_ns()
-        self._watched_ns = now_ns
-        wall_ns, elapsed_ns = self._believed_wall_ns(), now_ns - before_ns
+        self._check_reload()
+        self._check_clock()
+        self._record_missed_slots()
+        before_ns, now_ns = self._ticked_ns, self._clock.boot_ns()
+        self._ticked_ns = now_ns
+        wall_ns, elapsed_ns = self._estimated_wall_ns(), now_ns - before_ns
         for change in self._timeline.changes(self._phase, elapsed_ns, wall_ns):
             self._enter(change.phase, change.at_wall_ns - (wall_ns - now_ns))
 
-    def _watch_clock(self) -> None:
-        """Hold the clock against the collector's; see it step."""
-        offset_ms = self._parts.uplink.status().offset_ms
+    def _check_clock(self) -> None:
+        """Compare the clock with the collector's, and record a step."""
+        offset_ms = self._components.uplink.status().offset_ms
         if offset_ms != self._compared_ms:
             self._compared_ms = offset_ms
             self._clock.compared(offset_ms)
@@ -264,26 +265,26 @@ class Agent:
         if step_ms is not None:
             self._record(event("clock_step", self._clock.boot_ns(), amount=step_ms))
 
-    def _rested(self) -> bool:
-        """Whether no agent ran here of late: only then the first round loads links."""
+    def _long_stopped(self) -> bool:
+        """Return True if no agent ran within the last hour."""
         if self._last_record_ns is None:
             return True
-        return self._believed_wall_ns() - self._last_record_ns > _RESTED_NS
+        return self._estimated_wall_ns() - self._last_record_ns > _LONG_STOP_NS
 
-    def _believed_wall_ns(self) -> int:
-        """The wall clock; while it is not trusted, reckoned from the last on record.
+    def _estimated_wall_ns(self) -> int:
+        """Return the wall time, estimated from the last record if it is not trusted.
 
-        A device without a clock and without a network changes phase all the same. As
-        in the journal, the boot is taken to have followed the last record at once, so
-        that the reckoning is never later than the truth.
+        With the estimate a device without a clock and a network changes its phase
+        too. It assumes, as the journal does, that the boot followed the last record
+        at once, so it is never later than the true time.
         """
         boot_ns, state = self._clock.boot_ns(), self._clock.state()
         if state.trusted or self._last_record_ns is None:
             return boot_ns + state.offset_ns
         return boot_ns + self._last_record_ns
 
-    def _watch_reload(self) -> None:
-        """End the run where a reload was asked for and the phase allows it."""
+    def _check_reload(self) -> None:
+        """End the run if a reload was requested and the phase allows it."""
         now = take_reload(self._settings.runtime_folder())
         if now is None:
             return
@@ -291,59 +292,63 @@ class Agent:
             self.reload = True
             self.stop()
             return
-        words = f"not reloaded in phase {self._phase.value}; to force it: --now"
-        self._record(event("configuration", self._clock.boot_ns(), words))
-        _log.warning("configuration: %s", words)
+        message = f"not reloaded in phase {self._phase.value}; to force it: --now"
+        self._record(event("configuration", self._clock.boot_ns(), message))
+        _log.warning("configuration: %s", message)
 
-    def _tell_configuration(self) -> None:
-        """An event where another configuration is in force than at the last start."""
-        journal, now = self._parts.journal, self._parts.loaded.hash
+    def _record_new_configuration(self) -> None:
+        """Record an event if the configuration is not that of the last start."""
+        journal, now = self._components.journal, self._components.loaded.hash
         before = journal.state(_CONFIGURATION)
         if before == now:
             return
         journal.set_state(_CONFIGURATION, now)
         if before is not None:
-            words = {"before": before, "after": now}
-            self._record(event("configuration", self._clock.boot_ns(), **words))
+            change = {"before": before, "after": now}
+            self._record(event("configuration", self._clock.boot_ns(), **change))
 
     def _enter(self, phase: Phase, since_boot_ns: int) -> None:
-        """Go over to another phase: its event, its tasks."""
-        words = {"before": self._phase.value, "after": phase.value}
-        self._record(event("phase", since_boot_ns, **words))
-        _log.info("phase %s, was %s", phase.value, self._phase.value)
+        """Change to another phase: record the event and replace the jobs."""
+        change = {"before": self._phase.value, "after": phase.value}
+        self._record(event("phase", since_boot_ns, **change))
+        _log.info("phase: changed from %s to %s", self._phase.value, phase.value)
         self._phase = phase
-        self._schedule.lay(self._jobs(phase), since_boot_ns)
+        self._schedule.set_jobs(self._jobs(phase), since_boot_ns)
 
-    def _write_aftermath(self, now_ns: int) -> None:
-        """What a stop or a kill left behind: tasks cut off, slots passed by."""
-        parts = self._parts
+    def _record_downtime(self, now_ns: int) -> None:
+        """Record the tasks that a kill ended and the slots missed while stopped."""
+        components = self._components
         links = self._settings.link_list()
-        for reading in cut_off(parts.journal.killed, now_ns, links, parts.probes):
+        killed = components.journal.killed
+        for reading in killed_tasks(killed, now_ns, links, components.probes):
             self._record(reading)
         if self._last_record_ns is not None:
-            self._absent = (self._last_record_ns, now_ns)
-        self._write_absences()
+            self._downtime = (self._last_record_ns, now_ns)
+        self._record_missed_slots()
 
-    def _write_absences(self) -> None:
-        """The slots that passed while stopped, as soon as it is known how many."""
+    def _record_missed_slots(self) -> None:
+        """Record the slots missed while stopped, once the clock is trusted.
+
+        Only then the length of the stop is known.
+        """
         state = self._clock.state()
-        if self._absent is None or not state.trusted:
+        if self._downtime is None or not state.trusted:
             return
-        (last_ns, start_boot_ns), self._absent = self._absent, None
-        gap = (last_ns, start_boot_ns + state.offset_ns)
-        probes = self._parts.probes
-        for reading in absences(
-            gap, state.offset_ns, self._timeline, self._jobs, probes
+        (last_record_ns, start_boot_ns), self._downtime = self._downtime, None
+        span_ns = (last_record_ns, start_boot_ns + state.offset_ns)
+        probes = self._components.probes
+        for reading in missed_slots(
+            span_ns, state.offset_ns, self._timeline, self._jobs, probes
         ):
             self._record(reading)
 
 
-def _of_journal(happened: JournalEvent, boot_ns: int) -> Reading:
-    """An event of the journal as a reading."""
-    given: dict[str, Value | None] = {
-        "amount": happened.amount,
-        "first_seq": happened.first_seq,
-        "last_seq": happened.last_seq,
+def _reading_of(journal_event: JournalEvent, boot_ns: int) -> Reading:
+    """Return an event of the journal as a reading."""
+    values: dict[str, Value | None] = {
+        "amount": journal_event.amount,
+        "first_seq": journal_event.first_seq,
+        "last_seq": journal_event.last_seq,
     }
-    fields = {name: value for name, value in given.items() if value is not None}
-    return event(happened.kind, boot_ns, happened.detail, **fields)
+    fields = {name: value for name, value in values.items() if value is not None}
+    return event(journal_event.kind, boot_ns, journal_event.detail, **fields)

@@ -1,4 +1,4 @@
-"""The parts of an agent, made from its configuration and wired to each other."""
+"""Builds the components of an agent from its configuration and connects them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from qos_agent.agent.events import one_line
 from qos_agent.agent.ledger import Ledger
+from qos_agent.agent.log_line import log_line
 from qos_agent.agent.recorder import Recorder
 from qos_agent.agent.status import LatestReadings
 from qos_agent.config import calendar_file
@@ -18,10 +18,9 @@ from qos_agent.config.settings import JournalSection, Settings
 from qos_agent.journal import Journal, JournalLimits
 from qos_agent.model import Clock, Identity, Phase, Probe, Reading
 from qos_agent.model.calendar import StationCalendar
+from qos_agent.probes import registry
 from qos_agent.probes.envelope import Envelope
-from qos_agent.probes.registry import make_probes
-from qos_agent.schedule import allowance_account
-from qos_agent.schedule.allowance_account import AllowanceAccount
+from qos_agent.schedule.allowance_account import AllowanceAccount, allowances
 from qos_agent.schedule.allowance_forecast import Demand
 from qos_agent.schedule.control import Pauses
 from qos_agent.schedule.jobs import jobs
@@ -35,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """Everything an agent is made of, but for its schedule and its loop."""
+    """All components of an agent except its schedule and its main loop."""
 
     loaded: Loaded
     clock: Clock
@@ -45,8 +44,8 @@ class Components:
     probes: Mapping[str, Probe]
     journal: Journal
     ledger: Ledger
-    latests: LatestReadings
-    assessment: LinkMonitor
+    latest_readings: LatestReadings
+    monitor: LinkMonitor
     allowance_account: AllowanceAccount
     pauses: Pauses
     runner: Runner
@@ -59,59 +58,67 @@ class Components:
         return self.loaded.settings
 
     def demand(self) -> Demand:
-        """What the schedule moves at the worst."""
+        """Return the worst-case data demand of the schedule."""
         return demand(self.settings, self.probes)
 
 
 def demand(settings: Settings, probes: Mapping[str, Probe]) -> Demand:
-    """What the schedule of a configuration moves at the worst."""
-    worst = {name: probe.worst_case_bytes() for name, probe in probes.items()}
-    return Demand(lambda phase: jobs(settings, phase), worst)
+    """Return the worst-case data demand of a configuration's schedule."""
+    worst_case_bytes = {
+        name: probe.worst_case_bytes() for name, probe in probes.items()
+    }
+    return Demand(lambda phase: jobs(settings, phase), worst_case_bytes)
 
 
 def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
-    """Make the parts. Raises OperatorError where another agent has the journal."""
+    """Build the components. Raises OperatorError if another agent has the journal."""
     settings = loaded.settings
     identity = settings.identity()
     calendar = calendar_file.named(settings.election.calendar)
     station = StationCalendar(calendar.timeline(identity), ZoneInfo(identity.time_zone))
+    probes = registry.make_probes(settings)
     journal = _journal(settings, identity, station)
     ledger, link_lock = Ledger(), LinkLock()
-    assessment = LinkMonitor(settings, journal, clock.boot_id)
-    purse = AllowanceAccount(
-        journal,
-        allowance_account.allowances(settings),
-        clock,
-        identity.time_zone,
-        station.timeline,
-        assessment.roaming,
+    monitor = LinkMonitor(settings, journal, clock.boot_id)
+    account = AllowanceAccount(
+        ledger=journal,
+        allowances=allowances(settings),
+        clock=clock,
+        zone=identity.time_zone,
+        timeline=station.timeline,
+        roaming=monitor.roaming,
     )
-    uplink = Uplink(journal, purse, settings, clock, stop, link_lock)
-    probes = make_probes(settings)
+    uplink = Uplink(journal, account, settings, clock, stop, link_lock)
     pauses = Pauses(settings.runtime_folder(), clock)
-    envelope = Envelope(clock, stop)
 
     def committed(readings: Sequence[Reading]) -> None:
         for reading in readings:
-            _log.info("%s", one_line(reading))
+            _log.info("%s", log_line(reading, registry.LOG_FIELDS))
         uplink.wake()
 
     return Components(
-        loaded,
-        clock,
-        identity,
-        calendar.hash,
-        station,
-        probes,
-        journal,
-        ledger,
-        LatestReadings(),
-        assessment,
-        purse,
-        pauses,
-        Runner(probes, envelope, link_lock, purse, pauses.holds, link_bytes),
-        Recorder(journal, identity, clock, ledger, committed),
-        uplink,
+        loaded=loaded,
+        clock=clock,
+        identity=identity,
+        calendar_hash=calendar.hash,
+        station=station,
+        probes=probes,
+        journal=journal,
+        ledger=ledger,
+        latest_readings=LatestReadings(registry.STATUS_FIELDS),
+        monitor=monitor,
+        allowance_account=account,
+        pauses=pauses,
+        runner=Runner(
+            probes=probes,
+            envelope=Envelope(clock, stop),
+            link_lock=link_lock,
+            account=account,
+            paused=pauses.is_paused,
+            count_bytes=link_bytes,
+        ),
+        recorder=Recorder(journal, identity, clock, ledger, committed),
+        uplink=uplink,
     )
 
 
@@ -119,12 +126,17 @@ def _journal(
     settings: Settings, identity: Identity, station: StationCalendar
 ) -> Journal:
     section = settings.journal
-    names = settings.collector_names()
 
     def phase_at(wall_ns: int) -> Phase:
         return station.timeline.phase_at(wall_ns)
 
-    return Journal.open(section.folder, identity, names, phase_at, _limits(section))
+    return Journal.open(
+        folder=section.folder,
+        identity=identity,
+        collectors=settings.collector_names(),
+        phase_at=phase_at,
+        limits=_limits(section),
+    )
 
 
 def _limits(section: JournalSection) -> JournalLimits:

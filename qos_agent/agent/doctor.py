@@ -1,6 +1,6 @@
-"""Every precondition of measuring, each with the command that mends it.
+"""Checks of everything that measuring needs, each with the command that fixes it.
 
-A check answers for one thing, in about two seconds at most, and changes nothing.
+A check looks at one thing, takes about two seconds at most and changes nothing.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from qos_agent.probes.throughput import BACKENDS
 from qos_agent.system import network
 from qos_agent.system.clock import SystemClock, TaskDeadline
 
-_LEAST_FREE_BYTES = 200_000_000
-_LONGEST_S = 2.0
+_MIN_FREE_BYTES = 200_000_000
+_TIMEOUT_S = 2.0
+# The root zone's name server resolves at every working resolver.
+_KNOWN_NAME = "a.root-servers.net"
 
 
 class Health(StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -37,16 +39,16 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One precondition: what was found, and the command that mends it."""
+    """One check: its result, and the command that fixes or shows the problem."""
 
     name: str
     health: Health
-    found: str
-    mend: str = ""
+    result: str
+    fix: str = ""
 
 
 def diagnose(settings: Settings, clock: SystemClock) -> Iterator[Check]:
-    """All checks, one after the other."""
+    """Run all checks, one after the other."""
     yield Check("configuration", Health.OK, f"station {settings.station.id}")
     yield _probes()
     for link in settings.link_list():
@@ -60,18 +62,18 @@ def diagnose(settings: Settings, clock: SystemClock) -> Iterator[Check]:
 
 
 def _probes() -> Check:
-    """A ping socket, or a raw one: icmp(7)."""
-    found = []
+    """Check that a ping socket or a raw socket can be opened, see icmp(7)."""
+    usable = []
     for name, kind in (("ping socket", socket.SOCK_DGRAM), ("raw", socket.SOCK_RAW)):
         try:
             socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
-            found.append(name)
+            usable.append(name)
         except OSError:
             continue
-    if found:
-        return Check("probes", Health.OK, " and ".join(found))
-    mend = "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647'"
-    return Check("probes", Health.BAD, "neither a ping nor a raw socket", mend)
+    if usable:
+        return Check("probes", Health.OK, " and ".join(usable))
+    fix = "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+    return Check("probes", Health.BAD, "neither a ping nor a raw socket", fix)
 
 
 def _binding(link: Link) -> Check:
@@ -93,71 +95,71 @@ def _gateway(link: Link) -> Check:
     route = network.default_route(network.interface_of(link))
     if route is None:
         return Check(name, Health.BAD, "no default route", "ip route")
-    return Check(
-        name, Health.OK, f"{route.gateway or 'point to point'} by {route.interface}"
-    )
+    gateway = route.gateway or "point to point"
+    return Check(name, Health.OK, f"{gateway} through {route.interface}")
 
 
 def _names(link: Link, clock: Clock) -> Check:
-    """A resolver that answers anything answers for the root's name servers."""
+    """Check that the resolvers return an address for a name that always exists."""
     name = f"names {link.name}"
     servers = network.resolvers()
     if not servers:
         return Check(name, Health.BAD, "no resolver", "cat /etc/resolv.conf")
-    end_ns = clock.boot_ns() + int(_LONGEST_S * 1e9)
+    end_ns = clock.boot_ns() + int(_TIMEOUT_S * 1e9)
     deadline = TaskDeadline(clock, end_ns, threading.Event())
     try:
-        found = network.resolve("a.root-servers.net", link, deadline)
+        address = network.resolve(_KNOWN_NAME, link, deadline)
     except ProbeError as error:
         return Check(name, Health.BAD, str(error), "resolvectl status")
-    return Check(name, Health.OK, f"{', '.join(servers)} answered {found}")
+    return Check(name, Health.OK, f"{', '.join(servers)} returned {address}")
 
 
 def _throughput(link: Link, settings: Settings) -> Check:
-    """By what it is measured, under which terms; iperf3 is a program of its own."""
+    """Name the backends and their licences, and check that iperf3 is installed."""
     name = f"throughput {link.name}"
-    servers = settings.throughput_of(link.name)
-    order = servers.order()
-    said = [f"{backend} ({BACKENDS[backend].licence})" for backend in order]
-    found = ", then ".join(said)
+    order = settings.throughput_of(link.name).order()
+    backends = ", then ".join(
+        f"{backend} ({BACKENDS[backend].licence})" for backend in order
+    )
     if "iperf3" not in order or shutil.which("iperf3") is not None:
-        return Check(name, Health.OK, found)
+        return Check(name, Health.OK, backends)
     health = Health.DEGRADED if len(order) > 1 else Health.BAD
-    mend = "sudo apt-get install iperf3"
-    return Check(name, health, f"{found}; iperf3 is not installed", mend)
+    result = f"{backends}; iperf3 is not installed"
+    return Check(name, health, result, "sudo apt-get install iperf3")
 
 
 def _clock(clock: SystemClock) -> Check:
     state = clock.state()
-    mend = "timedatectl set-ntp true"
+    fix = "timedatectl set-ntp true"
     if not state.trusted:
-        return Check("clock", Health.BAD, "the clock is in the past", mend)
+        return Check("clock", Health.BAD, "the clock is in the past", fix)
     if not state.synced:
-        return Check("clock", Health.DEGRADED, "nothing disciplines the clock", mend)
+        result = "the clock is not synchronised to a time server"
+        return Check("clock", Health.DEGRADED, result, fix)
     return Check("clock", Health.OK, f"synchronised, within {state.error_ms:.0f} ms")
 
 
 def _collector(settings: Settings) -> Check:
     url = settings.collector.url
     if url is None:
-        mend = "qos-agent config init; then set collector.url"
-        return Check("collector", Health.DEGRADED, "none configured", mend)
+        fix = "qos-agent config init; then set collector.url"
+        return Check("collector", Health.DEGRADED, "none configured", fix)
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname, port), timeout=_LONGEST_S).close()
+        socket.create_connection((parts.hostname, port), timeout=_TIMEOUT_S).close()
     except OSError as error:
         return Check("collector", Health.BAD, f"{url}: {error}", f"curl -v {url}/ping")
-    return Check("collector", Health.OK, f"{url} answers")
+    return Check("collector", Health.OK, f"{url} accepts connections")
 
 
 def _disk(folder: Path) -> Check:
-    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    found = f"{folder}: {size_text(free)} free"
-    if not os.access(there, os.W_OK):
-        mend = f"sudo chown {os.getuid()} {there}"
-        return Check("disk", Health.BAD, f"{there} cannot be written", mend)
-    if free < _LEAST_FREE_BYTES:
-        return Check("disk", Health.DEGRADED, found, f"df -h {there}")
-    return Check("disk", Health.OK, found)
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not os.access(existing, os.W_OK):
+        fix = f"sudo chown {os.getuid()} {existing}"
+        return Check("disk", Health.BAD, f"{existing} is not writable", fix)
+    free_bytes = shutil.disk_usage(existing).free
+    result = f"{folder}: {size_text(free_bytes)} free"
+    if free_bytes < _MIN_FREE_BYTES:
+        return Check("disk", Health.DEGRADED, result, f"df -h {existing}")
+    return Check("disk", Health.OK, result)

@@ -1,25 +1,29 @@
-"""Readings about the agent itself, and a reading in one line of the log."""
+"""Readings about the agent itself: events and the heartbeat."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from qos_agent.agent.ledger import Tally
 from qos_agent.model import Outcome, Reading, Sample, Value
+from qos_agent.model.schema import MEASUREMENTS
 from qos_agent.model.schema.codes import EVENT_KINDS
 
 
 def event(kind: str, boot_ns: int, detail: str = "", **fields: Value) -> Reading:
-    """Something that happened. `kind` is of the closed list; KeyError otherwise."""
+    """Return the reading of an event. Raises KeyError if `kind` is not in the list."""
     EVENT_KINDS[kind]
-    said: dict[str, Value] = {"detail": detail} if detail else {}
-    sample = Sample({"kind": kind}, {"count": 1, **said, **fields})
+    details: dict[str, Value] = {"detail": detail} if detail else {}
+    sample = Sample({"kind": kind}, {"count": 1, **details, **fields})
     return Reading("event", Outcome.OK, boot_ns, (sample,))
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
-    """What a heartbeat says beside the ledger; None is left out."""
+class HeartbeatFigures:
+    """The fields of the `agent` measurement that are not slot counts.
+
+    The schema has their meanings and units. None means unknown and is left out.
+    """
 
     version: str
     config_hash: str
@@ -49,34 +53,18 @@ class Pulse:
     uplink_failures: int
 
 
-def heartbeat(boot_ns: int, pulse: Pulse, tally: Tally) -> Reading:
-    """The heartbeat: the pulse, and the ledger since the one before."""
-    given = {name: getattr(pulse, name) for name in pulse.__slots__}
-    fields: dict[str, Value] = {k: v for k, v in given.items() if v is not None}
-    fields |= {outcome.value: tally.count(outcome) for outcome in Outcome}
-    fields |= {"beats": 1, "due": tally.due, "stored": tally.stored}
+def heartbeat(boot_ns: int, figures: HeartbeatFigures, tally: Tally) -> Reading:
+    """Return a heartbeat; `tally` has the slots since the previous heartbeat."""
+    values: dict[str, Value | None] = {
+        **asdict(figures),
+        **{outcome.value: tally.count(outcome) for outcome in Outcome},
+        "beats": 1,
+        "due": tally.due,
+        "stored": tally.stored,
+    }
+    fields = {
+        field.name: value
+        for field in MEASUREMENTS["agent"].fields
+        if (value := values.get(field.name)) is not None
+    }
     return Reading("agent", Outcome.OK, boot_ns, (Sample({}, fields),))
-
-
-_SAID = ("target", "direction", "technology", "kind")
-_SAID_FIELDS = ("rtt_p50_ms", "lost", "sent", "rate_bps", "total_ms", "upload_ms",
-                "rsrp_dbm", "cpu_share", "detail")  # fmt: skip
-
-
-def one_line(reading: Reading) -> str:
-    """The canonical log line of a reading: what, where, outcome, the main figures."""
-    parts = [reading.measurement]
-    for sample in reading.samples:
-        parts += [sample.tags[tag] for tag in ("link", *_SAID) if tag in sample.tags]
-        parts += [
-            f"{name}={_short(sample.fields[name])}"
-            for name in _SAID_FIELDS
-            if name in sample.fields
-        ]
-    parts.append(reading.outcome.value)
-    parts += [word for word in (reading.cause, reading.reason, reading.detail) if word]
-    return " ".join(parts)
-
-
-def _short(value: Value) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

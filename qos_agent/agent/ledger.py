@@ -1,7 +1,7 @@
-"""Counts every slot and what became of it, so that completeness can be proven.
+"""Counts of all slots by outcome, so that completeness can be proven.
 
-due = ok + failed + skipped, always: a slot enters the ledger with its outcome, at
-the commit of its reading and not before.
+due = ok + failed + skipped, always. A slot is counted with its outcome when its
+reading is committed, and not before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from qos_agent.model.schema import MEASUREMENTS
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What has been counted: slots by outcome, cause and reason, points stored."""
+    """Slots by outcome, cause and reason, and the number of stored points."""
 
     outcomes: Mapping[str, int] = field(default_factory=dict)
     causes: Mapping[str, int] = field(default_factory=dict)
@@ -26,25 +26,25 @@ class Tally:
 
     @property
     def due(self) -> int:
-        """All slots, whatever became of them."""
+        """All slots, with any outcome."""
         return sum(self.outcomes.values())
 
     def count(self, outcome: Outcome) -> int:
-        """Slots with that outcome."""
+        """Return the number of slots with that outcome."""
         return self.outcomes.get(outcome.value, 0)
 
     def since(self, before: Tally) -> Tally:
-        """What was counted after `before`."""
+        """Return the difference to an earlier tally."""
         return Tally(
-            Counter(self.outcomes) - Counter(before.outcomes),
-            Counter(self.causes) - Counter(before.causes),
-            Counter(self.reasons) - Counter(before.reasons),
-            self.stored - before.stored,
+            outcomes=Counter(self.outcomes) - Counter(before.outcomes),
+            causes=Counter(self.causes) - Counter(before.causes),
+            reasons=Counter(self.reasons) - Counter(before.reasons),
+            stored=self.stored - before.stored,
         )
 
 
 class Ledger:
-    """The running tally of one agent."""
+    """The running counts of one agent. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ class Ledger:
         self._stored = 0
 
     def count(self, readings: Iterable[Reading], stored_points: int) -> None:
-        """Enter the slots of committed readings; records without slots do not count."""
+        """Count the slots of committed readings. Events and the like have no slots."""
         with self._lock:
             self._stored += stored_points
             for reading in readings:
@@ -69,13 +69,13 @@ class Ledger:
             self._reasons[reading.reason] += reading.slots
 
     def tally(self) -> Tally:
-        """A copy of the counts now."""
+        """Return a copy of the present counts."""
         with self._lock:
             return Tally(
-                dict(self._outcomes),
-                dict(self._causes),
-                dict(self._reasons),
-                self._stored,
+                outcomes=dict(self._outcomes),
+                causes=dict(self._causes),
+                reasons=dict(self._reasons),
+                stored=self._stored,
             )
 
 

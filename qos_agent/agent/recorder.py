@@ -1,7 +1,8 @@
-"""Readings wait here for their commit: one write a cycle, not one a reading.
+"""Collects readings and commits them to the journal together.
 
-Six readings a minute cost an SD card four times the bytes when each has its own
-sync. What waits here is lost in a power cut; what `commit` returned from is not.
+One commit for a group of readings saves the SD card: six readings a minute cost four
+times the bytes if each has its own sync. A power cut loses the readings that are not
+committed yet, and no others.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from qos_agent.model.line_protocol import points
 
 _log = logging.getLogger(__name__)
 
+# A full disk stays full: log the first failed commit, then every hundredth.
+_LOG_EVERY = 100
+
 
 class Store(Protocol):
-    """What the recorder needs of the journal."""
+    """The method of the journal that the recorder uses."""
 
     def put(self, points: Sequence[Point], clock: ClockState, boot_id: str) -> range:
-        """Store the points in one transaction; their sequence numbers."""
+        """Store points in one transaction and return their sequence numbers."""
         ...
 
 
 class Recorder:
-    """Collects readings of all threads and commits them together."""
+    """Collects the readings of all threads and commits them together. Thread-safe."""
 
     def __init__(
         self,
@@ -44,35 +48,37 @@ class Recorder:
         self._ledger = ledger
         self._committed = committed
         self._lock = threading.Lock()
-        self._waiting: list[Reading] = []
+        self._uncommitted: list[Reading] = []
         self._failures = 0
 
     def add(self, reading: Reading) -> None:
         """Keep a reading for the next commit."""
         with self._lock:
-            self._waiting.append(reading)
+            self._uncommitted.append(reading)
 
     def commit(self) -> int:
-        """Write what waits; the number of points. On a full disk it stays waiting."""
+        """Write the collected readings and return the number of points.
+
+        If the journal cannot be written, the readings stay for the next commit.
+        """
         with self._lock:
-            batch = list(self._waiting)
+            batch = list(self._uncommitted)
         rows = [p for reading in batch for p in points(reading, self._identity)]
         if not rows:
             return 0
         try:
             self._store.put(rows, self._clock.state(), self._clock.boot_id)
         except StorageError as error:
-            self._complain(error)
+            self._log_failure(error)
             return 0
         self._failures = 0
         with self._lock:
-            del self._waiting[: len(batch)]
+            del self._uncommitted[: len(batch)]
         self._ledger.count(batch, len(rows))
         self._committed(batch)
         return len(rows)
 
-    def _complain(self, error: StorageError) -> None:
-        """Say it the first time and then every hundredth: a full disk stays full."""
-        if self._failures % 100 == 0:
-            _log.error("readings wait in memory: %s", error)
+    def _log_failure(self, error: StorageError) -> None:
+        if self._failures % _LOG_EVERY == 0:
+            _log.error("journal: cannot commit, readings stay in memory: %s", error)
         self._failures += 1

@@ -1,7 +1,7 @@
-"""What the agent sees, as one file that commands and people can read.
+"""The status file: the agent's present state for commands and people.
 
-The agent writes it whole and renames it into place; a reader never sees half. It
-is no record: what counts is in the journal.
+The agent writes a whole file and renames it into place, so a reader never sees half
+of it. The file is not part of the record: that is the journal.
 """
 
 from __future__ import annotations
@@ -13,65 +13,65 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from qos_agent.agent.events import HeartbeatFigures
 from qos_agent.model import Reading
 from qos_agent.system.files import write_atomically
 
 FILE_NAME = "status.json"
 
-_SHOWN_FIELDS = (
-    "rtt_p50_ms", "rtt_p95_ms", "sent", "received", "rate_bps", "total_ms",
-    "upload_ms", "rsrp_dbm", "sinr_db", "cpu_share", "temperature_c", "data_bytes",
-)  # fmt: skip
 _KEY_TAGS = ("link", "target", "layer", "direction", "technology")
 
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The newest reading of one kind, link and target, with what is worth showing."""
+    """The newest reading of one measurement, link and target, with a few fields.
+
+    `reason` is the cause of a failed reading or the reason of a skipped one.
+    """
 
     measurement: str
     tags: dict[str, str]
     boot_ns: int
     outcome: str
-    word: str | None
+    reason: str | None
     fields: dict[str, Any]
 
 
 class LatestReadings:
-    """The newest reading of each kind, link and target."""
+    """The newest reading of each measurement, link and target. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown_fields: Sequence[str]) -> None:
+        self._shown_fields = shown_fields
         self._lock = threading.Lock()
         self._latest: dict[tuple[str, ...], Latest] = {}
 
-    def see(self, reading: Reading) -> None:
-        """Take note of a reading; a skipped one does not hide what was measured."""
+    def add(self, reading: Reading) -> None:
+        """Replace the reading of the same measurement, link and target."""
         with self._lock:
-            for latest in _latest(reading):
+            for latest in self._entries(reading):
                 key = (latest.measurement, *latest.tags.values())
                 self._latest[key] = latest
 
     def all(self) -> list[Latest]:
-        """One of each, in a steady order."""
+        """Return the newest readings in a stable order."""
         with self._lock:
             return [self._latest[key] for key in sorted(self._latest)]
 
-
-def _latest(reading: Reading) -> Iterable[Latest]:
-    for sample in reading.samples:
-        yield Latest(
-            reading.measurement,
-            {tag: sample.tags[tag] for tag in _KEY_TAGS if tag in sample.tags},
-            reading.boot_ns,
-            reading.outcome.value,
-            reading.cause or reading.reason,
-            {f: sample.fields[f] for f in _SHOWN_FIELDS if f in sample.fields},
-        )
+    def _entries(self, reading: Reading) -> Iterable[Latest]:
+        for sample in reading.samples:
+            yield Latest(
+                reading.measurement,
+                {tag: sample.tags[tag] for tag in _KEY_TAGS if tag in sample.tags},
+                reading.boot_ns,
+                reading.outcome.value,
+                reading.cause or reading.reason,
+                {f: sample.fields[f] for f in self._shown_fields if f in sample.fields},
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """A task to come."""
+    """A task that is due next."""
 
     task: str
     in_s: float
@@ -79,7 +79,7 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """One link as the agent sees it; None where it is not known."""
+    """The state of one link. None means unknown."""
 
     name: str
     operator: str
@@ -94,32 +94,26 @@ class LinkStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything `status` and the live screen show."""
+    """The content of the status file. Counts in `figures` are since the start."""
 
-    version: str
     pid: int
     station: str
     device: str
     phase: str
     written_ns: int
     boot_ns: int
-    uptime_s: float
     journal: str
-    in_memory: bool
     clock_synced: bool
     clock_trusted: bool
     clock_error_ms: float | None
     collector: str | None
     collector_state: str
-    backlog_points: int
-    oldest_unsent_s: float | None
-    pending_points: int
-    quarantined_points: int
     sent_points: int
     stored_points: int
     outcomes: dict[str, int]
     causes: dict[str, int]
     reasons: dict[str, int]
+    figures: HeartbeatFigures
     links: Sequence[LinkStatus]
     latest: Sequence[Latest]
     upcoming: Sequence[Upcoming]
@@ -127,23 +121,24 @@ class Status:
 
 
 def write(status: Status, folder: Path) -> None:
-    """Put the status file in place, whole."""
+    """Write the status file and rename it into place. Raises OSError."""
     write_atomically(folder / FILE_NAME, json.dumps(asdict(status), indent=1))
 
 
 def read(folder: Path) -> Status | None:
-    """The status last written; None where no agent ever wrote one here.
+    """Return the status last written, or None if there is no status file.
 
-    Raises ValueError where the file is of another version.
+    Raises ValueError if another version of the agent wrote the file.
     """
     try:
-        found = json.loads((folder / FILE_NAME).read_text())
+        values = json.loads((folder / FILE_NAME).read_text())
     except FileNotFoundError:
         return None
     lists = {"links": LinkStatus, "latest": Latest, "upcoming": Upcoming}
     try:
         for name, kind in lists.items():
-            found[name] = [kind(**entry) for entry in found[name]]
-        return Status(**found)
+            values[name] = [kind(**entry) for entry in values[name]]
+        values["figures"] = HeartbeatFigures(**values["figures"])
+        return Status(**values)
     except (TypeError, KeyError) as error:
         raise ValueError(f"{folder / FILE_NAME}: written by another version") from error

@@ -129,8 +129,8 @@ def reload(
     ] = False,
 ) -> None:
     """Have the running agent read its configuration again, once it checks well."""
-    from qos_agent.schedule.control import ask_reload
+    from qos_agent.schedule.control import request_reload
 
     loaded = load_configuration(config)
-    ask_reload(loaded.settings.runtime_folder(), now)
+    request_reload(loaded.settings.runtime_folder(), now)
     print(f"configuration {loaded.hash}: asked for; see it: qos-agent status")

@@ -36,6 +36,6 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
 def _print(check: Check, words: Words) -> None:
     subject, _, rest = check.name.partition(" ")
     name = f"{words(subject)} {rest}".strip()
-    print(f"{words(check.health.value):<10} {name:<20} {check.found}")
-    if check.mend:
-        print(f"{'':<10} {words('mend')}: {check.mend}")
+    print(f"{words(check.health.value):<10} {name:<20} {check.result}")
+    if check.fix:
+        print(f"{'':<10} {words('fix')}: {check.fix}")

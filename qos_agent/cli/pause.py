@@ -45,7 +45,7 @@ def resume(what: WhatArgument = "all", config: ConfigOption = None) -> None:
     folder = _folder(config)
     ended = control.resume(folder, what)
     print(f"resumed: {', '.join(ended)}" if ended else f"{what}: was not paused")
-    if control.Pauses(folder, SystemClock(0)).holds(what):
+    if control.Pauses(folder, SystemClock(0)).is_paused(what):
         print(f"{what} is still held, for all are: qos-agent resume")
 
 

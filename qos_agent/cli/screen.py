@@ -42,9 +42,9 @@ def _header(status: Status, words: Words) -> RenderableType:
             f"{words('collector')} {_collector(status, words)}"
         ),
     ]
-    if status.in_memory:
+    if status.figures.in_memory:
         lines.append(words("in memory only: nothing survives a stop"))
-    title = f"QoS Agent {status.version}"
+    title = f"QoS Agent {status.figures.version}"
     return Panel(Text("\n".join(lines)), title=title, title_align="left")
 
 
@@ -125,7 +125,7 @@ def _loss(entry: Latest) -> str:
 
 def _result(entry: Latest, words: Words) -> Text:
     rate = entry.fields.get("rate_bps")
-    said = f"{rate / 1e6:.1f} Mbit/s" if rate is not None else entry.word
+    said = f"{rate / 1e6:.1f} Mbit/s" if rate is not None else entry.reason
     return _styled(entry.outcome, words, said)
 
 
@@ -147,7 +147,7 @@ def _footer(status: Status, words: Words) -> RenderableType:
         counts,
         (
             f"{words('stored')} {status.stored_points} · {words('sent')} "
-            f"{status.sent_points} · {words('backlog')} {status.backlog_points}"
+            f"{status.sent_points} · {words('backlog')} {status.figures.backlog_points}"
         ),
         f"{words('Next')}: {upcoming}",
     ]

@@ -1,1 +1,1 @@
-"""One module or package for each kind of measurement; `table` lists them all."""
+"""One package for each kind of measurement. `registry` lists the probes."""

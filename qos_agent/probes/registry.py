@@ -1,28 +1,40 @@
-"""The table of probes: each by its name in the schedule's profiles."""
+"""The list of all probes. A new probe needs an import and one entry here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from qos_agent.config.settings import Settings
 from qos_agent.model import Probe
-from qos_agent.probes.host.probe import Host
-from qos_agent.probes.latency.probe import Latency
-from qos_agent.probes.signal.probe import Signal
-from qos_agent.probes.throughput.probe import Throughput
-from qos_agent.probes.web.page import Web
-from qos_agent.probes.web.upload import Form
+from qos_agent.probes.host import probe as host
+from qos_agent.probes.latency import probe as latency
+from qos_agent.probes.signal import probe as signal
+from qos_agent.probes.spec import ProbeSpec
+from qos_agent.probes.throughput import probe as throughput
+from qos_agent.probes.web import page, upload
 
-PROBES: dict[str, Callable[[Settings], Probe]] = {
-    "latency": Latency.of,
-    "throughput": Throughput.of,
-    "web": Web.of,
-    "form": Form.of,
-    "signal": Signal.of,
-    "host": Host.of,
-}
+_SPECS = (
+    latency.SPEC,
+    throughput.SPEC,
+    page.SPEC,
+    upload.SPEC,
+    signal.SPEC,
+    host.SPEC,
+)
+PROBES: Mapping[str, ProbeSpec] = {spec.name: spec for spec in _SPECS}
+
+# Names without repetition, in the order of the list.
+STATUS_FIELDS = tuple(dict.fromkeys(f for spec in _SPECS for f in spec.status_fields))
+LOG_FIELDS = tuple(dict.fromkeys(f for spec in _SPECS for f in spec.log_fields))
 
 
 def make_probes(settings: Settings) -> dict[str, Probe]:
-    """Every probe, as configured."""
-    return {name: make(settings) for name, make in PROBES.items()}
+    """Return every probe, configured. Raises ConfigError for an unreadable file."""
+    return {name: spec.make(settings) for name, spec in PROBES.items()}
+
+
+def eviction_ranks(probes: Mapping[str, Probe]) -> dict[str, int]:
+    """Return the eviction rank of each measurement that the probes write."""
+    return {
+        probe.measurement: PROBES[name].eviction_rank for name, probe in probes.items()
+    }

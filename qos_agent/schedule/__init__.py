@@ -1,6 +1,6 @@
-"""When a task runs, and what may prevent it: slots, pauses, link locks, allowance.
+"""Schedule of the tasks and its limits: slots, pauses, link locks, data allowance.
 
-It decides when and whether a probe runs. How a probe measures belongs in `probes`.
+It decides when and whether a probe runs. The measurement itself belongs in `probes`.
 It may import every package below it: `uplink`, `probes`, `archive`, `verdict`,
 `influx`, `journal`, `config`, `evidence`, `system` and `model`.
 """

@@ -1,7 +1,7 @@
-"""What the schedule will move on a link, at the worst, and whether the SIM bears it.
+"""Forecast of the data a schedule moves on a link, compared with the allowance.
 
-Pure. The expected number of slots of each job, each at its worst case: what really
-happens is less, so that what fits here fits.
+Pure. It counts the expected number of slots of each job, each at its worst case. The
+real use is lower, so a schedule that fits here also fits in practice.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from qos_agent.schedule.slots import Job
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The jobs of each phase, and what a task of each probe moves at the worst."""
+    """The jobs of each phase, and the worst case of one task of each probe."""
 
     jobs: Callable[[Phase], Iterable[Job]]
     worst_case_bytes: Mapping[str, int]
 
     def rate_bytes_s(self, link: str, phase: Phase) -> float:
-        """Bytes a second on a link in a phase, in the mean of the worst cases."""
+        """Return the mean bytes per second on a link in a phase, at the worst case."""
         return sum(
             self.worst_case_bytes.get(job.probe, 0) / job.interval_s
             for job in self.jobs(phase)
@@ -42,7 +42,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes a link needs in a span, those of voting hours, and on its fullest day."""
+    """The bytes a link needs: in total, in voting hours and on the busiest day."""
 
     total_bytes: int
     voting_bytes: int
@@ -52,21 +52,22 @@ class Need:
 def forecast(
     demand: Demand, link: str, station: StationCalendar, from_ns: int, until_ns: int
 ) -> Need:
-    """What the schedule will need on a link from one moment to another."""
+    """Return the bytes that the schedule needs on a link in a span of wall time."""
     rates = {phase: demand.rate_bytes_s(link, phase) for phase in Phase}
     total: Counter[Phase] = Counter()
-    fullest = 0
+    busiest_day_bytes = 0
     for day in station.days(from_ns, until_ns):
-        moved = [_moved(s, rates) for s in phase_spans(station.timeline, *day)]
-        fullest = max(fullest, sum(size for _, size in moved))
-        for phase, size_bytes in moved:
+        spans = [_phase_bytes(s, rates) for s in phase_spans(station.timeline, *day)]
+        day_bytes = sum(size_bytes for _, size_bytes in spans)
+        busiest_day_bytes = max(busiest_day_bytes, day_bytes)
+        for phase, size_bytes in spans:
             total[phase] += size_bytes
-    return Need(sum(total.values()), total[Phase.VOTING], fullest)
+    return Need(sum(total.values()), total[Phase.VOTING], busiest_day_bytes)
 
 
-def _moved(stretch: PhaseSpan, rates: Mapping[Phase, float]) -> tuple[Phase, int]:
-    length_s = (stretch.until_ns - stretch.from_ns) / 1e9
-    return stretch.phase, round(length_s * rates[stretch.phase])
+def _phase_bytes(span: PhaseSpan, rates: Mapping[Phase, float]) -> tuple[Phase, int]:
+    length_s = (span.until_ns - span.from_ns) / 1e9
+    return span.phase, round(length_s * rates[span.phase])
 
 
 def until_reset(
@@ -76,7 +77,7 @@ def until_reset(
     allowance: Allowance,
     now_ns: int,
 ) -> Need:
-    """What the schedule will need on a link from now until its month ends."""
+    """Return the bytes that the schedule needs on a link until the month ends."""
     end = allowance.period(local_date(now_ns, station.zone))[1]
     return forecast(demand, link, station, now_ns, midnight_ns(end, station.zone))
 
@@ -88,32 +89,35 @@ def shortfalls(
     allowance: Allowance,
     now_ns: int,
 ) -> tuple[str, ...]:
-    """A line for each way in which the schedule does not fit the allowance.
+    """Return a line for each limit that the schedule exceeds.
 
-    Looked at: the month of now, and each month in which votes are cast.
+    This checks the present month and each month with voting hours.
     """
     days = {local_date(now_ns, station.zone), *station.voting_days()}
     lines: list[str] = []
     for start, end in sorted({allowance.period(day) for day in days}):
         span = midnight_ns(start, station.zone), midnight_ns(end, station.zone)
         need = forecast(demand, link, station, *span)
-        lines += (f"{link}: {said}" for said in _short(need, allowance, start))
+        lines += (f"{link}: {text}" for text in _shortfalls(need, allowance, start))
     return tuple(lines)
 
 
-def _short(need: Need, allowance: Allowance, start: date) -> Iterator[str]:
-    others = need.total_bytes - need.voting_bytes
-    whole = allowance.month_bytes
-    for what, needed, given in (
-        ("the month needs", need.total_bytes, whole),
-        ("a day needs", need.day_bytes, allowance.day_bytes),
-        ("voting hours need", need.voting_bytes,
-         allowance.reserve_bytes or None if whole is not None else None),
-        ("all but voting hours need", others,
-         None if whole is None else whole - allowance.reserve_bytes),
-    ):  # fmt: skip
-        if given is not None and needed > given:
+def _shortfalls(need: Need, allowance: Allowance, start: date) -> Iterator[str]:
+    month, reserve = allowance.month_bytes, allowance.reserve_bytes
+    comparisons: list[tuple[str, int, int | None]] = [
+        ("a day needs", need.day_bytes, allowance.day_bytes)
+    ]
+    if month is not None:
+        other_bytes = need.total_bytes - need.voting_bytes
+        comparisons = [
+            ("the month needs", need.total_bytes, month),
+            *comparisons,
+            ("voting hours need", need.voting_bytes, reserve or None),
+            ("all but voting hours need", other_bytes, month - reserve),
+        ]
+    for subject, needed, limit in comparisons:
+        if limit is not None and needed > limit:
             yield (
-                f"from {start.isoformat()} {what} {size_text(needed)} "
-                f"of {size_text(given)}"
+                f"from {start.isoformat()} {subject} {size_text(needed)} "
+                f"of {size_text(limit)}"
             )

@@ -1,8 +1,8 @@
-"""Files by which commands reach a running agent: a pause for each probe, a reload.
+"""Files that control a running agent: one per paused probe, and one for a reload.
 
-The command writes the file whole and renames it into place; the agent reads it before
-each task. Nothing needs to be running on either side, and what cannot be read holds
-nothing: a damaged file must not silence a station.
+A command writes a file, and the agent reads it before each task. The command works
+while the agent is stopped, too. An unreadable file pauses nothing, because a damaged
+file must not stop the measurements of a station.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 
 from qos_agent.model import Clock
 from qos_agent.model.errors import StorageError
+from qos_agent.probes.registry import PROBES
 from qos_agent.system.files import write_atomically
 
 EVERYTHING = "all"
-PAUSABLE = (EVERYTHING, "latency", "throughput", "web", "form", "signal", "host")
+PAUSABLE = (EVERYTHING, *PROBES)
 
 _RELOAD = "reload"
 
@@ -28,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A probe, or all, held until a moment.
+    """A pause of one probe, or of all ("all").
 
-    Boot time decides, so that a stepped wall clock neither ends a pause nor prolongs
-    it; after a reboot there is only the wall clock to go by.
+    In the boot in which it was made, boot time decides, so that a step of the wall
+    clock does not change its length. After a reboot only the wall clock is left.
     """
 
     what: str
@@ -39,43 +40,38 @@ class Pause:
     until_boot_ns: int
     until_wall_ns: int
 
-    def holds(self, clock: Clock) -> bool:
-        """Whether the pause is still on."""
+    def is_active(self, clock: Clock) -> bool:
+        """Return True until the pause ends."""
         if self.boot_id == clock.boot_id:
             return clock.boot_ns() < self.until_boot_ns
         return clock.wall_ns() < self.until_wall_ns
 
     def until(self) -> str:
-        """Its end by the wall clock at the time it was made, in UTC."""
+        """Return its end in UTC, by the wall clock at the time it was made."""
         end = datetime.fromtimestamp(self.until_wall_ns // 10**9, UTC)
         return f"{end:%Y-%m-%d %H:%M:%S}Z"
 
 
 def pause(folder: Path, what: str, length_s: float, clock: Clock) -> Pause:
-    """Hold `what` for a time from now; one there already is replaced.
+    """Pause a probe or all from now on, and replace an earlier pause of it.
 
-    Raises StorageError where the file cannot be written.
+    Raises StorageError if the file cannot be written.
     """
     length_ns = int(length_s * 1e9)
-    made = Pause(
-        what,
-        clock.boot_id,
-        clock.boot_ns() + length_ns,
-        clock.wall_ns() + length_ns,
+    new_pause = Pause(
+        what=what,
+        boot_id=clock.boot_id,
+        until_boot_ns=clock.boot_ns() + length_ns,
+        until_wall_ns=clock.wall_ns() + length_ns,
     )
-    path = _file(folder, what)
-    try:
-        write_atomically(path, json.dumps(asdict(made)))
-    except OSError as error:
-        hint = f"{error.strerror}; run this as the user the agent runs as"
-        raise StorageError("cannot write", str(path), hint) from error
-    return made
+    _write(_file(folder, what), json.dumps(asdict(new_pause)))
+    return new_pause
 
 
 def resume(folder: Path, what: str) -> list[str]:
-    """Let `what` go on, or everything; says what had been paused.
+    """End the pause of a probe, or all pauses, and return the names of those ended.
 
-    Raises StorageError where the file cannot be removed.
+    Raises StorageError if a file cannot be removed.
     """
     names = PAUSABLE if what == EVERYTHING else (what,)
     ended = []
@@ -86,27 +82,21 @@ def resume(folder: Path, what: str) -> list[str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            hint = f"{error.strerror}; run this as the user the agent runs as"
-            raise StorageError("cannot remove", str(path), hint) from error
+            raise StorageError("cannot remove", str(path), _hint(error)) from error
         ended.append(name)
     return ended
 
 
-def ask_reload(folder: Path, now: bool) -> None:
-    """Ask the agent to read its configuration again; `now` even while votes are cast.
+def request_reload(folder: Path, now: bool) -> None:
+    """Request that the agent reads its configuration again; `now` even while voting.
 
-    Raises StorageError where the file cannot be written.
+    Raises StorageError if the file cannot be written.
     """
-    path = folder / _RELOAD
-    try:
-        write_atomically(path, "now" if now else "")
-    except OSError as error:
-        hint = f"{error.strerror}; run this as the user the agent runs as"
-        raise StorageError("cannot write", str(path), hint) from error
+    _write(folder / _RELOAD, "now" if now else "")
 
 
 def take_reload(folder: Path) -> bool | None:
-    """Whether a reload was asked for, and if so, whether now; asked once each."""
+    """Remove a reload request; return its `now`, or None if there is no request."""
     path = folder / _RELOAD
     try:
         now = path.read_text() == "now"
@@ -117,7 +107,7 @@ def take_reload(folder: Path) -> bool | None:
 
 
 class Pauses:
-    """What is paused, as a running agent sees it."""
+    """The pauses as the running agent sees them."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
@@ -125,21 +115,21 @@ class Pauses:
         self._known: dict[str, Pause] = {}
         self._unreadable: set[str] = set()
 
-    def holds(self, probe: str) -> bool:
-        """Whether a task of this probe must be skipped now; reads the files anew."""
+    def is_paused(self, probe: str) -> bool:
+        """Return True if tasks of this probe must be skipped now. Reads the files."""
         return any(self._read(name) for name in (EVERYTHING, probe))
 
     def active(self) -> list[Pause]:
-        """All that is paused now."""
+        """Return all active pauses."""
         return list(self._active())
 
     def changes(self) -> list[tuple[str, str]]:
-        """What changed since the last call: kind of event (pause, resume), in words."""
-        now = {each.what: each for each in self._active()}
+        """Return kind (pause, resume) and detail of each change since the last call."""
+        now = {pause.what: pause for pause in self._active()}
         begun = [
-            ("pause", f"{what} until {each.until()}")
-            for what, each in now.items()
-            if self._known.get(what) != each
+            ("pause", f"{what} until {pause.until()}")
+            for what, pause in now.items()
+            if self._known.get(what) != pause
         ]
         ended = [("resume", what) for what in self._known if what not in now]
         self._known = now
@@ -147,26 +137,38 @@ class Pauses:
 
     def _active(self) -> Iterator[Pause]:
         for name in PAUSABLE:
-            found = self._read(name)
-            if found is not None:
-                yield found
+            active_pause = self._read(name)
+            if active_pause is not None:
+                yield active_pause
 
     def _read(self, what: str) -> Pause | None:
         path = _file(self._folder, what)
         try:
-            found = Pause(**json.loads(path.read_text()))
-            return found if found.holds(self._clock) else None
+            stored = Pause(**json.loads(path.read_text()))
+            return stored if stored.is_active(self._clock) else None
         except FileNotFoundError:
             self._unreadable.discard(what)
         except (OSError, ValueError, TypeError) as error:
-            self._complain(what, path, error)
+            self._log_unreadable(what, path, error)
         return None
 
-    def _complain(self, what: str, path: Path, error: Exception) -> None:
-        """Once for each damaged file, not before each task."""
+    def _log_unreadable(self, what: str, path: Path, error: Exception) -> None:
+        """Log a damaged file once, not before each task."""
         if what not in self._unreadable:
             self._unreadable.add(what)
-            _log.warning("%s: %s; nothing is paused by it; remove it", path, error)
+            message = "pause: cannot read %s (%s); it pauses nothing. Fix: remove it"
+            _log.warning(message, path, error)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise StorageError("cannot write", str(path), _hint(error)) from error
+
+
+def _hint(error: OSError) -> str:
+    return f"{error.strerror}. Fix: run this command as the user of the agent"
 
 
 def _file(folder: Path, what: str) -> Path:

@@ -1,12 +1,12 @@
-"""Runs tasks when they are due: APScheduler wakes, the boot clock decides.
+"""Runs tasks when they are due: APScheduler is the alarm, the boot clock decides.
 
-APScheduler's clock is the wall clock. It is used as an alarm only: a job's next
-wake-up is its due moment translated to wall time, all are translated anew when the
-two clocks have moved apart, and no sleep is longer than a second. What is due, what
-was missed and what comes next is read off boot time alone (`slots.Plan`), so that a
-clock stepped by a year neither builds a backlog nor stalls anything.
+APScheduler uses the wall clock, so it serves only as an alarm. The next wake-up of a
+job is its due moment translated to wall time. All wake-ups are translated again when
+the two clocks have moved apart, and no sleep is longer than a second. Due, missed and
+upcoming slots follow from boot time alone (`slots.JobTable`). A clock that is stepped
+by a year therefore neither builds a backlog nor stops the measurements.
 
-Each slot leaves exactly one call, of `due` or within a `missed`.
+Each slot leads to exactly one call: of `due`, or as part of a `missed`.
 """
 
 from __future__ import annotations
@@ -17,35 +17,37 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from apscheduler.executors.debug import DebugExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from qos_agent.model import Clock
-from qos_agent.schedule.slots import Job, JobTable, Missed, Passed
+from qos_agent.schedule.slots import DueSlots, Job, JobTable, Missed
 
 __all__ = ["Job", "Missed", "Schedule"]
 
 _log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SLEEP = timedelta(seconds=1)
-# Slewing moves the clocks apart too, at most 500 ppm: below this a wake-up is early
-# or late by less than anyone can see.
+_MAX_SLEEP = timedelta(seconds=1)
+# Slewing moves the clocks apart too, at most 500 ppm. Below this difference a wake-up
+# is early or late by an amount that nobody sees.
 _STEP_NS = 10_000_000
-# A wake-up that came too early, for the wall clock was ahead, is tried again then.
+# A wake-up that is early, because the wall clock was ahead, is repeated after this.
 _RETRY = timedelta(milliseconds=10)
 
 
 class Schedule:
-    """The plan in force, its alarm and its threads.
+    """The present jobs, their alarm and their worker threads.
 
     `due(job, due_boot_ns)` runs in a worker thread, never twice at once for a job.
-    `missed(job, missed, reason)` runs in any thread: `missed` after a sleep or
-    overload, `overrun` when the task before did not end in time, `stopping` for what
-    was due but had not begun. `tick` runs every second and before any slot is counted:
-    the place to look at the election's phase and `lay` what it asks for.
+    `missed(job, missed, reason)` runs in any thread. The reason is `missed` after a
+    sleep or overload, `overrun` if the previous task did not end in time, and
+    `stopping` for slots that were due but had not started. `tick` runs every second
+    and before slots are counted, so that it can change the jobs with `set_jobs`.
     """
 
     def __init__(
@@ -60,49 +62,49 @@ class Schedule:
         self._clock = clock
         self._due = due
         self._missed = missed
-        self._tick = tick or _nothing
-        self._plan = JobTable(seed)
+        self._tick = tick
+        self._table = JobTable(seed)
         self._jobs: tuple[Job, ...] = ()
         self._lock = threading.RLock()
-        self._busy: dict[str, Future[None]] = {}
+        self._running: dict[str, Future[None]] = {}
         self._waiting: dict[str, tuple[Job, int]] = {}
         self._state = "new"
         self._counted_ns = 0
         self._alarm = _Alarm(clock, self._wake, self._next_ns)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="task")
 
-    def lay(self, jobs: Sequence[Job], since_boot_ns: int | None = None) -> None:
-        """Replace the plan, as of `since_boot_ns` (now) on boot time.
+    def set_jobs(self, jobs: Sequence[Job], since_boot_ns: int | None = None) -> None:
+        """Replace the jobs from `since_boot_ns` on (default now), in boot time.
 
-        After a suspend that spans a phase change, slots are thus counted by the
-        profile that was in force when they were due.
+        After a suspend over a phase change, slots are counted by the intervals of the
+        phase in which they were due.
         """
         with self._lock:
             self._jobs = tuple(jobs)
             if self._state != "running":
                 return
             now_ns = self._clock.boot_ns()
-            asked_ns = now_ns if since_boot_ns is None else since_boot_ns
-            since_ns = min(now_ns, max(self._counted_ns, asked_ns))
-            passed = self._plan.lay(jobs, since_ns, now_ns)
+            since_ns = now_ns if since_boot_ns is None else since_boot_ns
+            since_ns = min(now_ns, max(self._counted_ns, since_ns))
+            due_slots = self._table.replace(jobs, since_ns, now_ns)
             self._counted_ns = since_ns
-        self._alarm.set([job.key for job in jobs])
-        self._handle(passed)
+        self._alarm.set_keys([job.key for job in jobs])
+        self._process(due_slots)
 
-    def start(self, *, loads_at_once: bool = True) -> None:
-        """Begin: a first round at once, staggered, and then by the plan.
+    def start(self, *, heavy_at_once: bool = True) -> None:
+        """Start with a first round soon after now, then at random slots.
 
-        Without `loads_at_once` the first round leaves out what fills a link.
+        Without `heavy_at_once` the first round leaves out heavy tasks.
         """
         with self._lock:
             self._state = "running"
             self._counted_ns = self._clock.boot_ns()
-            self._plan.start(self._jobs, self._counted_ns, loads_at_once=loads_at_once)
-        self._alarm.set([job.key for job in self._jobs])
+            self._table.start(self._jobs, self._counted_ns, heavy_at_once=heavy_at_once)
+        self._alarm.set_keys([job.key for job in self._jobs])
         self._alarm.start()
 
     def stop(self) -> None:
-        """Start no further task; those under way go on. Returns at once."""
+        """Start no more tasks and return at once; running tasks go on."""
         with self._lock:
             if self._state != "running":
                 return
@@ -110,110 +112,107 @@ class Schedule:
         self._alarm.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            passed = self._plan.take(self._clock.boot_ns())
+            due_slots = self._table.advance(self._clock.boot_ns())
             waiting = list(self._waiting.values())
             self._waiting.clear()
-        for each in passed:
-            self._write_off(each)
-            if each.due_boot_ns is not None:
-                self._give_up(each.job, each.due_boot_ns, "stopping")
+        for slots in due_slots:
+            self._report_missed(slots)
+            if slots.due_boot_ns is not None:
+                self._skip(slots.job, slots.due_boot_ns, "stopping")
         for job, due_boot_ns in waiting:
-            self._give_up(job, due_boot_ns, "stopping")
+            self._skip(job, due_boot_ns, "stopping")
 
-    def settle(self, wait_s: float) -> bool:
-        """Wait for the tasks under way; True when all have ended."""
+    def wait_for_tasks(self, wait_s: float) -> bool:
+        """Wait for the running tasks. Return True if all have ended."""
         with self._lock:
-            running = list(self._busy.values())
+            running = list(self._running.values())
         return not wait(running, wait_s).not_done
 
     def upcoming(self) -> list[tuple[Job, int]]:
-        """Every job with its next due moment on boot time, soonest first."""
+        """Return every job with its next due moment in boot time, soonest first."""
         with self._lock:
-            return self._plan.upcoming()
+            return self._table.upcoming()
 
     def _next_ns(self, key: str) -> int | None:
         with self._lock:
-            return self._plan.due_ns(key)
+            return self._table.due_ns(key)
 
     def _wake(self) -> None:
-        """The alarm rang. A tick that raises is told of, and stops no measuring."""
+        """Handle the alarm. An exception in `tick` is logged and stops no task."""
         try:
-            self._tick()
+            if self._tick is not None:
+                self._tick()
         finally:
             with self._lock:
                 self._counted_ns = self._clock.boot_ns()
-                passed = self._plan.take(self._counted_ns)
-            self._handle(passed)
+                due_slots = self._table.advance(self._counted_ns)
+            self._process(due_slots)
 
-    def _handle(self, passed: Iterable[Passed]) -> None:
-        for each in passed:
-            self._write_off(each)
-            if each.due_boot_ns is not None:
-                self._submit(each.job, each.due_boot_ns)
+    def _process(self, due_slots: Iterable[DueSlots]) -> None:
+        for slots in due_slots:
+            self._report_missed(slots)
+            if slots.due_boot_ns is not None:
+                self._submit(slots.job, slots.due_boot_ns)
 
-    def _write_off(self, passed: Passed) -> None:
-        if passed.missed is not None:
-            self._missed(passed.job, passed.missed, "missed")
+    def _report_missed(self, slots: DueSlots) -> None:
+        if slots.missed is not None:
+            self._missed(slots.job, slots.missed, "missed")
 
-    def _give_up(self, job: Job, due_boot_ns: int, reason: str) -> None:
+    def _skip(self, job: Job, due_boot_ns: int, reason: str) -> None:
         span_s = (self._clock.boot_ns() - due_boot_ns) / 1e9
         self._missed(job, Missed(due_boot_ns, 1, span_s), reason)
 
     def _submit(self, job: Job, due_boot_ns: int) -> None:
-        """Hand a slot to a worker, or let it wait for the task before it.
+        """Give a slot to a worker, or let it wait for the job's previous task.
 
-        Random moments of neighbouring intervals may fall close together; a slot that
-        the task before holds up for seconds is late, not lost.
+        Random moments of adjacent intervals may be close together. A slot that waits
+        a few seconds for the previous task is late, not lost.
         """
         with self._lock:
             stopped = self._state != "running"
-            overrun = None if stopped else self._hold(job, due_boot_ns)
-            if not stopped and job.key not in self._busy:
-                self._begin(job, due_boot_ns, "missed")
+            overrun = None if stopped else self._wait_for_previous(job, due_boot_ns)
+            if not stopped and job.key not in self._running:
+                self._start_task(job, due_boot_ns, "missed")
         if stopped:
-            self._give_up(job, due_boot_ns, "stopping")
+            self._skip(job, due_boot_ns, "stopping")
         if overrun is not None:
-            self._give_up(*overrun, "overrun")
+            self._skip(*overrun, "overrun")
 
-    def _hold(self, job: Job, due_boot_ns: int) -> tuple[Job, int] | None:
-        """Where the task before is under way: the slot waits; returns one it ousts."""
-        if job.key not in self._busy:
+    def _wait_for_previous(self, job: Job, due_boot_ns: int) -> tuple[Job, int] | None:
+        """Let the slot wait if the job runs. Return the slot that waited before."""
+        if job.key not in self._running:
             return None
-        ousted = self._waiting.get(job.key)
+        replaced = self._waiting.get(job.key)
         self._waiting[job.key] = (job, due_boot_ns)
-        return ousted
+        return replaced
 
-    def _begin(self, job: Job, due_boot_ns: int, reason: str) -> None:
-        future = self._pool.submit(self._run, job, due_boot_ns, reason)
-        self._busy[job.key] = future
-        future.add_done_callback(partial(self._ended, job, due_boot_ns))
+    def _start_task(self, job: Job, due_boot_ns: int, late_reason: str) -> None:
+        future = self._pool.submit(self._run, job, due_boot_ns, late_reason)
+        self._running[job.key] = future
+        future.add_done_callback(partial(self._task_ended, job, due_boot_ns))
 
-    def _run(self, job: Job, due_boot_ns: int, reason: str) -> None:
-        if self._clock.boot_ns() - due_boot_ns > job.late_ns:
-            self._give_up(job, due_boot_ns, reason)
+    def _run(self, job: Job, due_boot_ns: int, late_reason: str) -> None:
+        if self._clock.boot_ns() - due_boot_ns > job.max_late_ns:
+            self._skip(job, due_boot_ns, late_reason)
         else:
             self._due(job, due_boot_ns)
 
-    def _ended(self, job: Job, due_boot_ns: int, future: Future[None]) -> None:
+    def _task_ended(self, job: Job, due_boot_ns: int, future: Future[None]) -> None:
         with self._lock:
-            self._busy.pop(job.key, None)
-            held = None
+            self._running.pop(job.key, None)
+            waiting = None
             if self._state == "running":
-                held = self._waiting.pop(job.key, None)
-            if held is not None:
-                self._begin(*held, "overrun")
+                waiting = self._waiting.pop(job.key, None)
+            if waiting is not None:
+                self._start_task(*waiting, "overrun")
         if future.cancelled():
-            self._give_up(job, due_boot_ns, "stopping")
+            self._skip(job, due_boot_ns, "stopping")
         elif (error := future.exception()) is not None:
-            _log.error("%s: a fault of our own", job.key, exc_info=error)
-
-
-def _nothing() -> None:
-    """No tick was asked for."""
+            _log.error("%s: unexpected exception (bug)", job.key, exc_info=error)
 
 
 class _Alarm:
-    """APScheduler as an alarm clock: rings at each key's moment and every second."""
+    """APScheduler as an alarm: calls `ring` at the due moments and every second."""
 
     def __init__(
         self,
@@ -225,40 +224,61 @@ class _Alarm:
         self._ring = ring
         self._next_ns = next_ns
         self._keys: Sequence[str] = ()
-        self._laid: Sequence[str] | None = None
+        self._translated: Sequence[str] | None = None
         self._offset_ns = 0
-        self._scheduler = _Loop(self._translate)
+        self._stopped = threading.Event()
+        # Jobs run in the scheduler's thread. They only count slots and submit tasks.
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            jobstores={"default": _JobStore(self._translate)},
+            executors={"default": DebugExecutor()},
+            job_defaults={"coalesce": True, "misfire_grace_time": None},
+        )
 
-    def set(self, keys: Sequence[str]) -> None:
-        """Ring for these and no others, from the next pass of the loop on."""
+    def set_keys(self, keys: Sequence[str]) -> None:
+        """Replace the jobs for which the alarm rings."""
         self._keys = list(keys)
         if self._scheduler.running:
             self._scheduler.wakeup()
 
     def start(self) -> None:
-        """Begin to ring."""
-        # A line a second would bury the agent's own.
+        """Start the alarm."""
+        # APScheduler would log a line every second.
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler.start()
+        threading.Thread(target=self._keep_awake, name="alarm", daemon=True).start()
 
     def stop(self) -> None:
-        """Ring no more; returns when the loop's thread has ended."""
+        """Stop the alarm; returns when the scheduler's thread has ended."""
+        self._stopped.set()
         self._scheduler.shutdown(wait=False)
 
+    def _keep_awake(self) -> None:
+        """Wake the scheduler every second.
+
+        It computes its sleep from the wall clock. After a step back during the sleep,
+        or in a suspend, the sleep would end too late.
+        """
+        while not self._stopped.wait(_MAX_SLEEP.total_seconds()):
+            self._scheduler.wakeup()
+
     def _translate(self) -> None:
-        """Lay all alarms anew where the keys or the clocks' relation changed."""
+        """Set all wake-ups again if the jobs or the clocks' difference changed."""
         offset_ns = self._clock.wall_ns() - self._clock.boot_ns()
         keys = self._keys
-        if keys is self._laid and abs(offset_ns - self._offset_ns) < _STEP_NS:
+        if keys is self._translated and abs(offset_ns - self._offset_ns) < _STEP_NS:
             return
-        self._laid, self._offset_ns = keys, offset_ns
+        self._translated, self._offset_ns = keys, offset_ns
         self._scheduler.remove_all_jobs()
-        self._scheduler.add_job(self._ring, _Trigger(lambda now: now + _SLEEP))
+        self._scheduler.add_job(self._ring, _Trigger(lambda now: now + _MAX_SLEEP))
         for key in keys:
-            self._scheduler.add_job(self._ring, _Trigger(partial(self._moment, key)))
+            self._scheduler.add_job(self._ring, _Trigger(partial(self._wall_time, key)))
 
-    def _moment(self, key: str, now: datetime) -> datetime | None:
-        """A key's next moment in wall time; a past one would make APScheduler loop."""
+    def _wall_time(self, key: str, now: datetime) -> datetime | None:
+        """Return a job's next due moment in wall time.
+
+        It is never in the past, because APScheduler would loop then.
+        """
         due_ns = self._next_ns(key)
         if due_ns is None:
             return None
@@ -267,38 +287,31 @@ class _Alarm:
 
 
 class _Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
-    """Asks a function for the next moment."""
+    """A trigger that calls a function for the next wake-up."""
 
-    def __init__(self, moment: Callable[[datetime], datetime | None]) -> None:
-        self._moment = moment
+    def __init__(self, next_time: Callable[[datetime], datetime | None]) -> None:
+        self._next_time = next_time
 
     def get_next_fire_time(
         self, _previous: datetime | None, now: datetime
     ) -> datetime | None:
-        """The moment of wall time at which to ring next."""
-        return self._moment(now)
+        """Return the next wake-up in wall time."""
+        return self._next_time(now)
 
 
-class _Loop(BackgroundScheduler):  # type: ignore[misc]  # APScheduler 3 has no types
-    """APScheduler's own extension point: what happens between two sleeps.
+class _JobStore(MemoryJobStore):  # type: ignore[misc]  # APScheduler 3 has no types
+    """A job store that calls a function before each look for due jobs.
 
-    Jobs run in the loop's thread; they only count slots and hand them to workers.
+    APScheduler documents job stores as an extension point, and starts each pass of its
+    loop with this call.
     """
 
     def __init__(self, before: Callable[[], None]) -> None:
-        defaults = {"coalesce": True, "misfire_grace_time": None}
-        super().__init__(
-            timezone=UTC, executors={"default": DebugExecutor()}, job_defaults=defaults
-        )
+        super().__init__()
         self._before = before
 
-    def _process_jobs(self) -> float:
-        """One pass; returns how long to sleep, in seconds of the monotonic clock.
-
-        The sleep is bounded: that clock stands still in suspend, and the wall clock
-        it was reckoned by may be stepped meanwhile.
-        """
+    def get_due_jobs(self, now: datetime) -> list[Any]:
+        """Return the jobs that are due now."""
         self._before()
-        sleep_s: float | None = super()._process_jobs()
-        longest_s = _SLEEP.total_seconds()
-        return longest_s if sleep_s is None else min(longest_s, sleep_s)
+        jobs: list[Any] = super().get_due_jobs(now)
+        return jobs

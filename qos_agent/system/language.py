@@ -71,7 +71,7 @@ _INDONESIAN: dict[str, str] = {
     "every {interval}": "tiap {interval}",
     "Summary after {duration}": "Ringkasan setelah {duration}",
     "Everything is well.": "Semua baik.",
-    "mend": "perbaikan",
+    "fix": "perbaikan",
     "configuration": "konfigurasi",
     "probes": "pengukur",
     "binding": "ikatan tautan",

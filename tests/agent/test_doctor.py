@@ -40,8 +40,8 @@ def test_in_a_working_network_all_is_well(lab: MakeLab, tmp_path: Path) -> None:
     net.dns({"a.root-servers.net": ["198.41.0.4"]})
     status, found = _doctor(net, tmp_path)
     assert status == 0, found
-    assert found["gateway default"]["found"].startswith("10.77.2.1 by")
-    assert found["names default"]["found"].endswith("answered 198.41.0.4")
+    assert found["gateway default"]["result"].startswith("10.77.2.1 through")
+    assert found["names default"]["result"].endswith("returned 198.41.0.4")
 
 
 def test_without_a_network_each_fault_has_its_mend(
@@ -54,7 +54,7 @@ def test_without_a_network_each_fault_has_its_mend(
     assert status == 1
     for name in ("gateway default", "binding default", "names default"):
         assert found[name]["health"] == "bad", name
-        assert found[name]["mend"]
+        assert found[name]["fix"]
     assert found["collector"]["health"] == "degraded"
 
 
@@ -62,7 +62,7 @@ def test_a_collector_that_does_not_answer_is_bad(tmp_path: Path) -> None:
     """A closed port is said with the address that was tried."""
     found = _checks(tmp_path, '[collector]\nurl = "http://127.0.0.1:9"\n')
     assert found["collector"].health == Health.BAD
-    assert "http://127.0.0.1:9" in found["collector"].found
+    assert "http://127.0.0.1:9" in found["collector"].result
 
 
 def test_a_missing_interface_is_named(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_missing_interface_is_named(tmp_path: Path) -> None:
     text = '[[links]]\nname = "main"\ninterface = "nonesuch0"\n'
     found = _checks(tmp_path, text)
     assert found["binding main"].health == Health.BAD
-    assert found["binding main"].mend == "ip link show nonesuch0"
+    assert found["binding main"].fix == "ip link show nonesuch0"
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
@@ -88,7 +88,7 @@ def test_the_doctor_speaks_the_technicians_language(
         command, env=environment, capture_output=True, text=True, check=False
     )
     assert got.returncode == 1
-    assert ("perbaikan:" if language == "id" else "mend:") in got.stdout
+    assert ("perbaikan:" if language == "id" else "fix:") in got.stdout
 
 
 @pytest.mark.parametrize(
@@ -105,5 +105,5 @@ def test_throughput_names_its_terms_and_what_is_missing(
     text = f"[throughput]\n{servers}backends = [{backends}]\n"
     check = _checks(tmp_path, text)["throughput default"]
     assert check.health == want
-    assert "one's own" in check.found
-    assert check.mend == ("" if want == Health.OK else "sudo apt-get install iperf3")
+    assert "one's own" in check.result
+    assert check.fix == ("" if want == Health.OK else "sudo apt-get install iperf3")

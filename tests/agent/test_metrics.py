@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from qos_agent.agent import metrics
+from qos_agent.agent import metrics as metrics_module
 from qos_agent.agent.build import Components, build
 from qos_agent.agent.metrics import Metrics
 from qos_agent.config.loading import Loaded
@@ -33,7 +33,7 @@ class TickingClock(FakeClock):
 
 
 class Device:
-    """An agent's parts and their vitals, on a clock that is turned by hand."""
+    """An agent's parts and their metrics, on a clock that is turned by hand."""
 
     def __init__(self, folder: Path, monthly: str | None, clock: FakeClock) -> None:
         self.clock = clock
@@ -47,14 +47,14 @@ class Device:
             }
         )
         loaded = Loaded(settings, {})
-        self.parts: Components = build(loaded, self.clock, threading.Event())
+        self.components: Components = build(loaded, self.clock, threading.Event())
         schedule = Schedule(self.clock, "seed", mock.Mock(), mock.Mock())
-        self.vitals = Metrics(self.parts, schedule)
+        self.metrics = Metrics(self.components, schedule)
 
     def put(self) -> None:
         """Store a point of now."""
         made = [point(self.clock.boot_ns())]
-        self.parts.journal.put(made, self.clock.state(), self.clock.boot_id)
+        self.components.journal.put(made, self.clock.state(), self.clock.boot_id)
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Device]]:
 
     yield device
     for one in made:
-        one.parts.uplink.close()
-        one.parts.journal.close()
+        one.components.uplink.close()
+        one.components.journal.close()
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_poor_clock(
     """Poor where it is not trusted, or the kernel's bound is over a second."""
     device = make()
     device.clock.trusted, device.clock.error_ms = trusted, error_ms
-    assert device.vitals.pulse().clock_poor == poor
+    assert device.metrics.heartbeat_figures().clock_poor == poor
 
 
 @pytest.mark.parametrize(("spent_mb", "low"), [(0, 0), (90, 0), (91, 1), (120, 1)])
@@ -91,19 +91,19 @@ def test_low_allowance(make: Callable[..., Device], spent_mb: int, low: int) -> 
     """Low from under a tenth of the month's bytes."""
     device = make("100MB")
     device.put()
-    device.parts.allowance_account.spend("default", "uplink", spent_mb * MB)
-    pulse = device.vitals.pulse()
-    assert pulse.allowance_low == low
-    assert pulse.allowance_left_share == max(0, 100 - spent_mb) / 100
+    device.components.allowance_account.spend("default", "uplink", spent_mb * MB)
+    figures = device.metrics.heartbeat_figures()
+    assert figures.allowance_low == low
+    assert figures.allowance_left_share == max(0, 100 - spent_mb) / 100
 
 
 def test_without_a_limit_no_allowance_is_low(make: Callable[..., Device]) -> None:
     """Absent is absent: no share, and nothing to be low."""
     device = make()
     device.put()
-    device.parts.allowance_account.spend("default", "uplink", 10**12)
-    pulse = device.vitals.pulse()
-    assert (pulse.allowance_left_share, pulse.allowance_low) == (None, 0)
+    device.components.allowance_account.spend("default", "uplink", 10**12)
+    figures = device.metrics.heartbeat_figures()
+    assert (figures.allowance_left_share, figures.allowance_low) == (None, 0)
 
 
 @pytest.mark.parametrize(("age_s", "old"), [(3600, 0), (3601, 1)])
@@ -112,11 +112,11 @@ def test_old_unsent(make: Callable[..., Device], age_s: int, old: int) -> None:
     device = make()
     device.put()
     device.clock.advance(age_s)
-    pulse = device.vitals.pulse()
-    assert (pulse.oldest_unsent_s, pulse.unsent_old) == (age_s, old)
-    deliver(device.parts.journal)
-    pulse = device.vitals.pulse()
-    assert (pulse.oldest_unsent_s, pulse.unsent_old) == (None, 0)
+    figures = device.metrics.heartbeat_figures()
+    assert (figures.oldest_unsent_s, figures.unsent_old) == (age_s, old)
+    deliver(device.components.journal)
+    figures = device.metrics.heartbeat_figures()
+    assert (figures.oldest_unsent_s, figures.unsent_old) == (None, 0)
 
 
 def test_counts_of_a_pulse_are_since_the_one_before(
@@ -125,8 +125,11 @@ def test_counts_of_a_pulse_are_since_the_one_before(
     """What may be summed is a difference: sums over heartbeats count nothing twice."""
     device = make(clock=TickingClock())
     device.put()
-    device.parts.uplink.drain(5)
-    first, second = device.vitals.pulse(), device.vitals.pulse()
+    device.components.uplink.drain(5)
+    first, second = (
+        device.metrics.heartbeat_figures(),
+        device.metrics.heartbeat_figures(),
+    )
     assert first.uplink_failures >= 1
     assert second.uplink_failures == 0
 
@@ -137,13 +140,13 @@ def test_forecast_is_made_once_in_a_while(
     """Not at every look at the status; anew after ten minutes, and on a set clock."""
     device = make("100MB")
     made = mock.Mock(wraps=until_reset)
-    monkeypatch.setattr(metrics, "until_reset", made)
-    looks = [device.vitals.status("idle").links[0].month_need_bytes for _ in range(5)]
+    monkeypatch.setattr(metrics_module, "until_reset", made)
+    looks = [device.metrics.status("idle").links[0].month_need_bytes for _ in range(5)]
     assert made.call_count == 1
     assert len(set(looks)) == 1
     device.clock.advance(600)
-    device.vitals.status("idle")
+    device.metrics.status("idle")
     assert made.call_count == 2
     device.clock.step(24 * HOUR_S)
-    device.vitals.status("idle")
+    device.metrics.status("idle")
     assert made.call_count == 3

@@ -3,51 +3,56 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from qos_agent.agent import status
+from qos_agent.agent.events import HeartbeatFigures
 from qos_agent.agent.status import LatestReadings, LinkStatus, Status, Upcoming
 from qos_agent.model import Outcome, Reading, Sample
+from qos_agent.probes.registry import STATUS_FIELDS
 from tests.support.readings import LATENCY_TAGS, latency
+
+
+def figures(**changes: object) -> HeartbeatFigures:
+    """Return the figures of an agent with three points in its backlog."""
+    values = {field.name: None for field in fields(HeartbeatFigures)}
+    known = {"version": "0.1.0", "uptime_s": 60.0, "in_memory": 0}
+    backlog = {"backlog_points": 3, "oldest_unsent_s": 12.0}
+    return HeartbeatFigures(**(values | known | backlog | changes))  # type: ignore[arg-type]
 
 
 def example(**changes: object) -> Status:
     """A status with a link, a reading and a task to come."""
-    latests = LatestReadings()
-    latests.see(latency(received=18))
+    latest_readings = LatestReadings(STATUS_FIELDS)
+    latest_readings.add(latency(received=18))
     given: dict[str, object] = {
-        "version": "0.1.0",
         "pid": 1,
         "station": "3171010001001",
         "device": "pi-1",
         "phase": "voting",
         "written_ns": 1,
         "boot_ns": 2 * 10**12,
-        "uptime_s": 60.0,
         "journal": "abc",
-        "in_memory": False,
         "clock_synced": True,
         "clock_trusted": True,
         "clock_error_ms": 1.5,
         "collector": "collector",
         "collector_state": "idle",
-        "backlog_points": 3,
-        "oldest_unsent_s": 12.0,
-        "pending_points": 0,
-        "quarantined_points": 0,
         "sent_points": 40,
         "stored_points": 43,
         "outcomes": {"ok": 41, "failed": 1, "skipped": 1},
         "causes": {"timeout": 1},
         "reasons": {"link_busy": 1},
+        "figures": figures(),
         "links": [
             LinkStatus(
                 "main", "xl", "wwan0", "good", None, 5000, 10**9, None, 2 * 10**9
             )
         ],
-        "latest": latests.all(),
+        "latest": latest_readings.all(),
         "upcoming": [Upcoming("latency/main/gateway", 4.5)],
         "paused": [],
     }
@@ -77,12 +82,12 @@ def test_another_versions_file_is_said_and_not_guessed(tmp_path: Path) -> None:
 
 def test_the_newest_of_each_target_is_kept() -> None:
     """A second train to the same target replaces the first, another stands beside."""
-    latests = LatestReadings()
-    latests.see(latency(boot_ns=1))
-    latests.see(latency(boot_ns=2, received=0))
+    latest_readings = LatestReadings(STATUS_FIELDS)
+    latest_readings.add(latency(boot_ns=1))
+    latest_readings.add(latency(boot_ns=2, received=0))
     other = Sample(LATENCY_TAGS | {"target": "anchor"}, {"sent": 20})
-    latests.see(Reading("latency", Outcome.OK, 3, (other,)))
-    assert [(e.boot_ns, e.outcome, e.word) for e in latests.all()] == [
+    latest_readings.add(Reading("latency", Outcome.OK, 3, (other,)))
+    assert [(e.boot_ns, e.outcome, e.reason) for e in latest_readings.all()] == [
         (3, "ok", None),
         (2, "failed", "timeout"),
     ]

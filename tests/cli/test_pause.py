@@ -33,10 +33,10 @@ def test_pause_and_resume(agent: tuple[Path, Pauses]) -> None:
         app, ["pause", "throughput", "--for", "2h", "-c", str(path)]
     )
     assert made.output.startswith("throughput: paused for 2h, until 2")
-    assert pauses.holds("throughput")
+    assert pauses.is_paused("throughput")
     ended = CliRunner().invoke(app, ["resume", "throughput", "-c", str(path)])
     assert ended.output == "resumed: throughput\n"
-    assert not pauses.holds("throughput")
+    assert not pauses.is_paused("throughput")
 
 
 def test_resume_of_one_says_when_all_are_held(agent: tuple[Path, Pauses]) -> None:

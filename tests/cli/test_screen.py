@@ -8,7 +8,7 @@ from rich.console import Console
 
 from qos_agent.cli.screen import render
 from qos_agent.system.language import Words
-from tests.agent.test_status import example
+from tests.agent.test_status import example, figures
 
 
 def _text(words: Words, **changes: object) -> str:
@@ -39,4 +39,4 @@ def test_the_same_in_indonesian() -> None:
 
 def test_a_journal_in_memory_is_said_loudly() -> None:
     """Where nothing can be written the screen says that all is lost at a stop."""
-    assert "in memory only" in _text(Words("en"), in_memory=True)
+    assert "in memory only" in _text(Words("en"), figures=figures(in_memory=1))

@@ -41,7 +41,7 @@ class _Account(AllowanceAccount):
 def main() -> int:
     """Run the slot; say what came of it."""
     name, settings = sys.argv[1], Settings.model_validate(json.loads(sys.argv[2]))
-    probe, account, clock = PROBES[name](settings), _Account(), SystemClock(0)
+    probe, account, clock = PROBES[name].make(settings), _Account(), SystemClock(0)
     envelope = Envelope(clock, threading.Event())
     runner = Runner(
         {name: probe}, envelope, LinkLock(), account, lambda _: False, link_bytes

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from qos_agent.model.errors import StorageError
-from qos_agent.schedule.control import Pauses, ask_reload, pause, resume, take_reload
+from qos_agent.schedule.control import (
+    Pauses,
+    pause,
+    request_reload,
+    resume,
+    take_reload,
+)
 from tests.support.clocks import FakeClock
 
 
@@ -17,20 +23,20 @@ def test_a_pause_holds_its_probe_and_ends_by_itself(
 ) -> None:
     """Throughput is held for two hours, nothing else is, and then it is not."""
     pauses = Pauses(tmp_path, clock)
-    assert not pauses.holds("throughput")
+    assert not pauses.is_paused("throughput")
     pause(tmp_path, "throughput", 7200, clock)
-    assert pauses.holds("throughput")
-    assert not pauses.holds("latency")
+    assert pauses.is_paused("throughput")
+    assert not pauses.is_paused("latency")
     clock.advance(7199.9)
-    assert pauses.holds("throughput")
+    assert pauses.is_paused("throughput")
     clock.advance(0.1)
-    assert not pauses.holds("throughput")
+    assert not pauses.is_paused("throughput")
 
 
 def test_all_holds_every_probe(tmp_path: Path, clock: FakeClock) -> None:
     """`pause all` needs no list of probes."""
     pause(tmp_path, "all", 60, clock)
-    assert all(Pauses(tmp_path, clock).holds(name) for name in ("latency", "web"))
+    assert all(Pauses(tmp_path, clock).is_paused(name) for name in ("latency", "web"))
 
 
 def test_resume_ends_one_pause_or_all(tmp_path: Path, clock: FakeClock) -> None:
@@ -39,8 +45,8 @@ def test_resume_ends_one_pause_or_all(tmp_path: Path, clock: FakeClock) -> None:
     pause(tmp_path, "throughput", 60, clock)
     pause(tmp_path, "web", 60, clock)
     assert resume(tmp_path, "throughput") == ["throughput"]
-    assert not pauses.holds("throughput")
-    assert pauses.holds("web")
+    assert not pauses.is_paused("throughput")
+    assert pauses.is_paused("web")
     assert resume(tmp_path, "all") == ["web"]
     assert resume(tmp_path, "all") == []
 
@@ -53,9 +59,9 @@ def test_a_stepped_clock_neither_ends_nor_prolongs_a_pause(
     pauses = Pauses(tmp_path, clock)
     pause(tmp_path, "throughput", 3600, clock)
     clock.step(step_s)
-    assert pauses.holds("throughput")
+    assert pauses.is_paused("throughput")
     clock.advance(3600)
-    assert not pauses.holds("throughput")
+    assert not pauses.is_paused("throughput")
 
 
 def test_after_a_reboot_the_wall_clock_decides(
@@ -66,9 +72,9 @@ def test_after_a_reboot_the_wall_clock_decides(
     later = FakeClock(boot_id="boot-2", now_boot_ns=10**9)
     later.offset_ns = clock.wall_ns() + 1800 * 10**9 - later.now_boot_ns
     pauses = Pauses(tmp_path, later)
-    assert pauses.holds("throughput")
+    assert pauses.is_paused("throughput")
     later.advance(1801)
-    assert not pauses.holds("throughput")
+    assert not pauses.is_paused("throughput")
 
 
 def test_each_change_is_told_once(tmp_path: Path, clock: FakeClock) -> None:
@@ -100,8 +106,8 @@ def test_a_damaged_file_holds_nothing_and_is_told_of_once(
     (tmp_path / "pause-latency.json").write_bytes(content.encode("latin-1"))
     pauses = Pauses(tmp_path, clock)
     with caplog.at_level(logging.WARNING):
-        assert not pauses.holds("latency")
-        assert not pauses.holds("latency")
+        assert not pauses.is_paused("latency")
+        assert not pauses.is_paused("latency")
     assert [r for r in caplog.records if "pause-latency.json" in r.message] == (
         caplog.records[:1]
     )
@@ -112,7 +118,9 @@ def test_a_folder_that_cannot_be_written_is_said_with_its_mend(
 ) -> None:
     """The technician learns which file, why, and as whom to run the command."""
     missing = tmp_path / "nowhere"
-    with pytest.raises(StorageError, match=r"pause-throughput.*run this as the user"):
+    with pytest.raises(
+        StorageError, match=r"pause-throughput.*run this command as the user"
+    ):
         pause(missing, "throughput", 60, clock)
     (tmp_path / "pause-web.json").mkdir()
     with pytest.raises(StorageError, match=r"cannot remove .*pause-web"):
@@ -123,7 +131,7 @@ def test_a_folder_that_cannot_be_written_is_said_with_its_mend(
 def test_a_reload_is_asked_for_once(tmp_path: Path, now: bool) -> None:
     """The agent learns of it, with or without --now, and not a second time."""
     assert take_reload(tmp_path) is None
-    ask_reload(tmp_path, now)
+    request_reload(tmp_path, now)
     assert take_reload(tmp_path) is now
     assert take_reload(tmp_path) is None
 
@@ -131,4 +139,4 @@ def test_a_reload_is_asked_for_once(tmp_path: Path, now: bool) -> None:
 def test_a_reload_that_cannot_be_asked_for_is_said(tmp_path: Path) -> None:
     """Like a pause: which file, why, and the mend."""
     with pytest.raises(StorageError, match=r"cannot write .*reload"):
-        ask_reload(tmp_path / "nowhere", True)
+        request_reload(tmp_path / "nowhere", True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qos_agent.journal import Reservation
 from qos_agent.model import Link, Outcome, Phase
 from qos_agent.model.calendar import Change, Timeline
-from qos_agent.schedule.downtime import absences, cut_off
+from qos_agent.schedule.downtime import killed_tasks, missed_slots
 from qos_agent.schedule.slots import Job
 from tests.support.clocks import ELECTION_MORNING_NS
 from tests.support.probes import ScriptedProbe
@@ -25,7 +25,7 @@ def test_a_gap_over_a_phase_change_is_two_readings() -> None:
     """An hour before the polls open and an hour after: 12 slots and 60."""
     gap = (ELECTION_MORNING_NS - HOUR_NS, ELECTION_MORNING_NS + HOUR_NS)
     probes = {"latency": ScriptedProbe()}
-    readings = list(absences(gap, 0, TIMELINE, _jobs, probes))
+    readings = list(missed_slots(gap, 0, TIMELINE, _jobs, probes))
     assert [(r.slots, r.reason) for r in readings] == [
         (12, "not_running"),
         (60, "not_running"),
@@ -38,7 +38,7 @@ def test_a_gap_shorter_than_an_interval_leaves_nothing() -> None:
     """A restart of some seconds misses no slot."""
     gap = (ELECTION_MORNING_NS, ELECTION_MORNING_NS + 10**9)
     probes = {"latency": ScriptedProbe()}
-    assert list(absences(gap, 0, TIMELINE, _jobs, probes)) == []
+    assert list(missed_slots(gap, 0, TIMELINE, _jobs, probes)) == []
 
 
 def test_a_killed_task_counts_its_reservation() -> None:
@@ -48,7 +48,7 @@ def test_a_killed_task_counts_its_reservation() -> None:
         Reservation(2, "main", "advance", 1_000_000, "boot-0", 5),
     )
     probes = {"latency": ScriptedProbe()}
-    (reading,) = cut_off(left, 7, [Link("main", "xl")], probes)
+    (reading,) = killed_tasks(left, 7, [Link("main", "xl")], probes)
     assert (reading.outcome, reading.cause) == (Outcome.FAILED, "killed")
     assert reading.samples[0].fields == {"data_bytes": 11_000_000}
     assert reading.samples[0].tags["operator"] == "xl"

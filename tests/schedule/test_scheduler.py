@@ -128,7 +128,7 @@ class Stage:
         book = self.book
         schedule = Schedule(self.clock, "s", book.due, book.skip, workers, **more)
         self.schedules.append(schedule)
-        schedule.lay(jobs)
+        schedule.set_jobs(jobs)
         schedule.start()
         return schedule
 
@@ -140,7 +140,7 @@ def stage() -> Iterator[Stage]:
     yield stage
     for schedule in stage.schedules:
         schedule.stop()
-        schedule.settle(5)
+        schedule.wait_for_tasks(5)
 
 
 def test_the_first_round_comes_at_once(stage: Stage) -> None:
@@ -171,7 +171,7 @@ def test_a_job_never_runs_twice_at_once(stage: Stage) -> None:
     assert stage.book.wait(lambda: len(stage.book.reasons(HOST)) >= 3)
     assert len(stage.book.ran) == 1
     assert set(stage.book.reasons(HOST)) == {"overrun"}
-    assert not schedule.settle(0)
+    assert not schedule.wait_for_tasks(0)
     release.set()
     assert stage.book.wait(lambda: len(stage.book.ran) >= 3)
 
@@ -199,7 +199,7 @@ def test_a_full_pool_is_overload_not_a_burst(stage: Stage) -> None:
     stage.book.body = lambda job: job.probe == "throughput" and release.wait(10)
     stage.begin(Job("throughput", MAIN, None, 0.1), workers=1)
     assert stage.book.wait(lambda: len(stage.book.ran) == 1)
-    stage.schedules[0].lay([Job("throughput", MAIN, None, 300.0), HOST])
+    stage.schedules[0].set_jobs([Job("throughput", MAIN, None, 300.0), HOST])
     assert stage.book.wait(lambda: len(stage.book.reasons(HOST)) >= 2)
     release.set()
     assert stage.book.wait(lambda: len(stage.book.dues(HOST)) >= 1)
@@ -238,9 +238,9 @@ def test_stopping_returns_at_once_and_answers_for_what_had_not_begun(
     schedule.stop()
     assert time.monotonic() - before < 1
     assert "stopping" in stage.book.reasons(queued)
-    assert not schedule.settle(0)
+    assert not schedule.wait_for_tasks(0)
     release.set()
-    assert schedule.settle(5)
+    assert schedule.wait_for_tasks(5)
     count = len(stage.book.ran)
     schedule.stop()
     assert len(stage.book.ran) == count == 1
@@ -250,7 +250,7 @@ def test_laying_a_plan_keeps_what_stays_and_drops_what_goes(stage: Stage) -> Non
     """A phase change: the job in both plans loses no slot, the other ends."""
     schedule = stage.begin(HOST, LATENCY)
     assert stage.book.wait(lambda: len(stage.book.dues(LATENCY)) >= 2)
-    schedule.lay([HOST])
+    schedule.set_jobs([HOST])
     seen = len(stage.book.dues(LATENCY))
     so_far = stage.book.answered(HOST)
     assert stage.book.wait(lambda: stage.book.answered(HOST) >= so_far + 8)
@@ -268,7 +268,7 @@ def test_the_tick_comes_before_the_slots_are_counted(stage: Stage) -> None:
 
     def tick() -> None:
         if stage.clock.shift_ns and schedule.upcoming()[0][0] == pre:
-            schedule.lay([voting], began_ns + hour_ns)
+            schedule.set_jobs([voting], began_ns + hour_ns)
 
     schedule = stage.begin(pre, tick=tick)
     assert stage.book.wait(lambda: len(stage.book.ran) == 1)
@@ -293,8 +293,8 @@ def test_a_fault_of_ours_is_told_of_and_stops_nothing(
     stage.begin(HOST, tick=tick)
     assert stage.book.wait(lambda: len(stage.book.ran) >= 3)
     stage.schedules[0].stop()
-    assert stage.schedules[0].settle(5)
-    assert "host: a fault of our own" in caplog.text
+    assert stage.schedules[0].wait_for_tasks(5)
+    assert "host: unexpected exception (bug)" in caplog.text
     assert "a bug in the tick" in caplog.text
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from qos_agent.model import Layer, Link, Target
 from qos_agent.schedule.slots import (
-    LATE_S,
+    MAX_LATE_S,
+    DueSlots,
     Job,
     JobTable,
-    Passed,
     Slots,
     first_delay_ns,
     fraction,
@@ -57,7 +57,7 @@ def test_nothing_is_due_before_the_origin(interval_ns: int, origin_ns: int) -> N
     assert slots.count(origin_ns - 10 * interval_ns) == 0
 
 
-def _answered(passed: list[Passed]) -> Counter[str]:
+def _answered(passed: list[DueSlots]) -> Counter[str]:
     """How many slots of each job were answered for."""
     answered: Counter[str] = Counter()
     for each in passed:
@@ -74,11 +74,11 @@ def test_each_slot_is_answered_for_once_however_long_the_sleeps(
     job = Job("latency", MAIN, GATEWAY, 60.0)
     plan = JobTable(seed)
     plan.start([job], 0)
-    passed: list[Passed] = []
+    passed: list[DueSlots] = []
     now_ns = 0
     for nap_s in naps_s:
         now_ns += int(nap_s * 1e9)
-        passed += plan.take(now_ns)
+        passed += plan.advance(now_ns)
     first_ns = first_delay_ns(job, seed)
     due = Slots(f"{seed}/{job.key}", 60 * SECOND_NS, 0, first_ns).count(now_ns)
     assert _answered(passed)[job.key] == due
@@ -93,9 +93,9 @@ def test_a_sleep_ends_in_no_burst(nap_s: float, interval_s: float) -> None:
     plan = JobTable("s")
     plan.start([job], 0)
     now_ns = int(nap_s * 1e9)
-    runs = [p.due_boot_ns for p in plan.take(now_ns) if p.due_boot_ns is not None]
+    runs = [p.due_boot_ns for p in plan.advance(now_ns) if p.due_boot_ns is not None]
     assert len(runs) <= 1
-    assert all(0 <= now_ns - due_ns <= LATE_S * 1e9 for due_ns in runs)
+    assert all(0 <= now_ns - due_ns <= MAX_LATE_S * 1e9 for due_ns in runs)
 
 
 @given(
@@ -107,17 +107,17 @@ def test_changing_the_plan_loses_and_doubles_nothing(
     phases: list[tuple[float, int]],
 ) -> None:
     """Over any row of plans, what was due under each was answered for, once."""
-    plan, passed = JobTable("s"), list[Passed]()
+    plan, passed = JobTable("s"), list[DueSlots]()
     plan.start([Job("host", None, None, 60.0)], 0)
     slots, expected, now_ns = Slots("s/host", 60 * SECOND_NS, 0, 0), 0, 0
     for interval_s, length_s in phases:
         now_ns += length_s * SECOND_NS
-        passed += plan.take(now_ns)
-        passed += plan.lay([Job("host", None, None, interval_s)], now_ns, now_ns)
+        passed += plan.advance(now_ns)
+        passed += plan.replace([Job("host", None, None, interval_s)], now_ns, now_ns)
         if slots.interval_ns != int(interval_s * 1e9):
             expected += slots.count(now_ns)
             slots = Slots("s/host", int(interval_s * 1e9), now_ns)
-    passed += plan.take(now_ns)
+    passed += plan.advance(now_ns)
     assert _answered(passed)["host"] == expected + slots.count(now_ns)
 
 
@@ -125,8 +125,8 @@ def test_a_plan_laid_for_the_past_counts_by_what_held_then() -> None:
     """A phase that began during a sleep is counted by its own profile from there on."""
     plan = JobTable("s")
     plan.start([Job("host", None, None, 300.0)], 0)
-    before = plan.lay([Job("host", None, None, 60.0)], HOUR_NS, 3 * HOUR_NS)
-    after = plan.take(3 * HOUR_NS)
+    before = plan.replace([Job("host", None, None, 60.0)], HOUR_NS, 3 * HOUR_NS)
+    after = plan.advance(3 * HOUR_NS)
     assert _answered(before)["host"] == 12
     assert _answered(after)["host"] == 120
 
@@ -136,9 +136,9 @@ def test_a_job_that_stays_keeps_its_moments() -> None:
     plan = JobTable("s")
     job = Job("latency", MAIN, GATEWAY, 60.0)
     plan.start([job], 0)
-    plan.take(90 * SECOND_NS)
+    plan.advance(90 * SECOND_NS)
     before = plan.upcoming()
-    plan.lay([job, Job("host", None, None, 60.0)], 95 * SECOND_NS, 95 * SECOND_NS)
+    plan.replace([job, Job("host", None, None, 60.0)], 95 * SECOND_NS, 95 * SECOND_NS)
     assert before[0] in plan.upcoming()
 
 
@@ -227,12 +227,12 @@ def test_a_restarted_agent_does_not_load_its_link_at_once() -> None:
     now_ns = 3600 * 10**9
     jobs = [Job("latency", None, None, 300.0), Job("throughput", None, None, 21_600.0)]
 
-    def first_s(*, loads_at_once: bool) -> dict[str, float]:
+    def first_s(*, heavy_at_once: bool) -> dict[str, float]:
         plan = JobTable("3171010001001/pi-1")
-        plan.start(jobs, now_ns, loads_at_once=loads_at_once)
+        plan.start(jobs, now_ns, heavy_at_once=heavy_at_once)
         return {job.probe: (due - now_ns) / 1e9 for job, due in plan.upcoming()}
 
-    assert first_s(loads_at_once=True)["throughput"] < 20
-    restarted = first_s(loads_at_once=False)
+    assert first_s(heavy_at_once=True)["throughput"] < 20
+    restarted = first_s(heavy_at_once=False)
     assert restarted["latency"] < 5
     assert restarted["throughput"] > 20

@@ -14,7 +14,7 @@ from qos_agent.config.settings import Settings
 from qos_agent.model import Identity, Phase
 from qos_agent.model.calendar import Calendar
 from qos_agent.schedule.jobs import jobs
-from qos_agent.schedule.slots import Job, JobTable, Passed
+from qos_agent.schedule.slots import DueSlots, Job, JobTable
 from tests.support.clocks import FakeClock
 
 # A stretch of boot time in which the device sleeps: from, to.
@@ -69,12 +69,12 @@ class Station:
         for change in self.timeline.changes(self.phase, elapsed_ns, wall_ns):
             since_ns = change.at_wall_ns - self.clock.offset_ns
             plan = jobs(self.settings, change.phase)
-            self._answer(self.plan.lay(plan, since_ns, now_ns))
+            self._answer(self.plan.replace(plan, since_ns, now_ns))
             self.phase = change.phase
             self.changes.append((change.at_wall_ns, change.phase))
-        self._answer(self.plan.take(now_ns))
+        self._answer(self.plan.advance(now_ns))
 
-    def _answer(self, passed: Sequence[Passed]) -> None:
+    def _answer(self, passed: Sequence[DueSlots]) -> None:
         for each in passed:
             if (missed := each.missed) is not None:
                 self._enter(each.job, missed.first_due_boot_ns, missed.slots, "missed")

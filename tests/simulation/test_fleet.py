@@ -28,11 +28,11 @@ def arrivals(job: Job, length_s: int, stations: int = STATIONS) -> list[int]:
     seconds: Counter[int] = Counter()
     for station in range(stations):
         plan = JobTable(f"{station:013}/device")
-        plan.lay([job], HOUR_NS, HOUR_NS)
+        plan.replace([job], HOUR_NS, HOUR_NS)
         now_ns = HOUR_NS
         while (now_ns := plan.upcoming()[0][1]) < HOUR_NS + length_s * SECOND_NS:
             seconds[(now_ns - HOUR_NS) // SECOND_NS] += 1
-            plan.take(now_ns)
+            plan.advance(now_ns)
     return [seconds[second] for second in range(length_s)]
 
 
@@ -66,7 +66,7 @@ def test_every_minute_has_every_station_once() -> None:
 def test_a_stations_targets_are_not_measured_in_step() -> None:
     """The moments of a station's own targets are as far apart as strangers'."""
     plan = JobTable("station/device")
-    plan.lay(
+    plan.replace(
         [
             Job("latency", MAIN, Target(f"t{n}", "t.example.id", Layer.ANCHOR), 60.0)
             for n in range(200)

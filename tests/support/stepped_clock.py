@@ -49,7 +49,7 @@ def main() -> None:
         missed.append((what.first_due_boot_ns, what.slots))
 
     schedule = Schedule(clock, "s", due, skip)
-    schedule.lay([Job("host", None, None, 0.2)])
+    schedule.set_jobs([Job("host", None, None, 0.2)])
     schedule.start()
     ended = done.wait(60)
     schedule.stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qos_agent import __version__
-from qos_agent.agent.events import Pulse
+from qos_agent.agent.events import HeartbeatFigures
 
 _ALLOWANCE_BYTES = 10_000_000_000
 _LOW_SHARE = 0.1
@@ -88,7 +88,7 @@ class Device:
 
     def pulse(
         self, minute: int, condition: Condition, calendar_hash: str | None
-    ) -> Pulse:
+    ) -> HeartbeatFigures:
         """The heartbeat's own figures; counts are since the heartbeat before."""
         came = self.outbox.acknowledged(minute)
         oldest = self.outbox.oldest
@@ -99,7 +99,7 @@ class Device:
         failures = 0 if oldest is None else 2
         boot_s = max(5.0, self.boot_s(minute))
         version, config_hash = self._kind()
-        return Pulse(
+        return HeartbeatFigures(
             version=version,
             config_hash=config_hash,
             calendar_hash=calendar_hash,

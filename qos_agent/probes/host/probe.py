@@ -19,6 +19,7 @@ import psutil
 from qos_agent.config.settings import Settings
 from qos_agent.model import Deadline, ProbeResult, Sample, Task, Value
 from qos_agent.probes.host import sensors
+from qos_agent.probes.spec import ProbeSpec, intervals, on_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +127,15 @@ def _disk_free_bytes(folder: Path) -> int | None:
         except OSError:
             return None
     return None
+
+
+SPEC = ProbeSpec(
+    name="host",
+    make=Host.of,
+    places=on_device,
+    intervals_s=intervals(300.0, voting_s=60.0, counting_s=60.0),
+    first_delay_s=(0.0, 0.0),
+    status_fields=("cpu_share", "temperature_c"),
+    log_fields=("cpu_share",),
+    eviction_rank=0,
+)

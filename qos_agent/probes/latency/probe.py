@@ -21,6 +21,7 @@ from qos_agent.probes.latency.train import (
     TrainSpec,
     Trip,
 )
+from qos_agent.probes.spec import ProbeSpec, intervals, on_targets
 from qos_agent.system.network import AddressBook, Resolved, cause_of
 
 _RESOLVE_S = 5.0
@@ -131,3 +132,14 @@ def _resolution(resolved: Resolved) -> dict[str, Value]:
         found["resolve_ms"] = resolved.resolve_ms
         found["resolve_failed"] = int(resolved.failed)
     return found
+
+
+SPEC = ProbeSpec(
+    name="latency",
+    make=Latency.of,
+    places=on_targets(Settings.target_list),
+    intervals_s=intervals(300.0, voting_s=60.0, counting_s=60.0),
+    first_delay_s=(0.1, 2.0),
+    status_fields=("rtt_p50_ms", "rtt_p95_ms", "sent", "received"),
+    log_fields=("rtt_p50_ms", "lost", "sent"),
+)

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from qos_agent.config.settings import ModemSection, Settings, SignalSection
-from qos_agent.model import Deadline, ProbeResult, Sample, Task, Value
+from qos_agent.model import Deadline, Link, ProbeResult, Sample, Task, Value
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.signal import at, mmcli
 from qos_agent.probes.signal.radio import Radio
+from qos_agent.probes.spec import ProbeSpec, intervals, on_links
 from qos_agent.system.network import interface_of
 
 _WEAK_RSRP_DBM = -110.0
@@ -96,3 +97,19 @@ def _level(name: str, unit: str, value: float | None) -> dict[str, Value]:
 def _roaming(registration: str | None) -> int | None:
     """Known only where the modem is registered."""
     return {"home": 0, "roaming": 1}.get(registration or "")
+
+
+def _has_modem(settings: Settings, link: Link) -> bool:
+    return any(modem.link == link.name for modem in settings.signal.modems)
+
+
+SPEC = ProbeSpec(
+    name="signal",
+    make=Signal.of,
+    places=on_links(_has_modem),
+    intervals_s=intervals(300.0, voting_s=60.0, counting_s=60.0),
+    first_delay_s=(0.0, 1.0),
+    status_fields=("rsrp_dbm", "sinr_db"),
+    log_fields=("rsrp_dbm",),
+    eviction_rank=1,
+)

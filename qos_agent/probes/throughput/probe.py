@@ -17,6 +17,7 @@ from qos_agent.config.settings import Settings
 from qos_agent.config.throughput import ThroughputSection
 from qos_agent.model import Deadline, Link, ProbeResult, Sample, Task, Value
 from qos_agent.model.errors import ProbeError
+from qos_agent.probes.spec import ProbeSpec, intervals, on_links
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import (
     Backend,
@@ -212,3 +213,15 @@ def _results(backend: Backend, order: Order, deadline: Deadline) -> Results:
         return backend.run(order, deadline)
     except ProbeError as error:
         return dict.fromkeys(order.limits, error)
+
+
+SPEC = ProbeSpec(
+    name="throughput",
+    make=Throughput.of,
+    places=on_links(),
+    intervals_s=intervals(21600.0, voting_s=3600.0, counting_s=7200.0),
+    first_delay_s=(12.0, 18.0),
+    heavy=True,
+    status_fields=("rate_bps", "data_bytes"),
+    log_fields=("rate_bps",),
+)

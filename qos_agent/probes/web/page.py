@@ -22,6 +22,7 @@ from qos_agent.probes.http.connection import (
 )
 from qos_agent.probes.http.request import RequestTarget
 from qos_agent.probes.http.response import Answer, Expected, Limits, judge, read_answer
+from qos_agent.probes.spec import NEVER, ProbeSpec, intervals, on_targets
 
 _IDLE_S = 10.0
 # Headers of packets and acknowledgements take up to 9 % of a stream; then the rest:
@@ -101,3 +102,15 @@ def _page_fields(total_ms: float) -> dict[str, Value]:
     """The page counted and summed: only what was loaded as expected."""
     within = {f"page_le_{b}": int(total_ms <= b) for b in PAGE_BOUNDS_MS}
     return {"pages": 1, "page_sum_ms": total_ms, "total_ms": total_ms, **within}
+
+
+SPEC = ProbeSpec(
+    name="web",
+    make=Web.of,
+    places=on_targets(lambda settings: settings.web.targets()),
+    intervals_s=intervals(NEVER, voting_s=900.0, counting_s=1800.0),
+    first_delay_s=(5.0, 10.0),
+    heavy=True,
+    status_fields=("total_ms", "data_bytes"),
+    log_fields=("total_ms",),
+)

@@ -33,6 +33,7 @@ from qos_agent.probes.http.response import (
     read_answer,
     within,
 )
+from qos_agent.probes.spec import NEVER, ProbeSpec, intervals, on_links
 
 # A radio that lost its cell may be silent for long and still deliver.
 _IDLE_S = 30.0
@@ -161,3 +162,16 @@ def _failure(
     except ProbeError:
         return seen
     return judge(answer, place, Expected(html=False)) or seen
+
+
+# Result forms are uploaded while votes are counted, so uploads are most frequent then.
+SPEC = ProbeSpec(
+    name="form",
+    make=Form.of,
+    places=on_links(lambda settings, _link: settings.form.url is not None),
+    intervals_s=intervals(NEVER, voting_s=900.0, counting_s=600.0),
+    first_delay_s=(25.0, 40.0),
+    heavy=True,
+    status_fields=("upload_ms", "data_bytes"),
+    log_fields=("upload_ms",),
+)

@@ -1,0 +1,28 @@
+"""A reading as one line of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qos_agent.model import Reading, Value
+
+_TAGS = ("link", "target", "direction", "technology", "kind")
+
+
+def log_line(reading: Reading, fields: Sequence[str]) -> str:
+    """Return measurement, tags, the named fields and the outcome of a reading."""
+    parts = [reading.measurement]
+    for sample in reading.samples:
+        parts += [sample.tags[tag] for tag in _TAGS if tag in sample.tags]
+        parts += [
+            f"{name}={_short(sample.fields[name])}"
+            for name in (*fields, "detail")
+            if name in sample.fields
+        ]
+    parts.append(reading.outcome.value)
+    parts += [text for text in (reading.cause, reading.reason, reading.detail) if text]
+    return " ".join(parts)
+
+
+def _short(value: Value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
