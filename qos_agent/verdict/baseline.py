@@ -1,7 +1,7 @@
-"""What is usual for a link: counts of its figures in the pre phase. Pure but for state.
+"""The usual values of a link: counts of its figures in the pre phase.
 
-A histogram with bounds a twelfth of a decade apart: some dozen numbers a figure, which
-can be added up and give robust quantiles to within a fifth.
+Each figure has a histogram with twelve bins per decade. A few dozen numbers per figure
+are enough, they can be added, and they give robust quantiles within 22 %.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import math
 from collections import Counter
 from typing import Protocol
 
-_STEPS_A_DECADE = 12
-# Below every figure: a loss of nothing, above all.
+_BINS_PER_DECADE = 12
+# The bin of zero, such as no loss; it is below every other bin.
 _ZERO = -(10**6)
 
 
 class Memory(Protocol):
-    """What is kept over restarts: the journal's named values."""
+    """Storage for named values that survives a restart; the journal implements it."""
 
     def state(self, key: str) -> str | None:
-        """A value kept under a name."""
+        """Return a stored value."""
         ...
 
     def set_state(self, key: str, value: str) -> None:
-        """Keep a value under a name."""
+        """Store a value."""
         ...
 
 
 class Histogram:
-    """Counts of one figure."""
+    """Counts of one figure by bin."""
 
     def __init__(self, counts: dict[int, int] | None = None) -> None:
         self.counts = Counter(counts or {})
@@ -39,53 +39,53 @@ class Histogram:
         self.counts[_bin(value)] += 1
 
     def total(self) -> int:
-        """How many values."""
+        """Return the number of values."""
         return self.counts.total()
 
     def quantile(self, share: float) -> float | None:
-        """The upper bound of the bin that holds the quantile; None without values."""
+        """Return the upper bound of the quantile's bin, or None without values."""
         if not self.counts:
             return None
-        rank, seen = share * self.total(), 0
-        for place in sorted(self.counts):
-            seen += self.counts[place]
-            if seen >= rank:
-                return _upper(place)
-        return _upper(max(self.counts))
+        rank, count = share * self.total(), 0
+        for number in sorted(self.counts):
+            count += self.counts[number]
+            if count >= rank:
+                return _upper_bound(number)
+        return _upper_bound(max(self.counts))
 
 
 def _bin(value: float) -> int:
-    return _ZERO if value <= 0 else math.floor(math.log10(value) * _STEPS_A_DECADE)
+    return _ZERO if value <= 0 else math.floor(math.log10(value) * _BINS_PER_DECADE)
 
 
-def _upper(place: int) -> float:
-    return 0.0 if place == _ZERO else float(10 ** ((place + 1) / _STEPS_A_DECADE))
+def _upper_bound(number: int) -> float:
+    return 0.0 if number == _ZERO else float(10 ** ((number + 1) / _BINS_PER_DECADE))
 
 
 class BaselineStore:
-    """The histograms of a link, by figure, kept under its name."""
+    """The histograms of a link by figure, stored under the link's name."""
 
     def __init__(self, link: str, memory: Memory) -> None:
         self._key = f"baseline/{link}"
         self._memory = memory
-        kept = json.loads(memory.state(self._key) or "{}")
+        stored = json.loads(memory.state(self._key) or "{}")
         self.figures = {
-            kpi: Histogram({int(b): n for b, n in counts.items()})
-            for kpi, counts in kept.items()
+            kpi: Histogram({int(number): count for number, count in counts.items()})
+            for kpi, counts in stored.items()
         }
 
     def add(self, kpi: str, value: float) -> None:
         """Count a figure of the pre phase."""
         self.figures.setdefault(kpi, Histogram()).add(value)
 
-    def quantile(self, kpi: str, share: float, least: int) -> float | None:
-        """A quantile of a figure; None with fewer than `least` values."""
-        known = self.figures.get(kpi)
-        if known is None or known.total() < least:
+    def quantile(self, kpi: str, share: float, min_values: int) -> float | None:
+        """Return a quantile of a figure, or None with fewer than `min_values`."""
+        histogram = self.figures.get(kpi)
+        if histogram is None or histogram.total() < min_values:
             return None
-        return known.quantile(share)
+        return histogram.quantile(share)
 
     def save(self) -> None:
-        """Keep the counts over a restart."""
-        kept = {kpi: dict(h.counts) for kpi, h in self.figures.items()}
-        self._memory.set_state(self._key, json.dumps(kept))
+        """Store the counts."""
+        counts = {kpi: dict(h.counts) for kpi, h in self.figures.items()}
+        self._memory.set_state(self._key, json.dumps(counts))

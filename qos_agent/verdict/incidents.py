@@ -1,8 +1,8 @@
-"""An outage as an incident: a start, a cause, two independent signs, and an end.
+"""Opens and closes incidents: a start, a cause, two independent signs and an end.
 
-Lost trains alone may be one router that dislikes probes. An incident opens only when
-something of another kind fails too: the interface, the radio, names, connections or
-the uplink. It is kept over restarts, so that what was opened is closed.
+Lost trains alone may come from one router that drops probes. An incident opens only if
+something of another kind fails too: interface, radio, names, connections or uplink.
+The open incident is stored, so that it is closed after a restart too.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ from dataclasses import asdict, dataclass
 
 from qos_agent.model import Link, Outcome, Reading, Sample, Value
 from qos_agent.verdict.baseline import Memory
-from qos_agent.verdict.windows import is_own_fault
+from qos_agent.verdict.windows import is_instrument_failure
 
-# A sign counts for so long after it was last seen: forms are sent every 15 minutes.
+# A sign is valid for this long after it was last seen. Forms, which show failed
+# connections, are uploaded every 15 minutes.
 _SIGN_NS = 1_200 * 10**9
-# The start of an outage is the first train that lost as much: ITU-T Y.1540's c1.
+# An outage starts with the first train that lost this share, c1 of ITU-T Y.1540.
 _LOST_SHARE = 0.20
+# Nearest to the link first: the first valid one is the second sign of an incident.
+_SIGN_KINDS = ("interface", "radio", "names", "connections", "uplink")
 _REGISTERED = frozenset({"home", "roaming"})
-_INTERFACE = frozenset({"link_down", "no_route"})
+_INTERFACE_CAUSES = frozenset({"link_down", "no_route"})
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Now, on boot time, and on the wall clock where that is trusted."""
+    """The present boot time and wall time; `wall_ns` is None if it is not trusted."""
 
     boot_ns: int
     wall_ns: int | None
@@ -32,7 +35,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An outage under way. `start_ns` is wall time, None where it is not known."""
+    """An open incident. `start_ns` is wall time, or None if it is unknown."""
 
     name: str
     cause: str
@@ -46,7 +49,10 @@ class Incident:
 
 @dataclass(slots=True)
 class OutageState:
-    """How long the link has been down, or up again, and the cause of the first loss."""
+    """The times of the first loss, of the outage and of the recovery of a link.
+
+    `cause` is the cause of the first loss.
+    """
 
     lost_ns: int | None = None
     cause: str | None = None
@@ -55,7 +61,7 @@ class OutageState:
 
 
 class Incidents:
-    """Opens and closes the incidents of one link. One thread at a time."""
+    """Opens and closes the incidents of one link. Not thread-safe."""
 
     def __init__(
         self, link: Link, device: str, boot_id: str, memory: Memory, outage_s: float
@@ -66,118 +72,125 @@ class Incidents:
         self._memory = memory
         self._outage_ns = int(outage_s * 1e9)
         self._key = f"incident/{link.name}"
-        kept = memory.state(self._key)
-        self._open = Incident(**json.loads(kept)) if kept else None
+        stored = memory.state(self._key)
+        self._open = Incident(**json.loads(stored)) if stored else None
         self._signs: dict[str, tuple[str, int]] = {}
-        self._course = OutageState()
+        self._outage = OutageState()
 
     @property
     def open(self) -> Incident | None:
-        """The outage under way."""
+        """The open incident."""
         return self._open
 
     def observe(self, reading: Reading) -> None:
-        """Take in a reading of any measurement and any link."""
-        mine = [s for s in reading.samples if s.tags.get("link") == self._link.name]
-        if not mine or reading.outcome is Outcome.SKIPPED:
+        """Process a reading of any measurement and any link."""
+        samples = [s for s in reading.samples if s.tags.get("link") == self._link.name]
+        if not samples or reading.outcome is Outcome.SKIPPED:
             return
-        if is_own_fault(reading):
+        if is_instrument_failure(reading):
             return
-        if reading.measurement == "latency":
-            self._train(reading, mine[0])
-        if reading.measurement == "signal":
-            word = mine[0].fields.get("registration")
-            self._sign("radio", None if word in _REGISTERED or not word else str(word),
-                       reading.boot_ns)  # fmt: skip
-        if reading.measurement in {"web", "throughput"}:
-            self._connection(reading)
+        match reading.measurement:
+            case "latency":
+                self._observe_train(reading, samples[0])
+            case "signal":
+                self._observe_radio(reading, samples[0])
+            case "web" | "throughput":
+                self._observe_connection(reading)
 
     def uplink(self, failing: bool, boot_ns: int) -> None:
-        """How delivery stands, for the link that the uplink leaves by."""
-        self._sign("uplink", "failing" if failing else None, boot_ns)
+        """Note the state of the delivery, for the link that the uplink uses."""
+        self._set_sign("uplink", "failing" if failing else None, boot_ns)
 
     def cycle(
         self, now: Now, available: bool | None, side: str | None
     ) -> tuple[Reading, ...]:
-        """What opened or closed in this cycle; `available` is the verdict's word."""
-        course = self._course
+        """Return the incident that began or ended in this cycle.
+
+        `available` and `side` are those of the link's judgement.
+        """
+        outage = self._outage
         if available is False:
-            course.up_ns = None
-            course.down_ns = course.down_ns or course.lost_ns or now.boot_ns
+            outage.up_ns = None
+            outage.down_ns = outage.down_ns or outage.lost_ns or now.boot_ns
         elif available:
-            course.up_ns = course.up_ns or now.boot_ns
+            outage.up_ns = outage.up_ns or now.boot_ns
         if self._open is None and available is False:
-            return self._may_open(now, side)
-        if available and now.boot_ns - (course.up_ns or 0) >= self._outage_ns:
-            return self._recovered(now)
+            return self._open_if_confirmed(now, side)
+        if available and now.boot_ns - (outage.up_ns or 0) >= self._outage_ns:
+            return self._close(now)
         return ()
 
-    def _train(self, reading: Reading, sample: Sample) -> None:
+    def _observe_train(self, reading: Reading, sample: Sample) -> None:
         received, sent = (_count(sample, name) for name in ("received", "sent"))
         cause = reading.cause
         if received:
-            self._sign("interface", None, reading.boot_ns)
-        elif cause in _INTERFACE:
-            self._sign("interface", cause, reading.boot_ns)
+            self._set_sign("interface", None, reading.boot_ns)
+        elif cause in _INTERFACE_CAUSES:
+            self._set_sign("interface", cause, reading.boot_ns)
         elif cause == "name_not_resolved":
-            self._sign("names", cause, reading.boot_ns)
+            self._set_sign("names", cause, reading.boot_ns)
         lost = received == 0 or sent - received >= _LOST_SHARE * sent
-        if lost and self._course.lost_ns is None:
-            self._course.lost_ns = reading.boot_ns
-            self._course.cause = cause or "timeout"
-        elif not lost and self._course.down_ns is None:
-            self._course.lost_ns = self._course.cause = None
+        if lost and self._outage.lost_ns is None:
+            self._outage.lost_ns = reading.boot_ns
+            self._outage.cause = cause or "timeout"
+        elif not lost and self._outage.down_ns is None:
+            self._outage.lost_ns = self._outage.cause = None
 
-    def _connection(self, reading: Reading) -> None:
+    def _observe_radio(self, reading: Reading, sample: Sample) -> None:
+        registration = sample.fields.get("registration")
+        registered = not registration or registration in _REGISTERED
+        value = None if registered else str(registration)
+        self._set_sign("radio", value, reading.boot_ns)
+
+    def _observe_connection(self, reading: Reading) -> None:
         kind = "names" if reading.cause == "name_not_resolved" else "connections"
-        self._sign(kind, reading.cause, reading.boot_ns)
+        self._set_sign(kind, reading.cause, reading.boot_ns)
         if reading.outcome is Outcome.OK:
-            self._sign("names", None, reading.boot_ns)
+            self._set_sign("names", None, reading.boot_ns)
 
-    def _sign(self, kind: str, word: str | None, boot_ns: int) -> None:
-        if word is None:
+    def _set_sign(self, kind: str, value: str | None, boot_ns: int) -> None:
+        if value is None:
             self._signs.pop(kind, None)
         else:
-            self._signs[kind] = (word, boot_ns)
+            self._signs[kind] = (value, boot_ns)
 
-    def _second(self, now_ns: int) -> str | None:
-        """The sign beside the trains, the nearest to the link first."""
-        for kind in ("interface", "radio", "names", "connections", "uplink"):
-            word, seen_ns = self._signs.get(kind, ("", -_SIGN_NS))
-            if word and now_ns - seen_ns <= _SIGN_NS:
-                return f"{kind}: {word}"
+    def _second_sign(self, now_ns: int) -> str | None:
+        """Return the sign in addition to lost trains, the nearest to the link."""
+        for kind in _SIGN_KINDS:
+            value, seen_ns = self._signs.get(kind, ("", -_SIGN_NS))
+            if value and now_ns - seen_ns <= _SIGN_NS:
+                return f"{kind}: {value}"
         return None
 
-    def _may_open(self, now: Now, side: str | None) -> tuple[Reading, ...]:
-        start_ns = self._course.down_ns
-        second = self._second(now.boot_ns)
-        if start_ns is None or second is None:
+    def _open_if_confirmed(self, now: Now, side: str | None) -> tuple[Reading, ...]:
+        start_ns = self._outage.down_ns
+        second_sign = self._second_sign(now.boot_ns)
+        if start_ns is None or second_sign is None:
             return ()
         if now.boot_ns - start_ns < self._outage_ns:
             return ()
         wall_ns = None
         if now.wall_ns is not None:
             wall_ns = now.wall_ns - (now.boot_ns - start_ns)
-        name = f"{self._device}-{self._link.name}-{(wall_ns or start_ns) // 10**9}"
         self._open = Incident(
-            name,
-            self._course.cause or "timeout",
-            "trains: lost",
-            second,
-            self._boot_id,
-            start_ns,
-            wall_ns,
-            side,
+            name=f"{self._device}-{self._link.name}-{(wall_ns or start_ns) // 10**9}",
+            cause=self._outage.cause or "timeout",
+            sign_1="trains: lost",
+            sign_2=second_sign,
+            boot_id=self._boot_id,
+            start_boot_ns=start_ns,
+            start_ns=wall_ns,
+            side=side,
         )
         self._memory.set_state(self._key, json.dumps(asdict(self._open)))
         lasted_s = (now.boot_ns - start_ns) / 1e9
         return (self._reading(self._open, "opened", now.boot_ns, lasted_s),)
 
-    def _recovered(self, now: Now) -> tuple[Reading, ...]:
-        """The link is up for good: the end is when it first was."""
-        end_ns = self._course.up_ns or now.boot_ns
-        if self._course.down_ns is not None:
-            self._course = OutageState(up_ns=end_ns)
+    def _close(self, now: Now) -> tuple[Reading, ...]:
+        """End the outage at the time at which the link first worked again."""
+        end_ns = self._outage.up_ns or now.boot_ns
+        if self._outage.down_ns is not None:
+            self._outage = OutageState(up_ns=end_ns)
         incident, self._open = self._open, None
         if incident is None:
             return ()
@@ -186,10 +199,10 @@ class Incidents:
         return (self._reading(incident, "closed", end_ns, lasted_s),)
 
     def _reading(
-        self, incident: Incident, what: str, boot_ns: int, lasted_s: float | None
+        self, incident: Incident, change: str, boot_ns: int, lasted_s: float | None
     ) -> Reading:
-        given: dict[str, Value | None] = {
-            what: 1,
+        values: dict[str, Value | None] = {
+            change: 1,
             "incident": incident.name,
             "cause": incident.cause,
             "sign_1": incident.sign_1,
@@ -198,7 +211,7 @@ class Incidents:
             "start_ns": incident.start_ns,
             "lasted_s": lasted_s,
         }
-        fields = {name: value for name, value in given.items() if value is not None}
+        fields = {name: value for name, value in values.items() if value is not None}
         tags = {"link": self._link.name, "operator": self._link.operator}
         return Reading("incident", Outcome.OK, boot_ns, (Sample(tags, fields),))
 
@@ -210,7 +223,7 @@ def _count(sample: Sample, name: str) -> int:
 def _lasted_s(
     incident: Incident, now: Now, end_boot_ns: int, boot_id: str
 ) -> float | None:
-    """By boot time; over a restart of the device by the wall clock, where known."""
+    """Return the length in boot time, or after a reboot in wall time if known."""
     if incident.boot_id == boot_id:
         return (end_boot_ns - incident.start_boot_ns) / 1e9
     if now.wall_ns is None or incident.start_ns is None:

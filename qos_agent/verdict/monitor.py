@@ -1,6 +1,6 @@
-"""Every link judged once a cycle: its verdict, its incidents, whether it is roaming.
+"""Judges every link once a cycle: verdict, incidents, roaming.
 
-Readings come from the threads that measure, the cycle from the agent's loop.
+Readings come from the threads that measure, and the cycle from the agent's main loop.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from qos_agent.verdict.judge import Judge, Judgement, rules
 
 @dataclass(slots=True)
 class LinkState:
-    """One link: who judges it, its outages, and what was last known."""
+    """One link: its judge, its incidents, the last judgement and roaming state."""
 
     link: Link
     judge: Judge
@@ -28,59 +28,61 @@ class LinkState:
 
 
 class LinkMonitor:
-    """The verdicts and incidents of all links. For all threads."""
+    """The verdicts and incidents of all links. Thread-safe."""
 
     def __init__(self, settings: Settings, memory: Memory, boot_id: str) -> None:
         self._lock = threading.Lock()
-        by = rules(settings)
+        judging_rules = rules(settings)
         device, outage_s = settings.station.device, settings.verdict.outage_after
         self._uplink = settings.uplink_link()
-        self._cases = {
+        self._links = {
             link.name: LinkState(
                 link,
-                Judge(link, by, BaselineStore(link.name, memory)),
+                Judge(link, judging_rules, BaselineStore(link.name, memory)),
                 Incidents(link, device, boot_id, memory, outage_s),
             )
             for link in settings.link_list()
         }
 
     def observe(self, reading: Reading) -> None:
-        """Take in a reading of any measurement and any link."""
+        """Process a reading of any measurement and any link."""
         with self._lock:
-            for case in self._cases.values():
-                case.judge.observe(reading)
-                case.incidents.observe(reading)
+            for state in self._links.values():
+                state.judge.observe(reading)
+                state.incidents.observe(reading)
             if reading.measurement == "signal":
                 self._note_roaming(reading)
 
     def cycle(self, now: Now, phase: Phase, uplink_failing: bool) -> Sequence[Reading]:
-        """The verdict of each link, and what opened or closed."""
+        """Return the verdict of each link, and the incidents that began or ended."""
         readings: list[Reading] = []
         with self._lock:
-            self._cases[self._uplink].incidents.uplink(uplink_failing, now.boot_ns)
-            for case in self._cases.values():
-                judged = case.judgement = case.judge.cycle(now.boot_ns, phase)
-                readings.append(judged.reading())
-                readings += case.incidents.cycle(now, judged.available, judged.side)
+            self._links[self._uplink].incidents.uplink(uplink_failing, now.boot_ns)
+            for state in self._links.values():
+                judgement = state.judgement = state.judge.cycle(now.boot_ns, phase)
+                readings.append(judgement.reading())
+                readings += state.incidents.cycle(
+                    now, judgement.available, judgement.side
+                )
         return readings
 
     def judgement(self, link: str) -> Judgement | None:
-        """What a link was judged to be in the last cycle."""
-        return self._cases[link].judgement
+        """Return the judgement of a link in the last cycle."""
+        return self._links[link].judgement
 
     def roaming(self, link: str) -> bool | None:
-        """Whether a link is in a foreign network; None where no modem says so."""
-        return self._cases[link].roaming
+        """Return True if a link roams, or None if no modem reports it."""
+        return self._links[link].roaming
 
     def close(self) -> None:
-        """Keep the baselines, before an orderly stop."""
+        """Store the baselines before an orderly stop."""
         with self._lock:
-            for case in self._cases.values():
-                case.judge.close()
+            for state in self._links.values():
+                state.judge.close()
 
     def _note_roaming(self, reading: Reading) -> None:
         for sample in reading.samples:
-            case = self._cases.get(sample.tags.get("link", ""))
-            said = sample.fields.get("roaming")
-            if case is not None and said is not None:
-                case.roaming = bool(said)
+            state = self._links.get(sample.tags.get("link", ""))
+            roaming = sample.fields.get("roaming")
+            if state is not None and roaming is not None:
+                state.roaming = bool(roaming)
