@@ -1,4 +1,4 @@
-"""The whole agent: real packets, a real journal, a real InfluxDB, as `run` does it."""
+"""The whole agent as `run` starts it: real packets, journal and InfluxDB."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OUTAGE_S = 60 if os.environ.get("QOS_FAULTS") == "full" else 6
 
 
 def _settings(folder: Path, server: InfluxDB | None, **extra: str) -> dict[str, str]:
-    """A short round against one target, by the environment alone."""
+    """Return environment variables for a short round against one target."""
     target = [{"name": "anchor", "host": ANCHOR, "layer": "anchor"}]
     settings = {
         "PATH": os.environ["PATH"],
@@ -58,7 +58,7 @@ def _start(net: Lab, settings: dict[str, str], for_s: int) -> subprocess.Popen[b
 
 
 def _records(folder: Path, settings: dict[str, str]) -> list[Record]:
-    """What the journal holds, by the export a regulator would make."""
+    """Return the records of the journal, from the export command."""
     out = folder / "export"
     command = [sys.executable, "-m", "qos_agent", "export", "--out", str(out)]
     subprocess.run(command, env=settings, check=True, capture_output=True)
@@ -66,20 +66,20 @@ def _records(folder: Path, settings: dict[str, str]) -> list[Record]:
 
 
 def _await_lines(folder: Path, part: bytes, count: int, limit_s: float = 60.0) -> None:
-    """Wait until the running agent's journal holds so many lines with that part."""
+    """Wait until the running agent's journal has `count` lines with that part."""
     end = time.monotonic() + limit_s
-    while (found := _count(folder, part)) < count:
-        assert time.monotonic() < end, f"{found} of {count} lines with {part!r}"
+    while (present := _count(folder, part)) < count:
+        assert time.monotonic() < end, f"{present} of {count} lines with {part!r}"
         time.sleep(0.1)
 
 
 def _count(folder: Path, part: bytes) -> int:
     with suppress(OperatorError), reading(folder / "journal") as journal:
         return sum(part in line for line in journal.lines(EVERY_SEQ))
-    return 0  # the agent has not made it yet
+    return 0  # the agent has not created the journal yet
 
 
-def _owed(folder: Path) -> int:
+def _undelivered(folder: Path) -> int:
     with reading(folder / "journal") as journal:
         return journal.stats().undelivered["collector"]
 
@@ -95,7 +95,7 @@ def _sum(records: list[Record], measurement: str, field: str) -> int:
 def test_loss_in_the_journal_is_the_loss_on_the_wire_and_in_influxdb(
     lab: MakeLab, make_influxdb: Callable[..., InfluxDB], tmp_path: Path
 ) -> None:
-    """With 2 % random loss: sent and lost equal nft's counters, here and there."""
+    """With 2 % random loss, sent and lost equal the counters of nft."""
     net = lab(Shape(loss=0.02))
     server = make_influxdb(namespace=net.name("server"), address="10.77.1.2")
     settings = _settings(tmp_path, server, QOS_AGENT_LATENCY__COUNT="200")
@@ -108,17 +108,17 @@ def test_loss_in_the_journal_is_the_loss_on_the_wire_and_in_influxdb(
     unwoken = sum("wake_ms" not in train.fields for train in trains)
     dropped = net.dropped("forward", "echo_requests")
     assert (len(trains), sent) == (2, 400)
-    # Each train is preceded by one request that wakes the radio, counted apart.
+    # One request before each train wakes the radio; it is counted separately.
     assert sent + len(trains) == net.passed("forward", "echo_requests") + dropped
     assert lost + unwoken == dropped
     (row,) = server.query("SELECT SUM(sent) AS sent, SUM(lost) AS lost FROM latency")
     assert (row["sent"], row["lost"]) == (sent, lost)
 
 
-def test_a_collector_that_dies_and_returns_loses_and_doubles_nothing(
+def test_a_collector_that_restarts_loses_and_duplicates_nothing(
     lab: MakeLab, make_influxdb: Callable[..., InfluxDB], tmp_path: Path
 ) -> None:
-    """Killed and started again, it holds each point of the journal exactly once."""
+    """After a kill and a start it has each point of the journal exactly once."""
     net = lab(Shape())
     server = make_influxdb(namespace=net.name("server"), address="10.77.1.2")
     settings = _settings(tmp_path, server)
@@ -131,17 +131,17 @@ def test_a_collector_that_dies_and_returns_loses_and_doubles_nothing(
     _await_lines(tmp_path, b"latency,", 4)
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(40) == 0
-    # The stop delivers what it can in two seconds; a round after it the rest.
+    # The stop delivers for two seconds. A round after it delivers the rest.
     once = [sys.executable, "-m", "qos_agent", "once", "--probe", "host"]
     for _ in range(10):
-        if not _owed(tmp_path):
+        if not _undelivered(tmp_path):
             break
         assert net.popen(once, "client", env=settings).wait(60) == 0
     records = _records(tmp_path, settings)
     for measurement in ("latency", "host", "event"):
-        wanted = sorted(_seqs(records, measurement))
-        held = sorted(row["seq"] for row in server.rows(measurement))
-        assert held == wanted
+        expected = sorted(_seqs(records, measurement))
+        delivered = sorted(row["seq"] for row in server.rows(measurement))
+        assert delivered == expected
 
 
 def _seqs(records: list[Record], measurement: str) -> list[int]:
@@ -153,7 +153,7 @@ def _seqs(records: list[Record], measurement: str) -> list[int]:
 
 
 def test_offline_is_a_normal_day(lab: MakeLab, tmp_path: Path) -> None:
-    """With the network cut every train is a failed reading with a cause; status 0."""
+    """Without a network every train is a failed reading with a cause; status 0."""
     net = lab(Shape())
     net.cut()
     settings = _settings(tmp_path, None)
@@ -172,7 +172,7 @@ def test_offline_is_a_normal_day(lab: MakeLab, tmp_path: Path) -> None:
 def test_a_signal_stops_it_within_five_seconds(
     lab: MakeLab, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """It settles what is in flight, prints the summary and leaves with status 0."""
+    """It ends its tasks, prints the summary and exits with status 0."""
     net = lab(Shape(delay_ms=40))
     settings = _settings(tmp_path, None)
     agent = _start(net, settings, 120)
@@ -180,11 +180,11 @@ def test_a_signal_stops_it_within_five_seconds(
     for line in agent.stdout:
         if b" latency " in line:
             break
-    sent_at = time.monotonic()
+    signalled_s = time.monotonic()
     agent.send_signal(number)
     rest = agent.stdout.read().decode()
     assert agent.wait(10) == 0
-    assert time.monotonic() - sent_at < 5
+    assert time.monotonic() - signalled_s < 5
     summary = dict(
         row.strip().split(" ", 1) for row in rest.splitlines() if row.startswith("  ")
     )
@@ -196,7 +196,7 @@ def test_a_signal_stops_it_within_five_seconds(
 
 
 def _calendar(folder: Path, opens: datetime) -> Path:
-    """Votes are cast from a moment on; the hour before is the pre phase."""
+    """Write a calendar: voting from `opens` on, and pre for the hour before."""
     path = folder / "calendar.toml"
     begin, end = opens - timedelta(hours=1), opens + timedelta(hours=1)
     path.write_text(
@@ -212,7 +212,7 @@ def _calendar(folder: Path, opens: datetime) -> Path:
 def test_the_phase_changes_by_itself_without_a_network(
     lab: MakeLab, tmp_path: Path
 ) -> None:
-    """At the second the polls open: an event, the voting profile, points tagged so."""
+    """When the polls open, there is an event and the voting intervals apply."""
     net = lab(Shape())
     net.cut()
     zone = ZoneInfo("Asia/Jakarta")
@@ -242,7 +242,7 @@ def test_the_phase_changes_by_itself_without_a_network(
 def test_a_pause_and_a_reload_reach_the_running_agent(
     lab: MakeLab, tmp_path: Path
 ) -> None:
-    """Both by files: tasks are skipped as paused; another configuration takes over."""
+    """Paused tasks are skipped, and a reload starts with the new configuration."""
     net = lab(Shape())
     settings = _settings(
         tmp_path,
@@ -256,11 +256,11 @@ def test_a_pause_and_a_reload_reach_the_running_agent(
     agent = _start(net, settings, 300)
     assert agent.stdout is not None
     next(line for line in agent.stdout if b" host " in line)
-    for words in (["pause", "host", "--for", "10m"], ["config", "reload"]):
-        if words[0] == "config":
+    for arguments in (["pause", "host", "--for", "10m"], ["config", "reload"]):
+        if arguments[0] == "config":
             next(line for line in agent.stdout if b"skipped paused" in line)
             config.write_text('[allowance]\nmonthly = "1GB"\n')
-        command = [sys.executable, "-m", "qos_agent", *words]
+        command = [sys.executable, "-m", "qos_agent", *arguments]
         subprocess.run(command, env=settings, check=True, capture_output=True)
     _await_lines(tmp_path, b",kind=start,", 2)
     agent.send_signal(signal.SIGTERM)

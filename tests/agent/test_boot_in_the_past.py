@@ -1,4 +1,4 @@
-"""A device without a clock of its own: slots passed in the dark are told later."""
+"""A device without a clock reports slots missed while stopped once time is known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHERS = [name for name in PROBES if name != "host"]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """An agent that measures its host alone, once a minute."""
+    """Return settings of an agent that measures only its host, once a minute."""
     return Settings.model_validate(
         {
             "station": {"id": "S1", "province": "31"},
@@ -39,14 +39,17 @@ def settings(tmp_path: Path) -> Settings:
 
 def _run_before(settings: Settings, clock: FakeClock) -> None:
     journal = Journal.open(
-        settings.journal.folder, settings.identity(), ("collector",),
-        lambda _: Phase.IDLE, JournalLimits(disk_reserve_bytes=0),
-    )  # fmt: skip
+        folder=settings.journal.folder,
+        identity=settings.identity(),
+        collectors=("collector",),
+        phase_at=lambda _: Phase.IDLE,
+        limits=JournalLimits(disk_reserve_bytes=0),
+    )
     journal.put([point(clock.boot_ns(), "host")], clock.state(), clock.boot_id)
     journal.close()
 
 
-def _absences(folder: Path) -> list[Record]:
+def _missed(folder: Path) -> list[Record]:
     with reading(folder) as journal:
         records = [decode(line) for line in journal.lines(EVERY_SEQ)]
     return [r for r in records if r.fields.get("reason") == "not_running"]
@@ -60,16 +63,16 @@ def _pending(folder: Path) -> int:
 def _await(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     end = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.05)
 
 
-def test_slots_missed_before_the_clock_was_known_are_told_after(
+def test_slots_missed_before_the_clock_is_known_are_reported_after(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """Booted in the past: nothing is claimed then; once it is set, one skipped reading.
+    """Without a trusted clock nothing is reported; once it is set, one reading is.
 
-    Six hours of a slot a minute are 360 slots, and no second reading tells of them.
+    Six hours with a slot per minute are 360 slots, in one skipped reading.
     """
     clock = FakeClock()
     _run_before(settings, clock)
@@ -79,15 +82,18 @@ def test_slots_missed_before_the_clock_was_known_are_told_after(
     running = threading.Thread(target=agent.run, daemon=True)
     running.start()
     _await(lambda: _pending(tmp_path) >= 1)
-    assert _absences(tmp_path) == []
+    assert _missed(tmp_path) == []
     clock.offset_ns, clock.trusted = true_offset_ns, True
 
-    def told() -> bool:
+    def reported() -> bool:
         clock.advance(61)  # the next commit
-        return bool(_absences(tmp_path))
+        return bool(_missed(tmp_path))
 
-    _await(told)
+    _await(reported)
     agent.stop()
     running.join(30)
-    (absence,) = _absences(tmp_path)
-    assert (absence.measurement, absence.fields["slots"]) == ("host", HOURS * 60)
+    (reading_of_stop,) = _missed(tmp_path)
+    assert (reading_of_stop.measurement, reading_of_stop.fields["slots"]) == (
+        "host",
+        HOURS * 60,
+    )

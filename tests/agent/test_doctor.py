@@ -1,4 +1,4 @@
-"""The doctor finds what is missing and names the command that mends it."""
+"""The doctor reports what is missing and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from qos_agent.agent.doctor import Check, Health, diagnose
 from qos_agent.config.loading import load
 from qos_agent.config.sources import Sources
 from qos_agent.probes.registry import PROBES
+from qos_agent.probes.throughput import BACKENDS
 from qos_agent.system.clock import system_clock
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import Lab
@@ -27,83 +28,86 @@ def _checks(folder: Path, text: str = "") -> dict[str, Check]:
 
 
 def _doctor(net: Lab, folder: Path) -> tuple[int, dict[str, dict[str, str]]]:
-    """What the command finds inside the laboratory's client."""
+    """Run the command in the laboratory's client; return exit status and checks."""
     journal = f"QOS_AGENT_JOURNAL__FOLDER={folder}"
     command = ["env", journal, sys.executable, "-m", "qos_agent", "doctor", "--json"]
-    got = net.run(command, check=False)
-    return got.returncode, {each["name"]: each for each in json.loads(got.stdout)}
+    process = net.run(command, check=False)
+    checks = json.loads(process.stdout)
+    return process.returncode, {check["name"]: check for check in checks}
 
 
-def test_in_a_working_network_all_is_well(lab: MakeLab, tmp_path: Path) -> None:
-    """Gateway, resolver and link are found; only what is absent is reported."""
+def test_a_working_network_passes_all_checks(lab: MakeLab, tmp_path: Path) -> None:
+    """The checks of gateway, resolver and link pass."""
     net = lab(Shape())
     net.dns({"a.root-servers.net": ["198.41.0.4"]})
-    status, found = _doctor(net, tmp_path)
-    assert status == 0, found
-    assert found["gateway default"]["result"].startswith("10.77.2.1 through")
-    assert found["names default"]["result"].endswith("returned 198.41.0.4")
+    status, checks = _doctor(net, tmp_path)
+    assert status == 0, checks
+    assert checks["gateway default"]["result"].startswith("10.77.2.1 through")
+    assert checks["names default"]["result"].endswith("returned 198.41.0.4")
 
 
-def test_without_a_network_each_fault_has_its_mend(
-    lab: MakeLab, tmp_path: Path
-) -> None:
-    """No route, no resolver, no collector: each bad, each with a command."""
+def test_without_a_network_each_problem_has_a_fix(lab: MakeLab, tmp_path: Path) -> None:
+    """Each failed check has a command."""
     net = lab(Shape(ipv6=False))
     net.run(["ip", "route", "del", "default"])
-    status, found = _doctor(net, tmp_path)
+    status, checks = _doctor(net, tmp_path)
     assert status == 1
     for name in ("gateway default", "binding default", "names default"):
-        assert found[name]["health"] == "bad", name
-        assert found[name]["fix"]
-    assert found["collector"]["health"] == "degraded"
+        assert checks[name]["health"] == "bad", name
+        assert checks[name]["fix"]
+    assert checks["collector"]["health"] == "degraded"
 
 
-def test_a_collector_that_does_not_answer_is_bad(tmp_path: Path) -> None:
-    """A closed port is said with the address that was tried."""
-    found = _checks(tmp_path, '[collector]\nurl = "http://127.0.0.1:9"\n')
-    assert found["collector"].health == Health.BAD
-    assert "http://127.0.0.1:9" in found["collector"].result
+def test_an_unreachable_collector_is_bad(tmp_path: Path) -> None:
+    """The result has the URL with the closed port."""
+    checks = _checks(tmp_path, '[collector]\nurl = "http://127.0.0.1:9"\n')
+    assert checks["collector"].health == Health.BAD
+    assert "http://127.0.0.1:9" in checks["collector"].result
 
 
 def test_a_missing_interface_is_named(tmp_path: Path) -> None:
-    """A link that names an interface which is not there is bad."""
+    """The check of a link with a missing interface is bad."""
     text = '[[links]]\nname = "main"\ninterface = "nonesuch0"\n'
-    found = _checks(tmp_path, text)
-    assert found["binding main"].health == Health.BAD
-    assert found["binding main"].fix == "ip link show nonesuch0"
+    checks = _checks(tmp_path, text)
+    assert checks["binding main"].health == Health.BAD
+    assert checks["binding main"].fix == "ip link show nonesuch0"
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
-def test_the_doctor_speaks_the_technicians_language(
+def test_the_doctor_prints_in_the_language_of_the_locale(
     tmp_path: Path, language: str
 ) -> None:
-    """The command prints in the locale's language and exits with 1 on a fault."""
+    """The command prints in English or Indonesian and exits with 1 on a problem."""
     environment = {
         "LC_ALL": f"{language}_XX.UTF-8",
         "QOS_AGENT_COLLECTOR__URL": "http://127.0.0.1:9",
         "QOS_AGENT_JOURNAL__FOLDER": str(tmp_path),
     }
     command = ["unshare", "--net", sys.executable, "-m", "qos_agent", "doctor"]
-    got = subprocess.run(
+    process = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False
     )
-    assert got.returncode == 1
-    assert ("perbaikan:" if language == "id" else "fix:") in got.stdout
+    assert process.returncode == 1
+    assert ("perbaikan:" if language == "id" else "fix:") in process.stdout
 
 
 @pytest.mark.parametrize(
-    ("backends", "want"),
-    [('"iperf3"', Health.BAD), ('"http", "iperf3"', Health.DEGRADED),
-     ('"http"', Health.OK)],
-)  # fmt: skip
-def test_throughput_names_its_terms_and_what_is_missing(
-    backends: str, want: Health, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ("backends", "health"),
+    [
+        ('"iperf3"', Health.BAD),
+        ('"http", "iperf3"', Health.DEGRADED),
+        ('"http"', Health.OK),
+    ],
+)
+def test_throughput_reports_licences_and_missing_programs(
+    backends: str, health: Health, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The licence of each backend is told; iperf3 that is not there has its mend."""
+    """The result has each backend's licence, and a missing iperf3 has a fix."""
     monkeypatch.setenv("PATH", str(tmp_path))
     servers = 'server = "http://server.test"\niperf3_server = "server.test"\n'
     text = f"[throughput]\n{servers}backends = [{backends}]\n"
     check = _checks(tmp_path, text)["throughput default"]
-    assert check.health == want
-    assert "one's own" in check.result
-    assert check.fix == ("" if want == Health.OK else "sudo apt-get install iperf3")
+    assert check.health == health
+    for backend in json.loads(f"[{backends}]"):
+        assert BACKENDS[backend].licence in check.result
+    assert check.fix == ("" if health == Health.OK else "sudo apt-get install iperf3")

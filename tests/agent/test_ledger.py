@@ -1,4 +1,4 @@
-"""due = ok + failed + skipped, whatever is counted."""
+"""The ledger: due = ok + failed + skipped for any readings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READINGS = st.lists(
 def test_nothing_due_is_without_an_outcome(
     first: list[Reading], second: list[Reading]
 ) -> None:
-    """The sum holds for the whole and for what came since a tally."""
+    """The sum holds for all readings and for those since a tally."""
     ledger = Ledger()
     ledger.count(first, len(first))
     before = ledger.tally()
@@ -36,7 +36,7 @@ def test_nothing_due_is_without_an_outcome(
 
 
 def test_records_without_slots_are_no_tasks() -> None:
-    """An event is stored but was never due."""
+    """An event is stored, but it was never due."""
     ledger = Ledger()
     ledger.count([event("start", 0)], 1)
     assert (ledger.tally().due, ledger.tally().stored) == (0, 1)

@@ -1,4 +1,4 @@
-"""What the heartbeat says of the agent itself, against parts that are real."""
+"""The figures of the heartbeat, computed from real components."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ MB = 10**6
 
 
 class TickingClock(FakeClock):
-    """Goes on by a fifth of a second at each look: what waits for a time ends."""
+    """A clock that advances 0.2 s at each call, so that loops with a deadline end."""
 
     def boot_ns(self) -> int:
-        """Boot time, a little later than at the last look."""
+        """Return the boot time, 0.2 s later than at the previous call."""
         self.advance(0.2)
         return super().boot_ns()
 
 
 class Device:
-    """An agent's parts and their metrics, on a clock that is turned by hand."""
+    """The components and metrics of an agent, on a clock that the test sets."""
 
     def __init__(self, folder: Path, monthly: str | None, clock: FakeClock) -> None:
         self.clock = clock
@@ -52,35 +52,41 @@ class Device:
         self.metrics = Metrics(self.components, schedule)
 
     def put(self) -> None:
-        """Store a point of now."""
-        made = [point(self.clock.boot_ns())]
-        self.components.journal.put(made, self.clock.state(), self.clock.boot_id)
+        """Store a point with the present time."""
+        points = [point(self.clock.boot_ns())]
+        self.components.journal.put(points, self.clock.state(), self.clock.boot_id)
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., Device]]:
-    """A factory of one device."""
-    made: list[Device] = []
+    """Yield a factory of devices, and close them after the test."""
+    devices: list[Device] = []
 
     def device(monthly: str | None = None, clock: FakeClock | None = None) -> Device:
-        made.append(Device(tmp_path, monthly, clock or FakeClock()))
-        return made[-1]
+        devices.append(Device(tmp_path, monthly, clock or FakeClock()))
+        return devices[-1]
 
     yield device
-    for one in made:
-        one.components.uplink.close()
-        one.components.journal.close()
+    for used in devices:
+        used.components.uplink.close()
+        used.components.journal.close()
 
 
 @pytest.mark.parametrize(
     ("trusted", "error_ms", "poor"),
-    [(True, 1.5, 0), (True, 1000.0, 0), (True, 1000.1, 1), (False, 1.5, 1),
-     (True, None, 0), (False, None, 1)],
-)  # fmt: skip
+    [
+        (True, 1.5, 0),
+        (True, 1000.0, 0),
+        (True, 1000.1, 1),
+        (False, 1.5, 1),
+        (True, None, 0),
+        (False, None, 1),
+    ],
+)
 def test_poor_clock(
     make: Callable[..., Device], trusted: bool, error_ms: float | None, poor: int
 ) -> None:
-    """Poor where it is not trusted, or the kernel's bound is over a second."""
+    """The clock is poor if it is not trusted or its error exceeds a second."""
     device = make()
     device.clock.trusted, device.clock.error_ms = trusted, error_ms
     assert device.metrics.heartbeat_figures().clock_poor == poor
@@ -88,7 +94,7 @@ def test_poor_clock(
 
 @pytest.mark.parametrize(("spent_mb", "low"), [(0, 0), (90, 0), (91, 1), (120, 1)])
 def test_low_allowance(make: Callable[..., Device], spent_mb: int, low: int) -> None:
-    """Low from under a tenth of the month's bytes."""
+    """The allowance is low below a tenth of the month's bytes."""
     device = make("100MB")
     device.put()
     device.components.allowance_account.spend("default", "uplink", spent_mb * MB)
@@ -98,7 +104,7 @@ def test_low_allowance(make: Callable[..., Device], spent_mb: int, low: int) -> 
 
 
 def test_without_a_limit_no_allowance_is_low(make: Callable[..., Device]) -> None:
-    """Absent is absent: no share, and nothing to be low."""
+    """A link without a limit has no share and is not low."""
     device = make()
     device.put()
     device.components.allowance_account.spend("default", "uplink", 10**12)
@@ -108,7 +114,7 @@ def test_without_a_limit_no_allowance_is_low(make: Callable[..., Device]) -> Non
 
 @pytest.mark.parametrize(("age_s", "old"), [(3600, 0), (3601, 1)])
 def test_old_unsent(make: Callable[..., Device], age_s: int, old: int) -> None:
-    """Old from over an hour; and well again as soon as it is delivered."""
+    """A point is old after more than an hour, until it is delivered."""
     device = make()
     device.put()
     device.clock.advance(age_s)
@@ -122,7 +128,7 @@ def test_old_unsent(make: Callable[..., Device], age_s: int, old: int) -> None:
 def test_counts_of_a_pulse_are_since_the_one_before(
     make: Callable[..., Device],
 ) -> None:
-    """What may be summed is a difference: sums over heartbeats count nothing twice."""
+    """Counts are differences, so sums over heartbeats count nothing twice."""
     device = make(clock=TickingClock())
     device.put()
     device.components.uplink.drain(5)
@@ -134,19 +140,19 @@ def test_counts_of_a_pulse_are_since_the_one_before(
     assert second.uplink_failures == 0
 
 
-def test_forecast_is_made_once_in_a_while(
+def test_the_forecast_is_reused_for_ten_minutes(
     make: Callable[..., Device], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not at every look at the status; anew after ten minutes, and on a set clock."""
+    """It is computed again after ten minutes and after a step of the clock."""
     device = make("100MB")
-    made = mock.Mock(wraps=until_reset)
-    monkeypatch.setattr(metrics_module, "until_reset", made)
-    looks = [device.metrics.status("idle").links[0].month_need_bytes for _ in range(5)]
-    assert made.call_count == 1
-    assert len(set(looks)) == 1
+    forecast = mock.Mock(wraps=until_reset)
+    monkeypatch.setattr(metrics_module, "until_reset", forecast)
+    needs = [device.metrics.status("idle").links[0].month_need_bytes for _ in range(5)]
+    assert forecast.call_count == 1
+    assert len(set(needs)) == 1
     device.clock.advance(600)
     device.metrics.status("idle")
-    assert made.call_count == 2
+    assert forecast.call_count == 2
     device.clock.step(24 * HOUR_S)
     device.metrics.status("idle")
-    assert made.call_count == 3
+    assert forecast.call_count == 3

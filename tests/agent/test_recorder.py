@@ -1,4 +1,4 @@
-"""Readings wait for their commit, and are not lost when it fails."""
+"""The recorder commits readings together and keeps them if a commit fails."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.readings import IDENTITY, latency
 
 @dataclass
 class Disk:
-    """A store that can be full."""
+    """A store that may be full."""
 
     full: bool = False
     rows: list[Point] = field(default_factory=list)
     commits: int = 0
 
     def put(self, points: Sequence[Point], clock: ClockState, boot_id: str) -> range:
-        """Store, unless full."""
+        """Store the points, or raise StorageError if the disk is full."""
         if self.full:
             raise StorageError("write", "journal.db", "no space left")
         self.commits += 1
@@ -31,27 +31,27 @@ class Disk:
         return range(first, len(self.rows))
 
 
-def _recorder(disk: Disk, ledger: Ledger, seen: list[Reading]) -> Recorder:
-    return Recorder(disk, IDENTITY, FakeClock(), ledger, seen.extend)
+def _recorder(disk: Disk, ledger: Ledger, committed: list[Reading]) -> Recorder:
+    return Recorder(disk, IDENTITY, FakeClock(), ledger, committed.extend)
 
 
-def test_a_cycle_is_one_commit() -> None:
-    """Six readings, one write; the ledger counts them then and not before."""
-    disk, ledger, seen = Disk(), Ledger(), list[Reading]()
-    recorder = _recorder(disk, ledger, seen)
+def test_readings_share_one_commit() -> None:
+    """Six readings need one write, and the ledger counts them at the commit."""
+    disk, ledger, committed = Disk(), Ledger(), list[Reading]()
+    recorder = _recorder(disk, ledger, committed)
     for _ in range(6):
         recorder.add(latency())
     assert ledger.tally().due == 0
     assert recorder.commit() == 6
-    assert (disk.commits, ledger.tally().due, len(seen)) == (1, 6, 6)
+    assert (disk.commits, ledger.tally().due, len(committed)) == (1, 6, 6)
     assert recorder.commit() == 0
     assert disk.commits == 1
 
 
-def test_a_full_disk_keeps_the_readings_waiting() -> None:
-    """What could not be written is written by the next commit that can, once."""
-    disk, ledger, seen = Disk(full=True), Ledger(), list[Reading]()
-    recorder = _recorder(disk, ledger, seen)
+def test_a_full_disk_keeps_the_readings() -> None:
+    """Readings that could not be written are written once, by a later commit."""
+    disk, ledger, committed = Disk(full=True), Ledger(), list[Reading]()
+    recorder = _recorder(disk, ledger, committed)
     recorder.add(latency())
     assert recorder.commit() == 0
     assert ledger.tally().due == 0

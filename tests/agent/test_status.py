@@ -1,4 +1,4 @@
-"""The status file: whole or absent, and read back as it was written."""
+"""The status file: complete or absent, and read as it was written."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def figures(**changes: object) -> HeartbeatFigures:
 
 
 def example(**changes: object) -> Status:
-    """A status with a link, a reading and a task to come."""
+    """Return a status with a link, a reading and an upcoming task."""
     latest_readings = LatestReadings(STATUS_FIELDS)
     latest_readings.add(latency(received=18))
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         "pid": 1,
         "station": "3171010001001",
         "device": "pi-1",
@@ -56,23 +56,23 @@ def example(**changes: object) -> Status:
         "upcoming": [Upcoming("latency/main/gateway", 4.5)],
         "paused": [],
     }
-    return Status(**(given | changes))  # type: ignore[arg-type]
+    return Status(**(values | changes))  # type: ignore[arg-type]
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """Every part of the status survives the file."""
+def test_a_written_status_is_read_unchanged(tmp_path: Path) -> None:
+    """Every part of the status is in the file, and no temporary file is left."""
     status.write(example(), tmp_path)
     assert status.read(tmp_path) == example()
     assert [path.name for path in tmp_path.iterdir()] == [status.FILE_NAME]
 
 
-def test_no_file_is_no_status(tmp_path: Path) -> None:
-    """Where no agent ever ran there is nothing, and no error."""
+def test_without_a_file_there_is_no_status(tmp_path: Path) -> None:
+    """The result is None, and no error, if no agent wrote a file."""
     assert status.read(tmp_path) is None
 
 
-def test_another_versions_file_is_said_and_not_guessed(tmp_path: Path) -> None:
-    """A file with other keys is refused with its path."""
+def test_the_file_of_another_version_is_an_error(tmp_path: Path) -> None:
+    """A file with an unknown key raises ValueError with its path."""
     status.write(example(), tmp_path)
     path = tmp_path / status.FILE_NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | {"new": 1}))
@@ -81,7 +81,7 @@ def test_another_versions_file_is_said_and_not_guessed(tmp_path: Path) -> None:
 
 
 def test_the_newest_of_each_target_is_kept() -> None:
-    """A second train to the same target replaces the first, another stands beside."""
+    """A second train to a target replaces the first; other targets have their own."""
     latest_readings = LatestReadings(STATUS_FIELDS)
     latest_readings.add(latency(boot_ns=1))
     latest_readings.add(latency(boot_ns=2, received=0))

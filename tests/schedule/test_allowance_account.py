@@ -1,4 +1,4 @@
-"""The allowance is never passed, and the vote's share is there when it comes."""
+"""Spending never exceeds the allowance, and voting hours begin with their reserve."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ NIGHT_OFFSET_NS = ELECTION_MORNING_NS - 10**12 - 6 * HOUR_NS
 
 
 def _night() -> FakeClock:
-    """One o'clock in the morning of election day, in Jakarta."""
+    """Return a clock at one in the morning of election day, in Jakarta."""
     return FakeClock(offset_ns=NIGHT_OFFSET_NS)
 
 
-Step = tuple[Literal["ask", "settle", "crash", "wait"], int]
+Step = tuple[Literal["reserve", "settle", "crash", "wait"], int]
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("ask"), st.sampled_from([3_000, 60_000, 2 * MB, 11 * MB])),
+        st.tuples(
+            st.just("reserve"), st.sampled_from([3_000, 60_000, 2 * MB, 11 * MB])
+        ),
         st.tuples(st.just("settle"), st.integers(0, 100)),
         st.tuples(st.just("crash"), st.just(0)),
         st.tuples(st.just("wait"), st.sampled_from([60, 3600, 40_000])),
@@ -48,8 +50,8 @@ steps = st.lists(
 )
 
 
-class _World:
-    """Tasks that move bytes on a link, an agent that crashes, and a bill."""
+class _Simulation:
+    """Tasks that move bytes, an agent that crashes, and the operator's bill."""
 
     def __init__(self, allowance: Allowance) -> None:
         self.clock = _night()
@@ -64,12 +66,12 @@ class _World:
         return make_account(self.ledger, self.clock, self.allowance)
 
     def do(self, kind: str, amount: int) -> None:
-        """One step; a granted task is billed its worst case until it settles."""
+        """Take one step. A granted task is billed its worst case until it settles."""
         match kind:
-            case "ask":
-                got = self.account.reserve(MAIN, "probe", amount)
-                if isinstance(got, Grant):
-                    self.open[got] = amount
+            case "reserve":
+                result = self.account.reserve(MAIN, "probe", amount)
+                if isinstance(result, Grant):
+                    self.open[result] = amount
                     self._bill(amount)
             case "settle" if self.open:
                 grant, worst = self.open.popitem()
@@ -88,56 +90,56 @@ class _World:
             self.billed_before_the_vote += amount
 
     def counted(self) -> dict[str, int]:
-        """What the ledger counts on each day."""
+        """Return the bytes that the ledger counts on each day."""
         sums: dict[str, int] = {}
-        for use in self.ledger.usage("main", ""):
-            sums[use.day] = sums.get(use.day, 0) + use.spent_bytes
+        for entry in self.ledger.usage("main", ""):
+            sums[entry.day] = sums.get(entry.day, 0) + entry.spent_bytes
         return sums
 
 
 @given(steps, st.sampled_from([20 * MB, 50 * MB]), st.sampled_from([None, 15 * MB]))
-def test_no_sequence_passes_the_allowance(
+def test_no_sequence_exceeds_the_allowance(
     sequence: list[Step], month: int, day: int | None
 ) -> None:
-    """Asks, settles, crashes and midnights in any order: both limits hold."""
-    world = _World(Allowance(month, day, reserve_bytes=5 * MB))
+    """Reserve, settle, crash and wait in any order: both limits hold."""
+    simulation = _Simulation(Allowance(month, day, reserve_bytes=5 * MB))
     for step in sequence:
-        world.do(*step)
-        counted = world.counted()
+        simulation.do(*step)
+        counted = simulation.counted()
         assert sum(counted.values()) <= month
         assert day is None or max(counted.values(), default=0) <= day
 
 
 @given(st.lists(st.sampled_from([3_000, 60_000, 2 * MB, 11 * MB]), max_size=80))
-def test_what_moves_is_what_was_granted(sizes: list[int]) -> None:
-    """With every task at its worst case, the link itself moves no more than allowed."""
-    world = _World(Allowance(30 * MB, reserve_bytes=10 * MB))
+def test_a_link_moves_no_more_than_was_granted(sizes: list[int]) -> None:
+    """With every task at its worst case, the link moves no more than allowed."""
+    simulation = _Simulation(Allowance(30 * MB, reserve_bytes=10 * MB))
     for size in sizes:
-        world.do("ask", size)
-    assert sum(world.billed.values()) <= 20 * MB
+        simulation.do("reserve", size)
+    assert sum(simulation.billed.values()) <= 20 * MB
 
 
 @given(steps)
 def test_the_reserve_is_untouched_before_the_vote(sequence: list[Step]) -> None:
-    """Whatever happened in the night, voting hours begin with their reserve."""
-    world = _World(Allowance(40 * MB, 30 * MB, reserve_bytes=25 * MB))
+    """Voting hours begin with their reserve after any sequence in the night."""
+    simulation = _Simulation(Allowance(40 * MB, 30 * MB, reserve_bytes=25 * MB))
     for kind, amount in sequence:
-        if kind != "wait" or world.clock.wall_ns() + amount * 10**9 < (
+        if kind != "wait" or simulation.clock.wall_ns() + amount * 10**9 < (
             ELECTION_MORNING_NS
         ):
-            world.do(kind, amount)
-    world.account.close()
-    world.clock.advance((ELECTION_MORNING_NS - world.clock.wall_ns()) / 1e9)
-    left = world.account.remaining("main")
-    assert left.month_bytes is not None
-    assert left.month_bytes >= 25 * MB
-    assert left.day_bytes is not None
-    assert left.day_bytes >= 25 * MB
-    assert isinstance(world.account.reserve(MAIN, "throughput", 25 * MB), Grant)
+            simulation.do(kind, amount)
+    simulation.account.close()
+    simulation.clock.advance((ELECTION_MORNING_NS - simulation.clock.wall_ns()) / 1e9)
+    remaining = simulation.account.remaining("main")
+    assert remaining.month_bytes is not None
+    assert remaining.month_bytes >= 25 * MB
+    assert remaining.day_bytes is not None
+    assert remaining.day_bytes >= 25 * MB
+    assert isinstance(simulation.account.reserve(MAIN, "throughput", 25 * MB), Grant)
 
 
-def test_the_reason_says_what_stands_in_the_way() -> None:
-    """More than is left is `allowance`; what is kept for the vote is `reserve`."""
+def test_a_refusal_has_the_reason() -> None:
+    """Beyond the remaining bytes it is `allowance`; within the reserve, `reserve`."""
     clock = _night()
     account = make_account(
         MemoryLedger(clock), clock, Allowance(20 * MB, reserve_bytes=15 * MB)
@@ -160,28 +162,28 @@ def test_the_reason_says_what_stands_in_the_way() -> None:
 def test_roaming_is_forbidden_unless_allowed(
     roaming: bool | None, allowed: bool, granted: bool
 ) -> None:
-    """A link known to roam moves nothing; one whose modem is silent is at home."""
+    """A roaming link moves nothing; without a report from its modem it is at home."""
     clock = _night()
     allowance = Allowance(roaming=allowed)
     account = make_account(MemoryLedger(clock), clock, allowance, roaming=roaming)
-    got = account.reserve(MAIN, "latency", 3_000)
-    assert (got != Refusal("roaming")) is granted
+    result = account.reserve(MAIN, "latency", 3_000)
+    assert (result != Refusal("roaming")) is granted
 
 
-def test_without_an_allowance_all_is_granted_and_counted() -> None:
-    """A link that nobody limited is still counted."""
+def test_without_an_allowance_everything_is_granted_and_counted() -> None:
+    """The bytes of an unlimited link are still counted."""
     clock = _night()
     ledger = MemoryLedger(clock)
     account = make_account(ledger, clock, Allowance())
     grant = account.reserve(Link("other", "xl"), "throughput", 500 * MB)
     assert isinstance(grant, Grant)
     account.settle(grant, 400 * MB)
-    assert [use.spent_bytes for use in ledger.usage("other", "")] == [400 * MB]
+    assert [entry.spent_bytes for entry in ledger.usage("other", "")] == [400 * MB]
     assert account.remaining("other").month_bytes is None
 
 
 def test_an_unsettled_task_counts_in_full_after_a_crash() -> None:
-    """What a killed task moved is unknown: its worst case stays spent."""
+    """The bytes of a killed task are unknown, so its worst case stays spent."""
     clock = _night()
     ledger = MemoryLedger(clock)
     make_account(ledger, clock, Allowance(20 * MB)).reserve(MAIN, "throughput", 11 * MB)
@@ -189,8 +191,8 @@ def test_an_unsettled_task_counts_in_full_after_a_crash() -> None:
     assert restarted.remaining("main").month_bytes == 9 * MB
 
 
-def test_settling_gives_back_what_was_not_moved() -> None:
-    """Nine of eleven megabytes unused are there for the next task."""
+def test_settling_returns_the_unused_bytes() -> None:
+    """Nine unused megabytes of eleven are available to the next task."""
     clock = _night()
     account = make_account(MemoryLedger(clock), clock, Allowance(20 * MB))
     grant = account.reserve(MAIN, "throughput", 11 * MB)
@@ -200,7 +202,7 @@ def test_settling_gives_back_what_was_not_moved() -> None:
 
 
 def test_small_tasks_share_one_commit() -> None:
-    """Two hundred trains of three kilobytes are one reservation, counted exactly."""
+    """Two hundred trains of three kilobytes share one reservation, counted exactly."""
     clock = _night()
     ledger = MemoryLedger(clock)
     account = make_account(ledger, clock, Allowance(20 * MB))
@@ -213,8 +215,8 @@ def test_small_tasks_share_one_commit() -> None:
     assert account.remaining("main").month_bytes == 20 * MB - 200 * 2_500
 
 
-def test_an_advance_ends_with_the_vote_and_with_the_day() -> None:
-    """What small tasks may draw is carried neither out of voting nor over night."""
+def test_an_advance_ends_with_voting_hours_and_with_the_day() -> None:
+    """No advance is used both inside and outside voting hours, or on two days."""
     clock = _night()
     ledger = MemoryLedger(clock)
     account = make_account(ledger, clock, Allowance(20 * MB, reserve_bytes=5 * MB))
@@ -226,16 +228,16 @@ def test_an_advance_ends_with_the_vote_and_with_the_day() -> None:
 
 
 def test_the_uplink_is_counted() -> None:
-    """Bytes that nobody asked for are gone from the allowance all the same."""
+    """Bytes without a reservation reduce the allowance too."""
     clock = _night()
     account = make_account(MemoryLedger(clock), clock, Allowance(20 * MB, 10 * MB))
     account.spend("main", "uplink", 4 * MB)
-    left = account.remaining("main")
-    assert (left.month_bytes, left.day_bytes) == (16 * MB, 6 * MB)
+    remaining = account.remaining("main")
+    assert (remaining.month_bytes, remaining.day_bytes) == (16 * MB, 6 * MB)
 
 
-def test_no_day_begins_on_a_clock_that_is_not_known() -> None:
-    """Without a trusted clock the day's allowance is spent once, not every boot."""
+def test_no_day_begins_without_a_trusted_clock() -> None:
+    """Without a trusted clock the day's allowance is spent once, not at every boot."""
     clock = _night()
     ledger = MemoryLedger(clock)
     allowance = Allowance(day_bytes=12 * MB)
@@ -251,8 +253,8 @@ def test_no_day_begins_on_a_clock_that_is_not_known() -> None:
         assert account.reserve(MAIN, "throughput", 11 * MB) == Refusal("allowance")
 
 
-def test_what_was_spent_undated_counts_in_the_month_that_comes_to_light() -> None:
-    """A month that began while the clock was lost does not begin anew with its end."""
+def test_undated_bytes_count_in_the_month_that_the_clock_shows_later() -> None:
+    """Bytes moved without a trusted clock count when the clock is set."""
     clock = _night()
     ledger = MemoryLedger(clock)
     allowance = Allowance(20 * MB)
@@ -267,8 +269,8 @@ def test_what_was_spent_undated_counts_in_the_month_that_comes_to_light() -> Non
     )
 
 
-def test_the_clock_coming_back_on_the_same_day_counts_nothing_twice() -> None:
-    """An hour without a trusted clock costs what was moved in it."""
+def test_a_clock_set_on_the_same_day_counts_nothing_twice() -> None:
+    """An hour without a trusted clock costs the bytes moved in it, once."""
     clock = _night()
     ledger = MemoryLedger(clock)
     account = make_account(ledger, clock, Allowance(40 * MB))
@@ -285,7 +287,7 @@ def test_the_clock_coming_back_on_the_same_day_counts_nothing_twice() -> None:
     st.integers(min_value=1, max_value=31),
 )
 def test_every_day_is_in_one_month(day: date, reset_day: int) -> None:
-    """Periods tile the calendar, whatever the reset day and the month's length."""
+    """Months cover the calendar without overlap, for any reset day."""
     start, end = Allowance(reset_day=reset_day).period(day)
     assert start <= day < end
     assert 28 <= (end - start).days <= 31
@@ -294,7 +296,7 @@ def test_every_day_is_in_one_month(day: date, reset_day: int) -> None:
 
 
 def test_months_begin_on_the_reset_day() -> None:
-    """The 31st is the last day of February; the month before began in January."""
+    """Reset day 31 is the last day of February; the month before began in January."""
     late = Allowance(reset_day=31)
     assert late.period(date(2024, 2, 14)) == (date(2024, 1, 31), date(2024, 2, 29))
     fifth = Allowance(reset_day=5)
@@ -312,16 +314,16 @@ def _journal(folder: Path, clock: FakeClock) -> Journal:
 def test_the_real_journal_keeps_the_allowance(
     tmp_path_factory: pytest.TempPathFactory, sequence: list[Step]
 ) -> None:
-    """The same law over the journal on disk, which is opened again after a crash."""
+    """The limits also hold with a journal that is opened again after a crash."""
     folder, clock = tmp_path_factory.mktemp("journal"), _night()
     allowance = Allowance(30 * MB, 15 * MB, reserve_bytes=5 * MB)
     journal = _journal(folder, clock)
     account = make_account(journal, clock, allowance)
     grants: list[tuple[Grant, int]] = []
     for kind, amount in sequence:
-        if kind == "ask":
-            got = account.reserve(MAIN, "probe", amount)
-            grants += [(got, amount)] if isinstance(got, Grant) else []
+        if kind == "reserve":
+            result = account.reserve(MAIN, "probe", amount)
+            grants += [(result, amount)] if isinstance(result, Grant) else []
         elif kind == "settle" and grants:
             grant, worst = grants.pop()
             account.settle(grant, worst * amount // 100)
@@ -331,13 +333,13 @@ def test_the_real_journal_keeps_the_allowance(
             account = make_account(journal, clock, allowance)
         elif kind == "wait":
             clock.advance(amount)
-        spent = sum(use.spent_bytes for use in journal.usage("main", "2024-01-01"))
+        spent = sum(entry.spent_bytes for entry in journal.usage("main", "2024-01-01"))
         assert spent <= 30 * MB
     journal.close()
 
 
-def test_before_the_journal_knows_the_clock_no_new_month_begins(tmp_path: Path) -> None:
-    """Bytes are never booked on another day than the one they were allowed on."""
+def test_no_month_begins_before_the_journal_knows_the_clock(tmp_path: Path) -> None:
+    """Bytes always count on the day whose allowance permitted them."""
     clock = _night()
     journal = _journal(tmp_path, clock)
     allowance = Allowance(12 * MB)
@@ -351,10 +353,10 @@ def test_before_the_journal_knows_the_clock_no_new_month_begins(tmp_path: Path) 
     journal.close()
 
 
-def test_what_was_granted_before_the_journal_knew_is_counted_after(
+def test_a_grant_before_the_journal_knows_the_clock_is_counted_after(
     tmp_path: Path,
 ) -> None:
-    """A task between a clock step and the next commit costs the month it ran in."""
+    """A task between a clock step and the next commit counts in its own month."""
     clock = _night()
     journal = _journal(tmp_path, clock)
     account = make_account(journal, clock, Allowance(12 * MB))
@@ -365,21 +367,21 @@ def test_what_was_granted_before_the_journal_knew_is_counted_after(
     journal.close()
 
 
-def test_links_have_what_their_settings_say(tmp_path: Path) -> None:
-    """What a link does not say for itself is as for all."""
+def test_each_link_has_its_own_settings(tmp_path: Path) -> None:
+    """A link without its own setting uses the common one."""
     path = tmp_path / "agent.toml"
     path.write_text(
         '[[links]]\nname = "main"\n[[links]]\nname = "spare"\n'
         '[links.allowance]\nmonthly = "500MB"\nroaming = true\n'
         '[allowance]\nmonthly = "1GB"\nreset_day = 5\nvoting_reserve = "300MB"\n'
     )
-    got = allowances(load(Sources(path, {}, None), PROBES).settings)
-    assert got["main"] == Allowance(1000 * MB, None, 5, False, 300 * MB)
-    assert got["spare"] == Allowance(500 * MB, None, 5, True, 300 * MB)
+    result = allowances(load(Sources(path, {}, None), PROBES).settings)
+    assert result["main"] == Allowance(1000 * MB, None, 5, False, 300 * MB)
+    assert result["spare"] == Allowance(500 * MB, None, 5, True, 300 * MB)
 
 
 def test_a_reserve_beyond_the_day_is_refused(tmp_path: Path) -> None:
-    """A reserve that a single day cannot spend is a mistake, said in one line."""
+    """A reserve that exceeds the daily allowance is a configuration error."""
     path = tmp_path / "agent.toml"
     path.write_text(
         '[allowance]\nmonthly = "1GB"\ndaily = "50MB"\nvoting_reserve = "300MB"\n'

@@ -1,4 +1,4 @@
-"""What a schedule needs of the allowance, before it is deployed."""
+"""The forecast of the data that a schedule needs, before it is deployed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEMAND = Demand(_jobs, {"throughput": 10 * MB})
 
 
 def test_a_day_of_voting_needs_its_phases() -> None:
-    """7 h before, 6 h of votes and 11 h of counting: 11.7, 60 and 18.3 MB."""
+    """7 h of pre, 6 h of voting and 11 h of counting need 11.7, 60 and 18.3 MB."""
     start_ns = ELECTION_MORNING_NS - 7 * HOUR_NS
     need = forecast(DEMAND, "main", STATION, start_ns, start_ns + DAY_NS)
     assert need.voting_bytes == 60 * MB
@@ -43,21 +43,21 @@ def test_a_day_of_voting_needs_its_phases() -> None:
 
 
 def test_another_link_needs_nothing() -> None:
-    """Only the jobs of the link count."""
+    """Only the jobs of the link itself count."""
     span = (ELECTION_MORNING_NS, ELECTION_MORNING_NS + DAY_NS)
     assert forecast(DEMAND, "spare", STATION, *span).total_bytes == 0
 
 
 def test_the_need_until_the_reset_ends_with_the_month() -> None:
-    """From 13 February, 07:00, to the 1st of March are 17 days less 7 hours."""
+    """13 February, 07:00, is 17 days minus 7 hours before 1 March."""
     now_ns = ELECTION_MORNING_NS - DAY_NS
-    need = until_reset(Demand(lambda _: [_jobs(Phase.PRE)[0]], {"throughput": 6 * MB}),
-                       "main", STATION, Allowance(), now_ns)  # fmt: skip
+    demand = Demand(lambda _: [_jobs(Phase.PRE)[0]], {"throughput": 6 * MB})
+    need = until_reset(demand, "main", STATION, Allowance(), now_ns)
     assert need.total_bytes == (17 * 24 - 7) * MB
 
 
-def test_what_fits_is_silent_and_what_does_not_is_said() -> None:
-    """One line for each limit that the month of the vote would pass."""
+def test_each_exceeded_limit_gives_a_line() -> None:
+    """A schedule that fits gives none; each limit exceeded in a month gives one."""
     now_ns = ELECTION_MORNING_NS - 60 * DAY_NS
     roomy = Allowance(2000 * MB, 200 * MB, reserve_bytes=100 * MB)
     assert shortfalls(DEMAND, "main", STATION, roomy, now_ns) == ()
@@ -73,7 +73,7 @@ def test_what_fits_is_silent_and_what_does_not_is_said() -> None:
 
 
 def test_every_shipped_calendar_can_be_forecast() -> None:
-    """The hours of the vote are found in a real calendar, six of them."""
+    """A real calendar has six voting hours."""
     timeline = named("2024-02-14").timeline(IDENTITY)
     span = (ELECTION_MORNING_NS - DAY_NS, ELECTION_MORNING_NS + DAY_NS)
     need = forecast(DEMAND, "main", StationCalendar(timeline, JAKARTA), *span)
@@ -81,19 +81,19 @@ def test_every_shipped_calendar_can_be_forecast() -> None:
 
 
 @given(st.integers(-40 * 24, 40 * 24), st.integers(0, 80 * 24))
-def test_stretches_tile_their_span(start_h: int, length_h: int) -> None:
-    """No moment is in two stretches or in none, and each is in its phase."""
+def test_phase_spans_cover_their_span(start_h: int, length_h: int) -> None:
+    """Every moment is in exactly one phase span, and the span has its phase."""
     from_ns = ELECTION_MORNING_NS + start_h * HOUR_NS
     until_ns = from_ns + length_h * HOUR_NS
     at_ns = from_ns
-    for stretch in phase_spans(ELECTION, from_ns, until_ns):
-        assert stretch.from_ns == at_ns < stretch.until_ns
-        assert ELECTION.phase_at(stretch.until_ns - 1) is stretch.phase
-        at_ns = stretch.until_ns
+    for span in phase_spans(ELECTION, from_ns, until_ns):
+        assert span.from_ns == at_ns < span.until_ns
+        assert ELECTION.phase_at(span.until_ns - 1) is span.phase
+        at_ns = span.until_ns
     assert at_ns == max(from_ns, until_ns)
 
 
-def test_without_a_calendar_all_is_idle() -> None:
-    """One stretch, without end but for the question's."""
+def test_without_a_calendar_every_moment_is_idle() -> None:
+    """There is one span, as long as the requested one."""
     (only,) = phase_spans(Timeline(()), 0, DAY_NS)
     assert (only.phase, only.until_ns) == (Phase.IDLE, DAY_NS)

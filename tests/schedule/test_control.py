@@ -1,4 +1,4 @@
-"""Pauses: made by a command, seen by the agent before its next task."""
+"""Pauses and reloads: a command writes a file, and the agent reads it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from qos_agent.schedule.control import (
 from tests.support.clocks import FakeClock
 
 
-def test_a_pause_holds_its_probe_and_ends_by_itself(
+def test_a_pause_covers_its_probe_and_ends_by_itself(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Throughput is held for two hours, nothing else is, and then it is not."""
+    """Throughput is paused for two hours, and no other probe is."""
     pauses = Pauses(tmp_path, clock)
     assert not pauses.is_paused("throughput")
     pause(tmp_path, "throughput", 7200, clock)
@@ -33,14 +33,14 @@ def test_a_pause_holds_its_probe_and_ends_by_itself(
     assert not pauses.is_paused("throughput")
 
 
-def test_all_holds_every_probe(tmp_path: Path, clock: FakeClock) -> None:
-    """`pause all` needs no list of probes."""
+def test_all_pauses_every_probe(tmp_path: Path, clock: FakeClock) -> None:
+    """A pause of `all` covers each probe."""
     pause(tmp_path, "all", 60, clock)
     assert all(Pauses(tmp_path, clock).is_paused(name) for name in ("latency", "web"))
 
 
 def test_resume_ends_one_pause_or_all(tmp_path: Path, clock: FakeClock) -> None:
-    """What was paused is named; what was not is no error."""
+    """`resume` returns the names of ended pauses, and none without a pause."""
     pauses = Pauses(tmp_path, clock)
     pause(tmp_path, "throughput", 60, clock)
     pause(tmp_path, "web", 60, clock)
@@ -55,7 +55,7 @@ def test_resume_ends_one_pause_or_all(tmp_path: Path, clock: FakeClock) -> None:
 def test_a_stepped_clock_neither_ends_nor_prolongs_a_pause(
     tmp_path: Path, clock: FakeClock, step_s: int
 ) -> None:
-    """Boot time decides as long as the device has not been restarted."""
+    """Boot time decides until the device restarts."""
     pauses = Pauses(tmp_path, clock)
     pause(tmp_path, "throughput", 3600, clock)
     clock.step(step_s)
@@ -67,7 +67,7 @@ def test_a_stepped_clock_neither_ends_nor_prolongs_a_pause(
 def test_after_a_reboot_the_wall_clock_decides(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Boot time began anew: it says nothing about a pause from before."""
+    """Boot time starts at zero, so it cannot measure a pause of the previous boot."""
     pause(tmp_path, "throughput", 3600, clock)
     later = FakeClock(boot_id="boot-2", now_boot_ns=10**9)
     later.offset_ns = clock.wall_ns() + 1800 * 10**9 - later.now_boot_ns
@@ -77,12 +77,12 @@ def test_after_a_reboot_the_wall_clock_decides(
     assert not pauses.is_paused("throughput")
 
 
-def test_each_change_is_told_once(tmp_path: Path, clock: FakeClock) -> None:
-    """Begun, prolonged, ended by hand, ended by time: an event each, and no other."""
+def test_each_change_is_reported_once(tmp_path: Path, clock: FakeClock) -> None:
+    """Starting, extending and ending a pause each give one event."""
     pauses = Pauses(tmp_path, clock)
     assert pauses.changes() == []
-    made = pause(tmp_path, "throughput", 60, clock)
-    assert pauses.changes() == [("pause", f"throughput until {made.until()}")]
+    first = pause(tmp_path, "throughput", 60, clock)
+    assert pauses.changes() == [("pause", f"throughput until {first.until()}")]
     assert pauses.changes() == []
     longer = pause(tmp_path, "throughput", 600, clock)
     assert pauses.changes() == [("pause", f"throughput until {longer.until()}")]
@@ -90,7 +90,7 @@ def test_each_change_is_told_once(tmp_path: Path, clock: FakeClock) -> None:
     assert pauses.changes() == [("resume", "throughput")]
     pause(tmp_path, "all", 60, clock)
     assert [kind for kind, _ in pauses.changes()] == ["pause"]
-    assert [each.what for each in pauses.active()] == ["all"]
+    assert [active.what for active in pauses.active()] == ["all"]
     clock.advance(61)
     assert pauses.changes() == [("resume", "all")]
     assert pauses.active() == []
@@ -99,10 +99,10 @@ def test_each_change_is_told_once(tmp_path: Path, clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "{}", '{"what": 1}', "null", '"x"', "\x00\xff"]
 )
-def test_a_damaged_file_holds_nothing_and_is_told_of_once(
+def test_a_damaged_file_pauses_nothing_and_is_logged_once(
     tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
-    """A station is not silenced by rubbish; the log names the file, once."""
+    """A damaged file does not stop measurements; the log names it once."""
     (tmp_path / "pause-latency.json").write_bytes(content.encode("latin-1"))
     pauses = Pauses(tmp_path, clock)
     with caplog.at_level(logging.WARNING):
@@ -113,10 +113,10 @@ def test_a_damaged_file_holds_nothing_and_is_told_of_once(
     )
 
 
-def test_a_folder_that_cannot_be_written_is_said_with_its_mend(
+def test_an_unwritable_folder_is_an_error_with_a_fix(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """The technician learns which file, why, and as whom to run the command."""
+    """The error has the file, the cause and the user who must run the command."""
     missing = tmp_path / "nowhere"
     with pytest.raises(
         StorageError, match=r"pause-throughput.*run this command as the user"
@@ -128,15 +128,15 @@ def test_a_folder_that_cannot_be_written_is_said_with_its_mend(
 
 
 @pytest.mark.parametrize("now", [True, False])
-def test_a_reload_is_asked_for_once(tmp_path: Path, now: bool) -> None:
-    """The agent learns of it, with or without --now, and not a second time."""
+def test_a_reload_request_is_taken_once(tmp_path: Path, now: bool) -> None:
+    """The agent gets the request with its `now`, and not a second time."""
     assert take_reload(tmp_path) is None
     request_reload(tmp_path, now)
     assert take_reload(tmp_path) is now
     assert take_reload(tmp_path) is None
 
 
-def test_a_reload_that_cannot_be_asked_for_is_said(tmp_path: Path) -> None:
-    """Like a pause: which file, why, and the mend."""
+def test_an_unwritable_reload_request_is_an_error(tmp_path: Path) -> None:
+    """The error has the file, as for a pause."""
     with pytest.raises(StorageError, match=r"cannot write .*reload"):
         request_reload(tmp_path / "nowhere", True)

@@ -1,4 +1,4 @@
-"""Slots missed while the agent was not running are counted, by job and phase."""
+"""Slots missed while the agent did not run are counted by job and phase."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tests.support.clocks import ELECTION_MORNING_NS
 from tests.support.probes import ScriptedProbe
 
 HOUR_NS = 3600 * 10**9
-EVERY = {Phase.PRE: 300.0, Phase.VOTING: 60.0}
+INTERVALS_S = {Phase.PRE: 300.0, Phase.VOTING: 60.0}
 
 
 TIMELINE = Timeline((Change(0, Phase.PRE), Change(ELECTION_MORNING_NS, Phase.VOTING)))
 
 
 def _jobs(phase: Phase) -> list[Job]:
-    return [Job("latency", Link("main", "xl"), None, EVERY[phase])]
+    return [Job("latency", Link("main", "xl"), None, INTERVALS_S[phase])]
 
 
 def test_a_gap_over_a_phase_change_is_two_readings() -> None:
-    """An hour before the polls open and an hour after: 12 slots and 60."""
+    """An hour before and an hour after the polls open have 12 and 60 slots."""
     gap = (ELECTION_MORNING_NS - HOUR_NS, ELECTION_MORNING_NS + HOUR_NS)
     probes = {"latency": ScriptedProbe()}
     readings = list(missed_slots(gap, 0, TIMELINE, _jobs, probes))
@@ -35,20 +35,20 @@ def test_a_gap_over_a_phase_change_is_two_readings() -> None:
 
 
 def test_a_gap_shorter_than_an_interval_leaves_nothing() -> None:
-    """A restart of some seconds misses no slot."""
+    """A restart of a few seconds misses no slot."""
     gap = (ELECTION_MORNING_NS, ELECTION_MORNING_NS + 10**9)
     probes = {"latency": ScriptedProbe()}
     assert list(missed_slots(gap, 0, TIMELINE, _jobs, probes)) == []
 
 
 def test_a_killed_task_counts_its_reservation() -> None:
-    """What was under way at the kill is failed, and its worst case is its data."""
-    left = (
+    """A task that ran at the kill failed, and its worst case counts as its data."""
+    reservations = (
         Reservation(1, "main", "latency", 11_000_000, "boot-0", 5),
         Reservation(2, "main", "advance", 1_000_000, "boot-0", 5),
     )
     probes = {"latency": ScriptedProbe()}
-    (reading,) = killed_tasks(left, 7, [Link("main", "xl")], probes)
+    (reading,) = killed_tasks(reservations, 7, [Link("main", "xl")], probes)
     assert (reading.outcome, reading.cause) == (Outcome.FAILED, "killed")
     assert reading.samples[0].fields == {"data_bytes": 11_000_000}
     assert reading.samples[0].tags["operator"] == "xl"

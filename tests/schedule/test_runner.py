@@ -1,4 +1,4 @@
-"""Pause, link, allowance, envelope: whatever stands in the way has its reason."""
+"""Pause, link lock and allowance: a task that must not run has its reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINK = Link("main", "telkomsel")
 
 @dataclass
 class FakeAccount(AllowanceAccount):
-    """An account that gives the answer of the test."""
+    """An account that grants everything, or refuses if the test says so."""
 
     refusal: Refusal | None = None
     reserved: list[int] = field(default_factory=list)
@@ -38,7 +38,7 @@ class FakeAccount(AllowanceAccount):
 
 @dataclass
 class Bench:
-    """A runner with its parts at hand."""
+    """A runner and its components."""
 
     probe: ScriptedProbe = field(default_factory=ScriptedProbe)
     account: FakeAccount = field(default_factory=FakeAccount)
@@ -47,7 +47,7 @@ class Bench:
     counter: list[int | None] = field(default_factory=lambda: [1000, 5000])
 
     def runner(self) -> Runner:
-        """The runner over these parts."""
+        """Return the runner of these components."""
         clock = FakeClock()
         envelope = Envelope(clock, threading.Event())
         return Runner(
@@ -63,50 +63,50 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Bench:
-    """Parts that stand in nobody's way."""
+    """Return components that let every task run."""
     return Bench()
 
 
-def test_a_small_probe_asks_no_allowance(bench: Bench) -> None:
-    """A train of a few packets is measured without a reservation."""
+def test_a_probe_without_data_needs_no_allowance(bench: Bench) -> None:
+    """A probe with a worst case of 0 bytes runs without a reservation."""
     reading = bench.runner().run("latency", LINK, None, 0)
     assert reading.outcome == Outcome.OK
     assert bench.account.reserved == []
 
 
-def test_what_is_paused_is_skipped(bench: Bench) -> None:
-    """A pause is honoured before the task and recorded."""
+def test_a_paused_probe_is_skipped(bench: Bench) -> None:
+    """The pause is the reason of the skipped reading."""
     bench.paused = True
     assert bench.runner().run("latency", LINK, None, 0).reason == "paused"
     assert bench.probe.ran == []
 
 
 def test_a_loaded_link_is_not_measured(bench: Bench) -> None:
-    """Latency beside a throughput test would measure the test."""
+    """Latency during a throughput test would measure the test."""
     with bench.link_lock.exclusive("main", 0):
         reading = bench.runner().run("latency", LINK, None, 0)
     assert reading.reason == "link_busy"
     assert bench.probe.ran == []
 
 
-def test_a_loader_has_the_link_alone_while_it_runs(bench: Bench) -> None:
-    """During a loading task nobody else may enter its link."""
-    beside = []
+def test_a_task_that_loads_the_link_has_it_alone(bench: Bench) -> None:
+    """While it runs, no other task gets the link."""
+    shared = []
 
     def measure(task: Task, deadline: Deadline) -> ProbeResult:
-        with bench.link_lock.shared("main", 0) as entered:
-            beside.append(entered)
+        with bench.link_lock.shared("main", 0) as acquired:
+            shared.append(acquired)
         return ProbeResult((Sample(),))
 
     bench.probe = ScriptedProbe(measure, loads_link=True)
     bench.runner().run("latency", LINK, None, 0)
-    assert beside == [False]
+    assert shared == [False]
 
 
-def test_the_allowance_is_asked_first_and_settled_by_the_interface(
+def test_a_task_reserves_first_and_settles_by_the_interface(
     bench: Bench,
 ) -> None:
-    """The worst case is asked; what the interface counted is what was spent."""
+    """It reserves the worst case and settles the bytes the interface counted."""
     bench.probe = ScriptedProbe(loads_link=True, bytes_at_most=11_000_000)
     bench.runner().run("latency", LINK, None, 0)
     assert bench.account.reserved == [11_000_000]
@@ -118,27 +118,29 @@ def test_the_allowance_is_asked_first_and_settled_by_the_interface(
 def test_a_lost_counter_costs_the_worst_case(
     bench: Bench, counter: list[int | None]
 ) -> None:
-    """An interface that vanished or was reset gives no licence to spend."""
+    """If the interface vanished or was reset, the worst case counts as spent."""
     bench.probe = ScriptedProbe(loads_link=True, bytes_at_most=11_000_000)
     bench.counter = counter
     bench.runner().run("latency", LINK, None, 0)
     assert bench.account.settled == [11_000_000]
 
 
-@pytest.mark.parametrize(("told", "settled"), [({"data_bytes": 840}, 840), ({}, 2000)])
-def test_who_shares_the_link_pays_what_it_says_it_moved(
-    bench: Bench, told: dict[str, int], settled: int
+@pytest.mark.parametrize(
+    ("reported", "settled"), [({"data_bytes": 840}, 840), ({}, 2000)]
+)
+def test_a_task_that_shares_the_link_settles_by_its_own_count(
+    bench: Bench, reported: dict[str, int], settled: int
 ) -> None:
-    """Trains run together: the interface would charge each of them for all."""
-    found = ProbeResult((Sample({}, told),))
-    bench.probe = ScriptedProbe(lambda *_: found, bytes_at_most=2000)
+    """Trains run together, and the interface counts all of them."""
+    result = ProbeResult((Sample({}, reported),))
+    bench.probe = ScriptedProbe(lambda *_: result, bytes_at_most=2000)
     bench.runner().run("latency", LINK, None, 0)
     assert bench.account.settled == [settled]
 
 
 @pytest.mark.parametrize("reason", ["allowance", "reserve", "roaming"])
 def test_a_refused_task_is_skipped_with_the_reason(bench: Bench, reason: str) -> None:
-    """Nothing is moved, nothing is settled, and the reading says why."""
+    """Nothing is moved or settled, and the reading has the reason."""
     bench.probe.bytes_at_most = 11_000_000
     bench.account.refusal = Refusal(reason)
     reading = bench.runner().run("latency", LINK, None, 0)
@@ -147,7 +149,7 @@ def test_a_refused_task_is_skipped_with_the_reason(bench: Bench, reason: str) ->
     assert bench.account.settled == []
 
 
-def test_the_loopback_interface_is_counted_and_a_missing_one_is_not() -> None:
-    """link_bytes reads the kernel's counter, and is None where there is none."""
+def test_link_bytes_reads_the_interface_counter() -> None:
+    """The result is None for a missing interface."""
     assert (link_bytes(Link("lo", "none", interface="lo")) or 0) >= 0
     assert link_bytes(Link("gone", "none", interface="nonesuch0")) is None

@@ -1,4 +1,4 @@
-"""The schedule: due on boot time, whatever the clocks and the tasks do."""
+"""The schedule runs on boot time, for any behaviour of clocks and tasks."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ LIBRARY = "faketime/libfaketimeMT.so.1"
 
 @dataclass
 class ShiftedClock:
-    """The real wall clock, and a boot clock that can jump as after a suspend."""
+    """The real wall clock, and a boot clock that can jump as in a suspend."""
 
     shift_ns: int = 0
     boot_id: str = "boot"
 
     def not_behind(self, newest_record_ns: int | None) -> None:
-        """Always believed."""
+        """Do nothing: this clock is always trusted."""
 
     def compared(self, collector_offset_ms: float | None) -> None:
-        """Always believed."""
+        """Do nothing: this clock is always trusted."""
 
     def boot_ns(self) -> int:
-        """Boot time, with the suspends of the test in it."""
+        """Return the boot time, including the suspends of the test."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + self.shift_ns
 
     def wall_ns(self) -> int:
-        """The wall clock that APScheduler sees too."""
+        """Return the wall time that APScheduler uses too."""
         return time.time_ns()
 
     def state(self) -> ClockState:
-        """The relation of the two."""
+        """Return the relation of the two clocks."""
         return ClockState(self.wall_ns() - self.boot_ns(), True, True)
 
 
 @dataclass
-class Book:
-    """What the schedule called, in order, and a way to wait for it."""
+class Calls:
+    """The calls of the schedule, in order."""
 
     ran: list[tuple[Job, int]] = field(default_factory=list)
     missed: list[tuple[Job, Missed, str]] = field(default_factory=list)
@@ -62,49 +62,53 @@ class Book:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def due(self, job: Job, due_boot_ns: int) -> None:
-        """A task begins."""
+        """Note the start of a task and run its body."""
         with self.changed:
             self.ran.append((job, due_boot_ns))
             self.changed.notify_all()
         self.body(job)
 
     def skip(self, job: Job, missed: Missed, reason: str) -> None:
-        """Slots are written off."""
+        """Note missed slots."""
         with self.changed:
             self.missed.append((job, missed, reason))
             self.changed.notify_all()
 
     def wait(self, until: Callable[[], bool], wait_s: float = 10.0) -> bool:
-        """Until the calls so far satisfy a condition."""
+        """Wait until the calls so far satisfy a condition."""
         with self.changed:
             return self.changed.wait_for(until, wait_s)
 
     def dues(self, job: Job) -> list[int]:
-        """When the tasks of a job were due."""
+        """Return the due times of the tasks of a job."""
         return [due_ns for ran, due_ns in self.ran if ran.key == job.key]
 
     def reasons(self, job: Job) -> list[str]:
-        """Why slots of a job were written off."""
-        return [reason for each, _, reason in self.missed if each.key == job.key]
+        """Return the reasons of a job's missed slots."""
+        return [
+            reason for missed_job, _, reason in self.missed if missed_job.key == job.key
+        ]
 
-    def answered(self, job: Job) -> int:
-        """Slots answered for, one way or the other."""
-        lost = (what.slots for each, what, _ in self.missed if each.key == job.key)
+    def used_slots(self, job: Job) -> int:
+        """Return the number of slots that ran or were missed."""
+        lost = (
+            m.slots for missed_job, m, _ in self.missed if missed_job.key == job.key
+        )
         return len(self.dues(job)) + sum(lost)
 
     def intervals(self, job: Job) -> list[int]:
-        """The numbers of the intervals answered for; the first slot is in 0."""
+        """Return the numbers of the used intervals; the first slot is in 0."""
         runs = [(due_ns, 1) for due_ns in self.dues(job)]
         runs += [
-            (what.first_due_boot_ns, what.slots)
-            for each, what, _ in self.missed
-            if each.key == job.key
+            (missed.first_due_boot_ns, missed.slots)
+            for missed_job, missed, _ in self.missed
+            if missed_job.key == job.key
         ]
         return intervals(runs, job.interval_s)
 
 
 def intervals(runs: list[tuple[int, int]], interval_s: float) -> list[int]:
-    """Intervals of runs of slots (first due, how many), from the first slot on."""
+    """Return the intervals of series of slots (first due, count), in order."""
     origin_ns = min(first_ns for first_ns, _ in runs)
     return sorted(
         (first_ns - origin_ns) // int(interval_s * 1e9) + n
@@ -114,19 +118,19 @@ def intervals(runs: list[tuple[int, int]], interval_s: float) -> list[int]:
 
 
 @dataclass
-class Stage:
-    """A schedule under test, its clock and its book."""
+class ScheduleRunner:
+    """A schedule under test, its clock and its calls."""
 
     clock: ShiftedClock = field(default_factory=ShiftedClock)
-    book: Book = field(default_factory=Book)
+    calls: Calls = field(default_factory=Calls)
     schedules: list[Schedule] = field(default_factory=list)
 
     def begin(
         self, *jobs: Job, workers: int = 4, **more: Callable[[], None]
     ) -> Schedule:
-        """A running schedule of these jobs."""
-        book = self.book
-        schedule = Schedule(self.clock, "s", book.due, book.skip, workers, **more)
+        """Start a schedule of these jobs."""
+        calls = self.calls
+        schedule = Schedule(self.clock, "s", calls.due, calls.skip, workers, **more)
         self.schedules.append(schedule)
         schedule.set_jobs(jobs)
         schedule.start()
@@ -134,154 +138,162 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    """Schedules are stopped when the test ends, whatever it did."""
-    stage = Stage()
-    yield stage
-    for schedule in stage.schedules:
+def runner() -> Iterator[ScheduleRunner]:
+    """Yield a runner, and stop its schedules when the test ends."""
+    runner = ScheduleRunner()
+    yield runner
+    for schedule in runner.schedules:
         schedule.stop()
         schedule.wait_for_tasks(5)
 
 
-def test_the_first_round_comes_at_once(stage: Stage) -> None:
-    """Host within a second of the start, a train within three."""
-    started_ns = stage.clock.boot_ns()
-    stage.begin(Job("host", None, None, 300.0), Job("latency", MAIN, None, 300.0))
-    assert stage.book.wait(lambda: len(stage.book.ran) == 2)
-    (first, first_ns), (second, second_ns) = stage.book.ran
+def test_the_first_round_comes_at_once(runner: ScheduleRunner) -> None:
+    """Host runs within a second of the start, a train within three."""
+    started_ns = runner.clock.boot_ns()
+    runner.begin(Job("host", None, None, 300.0), Job("latency", MAIN, None, 300.0))
+    assert runner.calls.wait(lambda: len(runner.calls.ran) == 2)
+    (first, first_ns), (second, second_ns) = runner.calls.ran
     assert first.probe == "host"
     assert first_ns - started_ns < 1e9
     assert second.probe == "latency"
     assert second_ns - started_ns < 3e9
 
 
-def test_each_interval_leaves_one_task(stage: Stage) -> None:
-    """Twenty intervals, twenty slots: one in each, none left out."""
-    stage.begin(HOST)
-    assert stage.book.wait(lambda: stage.book.answered(HOST) >= 20)
-    answered = stage.book.intervals(HOST)
-    assert answered == list(range(len(answered)))
+def test_each_interval_leaves_one_task(runner: ScheduleRunner) -> None:
+    """Twenty intervals have twenty slots, one in each."""
+    runner.begin(HOST)
+    assert runner.calls.wait(lambda: runner.calls.used_slots(HOST) >= 20)
+    used = runner.calls.intervals(HOST)
+    assert used == list(range(len(used)))
 
 
-def test_a_job_never_runs_twice_at_once(stage: Stage) -> None:
-    """A slot that finds its predecessor at work waits, then is written off: overrun."""
+def test_a_job_never_runs_twice_at_once(runner: ScheduleRunner) -> None:
+    """A slot waits for the previous task, and is an overrun if that takes too long."""
     release = threading.Event()
-    stage.book.body = lambda _job: release.wait(10)
-    schedule = stage.begin(HOST)
-    assert stage.book.wait(lambda: len(stage.book.reasons(HOST)) >= 3)
-    assert len(stage.book.ran) == 1
-    assert set(stage.book.reasons(HOST)) == {"overrun"}
+    runner.calls.body = lambda _job: release.wait(10)
+    schedule = runner.begin(HOST)
+    assert runner.calls.wait(lambda: len(runner.calls.reasons(HOST)) >= 3)
+    assert len(runner.calls.ran) == 1
+    assert set(runner.calls.reasons(HOST)) == {"overrun"}
     assert not schedule.wait_for_tasks(0)
     release.set()
-    assert stage.book.wait(lambda: len(stage.book.ran) >= 3)
+    assert runner.calls.wait(lambda: len(runner.calls.ran) >= 3)
 
 
-def test_a_slot_held_up_for_a_moment_is_late_and_not_lost(stage: Stage) -> None:
-    """The task before ends within the tolerance: the waiting slot runs after it."""
+def test_a_slot_that_waits_for_a_moment_is_late_and_not_lost(
+    runner: ScheduleRunner,
+) -> None:
+    """If the previous task ends within the tolerance, the waiting slot runs."""
     job = Job("host", None, None, 1.0)
-    waiting = threading.Event()
+    never = threading.Event()
 
     def body(_job: Job) -> None:
-        """Hold up until the next slot has come due."""
-        if len(stage.book.ran) == 1:
-            while schedule.upcoming()[0][1] - stage.book.ran[0][1] < 2e9:
-                waiting.wait(0.01)
+        """Run until the next slot is due."""
+        if len(runner.calls.ran) == 1:
+            while schedule.upcoming()[0][1] - runner.calls.ran[0][1] < 2e9:
+                never.wait(0.01)
 
-    stage.book.body = body
-    schedule = stage.begin(job)
-    assert stage.book.wait(lambda: stage.book.answered(job) >= 3)
-    assert stage.book.missed == []
+    runner.calls.body = body
+    schedule = runner.begin(job)
+    assert runner.calls.wait(lambda: runner.calls.used_slots(job) >= 3)
+    assert runner.calls.missed == []
 
 
-def test_a_full_pool_is_overload_not_a_burst(stage: Stage) -> None:
-    """Slots that no worker could take in time are missed, and never run later."""
+def test_a_full_pool_leads_to_missed_slots_and_no_burst(runner: ScheduleRunner) -> None:
+    """Slots without a free worker in time are missed and never run later."""
     release = threading.Event()
-    stage.book.body = lambda job: job.probe == "throughput" and release.wait(10)
-    stage.begin(Job("throughput", MAIN, None, 0.1), workers=1)
-    assert stage.book.wait(lambda: len(stage.book.ran) == 1)
-    stage.schedules[0].set_jobs([Job("throughput", MAIN, None, 300.0), HOST])
-    assert stage.book.wait(lambda: len(stage.book.reasons(HOST)) >= 2)
+    runner.calls.body = lambda job: job.probe == "throughput" and release.wait(10)
+    runner.begin(Job("throughput", MAIN, None, 0.1), workers=1)
+    assert runner.calls.wait(lambda: len(runner.calls.ran) == 1)
+    runner.schedules[0].set_jobs([Job("throughput", MAIN, None, 300.0), HOST])
+    assert runner.calls.wait(lambda: len(runner.calls.reasons(HOST)) >= 2)
     release.set()
-    assert stage.book.wait(lambda: len(stage.book.dues(HOST)) >= 1)
-    now_ns = stage.clock.boot_ns()
-    assert now_ns - stage.book.dues(HOST)[0] < 5e9
-    assert "missed" in stage.book.reasons(HOST) or "overrun" in stage.book.reasons(HOST)
+    assert runner.calls.wait(lambda: len(runner.calls.dues(HOST)) >= 1)
+    now_ns = runner.clock.boot_ns()
+    assert now_ns - runner.calls.dues(HOST)[0] < 5e9
+    assert "missed" in runner.calls.reasons(HOST) or "overrun" in runner.calls.reasons(
+        HOST
+    )
 
 
-def test_an_hour_asleep_is_one_record_and_no_burst(stage: Stage) -> None:
-    """Slots of a suspend become one missed call with their number and span."""
-    job = Job("latency", MAIN, None, 60.0)
-    stage.begin(job)
-    assert stage.book.wait(lambda: len(stage.book.ran) == 1)
-    stage.clock.shift_ns += 3600 * 10**9
-    assert stage.book.wait(lambda: stage.book.answered(job) >= 60)
-    _, what, reason = stage.book.missed[0]
-    assert reason == "missed"
-    assert len(stage.book.missed) == 1
-    assert what.slots in {59, 60}
-    assert 3500 < what.span_s < 3660
-    assert len(stage.book.ran) <= 2
-
-
-def test_stopping_returns_at_once_and_answers_for_what_had_not_begun(
-    stage: Stage,
+def test_a_suspend_of_an_hour_gives_one_call_and_no_burst(
+    runner: ScheduleRunner,
 ) -> None:
-    """The running task goes on, the queued one is `stopping`, nothing new begins."""
+    """The slots of a suspend give one missed call with their number and span."""
+    job = Job("latency", MAIN, None, 60.0)
+    runner.begin(job)
+    assert runner.calls.wait(lambda: len(runner.calls.ran) == 1)
+    runner.clock.shift_ns += 3600 * 10**9
+    assert runner.calls.wait(lambda: runner.calls.used_slots(job) >= 60)
+    _, missed, reason = runner.calls.missed[0]
+    assert reason == "missed"
+    assert len(runner.calls.missed) == 1
+    assert missed.slots in {59, 60}
+    assert 3500 < missed.span_s < 3660
+    assert len(runner.calls.ran) <= 2
+
+
+def test_stop_returns_at_once_and_reports_slots_that_had_not_started(
+    runner: ScheduleRunner,
+) -> None:
+    """The running task goes on, the queued one is `stopping`, no other starts."""
     release = threading.Event()
-    stage.book.body = lambda _job: release.wait(10)
-    schedule = stage.begin(HOST, LATENCY, workers=1)
-    assert stage.book.wait(lambda: len(stage.book.ran) == 1)
-    running = stage.book.ran[0][0]
+    runner.calls.body = lambda _job: release.wait(10)
+    schedule = runner.begin(HOST, LATENCY, workers=1)
+    assert runner.calls.wait(lambda: len(runner.calls.ran) == 1)
+    running = runner.calls.ran[0][0]
     queued = LATENCY if running == HOST else HOST
-    assert stage.book.wait(lambda: "overrun" in stage.book.reasons(queued))
+    assert runner.calls.wait(lambda: "overrun" in runner.calls.reasons(queued))
     before = time.monotonic()
     schedule.stop()
     assert time.monotonic() - before < 1
-    assert "stopping" in stage.book.reasons(queued)
+    assert "stopping" in runner.calls.reasons(queued)
     assert not schedule.wait_for_tasks(0)
     release.set()
     assert schedule.wait_for_tasks(5)
-    count = len(stage.book.ran)
+    count = len(runner.calls.ran)
     schedule.stop()
-    assert len(stage.book.ran) == count == 1
+    assert len(runner.calls.ran) == count == 1
 
 
-def test_laying_a_plan_keeps_what_stays_and_drops_what_goes(stage: Stage) -> None:
-    """A phase change: the job in both plans loses no slot, the other ends."""
-    schedule = stage.begin(HOST, LATENCY)
-    assert stage.book.wait(lambda: len(stage.book.dues(LATENCY)) >= 2)
+def test_set_jobs_keeps_unchanged_jobs_and_ends_the_others(
+    runner: ScheduleRunner,
+) -> None:
+    """At a phase change a job of both phases loses no slot, and the other ends."""
+    schedule = runner.begin(HOST, LATENCY)
+    assert runner.calls.wait(lambda: len(runner.calls.dues(LATENCY)) >= 2)
     schedule.set_jobs([HOST])
-    seen = len(stage.book.dues(LATENCY))
-    so_far = stage.book.answered(HOST)
-    assert stage.book.wait(lambda: stage.book.answered(HOST) >= so_far + 8)
-    assert len(stage.book.dues(LATENCY)) <= seen + 1
-    answered = stage.book.intervals(HOST)
-    assert answered == list(range(len(answered)))
+    latency_count = len(runner.calls.dues(LATENCY))
+    host_count = runner.calls.used_slots(HOST)
+    assert runner.calls.wait(lambda: runner.calls.used_slots(HOST) >= host_count + 8)
+    assert len(runner.calls.dues(LATENCY)) <= latency_count + 1
+    used = runner.calls.intervals(HOST)
+    assert used == list(range(len(used)))
     assert [job for job, _ in schedule.upcoming()] == [HOST]
 
 
-def test_the_tick_comes_before_the_slots_are_counted(stage: Stage) -> None:
-    """After a sleep over a phase change, each phase counts by its own profile."""
+def test_the_tick_runs_before_slots_are_counted(runner: ScheduleRunner) -> None:
+    """After a suspend over a phase change, each phase has its own intervals."""
     pre, voting = Job("host", None, None, 300.0), Job("host", None, None, 60.0)
-    began_ns = stage.clock.boot_ns()
+    began_ns = runner.clock.boot_ns()
     hour_ns = 3600 * 10**9
 
     def tick() -> None:
-        if stage.clock.shift_ns and schedule.upcoming()[0][0] == pre:
+        if runner.clock.shift_ns and schedule.upcoming()[0][0] == pre:
             schedule.set_jobs([voting], began_ns + hour_ns)
 
-    schedule = stage.begin(pre, tick=tick)
-    assert stage.book.wait(lambda: len(stage.book.ran) == 1)
-    stage.clock.shift_ns = 3 * hour_ns
-    assert stage.book.wait(lambda: stage.book.answered(pre) >= 12 + 119)
-    assert [what.slots for job, what, _ in stage.book.missed if job == pre] == [11]
-    assert stage.book.answered(pre) in range(12 + 119, 12 + 122)
+    schedule = runner.begin(pre, tick=tick)
+    assert runner.calls.wait(lambda: len(runner.calls.ran) == 1)
+    runner.clock.shift_ns = 3 * hour_ns
+    assert runner.calls.wait(lambda: runner.calls.used_slots(pre) >= 12 + 119)
+    assert [m.slots for job, m, _ in runner.calls.missed if job == pre] == [11]
+    assert runner.calls.used_slots(pre) in range(12 + 119, 12 + 122)
 
 
-def test_a_fault_of_ours_is_told_of_and_stops_nothing(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+def test_a_bug_is_logged_and_stops_nothing(
+    runner: ScheduleRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A task or a tick that raises is in the log; the next slots come all the same."""
+    """An exception of a task or tick is logged, and the next slots run."""
 
     def body(_job: Job) -> None:
         raise RuntimeError("a bug in a task")
@@ -289,27 +301,27 @@ def test_a_fault_of_ours_is_told_of_and_stops_nothing(
     def tick() -> None:
         raise RuntimeError("a bug in the tick")
 
-    stage.book.body = body
-    stage.begin(HOST, tick=tick)
-    assert stage.book.wait(lambda: len(stage.book.ran) >= 3)
-    stage.schedules[0].stop()
-    assert stage.schedules[0].wait_for_tasks(5)
+    runner.calls.body = body
+    runner.begin(HOST, tick=tick)
+    assert runner.calls.wait(lambda: len(runner.calls.ran) >= 3)
+    runner.schedules[0].stop()
+    assert runner.schedules[0].wait_for_tasks(5)
     assert "host: unexpected exception (bug)" in caplog.text
     assert "a bug in the tick" in caplog.text
 
 
-def test_apscheduler_says_nothing_of_its_own(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+def test_apscheduler_logs_nothing(
+    runner: ScheduleRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No line for every job and second, at any level the agent may be set to."""
+    """At level INFO there is no line of APScheduler for every job and second."""
     caplog.set_level(logging.INFO)
-    stage.begin(HOST)
-    assert stage.book.wait(lambda: len(stage.book.ran) >= 3)
+    runner.begin(HOST)
+    assert runner.calls.wait(lambda: len(runner.calls.ran) >= 3)
     assert [r for r in caplog.records if r.name.startswith("apscheduler")] == []
 
 
 def test_a_year_forward_and_back_changes_nothing(tmp_path: Path) -> None:
-    """Steps of the wall clock while running: no backlog, no stall, no slot lost."""
+    """After steps of the wall clock there is no backlog and no lost slot."""
     library = next(iter(Path("/usr/lib").glob(f"*/{LIBRARY}")), None)
     require(library is not None, "libfaketime", "apt-get install faketime")
     shift = tmp_path / "shift"
@@ -321,21 +333,21 @@ def test_a_year_forward_and_back_changes_nothing(tmp_path: Path) -> None:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     command = [sys.executable, "-m", "tests.support.stepped_clock"]
-    answer = subprocess.run(
+    process = subprocess.run(
         command,
         env={**os.environ, **stepped},
         capture_output=True,
         timeout=90,
         check=False,
     )
-    assert answer.returncode == 0, answer.stderr.decode()
-    told = json.loads(answer.stdout)
-    runs = [(due_ns, 1) for due_ns, _, _ in told["ran"]]
-    answered = intervals(runs + [tuple(run) for run in told["missed"]], 0.2)
-    walls_s = [wall_s for _, _, wall_s in told["ran"]]
-    assert told["ended"]
+    assert process.returncode == 0, process.stderr.decode()
+    report = json.loads(process.stdout)
+    runs = [(due_ns, 1) for due_ns, _, _ in report["ran"]]
+    used = intervals(runs + [tuple(run) for run in report["missed"]], 0.2)
+    walls_s = [wall_s for _, _, wall_s in report["ran"]]
+    assert report["ended"]
     assert walls_s[SLOTS + 1] - walls_s[SLOTS - 1] > YEAR_S - 60
     assert walls_s[2 * SLOTS - 1] - walls_s[2 * SLOTS + 1] > 2 * YEAR_S - 60
-    assert answered == list(range(len(answered)))
-    # A loaded machine misses slots of a fifth of a second; a stall would be a long run.
-    assert max((slots for _, slots in told["missed"]), default=0) <= 25
+    assert used == list(range(len(used)))
+    # A busy machine misses slots of 0.2 s. A stall would be a long series of them.
+    assert max((slots for _, slots in report["missed"]), default=0) <= 25

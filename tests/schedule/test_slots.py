@@ -1,4 +1,4 @@
-"""Slots: one random moment in each interval, each answered for exactly once."""
+"""Slots: one random moment in each interval, each used exactly once."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ seeds = st.text(max_size=8)
 def test_each_interval_holds_one_slot(
     seed: str, interval_ns: int, origin_ns: int, k: int
 ) -> None:
-    """Slot k is due in the k-th interval after the origin, whatever the seed."""
+    """Slot k is due in the k-th interval after the origin, for any seed."""
     due_ns = Slots(seed, interval_ns, origin_ns).slot(k)
     assert 0 <= due_ns - origin_ns - k * interval_ns < interval_ns
 
 
 @given(seeds, intervals, origins, st.integers(min_value=0, max_value=10**6))
-def test_counting_agrees_with_the_moments(
+def test_count_agrees_with_the_due_moments(
     seed: str, interval_ns: int, origin_ns: int, k: int
 ) -> None:
-    """k + 1 slots are due at the moment of slot k, and k a nanosecond before it."""
+    """At the moment of slot k, k + 1 slots are due; a nanosecond before it, k."""
     slots = Slots(seed, interval_ns, origin_ns)
     assert slots.count(slots.slot(k)) == k + 1
     assert slots.count(slots.slot(k) - 1) == k
@@ -51,49 +51,49 @@ def test_counting_agrees_with_the_moments(
 
 @given(intervals, origins)
 def test_nothing_is_due_before_the_origin(interval_ns: int, origin_ns: int) -> None:
-    """A plan laid for the future counts no slot of the past."""
+    """A job with an origin in the future counts no slot of the past."""
     slots = Slots("s", interval_ns, origin_ns)
     assert slots.count(origin_ns - 1) == 0
     assert slots.count(origin_ns - 10 * interval_ns) == 0
 
 
-def _answered(passed: list[DueSlots]) -> Counter[str]:
-    """How many slots of each job were answered for."""
-    answered: Counter[str] = Counter()
-    for each in passed:
-        lost = each.missed.slots if each.missed else 0
-        answered[each.job.key] += lost + (each.due_boot_ns is not None)
-    return answered
+def _used(due_slots: list[DueSlots]) -> Counter[str]:
+    """Return the number of used slots of each job."""
+    used: Counter[str] = Counter()
+    for slots in due_slots:
+        lost = slots.missed.slots if slots.missed else 0
+        used[slots.job.key] += lost + (slots.due_boot_ns is not None)
+    return used
 
 
 @given(st.lists(st.floats(min_value=0.001, max_value=20_000), max_size=60), seeds)
-def test_each_slot_is_answered_for_once_however_long_the_sleeps(
+def test_each_slot_is_used_once_for_any_length_of_the_sleeps(
     naps_s: list[float], seed: str
 ) -> None:
-    """Run and missed slots together are those that were due: none lost, none twice."""
+    """Run and missed slots together are exactly the slots that were due."""
     job = Job("latency", MAIN, GATEWAY, 60.0)
-    plan = JobTable(seed)
-    plan.start([job], 0)
-    passed: list[DueSlots] = []
+    table = JobTable(seed)
+    table.start([job], 0)
+    due_slots: list[DueSlots] = []
     now_ns = 0
     for nap_s in naps_s:
         now_ns += int(nap_s * 1e9)
-        passed += plan.advance(now_ns)
+        due_slots += table.advance(now_ns)
     first_ns = first_delay_ns(job, seed)
     due = Slots(f"{seed}/{job.key}", 60 * SECOND_NS, 0, first_ns).count(now_ns)
-    assert _answered(passed)[job.key] == due
+    assert _used(due_slots)[job.key] == due
 
 
 @given(
     st.floats(min_value=0.001, max_value=1e6), st.floats(min_value=0.5, max_value=1e4)
 )
 def test_a_sleep_ends_in_no_burst(nap_s: float, interval_s: float) -> None:
-    """After any sleep a job runs once at most, and only what has just become due."""
+    """After any sleep a job runs at most once, for a slot that has just become due."""
     job = Job("latency", MAIN, GATEWAY, interval_s)
-    plan = JobTable("s")
-    plan.start([job], 0)
+    table = JobTable("s")
+    table.start([job], 0)
     now_ns = int(nap_s * 1e9)
-    runs = [p.due_boot_ns for p in plan.advance(now_ns) if p.due_boot_ns is not None]
+    runs = [p.due_boot_ns for p in table.advance(now_ns) if p.due_boot_ns is not None]
     assert len(runs) <= 1
     assert all(0 <= now_ns - due_ns <= MAX_LATE_S * 1e9 for due_ns in runs)
 
@@ -103,47 +103,49 @@ def test_a_sleep_ends_in_no_burst(nap_s: float, interval_s: float) -> None:
         st.tuples(st.sampled_from([60.0, 300.0]), st.integers(1, 2000)), max_size=20
     )
 )
-def test_changing_the_plan_loses_and_doubles_nothing(
+def test_replacing_jobs_loses_and_repeats_no_slot(
     phases: list[tuple[float, int]],
 ) -> None:
-    """Over any row of plans, what was due under each was answered for, once."""
-    plan, passed = JobTable("s"), list[DueSlots]()
-    plan.start([Job("host", None, None, 60.0)], 0)
+    """For any sequence of intervals, each due slot is used once."""
+    table, due_slots = JobTable("s"), list[DueSlots]()
+    table.start([Job("host", None, None, 60.0)], 0)
     slots, expected, now_ns = Slots("s/host", 60 * SECOND_NS, 0, 0), 0, 0
     for interval_s, length_s in phases:
         now_ns += length_s * SECOND_NS
-        passed += plan.advance(now_ns)
-        passed += plan.replace([Job("host", None, None, interval_s)], now_ns, now_ns)
+        due_slots += table.advance(now_ns)
+        due_slots += table.replace(
+            [Job("host", None, None, interval_s)], now_ns, now_ns
+        )
         if slots.interval_ns != int(interval_s * 1e9):
             expected += slots.count(now_ns)
             slots = Slots("s/host", int(interval_s * 1e9), now_ns)
-    passed += plan.advance(now_ns)
-    assert _answered(passed)["host"] == expected + slots.count(now_ns)
+    due_slots += table.advance(now_ns)
+    assert _used(due_slots)["host"] == expected + slots.count(now_ns)
 
 
-def test_a_plan_laid_for_the_past_counts_by_what_held_then() -> None:
-    """A phase that began during a sleep is counted by its own profile from there on."""
-    plan = JobTable("s")
-    plan.start([Job("host", None, None, 300.0)], 0)
-    before = plan.replace([Job("host", None, None, 60.0)], HOUR_NS, 3 * HOUR_NS)
-    after = plan.advance(3 * HOUR_NS)
-    assert _answered(before)["host"] == 12
-    assert _answered(after)["host"] == 120
+def test_jobs_replaced_in_the_past_count_from_that_moment() -> None:
+    """A phase that began during a sleep has its own intervals from its start."""
+    table = JobTable("s")
+    table.start([Job("host", None, None, 300.0)], 0)
+    before = table.replace([Job("host", None, None, 60.0)], HOUR_NS, 3 * HOUR_NS)
+    after = table.advance(3 * HOUR_NS)
+    assert _used(before)["host"] == 12
+    assert _used(after)["host"] == 120
 
 
-def test_a_job_that_stays_keeps_its_moments() -> None:
-    """Laying the same job again moves nothing."""
-    plan = JobTable("s")
+def test_an_unchanged_job_keeps_its_due_moments() -> None:
+    """Replacing a job by the same job changes nothing."""
+    table = JobTable("s")
     job = Job("latency", MAIN, GATEWAY, 60.0)
-    plan.start([job], 0)
-    plan.advance(90 * SECOND_NS)
-    before = plan.upcoming()
-    plan.replace([job, Job("host", None, None, 60.0)], 95 * SECOND_NS, 95 * SECOND_NS)
-    assert before[0] in plan.upcoming()
+    table.start([job], 0)
+    table.advance(90 * SECOND_NS)
+    before = table.upcoming()
+    table.replace([job, Job("host", None, None, 60.0)], 95 * SECOND_NS, 95 * SECOND_NS)
+    assert before[0] in table.upcoming()
 
 
-def test_the_first_round_is_soon_and_small_things_come_first() -> None:
-    """Host at once, trains within two seconds, what fills a link after ten."""
+def test_the_first_round_starts_soon_with_the_small_tasks() -> None:
+    """Host runs at once, trains within two seconds, heavy tasks after twelve."""
     jobs = [
         Job("host", None, None, 300.0),
         Job("latency", MAIN, GATEWAY, 300.0),
@@ -151,9 +153,9 @@ def test_the_first_round_is_soon_and_small_things_come_first() -> None:
         Job("form", MAIN, None, 900.0),
     ]
     for device in range(50):
-        plan = JobTable(f"device-{device}")
-        plan.start(jobs, HOUR_NS)
-        due_s = {job.probe: (ns - HOUR_NS) / 1e9 for job, ns in plan.upcoming()}
+        table = JobTable(f"device-{device}")
+        table.start(jobs, HOUR_NS)
+        due_s = {job.probe: (ns - HOUR_NS) / 1e9 for job, ns in table.upcoming()}
         assert due_s["host"] == 0
         assert 0.1 <= due_s["latency"] <= 2
         assert 12 <= due_s["throughput"] <= 18
@@ -161,28 +163,28 @@ def test_the_first_round_is_soon_and_small_things_come_first() -> None:
 
 
 def test_the_first_round_stays_in_its_interval() -> None:
-    """A probe asked for every second has its second slot after its first."""
-    plan = JobTable("s")
-    plan.start([Job("throughput", MAIN, None, 1.0)], HOUR_NS)
-    assert plan.upcoming()[0][1] < HOUR_NS + SECOND_NS
+    """With an interval of a second, the second slot is after the first."""
+    table = JobTable("s")
+    table.start([Job("throughput", MAIN, None, 1.0)], HOUR_NS)
+    assert table.upcoming()[0][1] < HOUR_NS + SECOND_NS
 
 
-def test_devices_that_boot_together_do_not_load_their_cell_together() -> None:
-    """After a power cut throughput waits for its random moment; trains do not."""
+def test_devices_that_boot_together_do_not_load_their_cell() -> None:
+    """After a power cut throughput waits for its random slot; trains do not."""
     jobs = [Job("latency", MAIN, None, 300.0), Job("throughput", MAIN, None, 3600.0)]
     first_s = []
     for device in range(200):
-        plan = JobTable(f"device-{device}")
-        plan.start(jobs, 30 * SECOND_NS)
-        due_s = {job.probe: ns / 1e9 - 30 for job, ns in plan.upcoming()}
+        table = JobTable(f"device-{device}")
+        table.start(jobs, 30 * SECOND_NS)
+        due_s = {job.probe: ns / 1e9 - 30 for job, ns in table.upcoming()}
         assert due_s["latency"] <= 2
         first_s.append(due_s["throughput"])
     assert sum(at < 60 for at in first_s) < 12
     assert max(first_s) > 3000
 
 
-def test_two_devices_share_no_moments() -> None:
-    """The seed moves every slot; the same seed moves none."""
+def test_two_devices_share_no_due_moments() -> None:
+    """Different seeds give different slots, and the same seed the same slots."""
 
     def moments(seed: str) -> list[int]:
         slots = Slots(seed, 60 * SECOND_NS, 0)
@@ -193,7 +195,7 @@ def test_two_devices_share_no_moments() -> None:
 
 
 def test_moments_are_random_within_their_interval() -> None:
-    """Neither a fixed grid nor a favourite moment: ten bins fill evenly."""
+    """Ten bins of the interval fill evenly, and the gaps vary."""
     slots = Slots("s", 1000, 0)
     offsets = [slots.slot(k) % 1000 for k in range(10_000)]
     bins = Counter(offset // 100 for offset in offsets)
@@ -205,7 +207,7 @@ def test_moments_are_random_within_their_interval() -> None:
 
 @given(st.text(), st.integers(min_value=1, max_value=10**18))
 def test_a_fraction_is_less_than_the_whole(name: str, whole: int) -> None:
-    """The hash stays in its range, for any name."""
+    """The fraction is in its range for any name."""
     assert 0 <= fraction(name, whole) < whole
 
 
@@ -218,19 +220,19 @@ def test_a_fraction_is_less_than_the_whole(name: str, whole: int) -> None:
     ],
 )
 def test_a_job_has_a_name(job: Job, key: str) -> None:
-    """The key names probe, link and target."""
+    """The key contains probe, link and target."""
     assert job.key == key
 
 
 def test_a_restarted_agent_does_not_load_its_link_at_once() -> None:
-    """Restarted again and again, it would test again and again; latency still comes."""
+    """After a quick restart throughput waits for its random slot; latency does not."""
     now_ns = 3600 * 10**9
     jobs = [Job("latency", None, None, 300.0), Job("throughput", None, None, 21_600.0)]
 
     def first_s(*, heavy_at_once: bool) -> dict[str, float]:
-        plan = JobTable("3171010001001/pi-1")
-        plan.start(jobs, now_ns, heavy_at_once=heavy_at_once)
-        return {job.probe: (due - now_ns) / 1e9 for job, due in plan.upcoming()}
+        table = JobTable("3171010001001/pi-1")
+        table.start(jobs, now_ns, heavy_at_once=heavy_at_once)
+        return {job.probe: (due - now_ns) / 1e9 for job, due in table.upcoming()}
 
     assert first_s(heavy_at_once=True)["throughput"] < 20
     restarted = first_s(heavy_at_once=False)

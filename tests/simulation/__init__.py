@@ -1,1 +1,1 @@
-"""Stations and fleets over days, at compressed time."""
+"""Simulations of stations and fleets over days, in compressed time."""

@@ -1,4 +1,4 @@
-"""The fortnight of an election on a small SIM: nothing passed, the vote measured."""
+"""Two weeks around an election on a small SIM: the limits hold while voting."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from qos_agent.schedule.allowance_account import (
     allowances,
 )
 from qos_agent.schedule.slots import Job, fraction
-from tests.simulation.book import Book
+from tests.simulation.book import UsageBook
 from tests.simulation.station import Station
 from tests.simulation.test_fortnight import HOUR_NS, SPAN, VOTING, WHO, wall_ns
 from tests.support.clocks import FakeClock
 
 MONTH_BYTES, DAY_BYTES, RESERVE_BYTES = 1_000_000_000, 320_000_000, 250_000_000
-# Hungry on purpose: throughput every hour before the vote wants twice the month.
+# Throughput every hour before the vote needs twice the monthly allowance.
 SETTINGS = Settings.model_validate(
     {
         "links": [{"name": "main", "operator": "telkomsel"}],
@@ -48,18 +48,18 @@ WORST_BYTES = {
 
 
 @dataclass
-class Meter:
-    """Runs each task on the allowance and watches what it never may do."""
+class AccountedTasks:
+    """Runs each task on the account and records the data that it moves."""
 
     account: AllowanceAccount
-    book: Book
+    book: UsageBook
     station: Station
     spent: Counter[str] = field(default_factory=Counter)
-    before_voting: int = 0
-    most_in_a_day: int = 0
+    before_voting_bytes: int = 0
+    busiest_day_bytes: int = 0
 
     def measure(self, job: Job, due_boot_ns: int) -> str:
-        """Ask, move some part of the worst case, settle; the outcome."""
+        """Reserve, move a part of the worst case and settle; return the outcome."""
         if job.link is None:
             return "ok"
         worst_bytes = WORST_BYTES[job.probe]
@@ -73,46 +73,46 @@ class Meter:
 
     def _count(self, day: str, moved: int) -> None:
         self.spent[day] += moved
-        self.most_in_a_day = max(self.most_in_a_day, self.spent[day])
+        self.busiest_day_bytes = max(self.busiest_day_bytes, self.spent[day])
         if self.station.phase is Phase.PRE:
-            self.before_voting += moved
+            self.before_voting_bytes += moved
 
 
-def fortnight(name: str, zone: str) -> Meter:
-    """A station that has lived through it on its allowance."""
-    who = WHO[zone]
-    start, end = (wall_ns(edge, who.time_zone) for edge in SPAN[name])
+def fortnight(name: str, zone: str) -> AccountedTasks:
+    """Run a station through the two weeks on its allowance."""
+    identity = WHO[zone]
+    start, end = (wall_ns(edge, identity.time_zone) for edge in SPAN[name])
     clock = FakeClock(now_boot_ns=HOUR_NS, offset_ns=start - HOUR_NS)
     calendar = calendar_file.named(name)
-    book = Book(clock, ZoneInfo(who.time_zone))
+    book = UsageBook(clock, ZoneInfo(identity.time_zone))
     account = AllowanceAccount(
         book,
         allowances(SETTINGS),
         clock,
-        who.time_zone,
-        calendar.timeline(who),
+        identity.time_zone,
+        calendar.timeline(identity),
         lambda _link: None,
     )
-    station = Station(who, calendar, SETTINGS, clock)
-    meter = Meter(account, book, station)
-    station.measure = meter.measure
-    station.live(end)
+    station = Station(identity, calendar, SETTINGS, clock)
+    tasks = AccountedTasks(account, book, station)
+    station.measure = tasks.measure
+    station.run(end)
     account.close()
-    return meter
+    return tasks
 
 
 @pytest.mark.parametrize("name", list(SPAN))
 @pytest.mark.parametrize("zone", list(WHO))
-def test_the_allowance_is_never_passed_and_the_vote_is_measured(
+def test_the_allowance_is_never_exceeded_and_the_vote_is_measured(
     name: str, zone: str
 ) -> None:
-    """Month and day hold, the reserve is whole when polls open, all voting is done."""
-    meter = fortnight(name, zone)
-    station = meter.station
-    assert sum(meter.spent.values()) <= MONTH_BYTES
-    assert meter.most_in_a_day <= DAY_BYTES
-    assert meter.before_voting <= MONTH_BYTES - RESERVE_BYTES
-    assert meter.before_voting > 0.95 * (MONTH_BYTES - RESERVE_BYTES)
+    """The limits hold, and all tasks of voting hours run because of the reserve."""
+    tasks = fortnight(name, zone)
+    station = tasks.station
+    assert sum(tasks.spent.values()) <= MONTH_BYTES
+    assert tasks.busiest_day_bytes <= DAY_BYTES
+    assert tasks.before_voting_bytes <= MONTH_BYTES - RESERVE_BYTES
+    assert tasks.before_voting_bytes > 0.95 * (MONTH_BYTES - RESERVE_BYTES)
     assert station.table("reserve")["pre"]["throughput"] > 0
     assert station.table("ok")["voting"] == VOTING
     assert station.table()["pre"]["throughput"] == 174

@@ -1,7 +1,7 @@
-"""Ten thousand stations together: what arrives at one target, second by second.
+"""Simulates ten thousand stations and counts the arrivals at one target per second.
 
-The worst case is taken: all have laid the plan of voting at the same instant, as they
-do when the polls open in their zone.
+This is the worst case: all stations start the jobs of voting at the same time, as they
+do when the polls open in their time zone.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ FORM = Job("form", MAIN, None, 900.0)
 
 
 def arrivals(job: Job, length_s: int, stations: int = STATIONS) -> list[int]:
-    """How many tasks of the fleet are due in each second after the polls open."""
+    """Return the number of tasks due in each second after the polls open."""
     seconds: Counter[int] = Counter()
     for station in range(stations):
-        plan = JobTable(f"{station:013}/device")
-        plan.replace([job], HOUR_NS, HOUR_NS)
+        table = JobTable(f"{station:013}/device")
+        table.replace([job], HOUR_NS, HOUR_NS)
         now_ns = HOUR_NS
-        while (now_ns := plan.upcoming()[0][1]) < HOUR_NS + length_s * SECOND_NS:
+        while (now_ns := table.upcoming()[0][1]) < HOUR_NS + length_s * SECOND_NS:
             seconds[(now_ns - HOUR_NS) // SECOND_NS] += 1
-            plan.advance(now_ns)
+            table.advance(now_ns)
     return [seconds[second] for second in range(length_s)]
 
 
@@ -41,13 +41,13 @@ def arrivals(job: Job, length_s: int, stations: int = STATIONS) -> list[int]:
     [(LATENCY, 1200, 1.5), (FORM, 3600, 2.5), (THROUGHPUT, 21_600, 5.0)],
     ids=["latency", "form", "throughput"],
 )
-def test_a_target_sees_poisson_arrivals_and_no_herd(
+def test_a_target_gets_poisson_arrivals_without_peaks(
     job: Job, length_s: int, multiple: float
 ) -> None:
-    """Variance over mean is 1 within a tenth; no second passes a multiple of the mean.
+    """Variance divided by mean is 1 within 10 %, and no second exceeds a multiple.
 
-    The multiple belongs to the mean: at 167, 11 and 3 a second the extremes of a
-    Poisson process in as many seconds stand at about 1.3, 2.3 and 4 times it.
+    The multiple depends on the mean: for 167, 11 and 3 per second, the maximum of a
+    Poisson process in that many seconds is about 1.3, 2.3 and 4 times the mean.
     """
     counts = arrivals(job, length_s)
     mean = fmean(counts)
@@ -57,16 +57,16 @@ def test_a_target_sees_poisson_arrivals_and_no_herd(
 
 
 def test_every_minute_has_every_station_once() -> None:
-    """Spread, and still regular: the fleet's load is the same in each interval."""
+    """The load of the fleet is the same in each interval."""
     counts = arrivals(LATENCY, 600, 500)
     minutes = [sum(counts[start : start + 60]) for start in range(0, 600, 60)]
     assert minutes == [500] * 10
 
 
-def test_a_stations_targets_are_not_measured_in_step() -> None:
-    """The moments of a station's own targets are as far apart as strangers'."""
-    plan = JobTable("station/device")
-    plan.replace(
+def test_the_targets_of_a_station_are_not_measured_together() -> None:
+    """The due moments of one station's targets are independent."""
+    table = JobTable("station/device")
+    table.replace(
         [
             Job("latency", MAIN, Target(f"t{n}", "t.example.id", Layer.ANCHOR), 60.0)
             for n in range(200)
@@ -74,6 +74,6 @@ def test_a_stations_targets_are_not_measured_in_step() -> None:
         HOUR_NS,
         HOUR_NS,
     )
-    counts = Counter((ns - HOUR_NS) // SECOND_NS for _, ns in plan.upcoming())
+    counts = Counter((ns - HOUR_NS) // SECOND_NS for _, ns in table.upcoming())
     assert max(counts.values()) <= 12
     assert len(counts) > 50

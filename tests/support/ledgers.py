@@ -29,7 +29,7 @@ ELECTION = Timeline(
 
 @dataclass
 class MemoryLedger:
-    """What the journal does, in memory: it survives a crash of the agent."""
+    """A usage ledger in memory; it survives a crash of the agent in a test."""
 
     clock: FakeClock
     rows: list[tuple[str, str, int, bool]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What is usual for a link, in counts that survive a restart."""
+"""The usual values of a link, in counts that survive a restart."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def test_a_quantile_is_within_a_fifth(values: list[float], share: float) -> None
         histogram.add(value)
     rank = next(i for i in range(1, len(values) + 1) if i >= share * len(values))
     exact = sorted(values)[rank - 1]
-    got = histogram.quantile(share)
-    assert got is not None
-    assert exact * 0.999 <= got <= exact * 1.22
+    quantile = histogram.quantile(share)
+    assert quantile is not None
+    assert exact * 0.999 <= quantile <= exact * 1.22
 
 
 def test_no_loss_is_a_value() -> None:
-    """A link that usually loses nothing has a baseline of nothing."""
+    """A link that usually loses nothing has a baseline of 0."""
     histogram = Histogram({})
     assert histogram.quantile(0.95) is None
     histogram.add(0.0)
@@ -34,7 +34,7 @@ def test_no_loss_is_a_value() -> None:
 
 
 def test_a_baseline_survives_a_restart() -> None:
-    """What was saved is read again; too few values give none."""
+    """Saved counts are read again; too few values give no quantile."""
     memory = MemoryLedger(FakeClock())
     store = BaselineStore("main", memory)
     for value in (10.0, 20.0, 30.0):

@@ -1,4 +1,4 @@
-"""An incident needs two independent signs, and what is opened is closed."""
+"""An incident needs two independent signs, and every opened one is closed."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def _incidents(memory: MemoryLedger, boot_id: str = "boot-1") -> Incidents:
 def _minutes(
     watched: Incidents, first: int, last: int, received: int, wall: bool = True
 ) -> list[Reading]:
-    found: list[Reading] = []
+    readings: list[Reading] = []
     for minute in range(first, last + 1):
         now_ns = minute * MINUTE_NS
         watched.observe(train(now_ns - 10**9, Layer.ANCHOR, received))
         now = Now(now_ns, WALL_NS + now_ns if wall else None)
-        found += watched.cycle(now, received > 16, "access")
-    return found
+        readings += watched.cycle(now, received > 16, "access")
+    return readings
 
 
 def test_lost_trains_alone_open_nothing() -> None:
-    """One kind of sign is no proof, however long it lasts."""
+    """Signs of one kind do not open an incident, for any duration."""
     assert _minutes(_incidents(MemoryLedger(FakeClock())), 1, 60, 0) == []
 
 
 def test_two_signs_open_and_the_end_closes() -> None:
-    """Start at the first lost train, end at the first minute of service."""
+    """It starts at the first lost train and ends at the first minute of service."""
     watched = _incidents(MemoryLedger(FakeClock()))
     assert _minutes(watched, 1, 3, 20) == []
     watched.uplink(True, 4 * MINUTE_NS)
@@ -57,7 +57,7 @@ def test_two_signs_open_and_the_end_closes() -> None:
 
 
 def test_a_radio_that_searches_is_a_sign() -> None:
-    """Registration lost and trains lost: two signs of two kinds."""
+    """Lost registration and lost trains are signs of two kinds."""
     watched = _incidents(MemoryLedger(FakeClock()))
     sample = Sample({"link": "main"}, {"registration": "searching"})
     watched.observe(Reading("signal", Outcome.OK, MINUTE_NS, (sample,)))
@@ -65,8 +65,8 @@ def test_a_radio_that_searches_is_a_sign() -> None:
     assert opened.samples[0].fields["sign_2"] == "radio: searching"
 
 
-def test_an_interface_that_is_gone_is_a_sign_of_its_own() -> None:
-    """The kernel's word on the link is another witness than silence."""
+def test_a_missing_interface_is_a_separate_sign() -> None:
+    """The kernel's error is a sign of another kind than lost trains."""
     watched = _incidents(MemoryLedger(FakeClock()))
     tags = {"link": "main", "layer": "anchor", "target": "a"}
     reading = Reading("latency", Outcome.FAILED, 1, (Sample(tags),), "link_down")
@@ -79,7 +79,7 @@ def test_an_interface_that_is_gone_is_a_sign_of_its_own() -> None:
 
 
 def test_an_incident_is_closed_after_a_restart() -> None:
-    """Opened before the device restarted, closed after, its length by the wall."""
+    """After a reboot it is closed, and its length is in wall time."""
     memory = MemoryLedger(FakeClock())
     first = _incidents(memory)
     first.uplink(True, MINUTE_NS)
@@ -93,7 +93,7 @@ def test_an_incident_is_closed_after_a_restart() -> None:
 
 
 def test_a_short_recovery_does_not_end_it() -> None:
-    """A minute of service within an outage is not its end."""
+    """A minute of service within an outage does not close it."""
     watched = _incidents(MemoryLedger(FakeClock()))
     watched.uplink(True, MINUTE_NS)
     assert len(_minutes(watched, 1, 5, 0)) == 1

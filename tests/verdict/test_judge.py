@@ -1,4 +1,4 @@
-"""The verdict: not good on few samples, not better for more loss, not flapping."""
+"""The verdict is unknown with few samples, monotone in loss, and does not flap."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ LAYERS = (Layer.GATEWAY, Layer.RESOLVER, Layer.ANCHOR)
 def train(
     at_ns: int, layer: Layer, received: int, rtt_ms: float = 20.0, target: str = ""
 ) -> Reading:
-    """A train of 20 probes, with `received` answers after `rtt_ms`."""
-    tags = {"link": "main", "operator": "telkomsel", "layer": layer.value,
-            "target": target or layer.value}  # fmt: skip
+    """Return a train of 20 probes with `received` responses after `rtt_ms`."""
+    tags = {
+        "link": "main",
+        "operator": "telkomsel",
+        "layer": layer.value,
+        "target": target or layer.value,
+    }
     fields: dict[str, Value] = {"sent": 20, "received": received}
     for bound in RTT_BOUNDS_MS:
         fields[f"rtt_le_{bound}"] = received if rtt_ms <= bound else 0
@@ -40,7 +44,7 @@ def train(
 
 
 def judge(rules: Rules = RULES, baseline: BaselineStore | None = None) -> Judge:
-    """A judge of the link `main`."""
+    """Return a judge of the link `main`."""
     memory = MemoryLedger(FakeClock())
     return Judge(MAIN, rules, baseline or BaselineStore("main", memory))
 
@@ -52,13 +56,13 @@ def minutes(
     rtt_ms: float = 20.0,
     phase: Phase = Phase.VOTING,
 ) -> list[Judgement]:
-    """A round of trains and a cycle each minute."""
-    found = []
+    """Observe a round of trains and judge, each minute; return the judgements."""
+    judgements = []
     for minute, received in enumerate(rounds, first):
         for layer, count in received.items():
             judged.observe(train(minute * MINUTE_NS - 10**9, layer, count, rtt_ms))
-        found.append(judged.cycle(minute * MINUTE_NS, phase))
-    return found
+        judgements.append(judged.cycle(minute * MINUTE_NS, phase))
+    return judgements
 
 
 def _all(received: int) -> dict[Layer, int]:
@@ -72,17 +76,17 @@ losses = st.lists(
 )
 
 
-def test_a_well_link_is_good() -> None:
-    """No loss, short delays: good from the first cycle, and available."""
-    got = minutes(judge(), [_all(20)] * 3)
-    assert [each.name for each in got] == ["good"] * 3
-    assert got[-1].since_s == 120.0
-    assert got[-1].available is True
+def test_a_link_without_loss_is_good() -> None:
+    """With no loss and short delays it is good and available from the first cycle."""
+    results = minutes(judge(), [_all(20)] * 3)
+    assert [judgement.name for judgement in results] == ["good"] * 3
+    assert results[-1].since_s == 120.0
+    assert results[-1].available is True
 
 
 @given(st.integers(0, 19), st.integers(0, 19))
 def test_few_samples_are_unknown(sent: int, received: int) -> None:
-    """Below twenty probes there is no verdict, above all not a good one."""
+    """With fewer than twenty probes the verdict is unknown, and never good."""
     judged = judge()
     fields: dict[str, Value] = {"sent": sent, "received": min(sent, received)}
     tags = {"link": "main", "layer": "anchor", "target": "a"}
@@ -90,11 +94,11 @@ def test_few_samples_are_unknown(sent: int, received: int) -> None:
     assert judged.cycle(MINUTE_NS, Phase.PRE).name == "unknown"
 
 
-def test_silence_becomes_unknown() -> None:
-    """When the trains stop, the last verdict does not stay for ever."""
-    got = minutes(judge(), [_all(20)] * 2 + [{}] * 15)
-    assert got[-1].name == "unknown"
-    assert got[-1].available is None
+def test_without_trains_the_verdict_becomes_unknown() -> None:
+    """When the trains stop, the last verdict does not stay permanently."""
+    results = minutes(judge(), [_all(20)] * 2 + [{}] * 15)
+    assert results[-1].name == "unknown"
+    assert results[-1].available is None
 
 
 def _level(judgement: Judgement) -> int | None:
@@ -105,40 +109,42 @@ def _level(judgement: Judgement) -> int | None:
 def test_more_loss_is_never_judged_better(
     rounds: list[dict[Layer, int]], data: st.DataObject
 ) -> None:
-    """A link that lost at least as much in every train is at least as bad, always."""
+    """A link that lost at least as much in every train is never judged better."""
     worse = [
-        {layer: data.draw(st.integers(0, count)) for layer, count in each.items()}
-        for each in rounds
+        {layer: data.draw(st.integers(0, count)) for layer, count in trains.items()}
+        for trains in rounds
     ]
-    for better_one, worse_one in zip(
+    for better_judgement, worse_judgement in zip(
         minutes(judge(), rounds), minutes(judge(), worse), strict=True
     ):
-        better_level, worse_level = _level(better_one), _level(worse_one)
+        better_level, worse_level = _level(better_judgement), _level(worse_judgement)
         assert better_level is not None
         assert worse_level is not None
         assert worse_level >= better_level
 
 
 @given(losses)
-def test_a_change_of_direction_takes_its_time(rounds: list[dict[Layer, int]]) -> None:
-    """Never better within recover_s of getting worse, nor worse within worsen_s."""
-    levels = [_level(each) or 0 for each in minutes(judge(), rounds)]
+def test_a_change_of_direction_takes_the_minimum_time(
+    rounds: list[dict[Layer, int]],
+) -> None:
+    """It is never better within recover_s of a worsening, or worse within worsen_s."""
+    levels = [_level(result) or 0 for result in minutes(judge(), rounds)]
     changes = [
         (n, after - before)
         for n, (before, after) in enumerate(pairwise(levels), 1)
         if after != before
     ]
-    for (first, one), (second, two) in pairwise(changes):
-        if one > 0 > two:
+    for (first, change), (second, next_change) in pairwise(changes):
+        if change > 0 > next_change:
             assert second - first >= 5
-        if one < 0 < two:
+        if change < 0 < next_change:
             assert second - first >= 2
 
 
 def test_an_outage_is_bad_and_recovers() -> None:
-    """Bad minutes after the loss; good again only after the window and the hold."""
+    """It is bad minutes after the loss, and good only after window and hold time."""
     rounds = [_all(20)] * 5 + [_all(0)] * 10 + [_all(20)] * 25
-    names = [each.name for each in minutes(judge(), rounds)]
+    names = [result.name for result in minutes(judge(), rounds)]
     assert names[4] == "good"
     assert names[9] == "bad"
     assert names[16] == "bad"
@@ -153,10 +159,10 @@ def test_an_outage_is_bad_and_recovers() -> None:
         ((20, 20, 0), "anchor", "destination"),
     ],
 )
-def test_the_nearest_bad_layer_is_to_blame(
+def test_the_verdict_names_the_nearest_bad_layer(
     received: tuple[int, ...], layer: str, side: str
 ) -> None:
-    """The access network where gateway or resolver fail, else what lies beyond."""
+    """The side is access if gateway or resolver fail, and destination otherwise."""
     rounds = [_all(20)] * 2 + [dict(zip(LAYERS, received, strict=True))] * 14
     last = minutes(judge(), rounds)[-1]
     assert (last.name, last.side) == ("bad", side)
@@ -165,16 +171,16 @@ def test_the_nearest_bad_layer_is_to_blame(
 
 
 def test_a_gateway_that_never_answers_is_not_an_outage() -> None:
-    """Many gateways drop probes; what comes back from beyond has passed them."""
+    """Many gateways drop probes, but responses of farther layers have passed them."""
     rounds = [{Layer.GATEWAY: 0, Layer.ANCHOR: 20}] * 3
     rounds += [{Layer.GATEWAY: 0, Layer.ANCHOR: 0}] * 12
-    got = minutes(judge(), rounds)
-    assert got[2].name == "good"
-    assert (got[-1].name, got[-1].side) == ("bad", "destination")
+    results = minutes(judge(), rounds)
+    assert results[2].name == "good"
+    assert (results[-1].name, results[-1].side) == ("bad", "destination")
 
 
-def test_one_dead_anchor_of_three_is_its_own_trouble() -> None:
-    """The layer is its median target."""
+def test_one_failed_anchor_of_three_does_not_count() -> None:
+    """The figure of a layer is that of its median target."""
     judged = judge()
     for minute in range(1, 6):
         for target, received in (("a", 20), ("b", 0), ("c", 20)):
@@ -183,8 +189,8 @@ def test_one_dead_anchor_of_three_is_its_own_trouble() -> None:
         assert judged.cycle(minute * MINUTE_NS, Phase.VOTING).name == "good"
 
 
-def test_faults_of_the_instrument_are_not_the_links() -> None:
-    """A train that could not be sent for want of permission says nothing."""
+def test_failures_of_the_instrument_do_not_count() -> None:
+    """A train without permission to send is no evidence about the link."""
     judged = judge()
     tags = {"link": "main", "layer": "anchor", "target": "a"}
     counts = {"sent": 20, "received": 0, "lost": 20, "unsent": 20}
@@ -195,8 +201,8 @@ def test_faults_of_the_instrument_are_not_the_links() -> None:
         assert judged.cycle(MINUTE_NS, Phase.VOTING).name == name
 
 
-def test_worse_than_itself_is_seen() -> None:
-    """170 ms are within the threshold, but not for a link that always had 20."""
+def test_worse_than_the_baseline_is_degraded() -> None:
+    """170 ms are within the threshold, but not for a link that usually has 20."""
     baseline = BaselineStore("main", MemoryLedger(FakeClock()))
     judged = judge(baseline=baseline)
     minutes(judged, [_all(20)] * 220, phase=Phase.PRE)
@@ -208,7 +214,7 @@ def test_worse_than_itself_is_seen() -> None:
 
 
 def test_rates_and_forms_count_too() -> None:
-    """Two slow downloads in six hours make a well-connected link bad."""
+    """Two slow downloads in six hours make a link with good trains bad."""
     judged = judge()
     for n in (1, 2):
         tags = {"link": "main", "direction": "down"}
@@ -220,30 +226,30 @@ def test_rates_and_forms_count_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("beside", "name"),
+    ("extra", "name"),
     [
         ({}, "bad"),
         ({"cross_flagged": 0, "cpu_share": 0.5}, "bad"),
         ({"cross_flagged": 1}, "good"),
         ({"cpu_share": 0.97}, "good"),
     ],
-    ids=["alone", "unhurried", "other traffic", "slow instrument"],
+    ids=["alone", "idle device", "other traffic", "busy device"],
 )
-def test_a_rate_that_is_not_the_links_says_nothing(
-    beside: dict[str, Value], name: str
+def test_a_rate_limited_by_something_else_does_not_count(
+    extra: dict[str, Value], name: str
 ) -> None:
-    """What other traffic or a busy processor left over is no figure of the link."""
+    """Other traffic or a busy processor limited the rate, not the link."""
     judged = judge()
     for n in (1, 2):
         tags = {"link": "main", "direction": "down"}
-        sample = Sample(tags, {"tests": 1, "rate_bps": 300_000.0, **beside})
+        sample = Sample(tags, {"tests": 1, "rate_bps": 300_000.0, **extra})
         judged.observe(Reading("throughput", Outcome.OK, n, (sample,)))
     assert minutes(judged, [_all(20)] * 3)[-1].name == name
 
 
 @pytest.mark.parametrize("cause", ["deadline", "stalled"])
-def test_forms_that_do_not_arrive_in_time_are_the_links(cause: str) -> None:
-    """An upload whose time is up failed by the network, as one that stalled did."""
+def test_uploads_that_reach_their_deadline_count(cause: str) -> None:
+    """The network caused a missed deadline, as it caused a stalled upload."""
     judged = judge()
     tags = {"link": "main", "target": RULES.form}
     for n in range(1, 11):
@@ -255,29 +261,29 @@ def test_forms_that_do_not_arrive_in_time_are_the_links(cause: str) -> None:
 
 
 def test_availability_is_y1540s() -> None:
-    """Unavailable from a loss of 0.20 in the minute, whatever the class."""
-    got = minutes(judge(), [_all(17), _all(16), _all(20)])
-    assert [each.available for each in got] == [True, False, True]
-    fields = got[1].reading().samples[0].fields
+    """A link is unavailable from a loss of 0.20 in a minute, in any class."""
+    results = minutes(judge(), [_all(17), _all(16), _all(20)])
+    assert [judgement.available for judgement in results] == [True, False, True]
+    fields = results[1].reading().samples[0].fields
     assert (fields["available"], fields["unavailable"]) == (0, 60)
 
 
-def test_a_gateway_is_no_service() -> None:
-    """A gateway that answers, with nothing beyond it, is unavailable."""
+def test_a_gateway_alone_is_not_service() -> None:
+    """A link is unavailable if only its gateway responds."""
     rounds = [{Layer.GATEWAY: 20, Layer.ANCHOR: 0}] * 2
-    assert [each.available for each in minutes(judge(), rounds)] == [False, False]
+    assert [r.available for r in minutes(judge(), rounds)] == [False, False]
 
 
 def test_rules_follow_the_settings() -> None:
-    """What is configured is what is judged by."""
+    """The rules have the configured values."""
     settings = Settings.model_validate({"verdict": {"worsen_after": "3m"}})
-    got = rules(settings)
-    assert (got.worsen_s, got.form) == (180.0, "forms")
-    assert got.thresholds == RULES.thresholds
+    configured = rules(settings)
+    assert (configured.worsen_s, configured.form) == (180.0, "forms")
+    assert configured.thresholds == RULES.thresholds
 
 
 def test_a_judgement_is_a_point_of_the_schema() -> None:
-    """Every field it can have is in the table, with its type."""
+    """Every field of a judgement is in the schema, with its type."""
     rounds = [_all(20)] * 2 + [_all(0)] * 14
     for judgement in minutes(judge(), rounds):
         (point,) = points(judgement.reading(), IDENTITY)
