@@ -77,7 +77,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
     calendar = calendar_file.named(settings.election.calendar)
     station = StationCalendar(calendar.timeline(identity), ZoneInfo(identity.time_zone))
     probes = registry.make_probes(settings)
-    journal = _journal(settings, identity, station)
+    journal = _journal(settings, identity, station, registry.eviction_ranks(probes))
     ledger, link_lock = Ledger(), LinkLock()
     monitor = LinkMonitor(settings, journal, clock.boot_id)
     account = AllowanceAccount(
@@ -123,7 +123,10 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
 
 
 def _journal(
-    settings: Settings, identity: Identity, station: StationCalendar
+    settings: Settings,
+    identity: Identity,
+    station: StationCalendar,
+    eviction_ranks: Mapping[str, int],
 ) -> Journal:
     section = settings.journal
 
@@ -136,6 +139,7 @@ def _journal(
         collectors=settings.collector_names(),
         phase_at=phase_at,
         limits=_limits(section),
+        eviction_ranks=eviction_ranks,
     )
 
 

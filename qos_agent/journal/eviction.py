@@ -1,16 +1,16 @@
 """Removes points from the journal in a fixed order, and records every removal.
 
 Expired points go first. To make space, delivered points go next, oldest first. Then
-undelivered points go by rank: host, signal, further targets of a layer, other
-readings, verdicts, and last events, incidents and seals. A quarantined point counts
-as undelivered. An undelivered point leaves its leaf hash behind, so that the Merkle
-tree of its neighbours can still be verified.
+undelivered points go by rank: probes of a low rank, further targets of a layer,
+other readings, verdicts, and last events, incidents and seals. A quarantined point
+counts as undelivered. An undelivered point leaves its leaf hash behind, so that the
+Merkle tree of its neighbours can still be verified.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -20,15 +20,10 @@ from qos_agent.model import Point
 
 _DUPLICATE = 2
 _USUAL = 3
-_RANKS = {
-    "host": 0,
-    "signal": 1,
-    "verdict": 4,
-    "event": 5,
-    "incident": 5,
-    "seal": 5,
-}
-RANKS = tuple(sorted({_DUPLICATE, _USUAL, *_RANKS.values()}))
+# Measurements that are not probes. The caller of `Journal.open` passes the ranks of
+# the probes.
+_RANKS = {"verdict": 4, "event": 5, "incident": 5, "seal": 5}
+RANKS = range(6)
 
 # The subquery goes through the collectors because the table is ordered by collector
 # first. Without them SQLite reads the whole queue for each point.
@@ -90,7 +85,10 @@ class _Candidate:
 class Ranking:
     """Eviction ranks. The first target of a layer on a link ranks above the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, probe_ranks: Mapping[str, int]) -> None:
+        if not set(probe_ranks.values()) <= set(RANKS):
+            raise ValueError(f"eviction ranks must be in {RANKS}: {probe_ranks}")
+        self._ranks = {**_RANKS, **probe_ranks}
         self._first_targets: dict[tuple[str, str], str] = {}
 
     def rank(self, point: Point) -> int:
@@ -100,7 +98,7 @@ class Ranking:
             key = (point.tags.get("link", ""), layer)
             if self._first_targets.setdefault(key, target) != target:
                 return _DUPLICATE
-        return _RANKS.get(point.measurement, _USUAL)
+        return self._ranks.get(point.measurement, _USUAL)
 
 
 @dataclass(frozen=True, slots=True)

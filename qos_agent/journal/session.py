@@ -37,6 +37,7 @@ class JournalOptions:
     collectors: tuple[str, ...]
     phase_at: Callable[[int], Phase]
     limits: JournalLimits
+    eviction_ranks: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +58,7 @@ class Journal:
         self._session = Session(options)
         self._limits = options.limits
         self._zone = ZoneInfo(options.identity.time_zone)
-        self._ranking = Ranking()
+        self._ranking = Ranking(options.eviction_ranks)
         self._fresh: deque[_Put] = deque()
         self._settled = 0
         self._spent: Counter[reservations.Key] = Counter()
@@ -75,17 +75,25 @@ class Journal:
         collectors: Sequence[str],
         phase_at: Callable[[int], Phase],
         limits: JournalLimits,
+        eviction_ranks: Mapping[str, int] | None = None,
     ) -> Self:
         """Open the journal of `folder`, or one in memory if it cannot be written.
 
         A damaged journal is moved aside. The acknowledgement of the first of
         `collectors` counts; the others are its fallbacks. `killed` contains the
-        reservations that a killed agent did not settle. Raises OperatorError if
-        another agent uses the journal.
+        reservations that a killed agent did not settle. `eviction_ranks` are those of
+        the probes, by measurement; others have the usual rank. Raises OperatorError
+        if another agent uses the journal.
         """
-        return cls(
-            JournalOptions(folder, identity, tuple(collectors), phase_at, limits)
+        options = JournalOptions(
+            folder=folder,
+            identity=identity,
+            collectors=tuple(collectors),
+            phase_at=phase_at,
+            limits=limits,
+            eviction_ranks=eviction_ranks or {},
         )
+        return cls(options)
 
     @property
     def id(self) -> str:

@@ -22,6 +22,7 @@ PLACE = {
     "regency": IDENTITY.regency,
 }
 ALL = -(2**62)
+EVICTION_RANKS = {"host": 0, "signal": 1}
 
 
 def pre(_wall_ns: int) -> Phase:
@@ -36,7 +37,9 @@ def open_journal(
     phase_at: Callable[[int], Phase] = pre,
 ) -> Journal:
     """Open the journal of a folder."""
-    return Journal.open(folder, IDENTITY, collectors, phase_at, limits)
+    return Journal.open(
+        folder, IDENTITY, collectors, phase_at, limits, EVICTION_RANKS
+    )
 
 
 def point(boot_ns: int, measurement: str = "latency", **tags: str) -> Point:

@@ -14,6 +14,7 @@ from qos_agent.journal import JournalLimits, Lane, Removal, eviction, tables
 from qos_agent.journal.tables import FILE_NAME
 from qos_agent.model import Point
 from tests.journal.support import (
+    EVICTION_RANKS,
     bodies,
     deliver,
     look,
@@ -216,7 +217,7 @@ def test_the_disk_reserve_stays_free(tmp_path: Path, clock: FakeClock) -> None:
 @pytest.mark.parametrize("count", [1, 7])
 def test_rank_of_a_target_is_that_of_the_first_seen(count: int) -> None:
     """The first target of each layer on each link ranks above the others."""
-    ranking = eviction.Ranking()
+    ranking = eviction.Ranking({})
     anchors = [point(1, target=f"a{n}", layer="anchor") for n in range(count)]
     ranks = [ranking.rank(p) for p in anchors]
     assert ranks == [3] + [2] * (count - 1)
@@ -293,10 +294,11 @@ def test_freeing_space_does_not_read_the_backlog_for_every_point(
 def test_verdicts_and_events_rank_highest() -> None:
     """Readings go before verdicts, and verdicts before events, incidents and seals."""
     order = ("host", "signal", "web", "verdict", "event")
-    ranks = [eviction.Ranking().rank(Point(name, {}, {}, 0)) for name in order]
+    ranking = eviction.Ranking(EVICTION_RANKS)
+    ranks = [ranking.rank(Point(name, {}, {}, 0)) for name in order]
     assert ranks == sorted(set(ranks))
     for name in ("incident", "seal"):
-        assert eviction.Ranking().rank(Point(name, {}, {}, 0)) == ranks[-1]
+        assert ranking.rank(Point(name, {}, {}, 0)) == ranks[-1]
 
 
 def test_of_delivered_points_the_oldest_go_first(
