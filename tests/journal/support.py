@@ -37,9 +37,7 @@ def open_journal(
     phase_at: Callable[[int], Phase] = pre,
 ) -> Journal:
     """Open the journal of a folder."""
-    return Journal.open(
-        folder, IDENTITY, collectors, phase_at, limits, EVICTION_RANKS
-    )
+    return Journal.open(folder, IDENTITY, collectors, phase_at, limits, EVICTION_RANKS)
 
 
 def point(boot_ns: int, measurement: str = "latency", **tags: str) -> Point:
