@@ -1,3 +1,6 @@
-"""QoS Agent: measures the network of a polling station and loses no reading."""
+"""QoS Agent: measures the network of a polling station and stores every reading."""
 
-__version__ = "0.1.0"
+try:
+    from qos_agent._version import __version__ as __version__
+except ImportError:  # a checkout that was never installed
+    __version__ = "0.1.0"
