@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from qos_agent.influx.responses import compose
 from qos_agent.influx.transport import make_client
 from qos_agent.model.errors import QosAgentError
 from qos_agent.model.line_protocol import one_line
+from qos_agent.system.network.tls import collector_context
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -182,11 +182,7 @@ class Server:
         import urllib3
 
         if self._pool is None:
-            context = None
-            if str(self._section.url).startswith("https"):
-                context = ssl.create_default_context()
-                if self._section.ca_file is not None:
-                    context.load_verify_locations(self._section.ca_file)
+            context = collector_context(str(self._section.url), self._section.ca_file)
             self._pool = urllib3.PoolManager(ssl_context=context)
         return self._pool
 

@@ -19,21 +19,17 @@ from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.responses import Failure, Response, date_of
 from qos_agent.influx.wire_size import WireBytes, wire_bytes
 from qos_agent.system.network import cause_of
+from qos_agent.system.network.tls import (
+    cause_of_tls,
+    collector_context,
+    message_of_tls,
+)
 
 if TYPE_CHECKING:
     from influxdb_client import InfluxDBClient, WriteService
 
 _USER_AGENT = "qos-agent"
 _BODY_MAX_CHARACTERS = 4000
-
-# X509_V_ERR_* of OpenSSL's x509_vfy.h.
-_NOT_YET_VALID, _EXPIRED, _HOST, _ADDRESS = 9, 10, 62, 64
-_TLS_CAUSES = {
-    _NOT_YET_VALID: "tls_expired",
-    _EXPIRED: "tls_expired",
-    _HOST: "tls_name",
-    _ADDRESS: "tls_name",
-}
 
 _BEFORE_SENDING = (
     "name_not_resolved",
@@ -188,21 +184,12 @@ def make_client(section: CollectorSection, token: str | None) -> InfluxDBClient:
         token=token or "",
         org=section.org,
         timeout=int(section.timeout * 1000),
-        ssl_context=_tls(section),
+        ssl_context=collector_context(str(section.url), section.ca_file),
         retries=False,
         connection_pool_maxsize=1,
     )
     client.api_client.user_agent = _USER_AGENT
     return client
-
-
-def _tls(section: CollectorSection) -> ssl.SSLContext | None:
-    if not str(section.url).startswith("https"):
-        return None
-    context = ssl.create_default_context()
-    if section.ca_file is not None:
-        context.load_verify_locations(section.ca_file)
-    return context
 
 
 def _response(status: int, headers: object, body: object) -> Response:
@@ -222,11 +209,8 @@ def _failure(error: BaseException) -> Failure:
     """Return the innermost known cause of an error that the library raised."""
     chain = list(_chain(error))
     for inner in chain:
-        if isinstance(inner, ssl.SSLCertVerificationError):
-            cause = _TLS_CAUSES.get(inner.verify_code, "tls_untrusted")
-            return Failure(cause, inner.verify_message)
         if isinstance(inner, ssl.SSLError):
-            return Failure("tls", str(inner.reason or inner))
+            return Failure(cause_of_tls(inner), message_of_tls(inner))
         if isinstance(inner, socket.gaierror):
             return Failure("name_not_resolved", str(inner.strerror))
     return _network_failure(chain)
