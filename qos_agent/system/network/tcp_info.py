@@ -1,7 +1,7 @@
-"""What the kernel knows of a TCP connection: tcp(7), TCP_INFO, struct tcp_info.
+"""The kernel's counters of a TCP connection: TCP_INFO of tcp(7), struct tcp_info.
 
-The struct has only ever grown at its end. Linux 4.19 or later fills all that is read,
-but for what came out of order: that from 5.4 on.
+The struct has only ever grown at its end. Linux 4.19 fills every field that is read
+here except the count of segments out of order, which came with Linux 5.4.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from dataclasses import dataclass
 _STATE, _OPTIONS = 0, 5
 _SEND_AND_RECEIVE_MSS = 16
 _SACKED = 28
-_RTT = 68
 _ACKED_AND_RECEIVED = 120
 _SEGMENTS = 136
 _UNSENT = 144
-_MIN_RTT = 148
 _DATA_SEGMENTS_IN = 152
 _BUSY_AND_LIMITED = 168
 _SENT = 200
@@ -34,13 +32,16 @@ _TCP_HEADER_BYTES, _TIME_STAMP_BYTES = 20, 12
 class TcpInfo:
     """Payload and segments of a connection so far.
 
-    `acked_bytes` is what the other end has acknowledged in a row, `sacked_bytes` what
-    it has beyond a gap (RFC 2018), `received_bytes` came in a row, `waiting_bytes`
-    came beyond a gap, in full segments, `sent_bytes` includes retransmissions,
-    `unsent_bytes` is what the kernel has taken and not yet sent, `header_bytes` are IP
-    and TCP headers of a full segment. `window_share` is how much of the time in which
-    there was something to send the receiver's window or our buffer held it back.
-    `closed` is the state that a reset leaves; one that the peer closed waits for us.
+    `acked_bytes`: acknowledged by the peer in sequence.
+    `sacked_bytes`: received by the peer beyond a gap (RFC 2018).
+    `received_bytes`: received in sequence.
+    `waiting_bytes`: received beyond a gap, in full segments.
+    `sent_bytes`: sent, with retransmissions.
+    `unsent_bytes`: accepted by the kernel and not yet sent.
+    `header_bytes`: IP and TCP headers of a full segment.
+    `window_share`: share of the busy time in which the receive window of the peer or
+    the local send buffer limited the sender.
+    `closed`: the state after a reset; after a FIN of the peer it is still False.
     """
 
     acked_bytes: int
@@ -52,28 +53,27 @@ class TcpInfo:
     segments: int
     mss_bytes: int
     header_bytes: int
-    rtt_us: int
-    min_rtt_us: int
     window_share: float
     closed: bool
 
     def packet_bytes(self) -> int:
-        """All it moved, both ways, as IP packets."""
+        """Return the bytes of all IP packets, in both directions."""
         payload = self.sent_bytes + self.received_bytes + self.waiting_bytes
         return payload + self.segments * self.header_bytes
 
 
 def tcp_info(sock: socket.socket) -> TcpInfo:
-    """The counters of a connection now."""
-    known = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
-    raw = known.ljust(_SIZE, b"\0")
+    """Return the current counters of a connection."""
+    filled = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    raw = filled.ljust(_SIZE, b"\0")
     acked, received = struct.unpack_from("=QQ", raw, _ACKED_AND_RECEIVED)
     segments_out, segments_in = struct.unpack_from("=II", raw, _SEGMENTS)
     mss_bytes, receive_mss_bytes = struct.unpack_from("=II", raw, _SEND_AND_RECEIVE_MSS)
     (data_segments_in,) = struct.unpack_from("=I", raw, _DATA_SEGMENTS_IN)
     (out_of_order,) = struct.unpack_from("=I", raw, _OUT_OF_ORDER)
-    # The kernel does not count what waits: segments that came tell, and at most those
-    # that ever came out of order, for a sender's segments may be small.
+    # The kernel has no counter for bytes beyond a gap. They are estimated from the
+    # received segments, and limited by those that ever came out of order, because a
+    # sender may use small segments.
     beyond_row_bytes = max(0, data_segments_in * receive_mss_bytes - received)
     (sacked,) = struct.unpack_from("=I", raw, _SACKED)
     busy, by_window, by_buffer = struct.unpack_from("=QQQ", raw, _BUSY_AND_LIMITED)
@@ -89,14 +89,12 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
         segments=segments_out + segments_in,
         mss_bytes=mss_bytes,
         header_bytes=_IP_HEADER_BYTES[sock.family] + _TCP_HEADER_BYTES + options,
-        rtt_us=struct.unpack_from("=I", raw, _RTT)[0],
-        min_rtt_us=struct.unpack_from("=I", raw, _MIN_RTT)[0],
         window_share=(by_window + by_buffer) / busy if busy else 0.0,
         closed=raw[_STATE] == _CLOSED,
     )
 
 
 def congestion_control(sock: socket.socket) -> str:
-    """The algorithm that governs what this end sends."""
+    """Return the name of the congestion control algorithm of this sender."""
     raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
     return raw.rstrip(b"\0").decode()

@@ -1,4 +1,4 @@
-"""What the kernel says of a connection equals what was done with it."""
+"""The kernel's counters of a connection match the traffic on it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.lab.fixtures import MakeLab
 from tests.lab.network import SERVER, Lab
 from tests.lab.shape import Shape
 
-# <linux/tcp.h>: what a connection is to be restored with, readable here as well.
+# <linux/tcp.h>: options that restore a connection; they also read its state.
 _REPAIR, _REPAIR_QUEUE, _QUEUE_SEQ = 19, 20, 21
 _RECEIVE_QUEUE, _REPAIR_OFF = 1, -1
 _ETHERNET_BYTES = 14
 
 
 def test_the_counters_are_those_of_the_connection() -> None:
-    """Bytes sent, acknowledged and received are counted at the right ends."""
+    """Bytes sent, acknowledged and received are counted at the correct end."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as client,
@@ -28,21 +28,20 @@ def test_the_counters_are_those_of_the_connection() -> None:
         while left:
             left -= len(other.recv(left))
         end_s = time.monotonic() + 5
-        # The handshake's SYN counts as one byte acknowledged.
+        # The SYN of the handshake counts as one acknowledged byte.
         while tcp_info(client).acked_bytes < 50_001 and time.monotonic() < end_s:
             pass
-        mine, theirs = tcp_info(client), tcp_info(other)
-    assert (mine.acked_bytes, mine.received_bytes) == (50_001, 0)
-    assert theirs.received_bytes == mine.sent_bytes == 50_000
-    assert mine.sacked_bytes == theirs.waiting_bytes == 0
-    assert mine.packet_bytes() > 50_000
-    assert mine.mss_bytes > 500
-    assert mine.header_bytes in (40, 52)
-    assert mine.min_rtt_us > 0
+        sender, receiver = tcp_info(client), tcp_info(other)
+    assert (sender.acked_bytes, sender.received_bytes) == (50_001, 0)
+    assert receiver.received_bytes == sender.sent_bytes == 50_000
+    assert sender.sacked_bytes == receiver.waiting_bytes == 0
+    assert sender.packet_bytes() > 50_000
+    assert sender.mss_bytes > 500
+    assert sender.header_bytes in (40, 52)
 
 
-def test_what_waits_in_the_buffer_is_told() -> None:
-    """A peer that does not read leaves bytes unsent, and its window is the reason."""
+def test_bytes_in_the_send_buffer_are_counted() -> None:
+    """If the peer does not read, bytes stay unsent, limited by the peer's window."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as client,
@@ -63,14 +62,14 @@ def test_what_waits_in_the_buffer_is_told() -> None:
 
 
 def test_congestion_control_is_named() -> None:
-    """The name is the kernel's own."""
+    """The name is the one that the kernel uses."""
     with socket.socket() as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         assert congestion_control(sock) == "reno"
 
 
 def _next_sequence(sock: socket.socket) -> int:
-    """The sequence number of the next byte to come."""
+    """Return the sequence number of the next byte to receive."""
     sock.setsockopt(socket.IPPROTO_TCP, _REPAIR, 1)
     sock.setsockopt(socket.IPPROTO_TCP, _REPAIR_QUEUE, _RECEIVE_QUEUE)
     number = sock.getsockopt(socket.IPPROTO_TCP, _QUEUE_SEQ)
@@ -79,10 +78,9 @@ def _next_sequence(sock: socket.socket) -> int:
 
 
 def _lose(lab: Lab, sequence: int) -> None:
-    """Drop the segment that begins there, as often as it is sent."""
+    """Drop the segment that begins at `sequence` each time it is sent."""
     hook = "type filter hook forward priority 1;"
-    words = f"add chain inet lab gap {{ {hook} }}"
-    lab.run(["nft", words], "router")
+    lab.run(["nft", f"add chain inet lab gap {{ {hook} }}"], "router")
     lab.run(["nft", f"add rule inet lab gap tcp sequence {sequence} drop"], "router")
 
 
@@ -90,8 +88,8 @@ def _moved_bytes(lab: Lab) -> int:
     return lab.interface_bytes("client", "rx") + lab.interface_bytes("client", "tx")
 
 
-def test_what_waits_behind_a_lost_segment_was_moved(lab: MakeLab) -> None:
-    """The interface counts what came beyond a gap, and so do the packets' bytes."""
+def test_bytes_beyond_a_lost_segment_are_counted(lab: MakeLab) -> None:
+    """`packet_bytes` includes bytes beyond a gap, as the interface counter does."""
     net = lab(Shape(ipv6=False))
     before = _moved_bytes(net)
     with (
