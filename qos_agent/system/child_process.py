@@ -1,8 +1,7 @@
-"""Runs a tool as a child process that cannot outlive, outwait or outtalk its caller.
+"""Runs a tool as a child process with limits on time and output.
 
-An argument list, never a shell; a session of its own, so that whatever the tool
-started dies with it; a deadline; a limit on what it may print. It decides nothing
-about what was printed: that is the caller's.
+The tool gets an argument list, never a shell. It runs in a session of its own, so that
+every process that it started ends with it. This module does not interpret the output.
 """
 
 from __future__ import annotations
@@ -26,10 +25,11 @@ Watch = Callable[[], str | None]
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """How a child ended, and what it printed up to then.
+    """The end of a child process, and its output up to then.
 
-    `exit_status` is None where a signal ended it; `stopped_by` says why we killed
-    it: `deadline`, `child_output` (printed too much) or the word `watch` returned.
+    `exit_status` is None if a signal ended the child. `stopped_by` is the cause if this
+    module killed it: `deadline`, `child_output` (too much output), or the cause that
+    `watch` returned.
     """
 
     exit_status: int | None
@@ -39,17 +39,17 @@ class ChildResult:
     stopped_by: str | None
 
     def failure(self) -> ProbeError | None:
-        """The error a probe raises for this end; None where the child succeeded."""
+        """Return the error for a probe to raise; None if the child succeeded."""
         if self.stopped_by is not None:
-            return ProbeError(self.stopped_by, self._last_words())
+            return ProbeError(self.stopped_by, self._last_line())
         if self.signal is not None:
             return ProbeError("child_signal", signal.Signals(self.signal).name)
         if self.exit_status:
-            said = self._last_words()
-            return ProbeError("child_exit", f"status {self.exit_status}: {said}")
+            detail = f"status {self.exit_status}: {self._last_line()}"
+            return ProbeError("child_exit", detail)
         return None
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = self.stderr.decode(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else ""
 
@@ -63,24 +63,24 @@ def run_child(
     watch: Watch | None = None,
     env: Mapping[str, str] | None = None,
 ) -> ChildResult:
-    """Run `argv` to its end, or kill it and all it started.
+    """Run `argv` until it ends, or kill it and all that it started.
 
-    `watch` is asked every 50 ms; a word from it kills the child. Raises ProbeError
-    `missing_tool` where there is no such program.
+    `watch` is called every 50 ms; a cause that it returns kills the child. Raises
+    ProbeError `missing_tool` if the program does not exist.
     """
     process = _start(argv, stdin, env)
-    listener = _Listener(process, output_limit_bytes)
+    output = _Output(process, output_limit_bytes)
     try:
-        stopped_by = _follow(listener, time.monotonic() + timeout_s, watch)
+        stopped_by = _follow(output, time.monotonic() + timeout_s, watch)
     finally:
         _kill(process)
-        listener.drain()
+        output.drain()
     code = process.returncode
     return ChildResult(
         exit_status=code if code >= 0 else None,
         signal=-code if code < 0 else None,
-        stdout=bytes(listener.heard[0]),
-        stderr=bytes(listener.heard[1]),
+        stdout=bytes(output.stdout),
+        stderr=bytes(output.stderr),
         stopped_by=stopped_by,
     )
 
@@ -106,76 +106,79 @@ def _start(
 
 
 def _memory_file(content: bytes) -> int:
-    """A file that holds `content`: a pipe would block where the child never reads."""
+    """Return a file with `content`; a pipe would block if the child never reads."""
     handle = os.memfd_create("stdin")
     os.write(handle, content)
     os.lseek(handle, 0, os.SEEK_SET)
     return handle
 
 
-class _Listener:
-    """Both outputs of a child, and its end, behind one wait."""
+class _Output:
+    """Standard output, standard error and the end of a child, behind one selector."""
 
     def __init__(self, process: subprocess.Popen[bytes], limit_bytes: int) -> None:
-        self.heard = (bytearray(), bytearray())
+        self.stdout, self.stderr = bytearray(), bytearray()
         self.ended = False
         self._room_bytes = limit_bytes
         self._end = os.pidfd_open(process.pid)
         self._pipes = [p for p in (process.stdout, process.stderr) if p is not None]
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._end, selectors.EVENT_READ)
-        for pipe, heard in zip(self._pipes, self.heard, strict=True):
-            self._selector.register(pipe, selectors.EVENT_READ, heard)
+        for pipe, buffer in zip(self._pipes, (self.stdout, self.stderr), strict=True):
+            self._selector.register(pipe, selectors.EVENT_READ, buffer)
 
     def overflowed(self) -> bool:
         return self._room_bytes < 0
 
-    def listen(self, wait_s: float) -> None:
-        """Take what has come within `wait_s`."""
+    def read(self, wait_s: float) -> None:
+        """Read what arrives within `wait_s`."""
         for key, _ in self._selector.select(wait_s):
             if key.data is None:
                 self.ended = True
             else:
-                self._take(key.fd, key.data)
+                self._read_pipe(key.fd, key.data)
 
-    def _take(self, handle: int, heard: bytearray) -> None:
+    def _read_pipe(self, handle: int, buffer: bytearray) -> None:
         chunk = os.read(handle, _CHUNK_BYTES)
         if not chunk:
             self._selector.unregister(handle)
-        heard += chunk[: max(0, self._room_bytes)]
+        buffer += chunk[: max(0, self._room_bytes)]
         self._room_bytes -= len(chunk)
 
     def drain(self) -> None:
-        """Take the rest; what left the group may hold a pipe open, so not for ever."""
+        """Read the rest, for a limited time, and close all.
+
+        A process that left the session may keep a pipe open.
+        """
         self._selector.unregister(self._end)
         end_s = time.monotonic() + _DRAIN_S
         while self._selector.get_map() and not self.overflowed():
             if time.monotonic() >= end_s:
                 break
-            self.listen(_POLL_S)
+            self.read(_POLL_S)
         self._selector.close()
         os.close(self._end)
         for pipe in self._pipes:
             pipe.close()
 
 
-def _follow(listener: _Listener, end_s: float, watch: Watch | None) -> str | None:
-    """Listen until the child ends; the word for why it must be killed, if so."""
-    while not listener.ended:
-        listener.listen(min(_POLL_S, max(0.0, end_s - time.monotonic())))
-        if listener.overflowed():
+def _follow(output: _Output, end_s: float, watch: Watch | None) -> str | None:
+    """Read until the child ends; return the cause if it must be killed."""
+    while not output.ended:
+        output.read(min(_POLL_S, max(0.0, end_s - time.monotonic())))
+        if output.overflowed():
             return "child_output"
-        if watch is not None and (word := watch()) is not None:
-            return word
-        if not listener.ended and time.monotonic() >= end_s:
+        if watch is not None and (cause := watch()) is not None:
+            return cause
+        if not output.ended and time.monotonic() >= end_s:
             return "deadline"
     return None
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the whole session's group, before its number can be given away.
+    """Kill the process group of the session, then reap the leader.
 
-    The leader is reaped last: until then its process group cannot be another's.
+    The leader is reaped last: until then the kernel cannot reuse its group number.
     """
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,8 +1,8 @@
-"""Wall time, boot time, and how far the wall clock may be believed.
+"""Wall time, boot time, and the decision whether to trust the wall clock.
 
 Scheduling and durations use CLOCK_BOOTTIME, which goes on in suspend and never
-steps. The kernel's own word on its clock is adjtimex(2): state TIME_ERROR or
-STA_UNSYNC means nobody disciplines it.
+steps. adjtimex(2) reports whether the kernel's clock is synchronised: with state
+TIME_ERROR or flag STA_UNSYNC no time service disciplines it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TIME_ERROR = 5
 
 
 class _Timex(ctypes.Structure):
-    """struct timex of 64-bit Linux, as far as it is read here; see adjtimex(2)."""
+    """The first fields of struct timex of 64-bit Linux; see adjtimex(2)."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -33,8 +33,8 @@ class _Timex(ctypes.Structure):
     )
 
 
-# A clock nobody has set is given so long after boot to be set: NTP over a mobile
-# link needs a minute or two, and the modem as long before it.
+# Time after boot until an unsynchronised clock is trusted. NTP over a mobile link
+# needs a minute or two, and the modem needs as long before it.
 _SETTLE_NS = 300 * 10**9
 _AGREES_MS = 5_000.0
 _CONTRADICTS_MS = 60_000.0
@@ -43,10 +43,10 @@ _RTC_FOLDER = Path("/sys/class/rtc")
 
 @dataclass(frozen=True, slots=True)
 class ClockEvidence:
-    """What speaks for or against the wall clock.
+    """Evidence for deciding whether to trust the wall clock.
 
-    `collector_offset_ms` is our clock less the collector's Date header;
-    `newest_record_ns` the newest time stamp in the journal.
+    `collector_offset_ms` is this clock minus the Date header of the collector.
+    `newest_record_ns` is the newest time stamp in the journal.
     """
 
     wall_ns: int
@@ -58,30 +58,31 @@ class ClockEvidence:
     collector_offset_ms: float | None = None
 
 
-def is_trusted(signs: ClockEvidence) -> bool:
-    """Whether readings may be stamped by the wall clock now.
+def is_trusted(evidence: ClockEvidence) -> bool:
+    """Return True if readings may get a time stamp from the wall clock now.
 
-    A device without a battery-backed clock boots in the past, often at the hour it
-    last saved. The kernel's word decides; without it the collector's; without both
-    the clock must not be behind the newest record, and either be battery-backed or
-    have had time to be set.
+    A device without a battery-backed clock boots in the past, often at the hour that
+    it saved last. A clock that the kernel reports as synchronised is trusted. If it is
+    not, the collector's Date header decides. If that does not decide either, the clock
+    must not be behind the newest record. It must also be battery-backed, or have had
+    time to be set.
     """
-    if signs.wall_ns < signs.not_before_ns:
+    if evidence.wall_ns < evidence.not_before_ns:
         return False
-    if signs.synced:
+    if evidence.synced:
         return True
-    offset_ms = signs.collector_offset_ms
+    offset_ms = evidence.collector_offset_ms
     if offset_ms is not None and abs(offset_ms) < _AGREES_MS:
         return True
     if offset_ms is not None and abs(offset_ms) > _CONTRADICTS_MS:
         return False
-    if signs.wall_ns < (signs.newest_record_ns or 0):
+    if evidence.wall_ns < (evidence.newest_record_ns or 0):
         return False
-    return signs.has_rtc or signs.boot_ns > _SETTLE_NS
+    return evidence.has_rtc or evidence.boot_ns > _SETTLE_NS
 
 
 class SystemClock:
-    """The kernel's clocks; `is_trusted` says when they are believed."""
+    """The clocks of the kernel, with the evidence for and against the wall clock."""
 
     def __init__(self, not_before_ns: int) -> None:
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -92,11 +93,11 @@ class SystemClock:
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def not_behind(self, newest_record_ns: int | None) -> None:
-        """Tell of the newest record: a clock before it has not been set yet."""
+        """Record the newest time stamp: a clock before it has not been set yet."""
         self._newest_record_ns = newest_record_ns
 
     def compared(self, collector_offset_ms: float | None) -> None:
-        """Tell how far the clock is from a collector's; holds until it is stepped."""
+        """Record the offset from a collector; valid until the clock is stepped."""
         if collector_offset_ms is not None:
             then_ns = self.wall_ns() - self.boot_ns()
             self._collector_offset = (collector_offset_ms, then_ns)
@@ -110,12 +111,12 @@ class SystemClock:
         return time.clock_gettime_ns(time.CLOCK_REALTIME)
 
     def state(self) -> ClockState:
-        """Offset of wall to boot time, trust, and the kernel's error bound."""
+        """Return the offset of wall time to boot time, and the trust in it."""
         before = self.boot_ns()
         wall = self.wall_ns()
         between = (before + self.boot_ns()) // 2
-        synced, error_ms = self._kernel_word()
-        signs = ClockEvidence(
+        synced, error_ms = self._kernel_sync()
+        evidence = ClockEvidence(
             wall,
             between,
             synced,
@@ -124,16 +125,17 @@ class SystemClock:
             self._newest_record_ns,
             self._collector_offset_now_ms(wall - between),
         )
-        return ClockState(wall - between, is_trusted(signs), synced, error_ms)
+        return ClockState(wall - between, is_trusted(evidence), synced, error_ms)
 
     def _collector_offset_now_ms(self, offset_ns: int) -> float | None:
-        """The difference as it was found, moved by what the clock was set since."""
+        """Return the recorded offset, corrected by every later step of the clock."""
         if self._collector_offset is None:
             return None
-        found_ms, then_ns = self._collector_offset
-        return found_ms + (offset_ns - then_ns) / 1e6
+        recorded_ms, then_ns = self._collector_offset
+        return recorded_ms + (offset_ns - then_ns) / 1e6
 
-    def _kernel_word(self) -> tuple[bool, float | None]:
+    def _kernel_sync(self) -> tuple[bool, float | None]:
+        """Return whether the clock is synchronised, and its error bound in ms."""
         timex = _Timex()
         state = self._libc.adjtimex(ctypes.byref(timex))
         if state < 0:
@@ -147,46 +149,46 @@ _NOT_BEFORE_NS = 1_790_000_000 * 10**9
 
 
 def system_clock() -> SystemClock:
-    """The kernel's clocks, distrusted before this software was made."""
+    """Return the clocks of the kernel, not trusted before this software existed."""
     return SystemClock(_NOT_BEFORE_NS)
 
 
 class StepWatch:
-    """Notices that the wall clock was set, and not merely slewed.
+    """Detects that the wall clock was set, and not only slewed.
 
     Slewing moves a clock by at most 500 ppm (adjtimex(2)): 30 ms in a minute.
     """
 
-    def __init__(self, least_ms: float = 500.0) -> None:
-        self._least_ms = least_ms
+    def __init__(self, minimum_ms: float = 500.0) -> None:
+        self._minimum_ms = minimum_ms
         self._offset_ns: int | None = None
 
     def step_ms(self, state: ClockState) -> float | None:
-        """How far the clock was set since the last look; None where it was not."""
+        """Return the step since the last call; None if the clock was not set."""
         before, self._offset_ns = self._offset_ns, state.offset_ns
         if before is None:
             return None
         moved_ms = (state.offset_ns - before) / 1e6
-        return moved_ms if abs(moved_ms) >= self._least_ms else None
+        return moved_ms if abs(moved_ms) >= self._minimum_ms else None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDeadline:
-    """The end of a task on boot time, cut short when the agent stops."""
+    """The end of a task in boot time; it comes earlier if the agent stops."""
 
     clock: Clock
     end_boot_ns: int
     stop: threading.Event
 
     def remaining_s(self) -> float:
-        """Seconds left, never negative."""
+        """Return the seconds left, never negative."""
         return max(0.0, (self.end_boot_ns - self.clock.boot_ns()) / 1e9)
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, at most until the end; True when the time is up or all stops."""
+        """Sleep; return True if the end has come or the agent is stopping."""
         stopped = self.stop.wait(min(seconds, self.remaining_s()))
         return stopped or self.remaining_s() == 0.0
 
     def stopping(self) -> bool:
-        """True when the agent is stopping."""
+        """Return True if the agent is stopping."""
         return self.stop.is_set()

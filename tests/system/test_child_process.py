@@ -1,4 +1,4 @@
-"""A child process ends when we say so, says no more than we take, leaves nobody."""
+"""A child process keeps its limits on time and output and leaves no process."""
 
 from __future__ import annotations
 
@@ -17,78 +17,78 @@ from tests.support.children import alive
 
 def python(code: str, **options: object) -> ChildResult:
     """Run a few lines of Python as the child."""
-    given = {"timeout_s": 10.0, "output_limit_bytes": 1000, **options}
-    return run_child([sys.executable, "-c", code], **given)  # type: ignore[arg-type]
+    options = {"timeout_s": 10.0, "output_limit_bytes": 1000, **options}
+    return run_child([sys.executable, "-c", code], **options)  # type: ignore[arg-type]
 
 
 def cause_of(result: ChildResult) -> str | None:
-    """The cause a probe would report."""
+    """Return the cause that a probe would report."""
     failure = result.failure()
     return failure.cause if failure else None
 
 
-def test_what_a_good_child_prints_comes_back() -> None:
-    """Both outputs and the status of a child that ends by itself are kept whole."""
-    got = python("import sys; print('out'); print('err', file=sys.stderr)")
-    assert (got.exit_status, got.stdout, got.stderr) == (0, b"out\n", b"err\n")
-    assert got.failure() is None
+def test_the_output_of_a_child_is_returned() -> None:
+    """Both outputs and the status of a child that ends by itself are complete."""
+    result = python("import sys; print('out'); print('err', file=sys.stderr)")
+    assert (result.exit_status, result.stdout, result.stderr) == (0, b"out\n", b"err\n")
+    assert result.failure() is None
 
 
-def test_standard_input_is_given_and_may_be_ignored() -> None:
-    """A child reads what it is given; one that reads nothing blocks nobody."""
+def test_standard_input_may_be_ignored() -> None:
+    """A child may read its input; one that reads nothing does not block."""
     assert python("print(len(input()))", stdin=b"x" * 200_000).stdout == b"200000\n"
     assert python("pass", stdin=b"x" * 200_000).exit_status == 0
 
 
-def test_an_error_status_keeps_its_last_words() -> None:
+def test_an_error_status_is_reported_with_its_message() -> None:
     """The status and the last line of standard error become the detail."""
     failure = python("import sys; sys.exit('no such server')").failure()
     assert str(failure) == "child_exit: status 1: no such server"
 
 
 def test_a_signal_is_named() -> None:
-    """A child that dies by signal is told from one that ends with an error."""
+    """A child that a signal ended has a cause of its own, with the signal's name."""
     failure = python("import os; os.kill(os.getpid(), 11)").failure()
     assert str(failure) == "child_signal: SIGSEGV"
 
 
 def test_a_hanging_child_is_killed_at_its_deadline() -> None:
-    """Hanging, even deaf to SIGTERM, ends with `deadline` soon after the time is up."""
+    """A child that ignores SIGTERM ends with `deadline` soon after its time."""
     started = time.monotonic()
-    got = python(
+    result = python(
         "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)",
         timeout_s=0.5,
     )
-    assert cause_of(got) == "deadline"
+    assert cause_of(result) == "deadline"
     assert time.monotonic() - started < 3
 
 
 def test_a_flood_is_cut_at_the_limit() -> None:
-    """A child that prints without end is killed; what is kept is the limit."""
-    got = python("while True: print('x' * 1000)", output_limit_bytes=5000)
-    assert cause_of(got) == "child_output"
-    assert len(got.stdout) == 5000
+    """A child that prints without end is killed; the output has the limit's length."""
+    result = python("while True: print('x' * 1000)", output_limit_bytes=5000)
+    assert cause_of(result) == "child_output"
+    assert len(result.stdout) == 5000
 
 
 def test_a_child_that_closes_its_outputs_is_still_watched() -> None:
-    """Closed outputs are no end: the deadline holds, and nothing spins meanwhile."""
+    """Closed outputs do not end the wait, which uses no processor time."""
     before = time.process_time()
-    got = python(
+    result = python(
         "import os, time; os.close(1); os.close(2); time.sleep(60)", timeout_s=0.5
     )
-    assert cause_of(got) == "deadline"
+    assert cause_of(result) == "deadline"
     assert time.process_time() - before < 0.2
 
 
-def test_the_watch_can_end_it_with_its_own_word() -> None:
-    """The word of the watch is the reason given."""
-    asked = iter([None, None, "allowance"])
-    got = python("import time; time.sleep(60)", watch=lambda: next(asked))
-    assert cause_of(got) == "allowance"
+def test_the_watch_can_end_the_child() -> None:
+    """The cause that the watch returns is the cause of the failure."""
+    causes = iter([None, None, "allowance"])
+    result = python("import time; time.sleep(60)", watch=lambda: next(causes))
+    assert cause_of(result) == "allowance"
 
 
 def test_a_watch_that_fails_leaves_no_child(tmp_path: Path) -> None:
-    """An error in the watch is passed on, and the child is dead by then."""
+    """An error in the watch is raised after the child has been killed."""
     note = tmp_path / "pid"
 
     def fail() -> str | None:
@@ -105,12 +105,12 @@ def test_a_watch_that_fails_leaves_no_child(tmp_path: Path) -> None:
     assert not psutil.pid_exists(int(note.read_text()))
 
 
-def test_grandchildren_die_too() -> None:
-    """What the child started dies with it, even after the child ended well."""
-    got = python(
+def test_grandchildren_end_too() -> None:
+    """A process that the child started ends, even after the child succeeded."""
+    result = python(
         "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True)"
     )
-    grandchild = int(got.stdout)
+    grandchild = int(result.stdout)
     end = time.monotonic() + 5
     while alive(grandchild) and time.monotonic() < end:
         os.sched_yield()
@@ -118,7 +118,7 @@ def test_grandchildren_die_too() -> None:
 
 
 def test_no_handle_is_left_open() -> None:
-    """A run, whatever its end, leaves as many open files as there were."""
+    """A run leaves as many open files as before, in success and in failure."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     python("pass", stdin=b"x")
     python("import time; time.sleep(60)", timeout_s=0.1)
@@ -126,6 +126,6 @@ def test_no_handle_is_left_open() -> None:
 
 
 def test_a_missing_program_is_named() -> None:
-    """No such program is a cause of its own, with the name."""
+    """A program that does not exist has a cause of its own, with its name."""
     with pytest.raises(ProbeError, match="missing_tool: no-such-tool"):
         run_child(["no-such-tool"], timeout_s=1, output_limit_bytes=1)

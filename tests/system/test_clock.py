@@ -1,4 +1,4 @@
-"""When the wall clock is believed, and how a step of it is noticed."""
+"""Trust in the wall clock, and detection of its steps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from qos_agent.system.clock import ClockEvidence, StepWatch, SystemClock, is_tru
 
 MINUTE_NS = 60 * 10**9
 NOW_NS = 1_800_000_000 * 10**9
-# A Raspberry Pi that has just booted: nobody has set its clock yet.
+# A Raspberry Pi that has just booted; its clock has not been set yet.
 BOOTED = ClockEvidence(NOW_NS, MINUTE_NS, synced=False, has_rtc=False, not_before_ns=0)
 
 
 @pytest.mark.parametrize(
-    ("signs", "trusted"),
+    ("evidence", "trusted"),
     [
         (BOOTED, False),
         (replace(BOOTED, synced=True), True),
@@ -32,18 +32,26 @@ BOOTED = ClockEvidence(NOW_NS, MINUTE_NS, synced=False, has_rtc=False, not_befor
         (replace(BOOTED, synced=True, not_before_ns=NOW_NS + 1), False),
     ],
     ids=[
-        "just booted", "kernel's word", "battery", "had time", "behind its records",
-        "battery but behind", "kernel over records", "collector agrees",
-        "collector contradicts", "collector unsure", "before this software",
+        "just booted",
+        "synchronised",
+        "battery",
+        "time to be set",
+        "behind its records",
+        "battery but behind",
+        "synchronised, behind its records",
+        "collector agrees",
+        "collector contradicts",
+        "collector undecided",
+        "before this software",
     ],
-)  # fmt: skip
-def test_trust(signs: ClockEvidence, trusted: bool) -> None:
-    """Each sign weighs as it should."""
-    assert is_trusted(signs) is trusted
+)
+def test_trust(evidence: ClockEvidence, trusted: bool) -> None:
+    """Stronger evidence decides before weaker evidence."""
+    assert is_trusted(evidence) is trusted
 
 
 def test_system_clock_relates_wall_to_boot_time() -> None:
-    """Boot time and the offset give the wall time to a millisecond."""
+    """Boot time plus the offset is the wall time to a millisecond."""
     clock = SystemClock(0)
     state = clock.state()
     assert abs(clock.boot_ns() + state.offset_ns - time.time_ns()) < 10**6
@@ -51,12 +59,12 @@ def test_system_clock_relates_wall_to_boot_time() -> None:
 
 
 def test_system_clock_before_this_software_is_not_trusted() -> None:
-    """A clock in the known past is wrong."""
+    """A clock that shows a time before this software existed is wrong."""
     assert not SystemClock(time.time_ns() + 10**12).state().trusted
 
 
 def test_collector_that_contradicts_ends_the_trust() -> None:
-    """An hour off the collector's Date: pending until somebody sets the clock."""
+    """A clock an hour off the collector's Date is not trusted until it is set."""
     clock = SystemClock(0)
     clock.compared(-3.6e6)
     state = clock.state()
@@ -69,10 +77,10 @@ def test_collector_that_contradicts_ends_the_trust() -> None:
     ("moved_ms", "step_ms"),
     [(0, None), (30, None), (-30, None), (3.6e6, 3.6e6), (-600, -600)],
 )
-def test_step_is_noticed_and_slewing_is_not(
+def test_a_step_is_detected_and_slewing_is_not(
     moved_ms: float, step_ms: float | None
 ) -> None:
-    """From half a second it is an event; the first look is none."""
+    """A step is a change of half a second or more; the first call returns None."""
     watch = StepWatch()
     state = ClockState(10**18, trusted=True, synced=True)
     assert watch.step_ms(state) is None

@@ -1,4 +1,4 @@
-"""Sockets, routes, names and counters of one link, and never of another."""
+"""Sockets, routes, names and counters, each bound to one link."""
 
 from qos_agent.system.network.links import (
     bind,

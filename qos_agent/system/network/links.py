@@ -1,7 +1,7 @@
 """Sockets and counters of one link.
 
-A link with an interface is bound to it by SO_BINDTODEVICE. A link with only a
-source address is trusted only where the kernel's own route for that source and
+A socket is bound to the interface of its link by SO_BINDTODEVICE. A link may have a
+source address only. It is then used only if the kernel's route for this source and
 destination leaves through the interface that owns the address.
 """
 
@@ -37,20 +37,20 @@ _ERRNO_CAUSES = {
 
 
 def cause_of(error: OSError) -> str:
-    """The schema's cause for an operating system error."""
+    """Return the cause, as in the schema, of an operating system error."""
     if isinstance(error, TimeoutError):
         return "timeout"
     return _ERRNO_CAUSES.get(error.errno or 0, "internal")
 
 
 def socket_address(address: str, port: int) -> tuple[Any, ...]:
-    """What connect(2) takes for a numeric address, with its zone where it has one."""
-    found = socket.getaddrinfo(address, port, flags=socket.AI_NUMERICHOST)
-    return found[0][4]
+    """Return the argument of connect(2) for a numeric address, with its zone."""
+    entries = socket.getaddrinfo(address, port, flags=socket.AI_NUMERICHOST)
+    return entries[0][4]
 
 
 def interface_of(link: Link) -> str | None:
-    """The interface a link's packets leave by; None while there is none."""
+    """Return the interface that the packets of a link leave by; None if unknown."""
     if link.interface is not None:
         return link.interface
     if link.source_address is not None:
@@ -60,6 +60,7 @@ def interface_of(link: Link) -> str | None:
 
 
 def _owner(address: str) -> str | None:
+    """Return the interface that has this address."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(a.address == address for a in addresses):
             return name
@@ -67,9 +68,9 @@ def _owner(address: str) -> str | None:
 
 
 def interface_bytes(interface: str) -> tuple[int, int]:
-    """Bytes received and sent by an interface, as the kernel counts frames.
+    """Return the bytes received and sent by an interface, in whole frames.
 
-    Raises ProbeError `link_down` where there is no such interface.
+    Raises ProbeError `link_down` if the interface does not exist.
     """
     folder = Path("/sys/class/net") / interface / "statistics"
     try:
@@ -82,10 +83,11 @@ def interface_bytes(interface: str) -> tuple[int, int]:
 def bind(
     sock: socket.socket, link: Link | None, destination: str, port: int = 0
 ) -> None:
-    """Tie `sock` to `link` before it is used towards `destination` (an address).
+    """Bind `sock` to `link` before it is used towards the address `destination`.
 
-    `port` is the local one (a ping socket's identifier), 0 for any. Raises ProbeError
-    `binding` or `link_down` where the kernel will not, OSError where the port is taken.
+    `port` is the local port or the identifier of a ping socket, 0 for any. Raises
+    ProbeError `binding` or `link_down` if the kernel refuses, and OSError if the port
+    is in use.
     """
     source = link.source_address if link is not None else None
     try:
@@ -104,7 +106,10 @@ def bind(
 
 
 def _confirm_route(name: str, source: str, destination: str) -> None:
-    """A source address alone does not choose the way out; ask the kernel's route."""
+    """Raise ProbeError if the route for `source` leaves by another interface.
+
+    A source address alone does not select the interface, so the kernel's route counts.
+    """
     leaves_by = _route_device(source, destination.partition("%")[0])
     if leaves_by is None or leaves_by != _owner(source):
         detail = f"{name}: {source} leaves by {leaves_by or 'no interface'}"
@@ -114,12 +119,12 @@ def _confirm_route(name: str, source: str, destination: str) -> None:
 def _route_device(source: str, destination: str) -> str | None:
     command = ["ip", "-json", "route", "get", destination, "from", source]
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             command, capture_output=True, timeout=2, check=False, text=True
         )
     except FileNotFoundError as error:
         raise ProbeError("missing_tool", "ip (Debian: iproute2)") from error
     except subprocess.TimeoutExpired as error:
-        raise ProbeError("binding", "the kernel's route is not known") from error
-    found = json.loads(answer.stdout) if answer.stdout.strip() else []
-    return str(found[0]["dev"]) if found and "dev" in found[0] else None
+        raise ProbeError("binding", "ip route get did not answer in 2 s") from error
+    routes = json.loads(result.stdout) if result.stdout.strip() else []
+    return str(routes[0]["dev"]) if routes and "dev" in routes[0] else None

@@ -1,7 +1,8 @@
-"""Names resolved through a link, within a deadline; and the last good address kept.
+"""Resolves names through one link within a deadline, and keeps the last good address.
 
-getaddrinfo(3) would ask over whichever route is best and cannot be given a deadline,
-so the device's name servers are asked here, each in its turn, over the link itself.
+getaddrinfo(3) sends its queries by the route that the kernel prefers and has no
+deadline. This module therefore queries the name servers of the device itself, one
+after the other, over the link.
 """
 
 from __future__ import annotations
@@ -28,21 +29,22 @@ GATEWAY = "@gateway"
 RESOLVER = "@resolver"
 
 _RESOLV_CONF = (
-    # systemd-resolved's stub on 127.0.0.53 hides the servers; its own list has them.
+    # /etc/resolv.conf may contain only the stub of systemd-resolved, 127.0.0.53. This
+    # file lists the servers behind it.
     Path("/run/systemd/resolve/resolv.conf"),
     Path("/etc/resolv.conf"),
 )
 _RESOLVE_S = 5.0
 _UNRESOLVED = "name_not_resolved"
-_OF_LINK = {"link_down", "no_route", "binding", "permission"}
+_LINK_CAUSES = {"link_down", "no_route", "binding", "permission"}
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """An address, and how it was come by.
+    """A resolved address and how it was obtained.
 
-    `resolve_ms` is None for what needs no asking. `failed` says that nobody answered
-    and `address` is the last that was good.
+    `resolve_ms` is None if no query was needed. `failed` means that the queries failed
+    and that `address` is the last good one.
     """
 
     address: str
@@ -52,9 +54,9 @@ class Resolved:
 
 @dataclass(slots=True)
 class AddressBook:
-    """Resolves anew each time and remembers, per link, the last good address.
+    """Resolves a name each time and keeps, per link, the last good address.
 
-    `servers` None: the device's own, as they are at each time.
+    If `servers` is None, the name servers of the device are read at each call.
     """
 
     servers: tuple[str, ...] | None = None
@@ -68,25 +70,23 @@ class AddressBook:
         deadline: Deadline,
         within_s: float = _RESOLVE_S,
     ) -> Resolved:
-        """The address now, or the last good one where no server gives any.
+        """Return the current address, or the last good one if no server answers.
 
-        Raises ProbeError as `resolve` does where there never was one.
+        Raises ProbeError as `resolve` does if no address was ever found.
         """
         if not _is_name(host):
             return Resolved(resolve(host, link, deadline))
         key = (link.name if link else None, host)
         start_s = time.monotonic()
+        failed = False
         try:
-            address, failed = (
-                resolve(host, link, deadline, within_s, self.servers),
-                False,
-            )
+            address = resolve(host, link, deadline, within_s, self.servers)
         except ProbeError:
             with self._lock:
-                known = self._last.get(key)
-            if known is None:
+                last = self._last.get(key)
+            if last is None:
                 raise
-            address, failed = known, True
+            address, failed = last, True
         took_ms = (time.monotonic() - start_s) * 1000
         with self._lock:
             self._last[key] = address
@@ -94,16 +94,16 @@ class AddressBook:
 
 
 def resolvers() -> tuple[str, ...]:
-    """The name servers this device would ask, in its order."""
+    """Return the name servers of this device, in their order."""
     for path in _RESOLV_CONF:
         try:
             rows = path.read_text().splitlines()
         except OSError:
             continue
-        words = [row.split() for row in rows]
-        found = [w[1] for w in words if len(w) > 1 and w[0] == "nameserver"]
-        if found:
-            return tuple(found)
+        entries = [row.split() for row in rows]
+        servers = [e[1] for e in entries if len(e) > 1 and e[0] == "nameserver"]
+        if servers:
+            return tuple(servers)
     return ()
 
 
@@ -114,21 +114,21 @@ def resolve(
     within_s: float = _RESOLVE_S,
     servers: tuple[str, ...] | None = None,
 ) -> str:
-    """The address of `host` as seen through `link`: IPv4 first, then IPv6.
+    """Return the address of `host` as seen through `link`: IPv4 first, then IPv6.
 
-    `@gateway` and `@resolver` are the link's own. Raises ProbeError `no_route`,
-    `link_down`, `binding` or `name_not_resolved`.
+    `@gateway` and `@resolver` are the gateway and the name server of the link. Raises
+    ProbeError `no_route`, `link_down`, `binding` or `name_not_resolved`.
     """
     if host == GATEWAY:
         return _gateway(link, deadline)
-    asked = resolvers() if servers is None else servers
+    servers = resolvers() if servers is None else servers
     if host == RESOLVER:
-        if not asked:
+        if not servers:
             raise ProbeError("name_not_resolved", "no resolver is configured")
-        return asked[0]
+        return servers[0]
     if not _is_name(host):
         return host
-    return _look_up(host, asked, link, min(within_s, deadline.remaining_s()))
+    return _look_up(host, servers, link, min(within_s, deadline.remaining_s()))
 
 
 def _gateway(link: Link | None, deadline: Deadline) -> str:
@@ -153,23 +153,27 @@ def _is_name(host: str) -> bool:
 def _look_up(
     host: str, servers: tuple[str, ...], link: Link | None, within_s: float
 ) -> str:
-    """Each server gets an equal share of what is left, so that all are asked."""
-    said, causes = "no resolver is configured", set()
+    """Query each server with an equal share of the time left, so that each gets some.
+
+    Raises ProbeError.
+    """
+    message, causes = "no resolver is configured", set()
     end_s = time.monotonic() + within_s
     for index, server in enumerate(servers):
         share_s = (end_s - time.monotonic()) / (len(servers) - index)
         try:
-            found, said = _ask(host, server, link, share_s)
+            address, message = _query(host, server, link, share_s)
         except (OSError, ProbeError, dns.exception.DNSException) as error:
-            said = f"{server}: {error or type(error).__name__}"
+            message = f"{server}: {error or type(error).__name__}"
             causes.add(_cause(error))
         else:
             causes.add(_UNRESOLVED)
-            if found is not None:
-                return found
-    # A link that lets no question leave is at fault, not the names.
-    cause = causes.pop() if len(causes) == 1 and causes <= _OF_LINK else _UNRESOLVED
-    raise ProbeError(cause, f"{host}: {said}")
+            if address is not None:
+                return address
+    # If the link let no query out, the cause is the link and not the name.
+    link_failed = len(causes) == 1 and causes <= _LINK_CAUSES
+    cause = causes.pop() if link_failed else _UNRESOLVED
+    raise ProbeError(cause, f"{host}: {message}")
 
 
 def _cause(error: Exception) -> str:
@@ -178,33 +182,33 @@ def _cause(error: Exception) -> str:
     return cause_of(error) if isinstance(error, OSError) else _UNRESOLVED
 
 
-def _ask(
+def _query(
     host: str, server: str, link: Link | None, within_s: float
 ) -> tuple[str | None, str]:
-    """Both questions to one server: the first address, or the server's word."""
+    """Query one server for A, then AAAA; return the first address, or its status."""
     end_s = time.monotonic() + within_s
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    said = ""
+    message = ""
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         bind(sock, link, server)
         sock.connect(socket_address(server, 53))
         for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
-            answer = _exchange(sock, dns.message.make_query(host, kind), end_s)
-            for rrset in answer.answer:
+            response = _exchange(sock, dns.message.make_query(host, kind), end_s)
+            for rrset in response.answer:
                 if rrset.rdtype == kind:
                     return str(rrset[0]), ""
-            said = f"{server}: {dns.rcode.to_text(answer.rcode())}"
-    return None, said
+            message = f"{server}: {dns.rcode.to_text(response.rcode())}"
+    return None, message
 
 
 def _exchange(
     sock: socket.socket, query: dns.message.Message, end_s: float
 ) -> dns.message.Message:
-    """One question and its answer; what answers another question is passed over."""
+    """Send a query and return its response; responses to other queries are ignored."""
     sock.send(query.to_wire())
     while (left_s := end_s - time.monotonic()) > 0:
         sock.settimeout(left_s)
-        answer = dns.message.from_wire(sock.recv(4096), ignore_trailing=True)
-        if query.is_response(answer):
-            return answer
+        response = dns.message.from_wire(sock.recv(4096), ignore_trailing=True)
+        if query.is_response(response):
+            return response
     raise TimeoutError("no answer")

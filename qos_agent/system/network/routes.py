@@ -1,4 +1,4 @@
-"""The device's default routes, IPv4 and IPv6, as the kernel lists them."""
+"""The default routes of the device, IPv4 and IPv6, as the kernel lists them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Of this thread: /proc/net is the main thread's, which may be in another namespace.
+# The routes of this thread. /proc/net shows those of the main thread, which may be in
+# another network namespace.
 _ROUTES = Path("/proc/thread-self/net")
-_REJECT = 0x0200  # RTF_REJECT: "unreachable default" leads nowhere
+_REJECT = 0x0200  # RTF_REJECT, an "unreachable default" route
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A default route: its interface and the gateway's address.
+    """A default route: its interface and the address of the gateway.
 
-    `gateway` is None on a point-to-point link, such as most mobile modems are: there
-    the first router has no address of its own on the link.
+    `gateway` is None on a point-to-point link, as with most mobile modems. The first
+    router then has no address on the link.
     """
 
     interface: str
@@ -25,11 +26,14 @@ class Route:
 
 
 def default_route(interface: str | None = None) -> Route | None:
-    """The default route of least metric, of any or of one interface; IPv4 first."""
+    """Return the default route with the lowest metric; IPv4 comes before IPv6.
+
+    With `interface` only the routes of that interface count.
+    """
     for read in (_ipv4_routes, _ipv6_routes):
         routes = [(m, r) for m, r in read() if interface in (None, r.interface)]
         if routes:
-            return min(routes, key=lambda found: found[0])[1]
+            return min(routes, key=lambda entry: entry[0])[1]
     return None
 
 
@@ -38,7 +42,7 @@ def _ipv4_routes() -> Iterator[tuple[int, Route]]:
         name, destination, gateway, flags, _, _, metric, mask, *_ = row.split()
         is_default = destination == mask == "00000000"
         if is_default and not int(flags, 16) & _REJECT:
-            # In host byte order, as hexadecimal.
+            # The address is hexadecimal in host byte order.
             packed = int.from_bytes(bytes.fromhex(gateway), "little")
             address = str(ipaddress.IPv4Address(packed)) if packed else None
             yield int(metric), Route(name, address)
@@ -56,12 +60,12 @@ def _ipv6_gateway(text: str, interface: str) -> str | None:
     address = ipaddress.IPv6Address(bytes.fromhex(text))
     if address.is_unspecified:
         return None
-    # RFC 4007: a link-local address means something on its link only.
+    # A link-local address is valid only with its zone (RFC 4007).
     return f"{address}%{interface}" if address.is_link_local else str(address)
 
 
 def _rows(name: str) -> list[str]:
     try:
         return (_ROUTES / name).read_text().splitlines()
-    except FileNotFoundError:  # a kernel without IPv6
+    except FileNotFoundError:  # The kernel has no IPv6.
         return []

@@ -1,4 +1,4 @@
-"""A link's sockets leave by that link; its names are asked there, in time."""
+"""Sockets and name queries of a link leave by that link, within the deadline."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ SECOND = "10.78.0.2"
 
 @pytest.fixture
 def net(lab: MakeLab) -> Lab:
-    """A laboratory whose client has a second interface that leads nowhere."""
-    made = lab(Shape())
-    made.run(["ip", "link", "add", "eth1", "type", "veth", "peer", "name", "far"])
-    made.run(["ip", "addr", "add", f"{SECOND}/24", "dev", "eth1"])
+    """Return a laboratory whose client has a second interface without a far end."""
+    net = lab(Shape())
+    net.run(["ip", "link", "add", "eth1", "type", "veth", "peer", "name", "far"])
+    net.run(["ip", "addr", "add", f"{SECOND}/24", "dev", "eth1"])
     for name in ("eth1", "far"):
-        made.run(["ip", "link", "set", name, "up"])
-    return made
+        net.run(["ip", "link", "set", name, "up"])
+    return net
 
 
 @pytest.fixture
 def client(net: Lab) -> Iterator[Lab]:
-    """The same, entered: this thread is in the client's namespace."""
+    """Return the same laboratory, with this thread in the client's namespace."""
     with net.enter("client"):
         yield net
 
 
 def bound(link: Link, destination: str = SERVER) -> socket.socket:
-    """A UDP socket tied to the link and connected."""
+    """Return a connected UDP socket that is bound to the link."""
     sock = socket.socket(type=socket.SOCK_DGRAM)
     try:
         network.bind(sock, link, destination)
@@ -53,24 +53,24 @@ def bound(link: Link, destination: str = SERVER) -> socket.socket:
 
 
 def test_a_bound_socket_leaves_by_its_interface_or_not_at_all(client: Lab) -> None:
-    """Packets of eth0's link go through the router; those of eth1's never do."""
+    """Packets of eth0's link pass the router; those of eth1's link never do."""
     with bound(LINK) as sock:
         sock.send(b"here")
     assert client.udp("forward", 9) == 1
-    # Linux takes what has no route on the device for a neighbour, and looks there.
+    # Without a route on the device Linux treats the destination as a neighbour.
     with bound(Link("other", "x", "eth1")) as sock:
         sock.send(b"there")
     assert client.udp("forward", 9) == 1
 
 
 def test_a_missing_interface_is_link_down(client: Lab) -> None:
-    """An interface that is not there is said as such."""
+    """An interface that does not exist is the cause `link_down`."""
     with pytest.raises(ProbeError, match="link_down"):
         bound(Link("gone", "x", "wwan9"))
 
 
 def test_a_source_address_must_leave_by_its_own_interface(client: Lab) -> None:
-    """eth1's address would leave by eth0: refused; eth0's own is taken."""
+    """A source address of eth1 that would leave by eth0 is refused; eth0's is not."""
     with bound(Link("main", "x", source_address=CLIENT)) as sock:
         assert sock.getsockname()[0] == CLIENT
     with pytest.raises(ProbeError, match="leaves by eth0") as caught:
@@ -78,8 +78,8 @@ def test_a_source_address_must_leave_by_its_own_interface(client: Lab) -> None:
     assert caught.value.cause == "binding"
 
 
-def test_a_source_rule_makes_the_address_good(client: Lab) -> None:
-    """With a rule that leads the source out of its own interface, it is taken."""
+def test_a_source_address_works_with_a_routing_rule(client: Lab) -> None:
+    """A rule routes packets from this source through its own interface."""
     for rule in (
         "ip route add default dev eth1 table 7",
         f"ip rule add from {SECOND} table 7",
@@ -89,30 +89,18 @@ def test_a_source_rule_makes_the_address_good(client: Lab) -> None:
         assert sock.getsockname()[0] == SECOND
 
 
-def test_an_address_of_nobodys_is_no_binding(client: Lab) -> None:
-    """A source address this device does not have is refused."""
+def test_an_address_of_another_device_is_refused(client: Lab) -> None:
+    """A source address that this device does not have is the cause `binding`."""
     with pytest.raises(ProbeError, match="binding"):
         bound(Link("other", "x", source_address="10.99.0.1"))
 
 
-def test_the_default_route_has_least_metric_and_a_family(client: Lab) -> None:
-    """IPv4 before IPv6; of one interface; reject routes and none are None."""
+def test_the_default_route_has_the_lowest_metric(client: Lab) -> None:
+    """IPv4 comes before IPv6; without a usable route the result is None."""
     assert network.default_route() == network.Route("eth0", GATEWAY)
     assert network.default_route("eth1") is None
-    client.run(
-        [
-            "ip",
-            "route",
-            "add",
-            "default",
-            "via",
-            "10.78.0.9",
-            "dev",
-            "eth1",
-            "metric",
-            "50",
-        ]
-    )
+    second = "ip route add default via 10.78.0.9 dev eth1 metric 50"
+    client.run(second.split())
     assert network.default_route("eth1") == network.Route("eth1", "10.78.0.9")
     assert network.default_route() == network.Route("eth0", GATEWAY)
     client.run(["ip", "route", "del", "default", "dev", "eth1"])
@@ -128,20 +116,20 @@ def test_the_default_route_has_least_metric_and_a_family(client: Lab) -> None:
 
 
 def test_a_point_to_point_link_has_its_first_router_found(client: Lab) -> None:
-    """Where the route names no gateway, who answers the first hop is the gateway."""
+    """If the route contains no gateway, the router of the first hop is the gateway."""
     client.run(["ip", "route", "replace", "default", "dev", "eth0", "scope", "link"])
-    # The router stands in for every address of the link, as a modem's far end does.
+    # The router answers ARP for every address of the link, as a modem's far end does.
     client.run(["sysctl", "-qw", "net.ipv4.conf.client.proxy_arp=1"], "router")
     assert network.default_route("eth0") == network.Route("eth0", None)
     assert network.resolve(network.GATEWAY, LINK, TimeLeft(5)) == GATEWAY
 
 
-def look_up(net: Lab, act: Callable[[], str]) -> str:
-    return net.call("client", act)
+def look_up(net: Lab, query: Callable[[], str]) -> str:
+    return net.call("client", query)
 
 
-def test_names_come_from_the_links_servers_a_first(net: Lab) -> None:
-    """IPv4 is preferred, IPv6 is taken where there is no other."""
+def test_a_name_resolves_to_ipv4_first(net: Lab) -> None:
+    """IPv4 is preferred; IPv6 is used if the name has no IPv4 address."""
     net.dns({"both.test": ["10.1.1.1", "fd00::1"], "six.test": "fd00::6"})
 
     def ask(name: str) -> str:
@@ -152,15 +140,15 @@ def test_names_come_from_the_links_servers_a_first(net: Lab) -> None:
     assert (ask("both.test"), ask("six.test")) == ("10.1.1.1", "fd00::6")
 
 
-def test_every_server_is_asked_within_the_deadline(net: Lab) -> None:
-    """Two that say nothing leave time for the third."""
+def test_every_server_is_queried_within_the_deadline(net: Lab) -> None:
+    """Two silent servers leave time for the third."""
     net.dns({"a.test": "10.1.1.1"})
     servers = ("10.77.1.77", "10.77.1.78", SERVER)
     start = time.monotonic()
-    found = net.call(
+    address = net.call(
         "client", lambda: resolve("a.test", LINK, TimeLeft(9), 1.5, servers)
     )
-    assert found == "10.1.1.1"
+    assert address == "10.1.1.1"
     assert time.monotonic() - start < 1.5
 
 
@@ -168,7 +156,7 @@ def test_every_server_is_asked_within_the_deadline(net: Lab) -> None:
 def test_the_last_good_address_is_kept_when_dns_fails(
     net: Lab, behaviour: Behaviour
 ) -> None:
-    """Both facts are told: the address, and that it did not resolve this time."""
+    """The result contains the last address and the failure of this resolution."""
     server, book = net.dns({"a.test": "10.1.1.1"}), AddressBook(servers=(SERVER,))
 
     def ask(link: Link) -> network.Resolved:
@@ -178,15 +166,15 @@ def test_the_last_good_address_is_kept_when_dns_fails(
 
     assert not ask(LINK).failed
     server.behaviour = behaviour
-    kept = ask(LINK)
-    assert (kept.address, kept.failed) == ("10.1.1.1", True)
-    assert kept.resolve_ms is not None
+    resolved = ask(LINK)
+    assert (resolved.address, resolved.failed) == ("10.1.1.1", True)
+    assert resolved.resolve_ms is not None
     with pytest.raises(ProbeError, match="name_not_resolved"):
         ask(Link("another", "x", "eth0"))
 
 
 def test_a_name_is_resolved_again_each_time(net: Lab) -> None:
-    """A train after the address changed goes to the new one."""
+    """A change of the address takes effect at the next resolution."""
     book = AddressBook(servers=(SERVER,))
 
     def ask() -> str:
@@ -198,8 +186,8 @@ def test_a_name_is_resolved_again_each_time(net: Lab) -> None:
     assert look_up(net, ask) == "10.1.1.2"
 
 
-def test_a_link_that_is_gone_is_not_the_names_fault(net: Lab) -> None:
-    """Where no question could leave, the reading blames the link or the route."""
+def test_a_link_that_sends_no_query_is_the_cause(net: Lab) -> None:
+    """If no query could be sent, the cause is the link or the route, not the name."""
     net.run(["ip", "route", "del", "default"])
     for link, cause in (
         (Link("gone", "x", "wwan9"), "link_down"),
@@ -215,7 +203,7 @@ def test_a_link_that_is_gone_is_not_the_names_fault(net: Lab) -> None:
         assert caught.value.cause == cause
 
 
-def test_addresses_need_no_asking(net: Lab) -> None:
-    """An address is itself, and no time to resolve is made up for it."""
-    found = AddressBook(servers=()).resolve("10.1.1.1", LINK, TimeLeft(1))
-    assert found == network.Resolved("10.1.1.1")
+def test_an_address_needs_no_query(net: Lab) -> None:
+    """An address is returned as it is, without a time to resolve."""
+    resolved = AddressBook(servers=()).resolve("10.1.1.1", LINK, TimeLeft(1))
+    assert resolved == network.Resolved("10.1.1.1")
