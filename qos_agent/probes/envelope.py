@@ -1,8 +1,9 @@
 """The one place that runs a probe: deadline, timing, provenance, outcome.
 
-A probe that hangs is abandoned, not waited for: its thread is a daemon, the slot
-gets a failed reading with cause `hung`, and later slots of that task are skipped
-as `stuck` until the thread ends, so that one bad driver cannot eat the device.
+The envelope does not wait for a probe that hangs. The thread of the probe is a daemon,
+and the slot gets a failed reading with cause `hung`. Later slots of that task are
+skipped as `stuck` until the thread ends, so that one bad driver cannot use up the
+device.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from qos_agent.system.network import cause_of
 
 _log = logging.getLogger(__name__)
 
-# A probe watches its own deadline; the grace lets it say what it learnt.
+# A probe watches its deadline itself. The grace leaves it time to return its samples.
 _GRACE_S = 2.0
 
 
 def skipped(
     probe: Probe, task: Task, reason: str, slots: int = 1, span_s: float | None = None
 ) -> Reading:
-    """The reading of slots that were due and not measured."""
+    """Return the reading of slots that were due and not measured."""
     extra = {} if span_s is None else {"span_s": span_s}
     samples = tuple(Sample(tags, extra) for tags in _tags(probe, task))
     return Reading(
@@ -40,9 +41,9 @@ def skipped(
 
 
 def killed(probe: Probe, task: Task, reserved_bytes: int) -> Reading:
-    """The reading of a task that the agent did not live to finish.
+    """Return the reading of a task that an end of the agent interrupted.
 
-    How much it moved is unknown: its whole reservation counts as spent.
+    The bytes that it moved are unknown, so its whole reservation counts as used.
     """
     samples = [Sample(tags) for tags in _tags(probe, task)]
     samples[0] = Sample(samples[0].tags, {"data_bytes": reserved_bytes})
@@ -56,22 +57,22 @@ def killed(probe: Probe, task: Task, reserved_bytes: int) -> Reading:
 
 
 def _tags(probe: Probe, task: Task) -> list[Mapping[str, str]]:
-    """The tags of each of the task's points, with its link and operator."""
+    """Return the tags of each point of the task, with its link and operator."""
     link = task.link
-    of_link = {"link": link.name, "operator": link.operator} if link else {}
-    return [{**of_link, **tags} for tags in probe.tags(task)]
+    link_tags = {"link": link.name, "operator": link.operator} if link else {}
+    return [{**link_tags, **tags} for tags in probe.tags(task)]
 
 
 @dataclass(slots=True)
-class _Run:
-    """A probe under way in its thread."""
+class _ProbeRun:
+    """A probe that runs in its thread; `result` is None until it ends."""
 
-    finding: ProbeResult | None = None
+    result: ProbeResult | None = None
     thread: threading.Thread = field(default_factory=threading.Thread)
 
 
 class Envelope:
-    """Runs probes, one thread a task, and turns whatever happens into a reading."""
+    """Runs probes, each in its own thread, and returns a reading for every result."""
 
     def __init__(
         self, clock: Clock, stop: threading.Event, grace_s: float = _GRACE_S
@@ -82,7 +83,7 @@ class Envelope:
         self._abandoned: dict[tuple[object, ...], threading.Thread] = {}
 
     def run(self, probe: Probe, task: Task) -> Reading:
-        """Measure once; always returns, at the latest a grace after the deadline."""
+        """Measure once. Returns at the latest one grace after the deadline."""
         key = (task.probe, task.link, task.target)
         if (old := self._abandoned.get(key)) is not None and old.is_alive():
             return skipped(probe, task, "stuck")
@@ -91,40 +92,36 @@ class Envelope:
         deadline = TaskDeadline(self._clock, end_ns, self._stop)
         run = _start(probe, task, deadline)
         run.thread.join(probe.deadline_s + self._grace_s)
-        if run.finding is None:
+        if run.result is None:
             self._abandoned[key] = run.thread
-            _log.error("%s: abandoned %.0f s after its start", key, probe.deadline_s)
-        finding = run.finding or ProbeResult((), "hung")
-        return self._reading(probe, task, finding, started_ns)
-
-    def wait_for_abandoned(self, wait_s: float) -> None:
-        """Give abandoned tasks a last chance to end; for tests and for the stop."""
-        for thread in self._abandoned.values():
-            thread.join(wait_s)
+            message = "%s: no result %.0f s after the start; the task is abandoned"
+            _log.error(message, key, probe.deadline_s)
+        result = run.result or ProbeResult((), "hung")
+        return self._reading(probe, task, result, started_ns)
 
     def _reading(
-        self, probe: Probe, task: Task, finding: ProbeResult, started_ns: int
+        self, probe: Probe, task: Task, result: ProbeResult, started_ns: int
     ) -> Reading:
-        if finding.cause is not None and self._stop.is_set():
+        failed = result.cause is not None
+        if failed and self._stop.is_set():
             return skipped(probe, task, "stopping")
-        failed = finding.cause is not None
         return Reading(
             probe.measurement,
             Outcome.FAILED if failed else Outcome.OK,
             started_ns,
-            _merged(_tags(probe, task), finding),
-            cause=finding.cause,
-            detail=finding.detail,
+            _merged(_tags(probe, task), result),
+            cause=result.cause,
+            detail=result.detail,
             late_ms=(started_ns - task.due_boot_ns) / 1e6,
             duration_ms=(self._clock.boot_ns() - started_ns) / 1e6,
         )
 
 
-def _start(probe: Probe, task: Task, deadline: TaskDeadline) -> _Run:
-    run = _Run()
+def _start(probe: Probe, task: Task, deadline: TaskDeadline) -> _ProbeRun:
+    run = _ProbeRun()
 
     def body() -> None:
-        run.finding = _measure(probe, task, deadline)
+        run.result = _measure(probe, task, deadline)
 
     run.thread = threading.Thread(target=body, name=task.probe, daemon=True)
     run.thread.start()
@@ -138,20 +135,21 @@ def _measure(probe: Probe, task: Task, deadline: TaskDeadline) -> ProbeResult:
         return ProbeResult((), error.cause, error.detail)
     except OSError as error:
         return ProbeResult((), cause_of(error), str(error))
-    except Exception as error:  # noqa: BLE001  one of two: a slot always leaves a reading
-        _log.exception("%s: a fault of our own", task.probe)
+    except Exception as error:  # noqa: BLE001  every slot must have a reading
+        _log.exception("%s: unexpected exception (bug)", task.probe)
         return ProbeResult((), "internal", f"{type(error).__name__}: {error}")
 
 
-def _merged(tags: list[Mapping[str, str]], finding: ProbeResult) -> tuple[Sample, ...]:
-    """The probe's samples over the task's tags; a point for each even if it failed.
+def _merged(tags: list[Mapping[str, str]], result: ProbeResult) -> tuple[Sample, ...]:
+    """Return the samples with the task's tags, one for each point of the task.
 
-    Samples are matched to the task's points by position; a probe that learns a
-    tag only while measuring (the radio technology) overrides it.
+    Samples are matched to points by position. The tags of a sample win, because a probe
+    may learn a tag (the radio technology) only while it measures.
     """
-    found = list(finding.samples) + [Sample()] * (len(tags) - len(finding.samples))
-    base = tags + [tags[-1]] * (len(found) - len(tags))
+    samples = list(result.samples)
+    samples += [Sample()] * (len(tags) - len(samples))
+    tags = tags + [tags[-1]] * (len(samples) - len(tags))
     return tuple(
-        Sample({**of_task, **sample.tags}, sample.fields)
-        for of_task, sample in zip(base, found, strict=True)
+        Sample({**task_tags, **sample.tags}, sample.fields)
+        for task_tags, sample in zip(tags, samples, strict=True)
     )

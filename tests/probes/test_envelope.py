@@ -1,4 +1,4 @@
-"""Whatever a probe does, its slot leaves one reading."""
+"""Every slot has one reading, whatever its probe does."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LINK = Link("main", "telkomsel")
 
 @pytest.fixture
 def stop() -> threading.Event:
-    """The agent's stop."""
+    """Return the stop event of the agent."""
     return threading.Event()
 
 
 @pytest.fixture
 def task(clock: FakeClock) -> Task:
-    """A task due 250 ms ago."""
+    """Return a task that was due 250 ms ago."""
     return Task("latency", clock.boot_ns() - 250_000_000, LINK)
 
 
 def test_a_clean_probe_gives_an_ok_reading(
     clock: FakeClock, stop: threading.Event, task: Task
 ) -> None:
-    """Outcome, tags of link and task, lateness and length are the envelope's."""
+    """The envelope sets outcome, tags of link and task, lateness and duration."""
 
     def measure(task: Task, deadline: Deadline) -> ProbeResult:
         clock.advance(3)
@@ -55,7 +55,7 @@ def test_a_clean_probe_gives_an_ok_reading(
         (ProbeError("refused", "port 9"), "refused", "port 9"),
         (ConnectionResetError(104, "reset by peer"), "reset", "reset by peer"),
         (TimeoutError(), "timeout", ""),
-        (ZeroDivisionError("a fault"), "internal", "ZeroDivisionError: a fault"),
+        (ZeroDivisionError("a bug"), "internal", "ZeroDivisionError: a bug"),
     ],
 )
 def test_an_error_becomes_a_failed_reading_with_its_cause(
@@ -66,7 +66,7 @@ def test_an_error_becomes_a_failed_reading_with_its_cause(
     cause: str,
     detail: str,
 ) -> None:
-    """No exception leaves the envelope, and each kind has its own cause."""
+    """The envelope raises nothing, and each kind of exception has its own cause."""
 
     def measure(task: Task, deadline: Deadline) -> ProbeResult:
         raise error
@@ -77,12 +77,12 @@ def test_an_error_becomes_a_failed_reading_with_its_cause(
     assert reading.samples[0].tags["target"] == "gateway"
 
 
-def test_what_a_failed_probe_learnt_is_kept(
+def test_samples_of_a_failed_probe_are_kept(
     clock: FakeClock, stop: threading.Event, task: Task
 ) -> None:
-    """A train without an answer says how many it sent."""
-    found = ProbeResult((Sample({}, {"sent": 20, "received": 0}),), "timeout")
-    reading = Envelope(clock, stop).run(ScriptedProbe(lambda *_: found), task)
+    """A train without a reply still reports how many packets it sent."""
+    result = ProbeResult((Sample({}, {"sent": 20, "received": 0}),), "timeout")
+    reading = Envelope(clock, stop).run(ScriptedProbe(lambda *_: result), task)
     assert reading.cause == "timeout"
     assert reading.samples[0].fields == {"sent": 20, "received": 0}
 
@@ -90,7 +90,7 @@ def test_what_a_failed_probe_learnt_is_kept(
 def test_a_hung_probe_is_abandoned_and_its_next_slots_are_skipped(
     clock: FakeClock, stop: threading.Event, task: Task
 ) -> None:
-    """A probe that ignores its deadline costs its own task, and nobody else's."""
+    """A probe that ignores its deadline delays its own task only."""
     release = threading.Event()
 
     def hang(task: Task, deadline: Deadline) -> ProbeResult:
@@ -104,14 +104,16 @@ def test_a_hung_probe_is_abandoned_and_its_next_slots_are_skipped(
     other = Task("latency", task.due_boot_ns, Link("spare", "xl"))
     assert envelope.run(ScriptedProbe(), other).outcome == Outcome.OK
     release.set()
-    envelope.wait_for_abandoned(5)
+    for thread in threading.enumerate():
+        if thread.name == task.probe:
+            thread.join(5)
     assert envelope.run(ScriptedProbe(), task).outcome == Outcome.OK
 
 
 def test_a_probe_cut_short_by_the_stop_is_skipped_not_failed(
     clock: FakeClock, stop: threading.Event, task: Task
 ) -> None:
-    """Stopping the agent is not a fault of the network."""
+    """A stop of the agent does not count as a failure of the network."""
 
     def measure(task: Task, deadline: Deadline) -> ProbeResult:
         stop.set()
@@ -123,7 +125,7 @@ def test_a_probe_cut_short_by_the_stop_is_skipped_not_failed(
 
 
 def test_skipped_slots_keep_their_tags_and_number(task: Task) -> None:
-    """A run of missed slots is one reading for each point the task would leave."""
+    """Missed slots are one reading, with every point that the task would have."""
     reading = skipped(ScriptedProbe(), task, "missed", slots=7, span_s=420.0)
     assert (reading.slots, reading.reason) == (7, "missed")
     assert reading.samples[0].fields == {"span_s": 420.0}
