@@ -1,4 +1,4 @@
-"""A web server that does what a test's few lines tell it, and nothing more."""
+"""A web server that follows the few lines of a test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Play = Callable[["Client"], None]
 
 
 class Client:
-    """The other end of a connection, as the server sees it."""
+    """A client's connection, on the side of the server."""
 
     def __init__(self, sock: socket.socket, stopping: threading.Event) -> None:
         self.sock = sock
@@ -22,7 +22,7 @@ class Client:
         self.body = b""
 
     def head(self) -> bytes:
-        """The request's head, as it came."""
+        """Read the head of the request."""
         raw = b""
         while b"\r\n\r\n" not in raw:
             chunk = self.sock.recv(65536)
@@ -32,8 +32,8 @@ class Client:
         head, _, self.body = raw.partition(b"\r\n\r\n")
         return head
 
-    def take(self, size: int) -> bytes:
-        """So much of the body, with what came along with the head."""
+    def receive(self, size: int) -> bytes:
+        """Read `size` bytes of the body, or less if the client closes."""
         while len(self.body) < size:
             chunk = self.sock.recv(65536)
             if not chunk:
@@ -41,28 +41,28 @@ class Client:
             self.body += chunk
         return self.body
 
-    def say(self, text: str | bytes) -> None:
-        """Send it all."""
+    def send(self, text: str | bytes) -> None:
+        """Send all of the text."""
         raw = text.encode() if isinstance(text, str) else text
         self.sock.sendall(raw)
 
     def reset(self) -> None:
-        """End by RST."""
+        """Reset the connection."""
         linger = struct.pack("ii", 1, 0)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.sock.close()
 
     def hold(self) -> None:
-        """Keep the connection, silent, until the test is over."""
+        """Keep the connection open and silent until the test is over."""
         self.stopping.wait()
 
     def pause(self, seconds: float) -> bool:
-        """Wait; True when the test is over."""
+        """Wait; return True if the test is over."""
         return self.stopping.wait(seconds)
 
 
 class Scripted:
-    """The server, there for the time of a `with` block; `url` is where."""
+    """The server at `url`, for the time of a `with` block."""
 
     def __init__(
         self,
@@ -102,37 +102,37 @@ class Scripted:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            self._one(sock)
+            self._serve_client(sock)
 
-    def _one(self, sock: socket.socket) -> None:
+    def _serve_client(self, sock: socket.socket) -> None:
         try:
             if self._context is not None:
                 sock = self._context.wrap_socket(sock, server_side=True)
             client = Client(sock, self._stopping)
             self.clients.append(client)
             self._play(client)
-        except OSError:  # the probe went away, or would not trust us: what is tested
+        except OSError:  # The probe closed or refused the certificate, as intended.
             pass
         finally:
             sock.close()
 
 
 def ok(body: str = "hello", *headers: str) -> str:
-    """An answer with status 200."""
+    """Return a response with status 200."""
     return answer("200 OK", body, *headers)
 
 
 def answer(status: str, body: str = "", *headers: str) -> str:
-    """An answer, its length told."""
+    """Return a response with its length."""
     lines = (f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers)
     return "\r\n".join((*lines, "", body))
 
 
-def says(text: str | bytes) -> Play:
-    """Hear the request, answer with this, close."""
+def responds(text: str | bytes) -> Play:
+    """Read the request, send this response, close."""
 
     def play(client: Client) -> None:
         client.head()
-        client.say(text)
+        client.send(text)
 
     return play

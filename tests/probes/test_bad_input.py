@@ -1,6 +1,6 @@
-"""The whole slot: failed with its cause, in time, nothing left, each byte counted.
+"""A whole slot fails with the correct cause, in time, with every byte counted.
 
-All causes are held one by one in the tests of each probe.
+It leaves no open file, thread or process. The tests of each probe check each cause.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.probes.throughput.bad_server import (
     breaks_tls_after,
     drips,
     resets,
-    says,
+    responds,
     silent,
 )
 from tests.servers.certificates import Authority, Fault
@@ -47,42 +47,44 @@ PAGE = HEAD.replace(b"application/octet-stream", b"text/html")
 TALKS: dict[str, Talk] = {
     "resets": resets,
     "drips": drips,
-    "lies": says(LONG + b"half"),
-    "redirects": says(b"HTTP/1.1 302 Found\r\nLocation: /there\r\n\r\n"),
-    "a page": says(PAGE + b"Content-Length: 19\r\n\r\n<html>Log in</html>"),
-    "a portal": says(b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n"),
+    "truncates": responds(LONG + b"half"),
+    "redirects": responds(b"HTTP/1.1 302 Found\r\nLocation: /there\r\n\r\n"),
+    "a page": responds(PAGE + b"Content-Length: 19\r\n\r\n<html>Log in</html>"),
+    "a portal": responds(
+        b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n"
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[Lab]:
-    """A laboratory in which nobody speaks but the slot under test."""
+    """Return a laboratory without traffic other than that of the slot under test."""
     require_tools()
     with Lab(Shape(ipv6=False)) as lab:
         yield lab
 
 
 def slot(net: Lab, probe: str, **settings: object) -> dict[str, Any]:
-    """What `tests.probes.whole` says of one slot."""
+    """Return the output of `tests.probes.whole` for one slot."""
     argv = [sys.executable, "-m", "tests.probes.whole", probe, json.dumps(settings)]
-    found: dict[str, Any] = json.loads(net.run(argv).stdout)
-    return found
+    result: dict[str, Any] = json.loads(net.run(argv).stdout)
+    return result
 
 
 def section(probe: str, url: str, ca_file: Path | None = None) -> dict[str, object]:
-    """The probe's own, against one server, with little time."""
-    given: dict[str, dict[str, object]] = {
+    """Return the section of a probe for one server, with a short time limit."""
+    sections: dict[str, dict[str, object]] = {
         "throughput": {"server": url, "time_limit": "4s"},
         "web": {"pages": [{"name": "page", "url": url, "text": "forms"}]},
         "form": {"url": url, "size": f"{FORM_BYTES}B"},
     }
     trust = {} if ca_file is None else {"ca_file": str(ca_file)}
-    return {"time_limit": "2s", **given[probe], **trust}
+    return {"time_limit": "2s", **sections[probe], **trust}
 
 
 @contextmanager
 def served(net: Lab, talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A bad server in the laboratory's own; gives where it is."""
+    """Run a bad server in the laboratory; yield its host and port."""
     with net.enter("server"):
         server = bad_server(talk, tls, SERVER)
         port = server.__enter__()
@@ -92,20 +94,24 @@ def served(net: Lab, talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[
         server.__exit__(None, None, None)
 
 
-def assert_failed(found: dict[str, Any], cause: str) -> None:
-    """By that cause, within the deadline, with nothing left."""
-    assert (found["outcome"], found["cause"]) == ("failed", cause)
-    assert found["left_s"] > -0.5
-    assert [found[name] for name in ("files", "threads", "children")] == [0, 0, 0]
+def assert_failed(result: dict[str, Any], cause: str) -> None:
+    """Assert that the slot failed with this cause, in time, with nothing left."""
+    assert (result["outcome"], result["cause"]) == ("failed", cause)
+    assert result["left_s"] > -0.5
+    assert [result[name] for name in ("files", "threads", "children")] == [0, 0, 0]
 
 
-def assert_clean(found: dict[str, Any], cause: str) -> None:
-    """Failed so, and every byte counted: by the reading and by the allowance."""
-    assert_failed(found, cause)
-    # What comes after a reset is no longer looked at; ARP is nobody's.
-    assert found["told_bytes"] == pytest.approx(found["moved_bytes"], rel=0.03, abs=300)
-    assert found["spent_bytes"] == pytest.approx(found["told_bytes"], rel=0.03, abs=300)
-    assert found["moved_bytes"] > 0
+def assert_clean(result: dict[str, Any], cause: str) -> None:
+    """Assert also that the reading and the allowance count every byte."""
+    assert_failed(result, cause)
+    # Packets after a reset are not counted any more; ARP belongs to no slot.
+    assert result["reported_bytes"] == pytest.approx(
+        result["moved_bytes"], rel=0.03, abs=300
+    )
+    assert result["spent_bytes"] == pytest.approx(
+        result["reported_bytes"], rel=0.03, abs=300
+    )
+    assert result["moved_bytes"] > 0
 
 
 @pytest.mark.parametrize(
@@ -113,34 +119,34 @@ def assert_clean(found: dict[str, Any], cause: str) -> None:
     [
         ("throughput", "resets", "reset"),
         ("throughput", "drips", "stalled"),
-        ("throughput", "lies", "closed_early"),
+        ("throughput", "truncates", "closed_early"),
         ("throughput", "redirects", "redirected"),
         ("throughput", "a page", "captive_portal"),
         ("throughput", "a portal", "captive_portal"),
         ("web", "resets", "reset"),
         ("web", "drips", "deadline"),
-        ("web", "lies", "closed_early"),
+        ("web", "truncates", "closed_early"),
         ("web", "redirects", "redirected"),
         ("web", "a page", "captive_portal"),
         ("web", "a portal", "captive_portal"),
         ("form", "resets", "reset"),
         ("form", "drips", "deadline"),
-        ("form", "lies", "closed_early"),
+        ("form", "truncates", "closed_early"),
         ("form", "redirects", "redirected"),
         ("form", "a page", "captive_portal"),
         ("form", "a portal", "captive_portal"),
     ],
 )
 def test_a_bad_server(net: Lab, probe: str, talk: str, cause: str) -> None:
-    """Each way for a server to be bad, for each probe of servers."""
+    """Each fault of a server has its cause, for each probe that uses servers."""
     with served(net, TALKS[talk]) as place:
-        found = slot(net, probe, **{probe: section(probe, f"http://{place}/")})
-    assert_clean(found, cause)
+        result = slot(net, probe, **{probe: section(probe, f"http://{place}/")})
+    assert_clean(result, cause)
 
 
 @pytest.mark.parametrize("probe", ["throughput", "web", "form"])
 def test_a_server_that_is_gone(net: Lab, probe: str) -> None:
-    """Nobody listens."""
+    """A port without a listener is the cause `refused`."""
     plain = section(probe, f"http://{SERVER}:9/")
     assert_clean(slot(net, probe, **{probe: plain}), "refused")
 
@@ -159,13 +165,13 @@ def test_a_server_that_is_gone(net: Lab, probe: str) -> None:
 def test_bad_tls(
     net: Lab, tmp_path: Path, probe: str, talk: Talk, fault: Fault, cause: str
 ) -> None:
-    """TLS that breaks in the middle, and a certificate that has expired."""
+    """Broken TLS records and an expired certificate have causes of their own."""
     authority = Authority(tmp_path)
     context = authority.server_context(fault, (SERVER,))
     with served(net, talk, context) as place:
         plain = section(probe, f"https://{place}/", authority.file)
-        found = slot(net, probe, **{probe: plain})
-    assert_clean(found, cause)
+        result = slot(net, probe, **{probe: plain})
+    assert_clean(result, cause)
 
 
 @pytest.mark.parametrize(
@@ -177,13 +183,13 @@ def test_bad_tls(
     ids=["forged", "silent"],
 )
 def test_a_bad_reflector(net: Lab, answer: Answer, cause: str) -> None:
-    """A train costs the allowance its worst case, which is more than it moved."""
+    """The allowance counts the worst case of a train, more than it moved."""
     target = {"name": "there", "host": SERVER, "layer": "anchor", "method": "stamp"}
     with answering(net, answer):
         train = {"count": 5, "spacing": "0.1s"}
-        found = slot(net, "latency", latency=train, targets=[target])
-    assert_failed(found, cause)
-    assert 0 < found["moved_bytes"] <= found["spent_bytes"]
+        result = slot(net, "latency", latency=train, targets=[target])
+    assert_failed(result, cause)
+    assert 0 < result["moved_bytes"] <= result["spent_bytes"]
 
 
 IPERF3 = ["iperf3", "--server", "--port", "5201"]
@@ -191,7 +197,7 @@ IPERF3 = ["iperf3", "--server", "--port", "5201"]
 
 @contextmanager
 def iperf3(net: Lab) -> Iterator[subprocess.Popen[Any]]:
-    """A real server, listening."""
+    """Run a real server, and wait until it listens."""
     require(shutil.which("iperf3") is not None, "iperf3", "apt-get install iperf3")
     server = net.popen(IPERF3, "server", stdout=subprocess.DEVNULL)
     listening = ["ss", "-Hltn", "sport = :5201"]
@@ -204,28 +210,26 @@ def iperf3(net: Lab) -> Iterator[subprocess.Popen[Any]]:
 
 
 def by_iperf3(net: Lab) -> dict[str, Any]:
-    """A slot of the backend alone, twenty seconds at most."""
-    given = {"backends": ["iperf3"], "iperf3_server": SERVER, "time_limit": "20s"}
-    return slot(net, "throughput", throughput=given)
+    """Run a slot with this backend alone and a limit of 20 s."""
+    settings = {"backends": ["iperf3"], "iperf3_server": SERVER, "time_limit": "20s"}
+    return slot(net, "throughput", throughput=settings)
 
 
 def test_a_busy_iperf3(net: Lab) -> None:
-    """Another client is being served: both directions fail, for some packets."""
+    """If the server serves another client, both directions fail with `busy`."""
     with iperf3(net):
-        first = net.popen(
-            ["iperf3", "-c", SERVER, "-t", "60", "-b", "1k"], "router",
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        client = ["iperf3", "-c", SERVER, "-t", "60", "-b", "1k"]
+        first = net.popen(client, "router", stdout=subprocess.DEVNULL)
         streams = ["ss", "-Htn", "state", "established", "sport = :5201"]
         await_true(lambda: len(net.run(streams, "server").stdout.splitlines()) == 2, 10)
-        found = by_iperf3(net)
+        result = by_iperf3(net)
         first.kill()
         first.wait(5)
-    assert_clean(found, "busy")
+    assert_clean(result, "busy")
 
 
 def test_an_iperf3_that_dies_in_the_middle(net: Lab) -> None:
-    """Killed with its download half done, and gone for the upload."""
+    """A server that is killed during the download is gone for the upload."""
     net.set_rate(4)
     try:
         with iperf3(net) as server, ThreadPoolExecutor(1) as pool:
@@ -235,8 +239,8 @@ def test_an_iperf3_that_dies_in_the_middle(net: Lab) -> None:
                 lambda: net.interface_bytes("client", "rx") > before + 1_000_000, 15
             )
             server.kill()
-            found = running.result()
+            result = running.result()
     finally:
         net.set_rate(None)
-    assert found["moved_bytes"] > 1_000_000
-    assert_clean(found, "closed_early")
+    assert result["moved_bytes"] > 1_000_000
+    assert_clean(result, "closed_early")

@@ -1,4 +1,4 @@
-"""A deadline for probes under test: so many seconds from now."""
+"""A deadline for probes under test, some seconds from now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class TimeLeft:
-    """Satisfies model.Deadline on the monotonic clock; `stop()` ends it at once."""
+    """A model.Deadline on the monotonic clock; `stop()` ends it at once."""
 
     def __init__(self, seconds: float) -> None:
         self._end_s = time.monotonic() + seconds
@@ -24,5 +24,5 @@ class TimeLeft:
         return self._stop.is_set()
 
     def stop(self) -> None:
-        """What the agent does when it is being stopped."""
+        """End the deadline, as a stop of the agent does."""
         self._stop.set()

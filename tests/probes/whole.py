@@ -1,7 +1,7 @@
-"""One slot run as the agent runs it, and what it left behind, as JSON.
+"""Runs one slot as the agent does and prints its result and remains as JSON.
 
-`python -m tests.probes.whole PROBE SETTINGS`, inside a laboratory's client: whatever
-moves on the interface there is the slot's own.
+`python -m tests.probes.whole PROBE SETTINGS` runs inside the client of a laboratory.
+All traffic on the interface there belongs to the slot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LINK = Link("main", "operator", "eth0")
 
 
 class _Account(AllowanceAccount):
-    """Grants everything and keeps the settled bytes."""
+    """An allowance account that grants all and records the bytes used."""
 
     def __init__(self) -> None:
         self.spent_bytes = 0
@@ -39,7 +39,7 @@ class _Account(AllowanceAccount):
 
 
 def main() -> int:
-    """Run the slot; say what came of it."""
+    """Run the slot and print its result."""
     name, settings = sys.argv[1], Settings.model_validate(json.loads(sys.argv[2]))
     probe, account, clock = PROBES[name].make(settings), _Account(), SystemClock(0)
     envelope = Envelope(clock, threading.Event())
@@ -52,11 +52,11 @@ def main() -> int:
         reading = runner.run(name, LINK, _target(name, settings), clock.boot_ns())
         took_s = time.monotonic() - started_s
     moved = (link_bytes(LINK) or 0) - (before or 0)
-    told = [sample.fields.get("data_bytes") for sample in reading.samples]
-    said = {
+    counts = [sample.fields.get("data_bytes") for sample in reading.samples]
+    result = {
         "outcome": reading.outcome.value,
         "cause": reading.cause,
-        "told_bytes": sum(int(value) for value in told if value is not None),
+        "reported_bytes": sum(int(count) for count in counts if count is not None),
         "spent_bytes": account.spent_bytes,
         "moved_bytes": moved,
         "left_s": probe.deadline_s - took_s,
@@ -64,7 +64,7 @@ def main() -> int:
         "threads": threading.active_count() - threads,
         "children": len(children()),
     }
-    json.dump(said, sys.stdout)
+    json.dump(result, sys.stdout)
     return 0
 
 

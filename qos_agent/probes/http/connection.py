@@ -1,8 +1,8 @@
-"""One TCP connection on one link, to a web server: opened in steps, each timed.
+"""One TCP connection of a web probe: opened in steps, each of them timed.
 
-Nothing waits past the task's deadline, nor longer than a moment after the agent is
-told to stop; a peer that moves no byte for a while has stalled. A socket's own
-time-out cannot do that: it starts anew with every byte that a slow server sends.
+No wait lasts longer than the deadline of the task, nor more than a moment after the
+agent begins to stop. If no byte moves for a while, the connection has stalled. The
+timeout of a socket is not enough: it starts again with every byte of a slow server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import select
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,8 +26,14 @@ from qos_agent.model import Deadline, Link, Value
 from qos_agent.model.errors import ConfigError, ProbeError
 from qos_agent.probes.http.request import RequestTarget
 from qos_agent.system import network
+from qos_agent.system.network.connection import (
+    connection_error,
+    reset_on_close,
+    tcp_socket,
+    wrap_tls,
+)
 from qos_agent.system.network.tcp_info import TcpInfo, tcp_info
-from qos_agent.system.network.tls import cause_of_tls
+from qos_agent.system.network.tls import client_context
 
 T = TypeVar("T")
 Resolve = Callable[[str, Link | None, Deadline], str]
@@ -36,163 +41,163 @@ Resolve = Callable[[str, Link | None, Deadline], str]
 _SLICE_S = 0.2
 _SIOCOUTQ = 0x5411  # <linux/sockios.h>
 _TCP_NOTSENT_LOWAT = 25  # <linux/tcp.h>
-# So little waits unsent in the kernel that an upload ends soon after it must.
+# With at most this much unsent in the kernel, an upload ends soon after its deadline.
 _UNSENT_MAX_BYTES = 128 * 1024
-# Ethernet's header; counting it where a modem has none errs on the allowance's side.
+# The Ethernet header. A modem without one is counted too high, never too low.
 _FRAME_BYTES = 14
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpClient:
-    """How a probe reaches places: trusting whom, how patiently, asking which names."""
+    """The parts that all requests of a probe share.
 
-    context: ssl.SSLContext
+    `idle_s` is the time without a moved byte after which a connection has stalled.
+    """
+
+    tls: ssl.SSLContext
     idle_s: float
     resolve: Resolve = network.resolve
 
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """How one task does: over which link, and for how long."""
+    """The client, the link and the deadline of one task."""
 
-    reach: HttpClient
+    client: HttpClient
     link: Link | None
     deadline: Deadline
 
 
-def trust(ca_file: Path | None, key: str, urls: Iterable[str]) -> ssl.SSLContext:
-    """What decides whether a server is the one it claims to be.
+def tls_context(ca_file: Path | None, key: str, urls: Iterable[str]) -> ssl.SSLContext:
+    """Return the TLS context for `urls`.
 
-    Where none of `urls` is https it trusts nobody: the system's certificates take
-    2.5 MiB, and redirections are not followed.
+    If no URL is https, the context trusts no authority: the certificates of the system
+    take 2.5 MiB, and redirects are not followed.
 
-    Raises ConfigError for `key` where the file holds no certificates.
+    Raises ConfigError for `key` if the file contains no certificate.
     """
     if ca_file is None and not any(url.startswith("https:") for url in urls):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = client_context(ca_file)
     except OSError as error:
-        found = f"{ca_file}: {error.strerror or error}"
-        allowed = "a file of certificates in PEM"
-        raise ConfigError(key, found, allowed, f"edit {key}") from error
+        found = f"{ca_file}, {error.strerror or error}"
+        problem = "must be a file of certificates in PEM format"
+        fix = "correct the path or the file"
+        raise ConfigError(key, found, problem, fix) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 @contextmanager
-def opened(
-    place: RequestTarget, way: TaskContext, found: dict[str, Value]
-) -> Iterator[Connection]:
-    """A connection for the time of a block; each step that succeeds is in `found`.
+def open_connection(
+    target: RequestTarget, context: TaskContext, fields: dict[str, Value]
+) -> Iterator[HttpConnection]:
+    """Connect for the time of a block; put the time of each step into `fields`.
 
-    Its bytes on the wire are there in the end, whatever happened. What the kernel
-    still holds when the block fails is not sent. Raises ProbeError.
+    The bytes on the wire are added at the end, also after a failure. If the block
+    fails, the data that the kernel still holds is not sent. Raises ProbeError.
     """
-    address = _address(place.host, way, found)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    connection = Connection(socket.socket(family, socket.SOCK_STREAM), way)
+    address = _address(target.host, context, fields)
+    connection = HttpConnection(tcp_socket(address), context)
     reset = True
     try:
-        with timed(found, "connect_ms"):
-            connection.connect(address, place.port)
-        if place.secure:
-            with timed(found, "tls_ms"):
-                connection.secure(place.host)
+        with timed(fields, "connect_ms"):
+            connection.connect(address, target.port)
+        if target.secure:
+            with timed(fields, "tls_ms"):
+                connection.start_tls(target.host)
         yield connection
         reset = False
     finally:
-        found["data_bytes"] = connection.wire_bytes()
+        fields["data_bytes"] = connection.wire_bytes()
         connection.close(reset=reset)
 
 
-def _address(host: str, way: TaskContext, found: dict[str, Value]) -> str:
+def _address(host: str, context: TaskContext, fields: dict[str, Value]) -> str:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        with timed(found, "dns_ms"):
-            host = way.reach.resolve(host, way.link, way.deadline)
-    found["address"] = host
-    found["ip_version"] = 6 if ":" in host else 4
+        with timed(fields, "dns_ms"):
+            host = context.client.resolve(host, context.link, context.deadline)
+    fields["address"] = host
+    fields["ip_version"] = 6 if ":" in host else 4
     return host
 
 
 @contextmanager
-def timed(found: dict[str, Value], name: str) -> Iterator[None]:
-    """Put the length of a block into `found`, if it succeeds; in milliseconds."""
+def timed(fields: dict[str, Value], name: str) -> Iterator[None]:
+    """Put the duration of a block in milliseconds into `fields`, if it succeeds."""
     start_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     yield
-    found[name] = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - start_ns) / 1e6
+    fields[name] = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - start_ns) / 1e6
 
 
-class Connection:
-    """A socket that keeps to a deadline and knows what it has moved."""
+class HttpConnection:
+    """A connection that keeps to the deadline of its task and counts its bytes."""
 
-    def __init__(self, sock: socket.socket, way: TaskContext) -> None:
+    def __init__(self, sock: socket.socket, context: TaskContext) -> None:
         self._sock = sock
-        self._way = way
-        self.idle_s = way.reach.idle_s
+        self._context = context
+        self.idle_s = context.client.idle_s
 
     def info(self) -> TcpInfo:
-        """The kernel's counters."""
+        """Return the kernel's counters of the connection."""
         return tcp_info(self._sock)
 
     def wire_bytes(self) -> int:
-        """All it moved, both ways, on the wire."""
+        """Return the bytes on the wire, in both directions."""
         info = self.info()
         return info.packet_bytes() + info.segments * _FRAME_BYTES
 
     def unacknowledged_bytes(self) -> int:
-        """What the kernel was given and the other end has not acknowledged; tcp(7)."""
-        answer = fcntl.ioctl(self._sock, _SIOCOUTQ, bytes(4))
-        return int.from_bytes(answer, "little")
+        """Return the bytes in the send queue that are not acknowledged; see tcp(7)."""
+        queue = fcntl.ioctl(self._sock, _SIOCOUTQ, bytes(4))
+        return int.from_bytes(queue, "little")
 
     def connect(self, address: str, port: int) -> None:
-        """Connect over the link. Raises ProbeError `timeout`, `refused` and such."""
-        network.bind(self._sock, self._way.link, address)
+        """Connect over the link. Raises ProbeError `timeout`, `refused` and others."""
+        network.bind(self._sock, self._context.link, address)
         self._sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_MAX_BYTES)
         self._sock.setblocking(False)
         code = self._sock.connect_ex((address, port))
-        self._patiently(partial(_connected, self._sock, code), "timeout")
+        self._until_idle(partial(_finish_connect, self._sock, code), "timeout")
 
-    def secure(self, host: str) -> None:
-        """Agree on TLS. Raises ProbeError `tls_expired`, `tls_name` and such."""
+    def start_tls(self, host: str) -> None:
+        """Do the handshake. Raises ProbeError `tls_expired`, `tls_name` and others."""
         try:
-            wrapped = self._way.reach.context.wrap_socket(
-                self._sock, server_hostname=host, do_handshake_on_connect=False
-            )
+            wrapped = wrap_tls(self._sock, self._context.client.tls, host)
         except OSError as error:
-            raise _failure(error) from error
+            raise connection_error(error) from error
         self._sock = wrapped
-        self._patiently(wrapped.do_handshake, "timeout")
+        self._until_idle(wrapped.do_handshake, "timeout")
 
     def send(self, data: bytes) -> None:
-        """Give all of `data` to the kernel, hardly faster than it is acknowledged."""
+        """Send all of `data`; little of it waits unsent in the kernel."""
         position = 0
         while position < len(data):
             rest = memoryview(data)[position:]
-            position += self._patiently(partial(self._sock.send, rest), "stalled")
+            position += self._until_idle(partial(self._sock.send, rest), "stalled")
 
     def receive_into(self, buffer: memoryview, cause: str) -> int:
-        """What has come, at least a byte; 0 where the other end has closed."""
-        return self._patiently(partial(self._sock.recv_into, buffer), cause)
+        """Receive at least a byte; return the count, 0 if the peer has closed."""
+        return self._until_idle(partial(self._sock.recv_into, buffer), cause)
 
-    def _patiently(self, step: Callable[[], T], cause: str) -> T:
-        """What `step` returns once it no longer times out.
+    def _until_idle(self, step: Callable[[], T], cause: str) -> T:
+        """Repeat `step` while it times out, and return its result.
 
-        Raises ProbeError `cause` when no byte has been acknowledged or received for
-        a while, `deadline` when the time is up.
+        Raises ProbeError `cause` if no byte was acknowledged or received for the idle
+        time, and `deadline` at the end of the task.
         """
         moved_bytes, since_s = self._moved_bytes(), time.monotonic()
-        while not self._way.deadline.wait(0):
+        while not self._context.deadline.wait(0):
             self._sock.settimeout(_SLICE_S)
             try:
                 return step()
             except TimeoutError:
                 pass
             except OSError as error:
-                raise _failure(error) from error
+                raise connection_error(error) from error
             if self._moved_bytes() != moved_bytes:
                 moved_bytes, since_s = self._moved_bytes(), time.monotonic()
             elif time.monotonic() - since_s >= self.idle_s:
@@ -204,32 +209,19 @@ class Connection:
         return info.acked_bytes + info.received_bytes
 
     def close(self, *, reset: bool) -> None:
-        """End it; by a reset, what the kernel still holds is dropped unsent."""
+        """Close the connection; a reset drops the data that is still unsent."""
         if reset:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(self._sock)
         self._sock.close()
 
 
-def _connected(sock: socket.socket, code: int) -> None:
-    """The end of a connect() that has begun; TimeoutError while there is none."""
+def _finish_connect(sock: socket.socket, code: int) -> None:
+    """Wait for the end of a connect(2) in progress; raise TimeoutError if it lasts."""
     if code == errno.EINPROGRESS:
         _, writable, _ = select.select([], [sock], [], _SLICE_S)
         if not writable:
             raise TimeoutError
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    # ETIMEDOUT would become a TimeoutError, which here means: ask again.
+    # Python turns ETIMEDOUT into a TimeoutError, which here means: call again.
     if code:
-        raise _failure(OSError(code, os.strerror(code)))
-
-
-def _failure(error: OSError) -> ProbeError:
-    """The world's refusal as an error of the probe."""
-    match error:
-        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-            return ProbeError("closed_early", "during the handshake")
-        case ssl.SSLCertVerificationError():
-            return ProbeError(cause_of_tls(error), error.verify_message)
-        case ssl.SSLError():
-            return ProbeError(cause_of_tls(error), str(error.reason or error))
-        case _:
-            return ProbeError(network.cause_of(error), error.strerror or str(error))
+        raise connection_error(OSError(code, os.strerror(code)))

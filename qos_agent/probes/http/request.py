@@ -1,8 +1,8 @@
-"""Where a URL leads, the head of a request there, and what being sent away means.
+"""Parses a URL, builds the head of a request and classifies redirects.
 
-On the way to a server stand things that answer in its place: a hotspot's login, an
-operator's top-up page. Over https they cannot; over http they give themselves away
-by where they send us, or by a page where none, or another, was expected.
+Between the device and a server there may be a captive portal: the login page of a
+hotspot, or the top-up page of an operator. It cannot answer over https. Over http it
+shows itself by a redirect to another site, or by an HTML page that was not expected.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from urllib.parse import quote, urljoin, urlsplit
 from qos_agent import __version__
 from qos_agent.model.errors import ProbeError
 
-AUTHENTICATE = 511
-"""The status that portals send, and servers do not (RFC 6585, 6)."""
+NETWORK_AUTHENTICATION_REQUIRED = 511
+"""The status for captive portals; an origin server does not send it (RFC 6585, 6)."""
 
-# What may stand unescaped in a path or query (RFC 3986, 3.3 and 3.4).
+# Characters that need no escape in a path or query (RFC 3986, 3.3 and 3.4).
 _UNESCAPED = "/?%:@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
-    """A web server and what to ask it for; all ASCII, ready for the wire."""
+    """A web server and the path to request there, in ASCII as on the wire."""
 
     secure: bool
     host: str
@@ -32,7 +32,7 @@ class RequestTarget:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """The place of a URL that the settings have accepted."""
+        """Parse a URL that has passed the checks of the settings."""
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         host = (parts.hostname or "").encode("idna").decode("ascii")
@@ -41,42 +41,57 @@ class RequestTarget:
         return cls(secure, host, parts.port or (443 if secure else 80), path)
 
     def head(self, method: str, *headers: str) -> bytes:
-        """A request's head (RFC 9112), for one exchange on its connection."""
-        usual = self.port == (443 if self.secure else 80)
-        lines = (
-            f"{method} {self.path} HTTP/1.1",
-            f"Host: {self.host}" if usual else f"Host: {self.host}:{self.port}",
-            f"User-Agent: qos-agent/{__version__}",
+        """Return the head of a request that closes the connection afterwards."""
+        default_port = self.port == (443 if self.secure else 80)
+        return request_head(
+            method,
+            self.path,
+            self.host if default_port else f"{self.host}:{self.port}",
             "Accept: */*",
             "Accept-Encoding: identity",
             "Connection: close",
             *headers,
         )
-        return "\r\n".join((*lines, "", "")).encode("ascii")
 
-    def wrong_page(self, detail: str) -> ProbeError:
-        """A page where none, or another, was expected."""
+    def page_error(self, detail: str) -> ProbeError:
+        """Return the error for an HTML page that was not expected.
+
+        Over http the page may come from a captive portal; over https it cannot.
+        """
         return ProbeError("bad_answer" if self.secure else "captive_portal", detail)
 
-    def sent_away(self, location: str) -> ProbeError:
-        """A redirection: over plain http, one to a stranger is the mark of a portal."""
+    def redirect_error(self, location: str) -> ProbeError:
+        """Return the error for a redirect to `location`.
+
+        Over http, a redirect to another site is the mark of a captive portal.
+        """
         try:
-            leads_to = (
-                urlsplit(urljoin(f"http://{self.host}/", location)).hostname or ""
-            )
+            address = urlsplit(urljoin(f"http://{self.host}/", location))
+            host = address.hostname or ""
         except ValueError:
             return ProbeError("bad_answer", f"redirected to {location!r}")
-        akin = _akin(leads_to, self.host)
-        cause = "redirected" if self.secure or akin else "captive_portal"
-        return ProbeError(cause, f"to {leads_to}")
+        expected = self.secure or _same_site(host, self.host)
+        cause = "redirected" if expected else "captive_portal"
+        return ProbeError(cause, f"to {host}")
 
 
-def begins_a_page(body: bytes) -> bool:
-    """Whether a body begins as HTML does, whatever its server calls it."""
+def request_head(method: str, path: str, host: str, *headers: str) -> bytes:
+    """Return the head of an HTTP/1.1 request (RFC 9112)."""
+    lines = (
+        f"{method} {path} HTTP/1.1",
+        f"Host: {host}",
+        f"User-Agent: qos-agent/{__version__}",
+        *headers,
+    )
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+def looks_like_html(body: bytes) -> bool:
+    """Return True if a body begins like HTML, whatever its content type."""
     return body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
-def _akin(one: str, other: str) -> bool:
-    """Whether two names are of one family: equal, or one under the other."""
+def _same_site(one: str, other: str) -> bool:
+    """Return True if two host names are equal or one is a subdomain of the other."""
     a, b = one.removeprefix("www."), other.removeprefix("www.")
     return a == b or a.endswith(f".{b}") or b.endswith(f".{a}")

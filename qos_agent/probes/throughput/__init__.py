@@ -1,4 +1,4 @@
-"""The table of throughput backends, by their name in configuration."""
+"""The throughput backends, by their names in the configuration."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a throughput backend is given, what it brings back, what it must say of itself.
+"""The interface of a throughput backend: its order, its results, its description.
 
-A backend measures one or both directions against one server, once. It decides
-neither when nor how much: the order does.
+A backend measures one or both directions against one server, once. The order sets how
+much data it may move and how long it may take.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Stop = Literal["precision", "bytes", "time", "stall", "complete"]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to measure, and how much it may move.
+    """The directions to measure, and how much data they may move.
 
-    `limits` holds the directions wanted, each with the bytes it may move on the
-    link, both ways, on the wire. `interface` is where they are counted; None where
-    the link has none that is known. `ca_file` holds the authorities to trust in place
-    of the system's. `tolerance` is the half width of the interval,
-    relative to the rate, at which a test may stop.
+    `limits` contains the requested directions. Each has a limit on the bytes that it
+    may move on the link, in both directions, on the wire. They are counted on
+    `interface`, which is None if it is not known. The authorities in `ca_file` replace
+    those of the system. A test may stop if the half width of its interval is at most
+    `tolerance` times the rate.
     """
 
     link: Link | None
@@ -43,13 +43,13 @@ class Order:
 
     @property
     def byte_limit(self) -> int:
-        """All it may move."""
+        """The bytes that all directions together may move."""
         return sum(self.limits.values())
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedRtt:
-    """Round trips sampled while the direction was loaded (RFC 2681)."""
+    """Round trips (RFC 2681) measured while the direction was loaded."""
 
     sent: int
     received: int
@@ -60,7 +60,10 @@ class LoadedRtt:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """One direction measured; `data_bytes` both ways on the wire, where known."""
+    """The measured rate of one direction.
+
+    `data_bytes` is the data in both directions on the wire; None if it is not known.
+    """
 
     rate_bps: float
     layer: Literal["tcp_payload", "ip", "application"]
@@ -79,13 +82,13 @@ class Rate:
 
     @property
     def used_bytes(self) -> int:
-        """Moved on the link; the payload alone where the wire was not watched."""
+        """The data moved on the link; only the payload if the wire was not counted."""
         return self.measured_bytes if self.data_bytes is None else self.data_bytes
 
     def fields(self) -> dict[str, Value]:
-        """The fields of this direction's point; what was not measured is left out."""
+        """Return the fields of this direction's point, without values not measured."""
         low, high = self.interval_bps or (None, None)
-        found: dict[str, Value | None] = {
+        fields: dict[str, Value | None] = {
             "tests": 1,
             "rate_bps": self.rate_bps,
             "rate_low_bps": low,
@@ -103,7 +106,7 @@ class Rate:
             **self._rate_counts(),
             **self._loaded_fields(),
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def _rate_counts(self) -> dict[str, int]:
         return {
@@ -131,32 +134,32 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in configuration, and the value of the tag."""
+        """The name in the configuration, and the value of the tag."""
         ...
 
     @property
     def licence(self) -> str:
-        """Under which terms it and its servers are used."""
+        """The licence of the backend and the terms of its servers."""
         ...
 
     @property
     def data_use(self) -> str:
-        """What a test moves, in words for whoever pays for the data."""
+        """The data that a test moves, for the person who pays for it."""
         ...
 
     @property
     def byte_bound(self) -> str:
-        """How the bound on bytes is kept, and by how much it may be passed."""
+        """The method that keeps the byte limit, and by how much it can be exceeded."""
         ...
 
     @property
     def cannot_see(self) -> str:
-        """What its figures do not tell, or tell wrongly."""
+        """The limits of its results: what they leave out or measure wrongly."""
         ...
 
     def run(self, order: Order, deadline: Deadline) -> Results:
-        """Measure the directions of `order.limits`, a rate or an error for each.
+        """Measure the directions of `order.limits`; return a rate or error for each.
 
-        Raises ProbeError where neither could be begun.
+        Raises ProbeError if no direction could start.
         """
         ...

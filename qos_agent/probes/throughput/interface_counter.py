@@ -1,10 +1,11 @@
-"""Counts what an interface moves, cheaply enough to be asked before every read."""
+"""Counts the bytes on an interface, fast enough to be read before every receive."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -19,10 +20,10 @@ _ETHERNET_HEADER_BYTES = 14
 
 
 class InterfaceCounter:
-    """Bytes received and sent since it was made, as the kernel counts frames.
+    """Bytes received and sent since its creation, as the kernel counts frames.
 
-    The counters are kept open: reading one costs some microseconds. Raises
-    ProbeError `link_down` where there is no such interface.
+    The counter files stay open: one read takes some microseconds. Raises ProbeError
+    `link_down` if the interface does not exist.
     """
 
     def __init__(self, interface: str) -> None:
@@ -36,7 +37,7 @@ class InterfaceCounter:
         # Raw IP modems and PPP count no link header.
         framed = kind in (_ETHERNET, _LOOPBACK)
         self.header_bytes = _ETHERNET_HEADER_BYTES if framed else 0
-        self._loops = kind == _LOOPBACK
+        self._is_loopback = kind == _LOOPBACK
         self._start = self._read(0), self._read(1)
 
     def __enter__(self) -> Self:
@@ -47,43 +48,56 @@ class InterfaceCounter:
             os.close(handle)
 
     def received(self) -> int:
-        """Bytes received."""
+        """Return the bytes received."""
         return self._read(0) - self._start[0]
 
     def sent(self) -> int:
-        """Bytes sent."""
+        """Return the bytes sent."""
         return self._read(1) - self._start[1]
 
     def moved(self) -> int:
-        """Bytes both ways; what loops back is counted once."""
-        return self.received() + (0 if self._loops else self.sent())
+        """Return the bytes in both directions; on loopback each byte counts once."""
+        return self.received() + (0 if self._is_loopback else self.sent())
 
-    def _read(self, which: int) -> int:
+    def _read(self, index: int) -> int:
         try:
-            return int(os.pread(self._handles[which], 32, 0))
+            return int(os.pread(self._handles[index], 32, 0))
         except OSError as error:
             raise ProbeError("link_down", "the interface went away") from error
 
 
+@contextmanager
+def counter_of(interface: str | None) -> Iterator[InterfaceCounter | None]:
+    """Count an interface for the time of a block; yield None if it is not known."""
+    if interface is None:
+        yield None
+        return
+    with InterfaceCounter(interface) as counter:
+        yield counter
+
+
 def interface_of_socket(sock: socket.socket) -> str:
-    """The interface that has a connected socket's own address."""
-    own = sock.getsockname()[0]
+    """Return the interface that has the local address of a connected socket."""
+    local = sock.getsockname()[0]
     for name, addresses in psutil.net_if_addrs().items():
-        if any(address.address.partition("%")[0] == own for address in addresses):
+        if any(address.address.partition("%")[0] == local for address in addresses):
             return name
-    raise ProbeError("binding", f"no interface has the address {own}")
+    raise ProbeError("binding", f"no interface has the address {local}")
 
 
 def guard(
-    meter: InterfaceCounter | None, byte_limit: int, deadline: Deadline
+    counter: InterfaceCounter | None, byte_limit: int, deadline: Deadline
 ) -> Callable[[], str | None]:
-    """The word that ends the child: the limit passed, or the agent is stopping."""
+    """Return a watch that ends a child process.
 
-    def look() -> str | None:
+    Its causes are `allowance` at the byte limit, and `killed` if the agent is stopping.
+    """
+
+    def watch() -> str | None:
         if deadline.stopping():
             return "killed"
-        if meter is not None and meter.moved() >= byte_limit:
+        if counter is not None and counter.moved() >= byte_limit:
             return "allowance"
         return None
 
-    return look
+    return watch

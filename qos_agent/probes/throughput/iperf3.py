@@ -1,7 +1,7 @@
-"""Backend `iperf3`: the regulator's iperf3 server, by the iperf3 program.
+"""Backend `iperf3`: the program iperf3 against the regulator's iperf3 server.
 
-One run for each direction, bounded in bytes by iperf3 itself, in time by timeout(1),
-whose interrupt makes iperf3 print what it has measured so far.
+There is one run per direction. iperf3 itself limits the bytes, and timeout(1) limits
+the time: its SIGINT makes iperf3 print what it has measured so far.
 """
 
 from __future__ import annotations
@@ -10,26 +10,25 @@ import json
 import os
 import shutil
 import socket
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from qos_agent.model import Deadline, Link
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
-from qos_agent.probes.throughput.interface_counter import InterfaceCounter, guard
+from qos_agent.probes.throughput.interface_counter import counter_of, guard
 from qos_agent.system.child_process import ChildResult, Watch, run_child
 from qos_agent.system.network import bind, resolve
 
 _PORT = 5201
 _TIME_LIMIT_S = 10.0
-# The end of a test takes some exchanges; then a child that hangs is killed.
+# A test ends with a few exchanges. After this time a hanging child is killed.
 _GRACE_S = 4.0
 _OUTPUT_LIMIT_BYTES = 2_000_000
-# Headers and acknowledgements, and what is under way when iperf3 has counted enough.
+# Headers and acknowledgements, and the data on the way when iperf3 stops counting.
 _WIRE_PER_PAYLOAD = 1.1
 _IN_FLIGHT_BYTES = 100_000
-# iperf3's own words, in its source file iperf_error.c, and what they mean.
+# Parts of the messages in iperf3's source file iperf_error.c, and their causes.
 _CAUSES = (
     ("busy", "busy"),
     ("refused", "refused"),
@@ -50,24 +49,26 @@ _CAUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Iperf3:
-    """TCP in both directions, the receiver's figures."""
+    """TCP in both directions, with the figures of the receiver."""
 
     program: str = "iperf3"
 
     name = "iperf3"
-    licence = "iperf3: BSD-3-Clause; the server is one's own"
-    data_use = "the download and upload limits in full, however sure the rate is"
+    licence = "iperf3: BSD-3-Clause. You run the server"
+    data_use = "The download and upload limits in full, however precise the rate is."
     byte_bound = (
-        "iperf3 is told the bytes; what one round trip has in flight may pass them;"
-        " it is killed when the interface counter passes the limit"
+        "iperf3 receives the byte limit as an option. What one round trip has in flight"
+        " may exceed it. The process is killed when the interface counter exceeds the"
+        " limit."
     )
     cannot_see = (
-        "the start-up is part of the mean; an upload cut short by time counts what"
-        " the kernel took, so it reads high; no interval, no loaded round trip"
+        "The start-up is part of the mean. An upload cut short by time counts what the"
+        " kernel accepted, so it reads high. There is no interval and no round trip"
+        " under load."
     )
 
     def run(self, order: Order, deadline: Deadline) -> Results:
-        """Down, then up, each by a child of its own."""
+        """Measure down, then up, each with one child process."""
         if order.server is None:
             raise ProbeError("name_not_resolved", "no server is configured")
         if shutil.which(self.program) is None:
@@ -101,7 +102,7 @@ class Iperf3:
 
 
 def _check_binding(link: Link | None, address: str) -> None:
-    """Let the kernel say whether the link can be used, as for our own sockets."""
+    """Raise ProbeError if the kernel does not bind a socket to the link."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         bind(sock, link, address)
@@ -119,13 +120,10 @@ def _binding(link: Link | None) -> list[str]:
 def _measure(
     direction: Direction, order: Order, argv: list[str], deadline: Deadline
 ) -> Rate:
-    with ExitStack() as stack:
-        meter = None
-        if order.interface is not None:
-            meter = stack.enter_context(InterfaceCounter(order.interface))
-        result = _run(argv, order, guard(meter, order.limits[direction], deadline))
-        data_bytes = None if meter is None else meter.moved()
-    return _rate(_answer(result), str(order.server), data_bytes)
+    with counter_of(order.interface) as counter:
+        result = _run(argv, order, guard(counter, order.limits[direction], deadline))
+        data_bytes = None if counter is None else counter.moved()
+    return _rate(_report(result), str(order.server), data_bytes)
 
 
 def _run(argv: list[str], order: Order, watch: Watch) -> ChildResult:
@@ -134,33 +132,33 @@ def _run(argv: list[str], order: Order, watch: Watch) -> ChildResult:
         timeout_s=order.time_limit_s / len(order.limits),
         output_limit_bytes=_OUTPUT_LIMIT_BYTES,
         watch=watch,
-        # A foreign program sees nothing of ours; its words must be English.
+        # iperf3 gets no other variables of the agent. Its messages must be English.
         env={"PATH": os.defpath, "LC_ALL": "C"},
     )
 
 
-def _answer(result: ChildResult) -> dict[str, Any]:
-    """What it printed. iperf3 tells its errors in JSON and with status 1."""
+def _report(result: ChildResult) -> dict[str, Any]:
+    """Return the JSON that iperf3 printed; it reports errors in JSON and status 1."""
     failure = result.failure()
     if failure is not None and failure.cause != "child_exit":
         raise failure
     try:
-        answer = json.loads(result.stdout)
+        report = json.loads(result.stdout)
     except ValueError as error:
         raise failure or ProbeError("child_output", str(error)) from error
-    if not isinstance(answer, dict):
-        raise ProbeError("child_output", "not an object")
-    return answer
+    if not isinstance(report, dict):
+        raise ProbeError("child_output", "not a JSON object")
+    return report
 
 
-def _rate(answer: dict[str, Any], server: str, data_bytes: int | None) -> Rate:
-    said = str(answer.get("error", ""))
-    cut = "interrupt" in said
-    if said and not cut:
-        raise ProbeError(_cause(said), said[:200])
+def _rate(report: dict[str, Any], server: str, data_bytes: int | None) -> Rate:
+    message = str(report.get("error", ""))
+    cut = "interrupt" in message
+    if message and not cut:
+        raise ProbeError(_cause(message), message[:200])
     try:
-        end = answer["end"]
-        # Until both ends have compared notes only the sender's count is there.
+        end = report["end"]
+        # Before both ends exchange results, only the sender's count is available.
         received = end["sum_received"]
         total = received if received["bytes"] else end["sum_sent"]
         moved, span_s = int(total["bytes"]), float(total["seconds"])
@@ -172,16 +170,16 @@ def _rate(answer: dict[str, Any], server: str, data_bytes: int | None) -> Rate:
             stop="time" if cut else "bytes",
             measured_bytes=moved,
             measured_us=round(span_s * 1e6),
-            connections=int(answer["start"]["test_start"]["num_streams"]),
+            connections=int(report["start"]["test_start"]["num_streams"]),
             server=server,
             congestion_control=end.get("sender_tcp_congestion"),
             cpu_share=float(end["cpu_utilization_percent"]["host_total"]) / 100,
             data_bytes=data_bytes,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ProbeError("version", f"no {error} in iperf3's answer") from error
+        raise ProbeError("version", f"no {error} in the output of iperf3") from error
 
 
-def _cause(said: str) -> str:
-    lower = said.lower()
-    return next((cause for words, cause in _CAUSES if words in lower), "bad_answer")
+def _cause(message: str) -> str:
+    lower = message.lower()
+    return next((cause for part, cause in _CAUSES if part in lower), "bad_answer")

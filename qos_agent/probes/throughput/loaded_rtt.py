@@ -1,7 +1,7 @@
-"""Round trips under load: ICMP echoes at fixed moments, whatever has come back.
+"""Measures round trips under load with ICMP echo requests at fixed intervals.
 
-Open loop: a prober that waits for each answer samples least when the queue is
-longest. The echoes are the latency probe's own, with its stamps by the kernel.
+The requests do not wait for replies. A prober that waits takes the fewest samples when
+the queue is longest. The code is that of the latency probe, with kernel timestamps.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from qos_agent.probes.latency.transport import Answered, Departed, Event
 from qos_agent.probes.throughput.backend import LoadedRtt
 from qos_agent.system.network import cause_of
 
-# The one place beside the latency probe that sends pings; so few that at 1 Mbit/s
-# they are 0.8 % of the link.
+# Besides the latency probe only this module sends echo requests. At 1 Mbit/s they use
+# 0.8 % of the link.
 SPACING_S = 0.1
 _RECENT = 5
 _STEP_NS = 1_000_000
-_ECHO_BYTES = 64  # RFC 792's header and the 56 octets that `icmp` puts behind it
+_ECHO_BYTES = 64  # the header of RFC 792 and the 56 octets that `icmp` adds
 _IP_HEADER_BYTES = {socket.AF_INET: 20, socket.AF_INET6: 40}
 
 
 class EchoTrain:
-    """Echoes to one address on one link; without the right to send, it sends none."""
+    """Echo requests to one address on one link; none without permission to send."""
 
     def __init__(self, address: str, link: Link | None) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -38,7 +38,7 @@ class EchoTrain:
         self._record = Record(wait_s=math.inf)
         self._answered: list[Trip] = []
         self._next_s = 0.0
-        self.transport = _opened(address, link)
+        self.transport = _open(address, link)
 
     def close(self) -> None:
         """Close the socket."""
@@ -46,11 +46,11 @@ class EchoTrain:
             self.transport.__exit__()
 
     def begin(self, now_s: float) -> None:
-        """From now on echoes are due."""
+        """Start the schedule of echo requests."""
         self._next_s = now_s + SPACING_S / 2
 
     def send_due(self, now_s: float) -> None:
-        """Send the echo that is due, if one is."""
+        """Send the next echo request if it is due."""
         if self.transport is None or self._next_s == 0.0 or now_s < self._next_s:
             return
         self._next_s += SPACING_S
@@ -64,7 +64,7 @@ class EchoTrain:
             self._record.trips[number] = trip
 
     def receive(self) -> None:
-        """Take the stamps and answers that have come."""
+        """Read the timestamps and replies that have arrived."""
         if self.transport is not None:
             self._take(self.transport.receive())
 
@@ -82,25 +82,26 @@ class EchoTrain:
                 self._answered.append(trip)
 
     def recent_s(self) -> float | None:
-        """The longest of the last half second's round trips; None before the first.
+        """Return the longest of the latest five round trips; None before the first.
 
-        By our own clock: good enough to tell whether a queue stands.
+        Measured on the clock of this program, which is good enough to detect a queue.
         """
         trips_ns = [trip.user_ns() or 0 for trip in self._answered[-_RECENT:]]
         return max(trips_ns) / 1e9 if trips_ns else None
 
     def sent_bytes(self, header_bytes: int) -> int:
-        """What the echoes were on the wire."""
+        """Return the bytes of all echo requests on the wire."""
         return len(self._record.trips) * (header_bytes + self._ip_bytes)
 
     def answered_bytes(self, header_bytes: int) -> int:
-        """What their answers were on the wire."""
+        """Return the bytes of all echo replies on the wire."""
         return len(self._answered) * (header_bytes + self._ip_bytes)
 
     def result(self) -> LoadedRtt | None:
-        """What was sampled; None where nobody answers echoes, which is no loss.
+        """Return the samples; None without replies, which does not count as loss.
 
-        On the kernel's clock where it stamped them all, else all on ours.
+        All round trips use kernel timestamps if every packet has them, and the clock of
+        this program otherwise.
         """
         self._record.clock_stepped = any(_stepped(trip) for trip in self._answered)
         trips_ns = sorted(ns for ns in self._record.round_trips_ns() if ns is not None)
@@ -116,8 +117,8 @@ class EchoTrain:
         )
 
 
-def _opened(address: str, link: Link | None) -> IcmpTransport | None:
-    """None where it is not allowed: the rate is measured all the same."""
+def _open(address: str, link: Link | None) -> IcmpTransport | None:
+    """Return a transport; None without permission: the rate is still measured."""
     try:
         return open_icmp(address, link)
     except (OSError, ProbeError):
@@ -125,7 +126,10 @@ def _opened(address: str, link: Link | None) -> IcmpTransport | None:
 
 
 def _stepped(trip: Trip) -> bool:
-    """Whether the wall clock jumped meanwhile: ours encloses the kernel's stamps."""
+    """Return True if the wall clock was stepped during the round trip.
+
+    The time of this program contains that of the kernel, so it cannot be shorter.
+    """
     kernel_ns, user_ns = trip.kernel_ns(), trip.user_ns()
     if kernel_ns is None or user_ns is None:
         return False

@@ -1,14 +1,12 @@
-"""Throughput: how fast the link carries data, down and up, within an allowance.
+"""Measures the throughput of a link, down and up, within an allowance.
 
-The backends of the link are tried in their configured order. What one of them
-measured is kept; only the directions it failed in go to the next, with what is left
-of the bytes and of the time.
+The backends of the link are tried in their configured order. Measured directions are
+kept. A failed direction goes to the next backend, with the remaining bytes and time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Self
@@ -26,18 +24,18 @@ from qos_agent.probes.throughput.backend import (
     Rate,
     Results,
 )
-from qos_agent.probes.throughput.interface_counter import InterfaceCounter
+from qos_agent.probes.throughput.interface_counter import InterfaceCounter, counter_of
 from qos_agent.system.network import interface_of
 
 _DIRECTIONS: tuple[Direction, ...] = ("down", "up")
-# With less, no backend can say anything.
-_LEAST_BYTES = 50_000
-_LEAST_S = 2.0
+# With less than this no backend can measure a rate.
+_MIN_BYTES = 50_000
+_MIN_S = 2.0
 
 
 @dataclass(slots=True)
 class DirectionState:
-    """One direction of a task, as far as it has come."""
+    """The progress of one direction of a task."""
 
     limit_bytes: int
     backend: str
@@ -46,7 +44,7 @@ class DirectionState:
     rate: Rate | None = None
 
     def sample(self, direction: Direction, cross_limit: float) -> Sample:
-        """Its point: a rate, or the bytes that failing took."""
+        """Return the point: a rate, or only the bytes used if the direction failed."""
         fields: dict[str, Value] = {"data_bytes": self.data_bytes}
         if self.rate is not None:
             fields |= self.rate.fields() | {"fallback": len(self.failures)}
@@ -55,14 +53,14 @@ class DirectionState:
 
 
 def _flag(rate: Rate, cross_limit: float) -> dict[str, Value]:
-    """Whether other traffic makes the rate doubtful; nothing where it is unknown."""
+    """Return whether other traffic makes the rate doubtful; no field if unknown."""
     if rate.cross_bytes is None:
         return {}
     return {"cross_flagged": int(rate.cross_bytes > cross_limit * rate.measured_bytes)}
 
 
 class Throughput:
-    """The probe of both directions of a link; `backends` by name, to choose from."""
+    """The probe of both directions of a link; `backends` are the available ones."""
 
     measurement = "throughput"
     loads_link = True
@@ -79,7 +77,7 @@ class Throughput:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The probe for these settings."""
+        """Return the probe for these settings."""
         of_links = {
             link.name: settings.throughput_of(link.name) for link in settings.links
         }
@@ -90,63 +88,61 @@ class Throughput:
 
     @property
     def deadline_s(self) -> float:
-        """The configured limit: both directions and every fall-back."""
+        """The configured time limit, for both directions and all fallbacks."""
         return self._settings.time_limit
 
     def worst_case_bytes(self) -> int:
-        """The configured limits of both directions together."""
+        """Return the sum of the configured limits of both directions."""
         return self._settings.download_limit + self._settings.upload_limit
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
-        """Two points, down and up, of the backend that is tried first."""
+        """Return the tags of two points, down and up, of the first backend."""
         first = self._settings_of(task.link).order()[0]
         return tuple({"backend": first, "direction": d} for d in _DIRECTIONS)
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
-        """Both directions; failed, with the last cause, where one has no rate."""
+        """Measure both directions; failed, with the last cause, if one has no rate."""
         interface = interface_of(task.link) if task.link is not None else None
-        with ExitStack() as stack:
-            meter = None
-            if interface is not None:
-                meter = stack.enter_context(InterfaceCounter(interface))
-            run = _Run(self._settings_of(task.link), task, interface, meter)
+        with counter_of(interface) as counter:
+            settings = self._settings_of(task.link)
+            run = _ThroughputTask(settings, task, interface, counter)
             for name in run.names:
                 run.attempt(self._backends[name], deadline)
-        return run.finding()
+        return run.result()
 
 
-class _Run:
-    """One task under way: its legs, and what is left for those not yet measured."""
+class _ThroughputTask:
+    """One task: its directions, and the bytes and time left for them."""
 
     def __init__(
         self,
         settings: ThroughputSection,
         task: Task,
         interface: str | None,
-        meter: InterfaceCounter | None,
+        counter: InterfaceCounter | None,
     ) -> None:
         self._settings = settings
         self._link = task.link
         self._interface = interface
-        self._meter = meter
+        self._counter = counter
         self.names = settings.order()
         self._untried = len(self.names)
         limits = {"down": settings.download_limit, "up": settings.upload_limit}
-        whole = sum(limits.values())
-        allowed = whole if task.byte_limit is None else task.byte_limit
-        self._legs: dict[Direction, DirectionState] = {
+        total = sum(limits.values())
+        allowed = total if task.byte_limit is None else task.byte_limit
+        self._directions: dict[Direction, DirectionState] = {
             d: DirectionState(
-                min(limits[d], limits[d] * allowed // whole), self.names[0]
+                min(limits[d], limits[d] * allowed // total), self.names[0]
             )
             for d in _DIRECTIONS
         }
 
     def attempt(self, backend: Backend, deadline: Deadline) -> None:
-        """Let a backend measure what is still wanting, in its share of the time."""
+        """Let a backend measure the missing directions in its share of the time."""
         time_s = deadline.remaining_s() / self._untried
         self._untried -= 1
-        limits = self._left()
-        if not limits or time_s < _LEAST_S or deadline.stopping():
+        limits = self._remaining_limits()
+        if not limits or time_s < _MIN_S or deadline.stopping():
             return
         order = Order(
             link=self._link,
@@ -160,55 +156,59 @@ class _Run:
             download_path=self._settings.download_path,
             upload_path=self._settings.upload_path,
         )
-        before = self._moved()
+        before_bytes = self._moved_bytes()
         results = _results(backend, order, deadline)
-        self._keep(backend.name, results, self._moved() - before)
+        self._record(backend.name, results, self._moved_bytes() - before_bytes)
 
-    def _left(self) -> dict[Direction, int]:
-        """The directions still wanting that have bytes left to be tried with."""
-        left = {
-            d: leg.limit_bytes - leg.data_bytes
-            for d, leg in self._legs.items()
-            if leg.rate is None
+    def _remaining_limits(self) -> dict[Direction, int]:
+        """Return the bytes left for each direction without a rate."""
+        limits = {
+            name: direction.limit_bytes - direction.data_bytes
+            for name, direction in self._directions.items()
+            if direction.rate is None
         }
-        return {d: size for d, size in left.items() if size >= _LEAST_BYTES}
+        return {name: size for name, size in limits.items() if size >= _MIN_BYTES}
 
-    def _moved(self) -> int:
-        return self._meter.moved() if self._meter is not None else 0
+    def _moved_bytes(self) -> int:
+        return self._counter.moved() if self._counter is not None else 0
 
-    def _keep(self, backend: str, results: Results, moved_bytes: int) -> None:
-        """Note each result; bytes that no rate answers for are a failed direction's."""
-        unclaimed = moved_bytes
-        for direction, result in results.items():
-            leg = self._legs[direction]
-            leg.backend = backend
+    def _record(self, backend: str, results: Results, moved_bytes: int) -> None:
+        """Record each result; bytes of no rate count for a failed direction."""
+        unclaimed_bytes = moved_bytes
+        for name, result in results.items():
+            direction = self._directions[name]
+            direction.backend = backend
             if isinstance(result, Rate):
-                leg.rate = result
-                leg.data_bytes += result.used_bytes
-                unclaimed -= result.used_bytes
+                direction.rate = result
+                direction.data_bytes += result.used_bytes
+                unclaimed_bytes -= result.used_bytes
             else:
-                leg.failures.append(result)
-        failed = [d for d, r in results.items() if not isinstance(r, Rate)]
-        self._legs[(failed or list(results))[0]].data_bytes += max(0, unclaimed)
+                direction.failures.append(result)
+        failed = [name for name, r in results.items() if not isinstance(r, Rate)]
+        first = self._directions[(failed or list(results))[0]]
+        first.data_bytes += max(0, unclaimed_bytes)
 
-    def finding(self) -> ProbeResult:
-        """What the task brings back."""
+    def result(self) -> ProbeResult:
+        """Return both points; failed if a direction has no rate."""
         limit = self._settings.cross_limit
-        samples = tuple(leg.sample(d, limit) for d, leg in self._legs.items())
-        wanting = {d: leg for d, leg in self._legs.items() if leg.rate is None}
-        for direction, leg in wanting.items():
-            last = leg.failures[-1] if leg.failures else self._untouched(leg)
-            return ProbeResult(samples, last.cause, f"{direction}: {last.detail}")
+        samples = tuple(d.sample(name, limit) for name, d in self._directions.items())
+        for name, direction in self._directions.items():
+            if direction.rate is None:
+                error = _last_error(direction)
+                return ProbeResult(samples, error.cause, f"{name}: {error.detail}")
         return ProbeResult(samples)
 
-    def _untouched(self, leg: DirectionState) -> ProbeError:
-        """Why no backend was let near a direction."""
-        too_little = leg.limit_bytes < _LEAST_BYTES
-        return ProbeError("allowance" if too_little else "deadline", "not begun")
+
+def _last_error(direction: DirectionState) -> ProbeError:
+    """Return the last failure, or why no backend was started."""
+    if direction.failures:
+        return direction.failures[-1]
+    too_little = direction.limit_bytes < _MIN_BYTES
+    return ProbeError("allowance" if too_little else "deadline", "not started")
 
 
 def _results(backend: Backend, order: Order, deadline: Deadline) -> Results:
-    """The backend's results; an error that it raised is every direction's."""
+    """Return the backend's results; an error that it raises counts for each one."""
     try:
         return backend.run(order, deadline)
     except ProbeError as error:

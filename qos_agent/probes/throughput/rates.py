@@ -1,8 +1,9 @@
-"""A rate from counts in time: where the ramp ends, how sure the mean is. Pure.
+"""Computes a rate from a byte count over time: the end of the ramp and the interval.
 
-Slow start is detected, not cut at a constant: BBR's test for a full pipe, three
-rounds without a quarter more (draft-ietf-ccwg-bbr, 5.3.1.2). The interval is by batch
-means, widened for the correlation left between batches.
+The end of slow start is detected, not set to a constant time. The test is that of BBR
+for a full pipe: three rounds without 25 % growth (draft-ietf-ccwg-bbr, 5.3.1.2). The
+confidence interval uses batch means. It is widened for the correlation between
+batches. All functions are pure.
 """
 
 from __future__ import annotations
@@ -15,17 +16,30 @@ from itertools import pairwise
 BIN_S = 0.05
 _GROWTH = 1.25
 _FULL_ROUNDS = 3
-_LEAST_BATCHES = 5
-_LEAST_MEASURED_S = 0.5
-_MOST_CORRELATION = 0.9
-# Fewer packets in a batch make its mean a matter of where a packet falls.
+_MIN_BATCHES = 5
+_MIN_MEASURED_S = 0.5
+_MAX_CORRELATION = 0.9
+# With fewer packets in a batch, its mean depends on which batch gets a packet.
 _PACKETS_IN_BATCH = 32
 _PACKET_BYTES = 1448
 # Student's t, 97.5 %, by degrees of freedom; the next lower entry is used.
 _T_975 = {
-    1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31,
-    9: 2.26, 10: 2.23, 12: 2.18, 15: 2.13, 20: 2.09, 30: 2.04, 60: 2.00,
-}  # fmt: skip
+    1: 12.71,
+    2: 4.30,
+    3: 3.18,
+    4: 2.78,
+    5: 2.57,
+    6: 2.45,
+    7: 2.36,
+    8: 2.31,
+    9: 2.26,
+    10: 2.23,
+    12: 2.18,
+    15: 2.13,
+    20: 2.09,
+    30: 2.04,
+    60: 2.00,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +51,21 @@ class Interval:
 
     @property
     def relative(self) -> float:
-        """Half width by mean; infinite for a mean of 0."""
+        """The half width divided by the mean; infinite for a mean of 0."""
         return self.half / self.mean if self.mean > 0 else math.inf
 
     def ends(self) -> tuple[float, float]:
-        """Low and high; a rate is never negative."""
+        """Return the lower and upper end; a rate is never negative."""
         return max(0.0, self.mean - self.half), self.mean + self.half
 
 
 def t_quantile(degrees: float) -> float:
-    """Student's t at 97.5 %, rounded to the safe side."""
-    return _T_975[max(known for known in _T_975 if known <= max(1, degrees))]
+    """Return Student's t at 97.5 %; between entries of the table the larger one."""
+    return _T_975[max(entry for entry in _T_975 if entry <= max(1, degrees))]
 
 
 def ramp_end(rates: Sequence[float], round_bins: int) -> int | None:
-    """The bin from which on the rate no longer grows; None while it still does."""
+    """Return the bin from which the rate no longer grows; None while it grows."""
     best, full = 0.0, 0
     for end in range(round_bins, len(rates) + 1, round_bins):
         in_round = sum(rates[end - round_bins : end])
@@ -59,29 +73,29 @@ def ramp_end(rates: Sequence[float], round_bins: int) -> int | None:
             best, full = in_round, 0
         else:
             full += 1
-        # Nothing has arrived yet: that is no full pipe.
+        # Without any data the pipe is not full, only silent.
         if full >= _FULL_ROUNDS and best > 0:
             return end
     return None
 
 
 def batch_interval(values: Sequence[float], batch: int) -> Interval | None:
-    """Mean of `values` with its interval; None with fewer than five batches.
+    """Return the mean of `values` with its interval; None below five batches.
 
-    The effective number of batches is n(1-r)/(1+r), r their lag-1 correlation, as for
-    a first-order autoregressive series.
+    The effective number of batches is n(1-r)/(1+r), with r their lag-1 correlation, as
+    for a first-order autoregressive series.
     """
     count = len(values) // batch
-    if count < _LEAST_BATCHES:
+    if count < _MIN_BATCHES:
         return None
     used = values[len(values) - count * batch :]
     means = [sum(used[i * batch : (i + 1) * batch]) / batch for i in range(count)]
     mean = sum(means) / count
-    off = [value - mean for value in means]
-    squares = sum(value * value for value in off)
-    products = sum(a * b for a, b in pairwise(off))
+    deviations = [value - mean for value in means]
+    squares = sum(value * value for value in deviations)
+    products = sum(a * b for a, b in pairwise(deviations))
     lag1 = products / squares if squares > 0 else 0.0
-    lag1 = min(max(lag1, 0.0), _MOST_CORRELATION)
+    lag1 = min(max(lag1, 0.0), _MAX_CORRELATION)
     effective = max(2.0, count * (1 - lag1) / (1 + lag1))
     error = math.sqrt(squares / (count - 1) / effective)
     return Interval(mean, t_quantile(effective - 1) * error)
@@ -89,9 +103,9 @@ def batch_interval(values: Sequence[float], batch: int) -> Interval | None:
 
 @dataclass(slots=True)
 class RateSeries:
-    """A count that grows in time, read every BIN_S or so.
+    """A growing byte count, read about every BIN_S.
 
-    `rtt_s` is the unloaded round trip: a round of the ramp, half of a batch.
+    `rtt_s` is the round trip without load: one round of the ramp, half of a batch.
     """
 
     rtt_s: float
@@ -102,21 +116,21 @@ class RateSeries:
     _joined_bin: int | None = None
 
     def add(self, at_s: float, total_bytes: float) -> None:
-        """The count at a moment; the first is the start."""
+        """Add the count at a time; the first call sets the start."""
         self.times_s.append(at_s)
         self.totals_bytes.append(total_bytes)
         if self.ramp_bin is None:
-            found = ramp_end(self._rates(self._ramp_from), self._round_bins())
-            self.ramp_bin = None if found is None else self._ramp_from + found
+            end = ramp_end(self._rates(self._ramp_from), self._round_bins())
+            self.ramp_bin = None if end is None else self._ramp_from + end
         elif not self._settled():
-            self._watch_newcomers()
+            self._check_joined_flows()
 
     def join(self) -> None:
-        """More senders have joined: the next rounds show whether there was room."""
+        """Note that more flows have started; the next rounds show if there was room."""
         self._joined_bin = self.bins
 
-    def _watch_newcomers(self) -> None:
-        """If the newcomers raised the rate, the link was not full: it ramps again."""
+    def _check_joined_flows(self) -> None:
+        """Start a new ramp if the joined flows raised the rate: there was room."""
         if self._joined_bin is None or self.ramp_bin is None:
             return
         before = self._rates(0)[: self._joined_bin][-self._round_bins() :]
@@ -126,7 +140,7 @@ class RateSeries:
             self.ramp_bin = self._joined_bin = None
 
     def _settled(self) -> bool:
-        """Whether newcomers have had their rounds to raise the rate."""
+        """Return True if joined flows have had enough rounds to raise the rate."""
         if self._joined_bin is None:
             return True
         rounds = _FULL_ROUNDS + 1
@@ -134,54 +148,54 @@ class RateSeries:
 
     @property
     def bins(self) -> int:
-        """How many bins there are."""
+        """The number of bins."""
         return max(0, len(self.times_s) - 1)
 
     def latest_bps(self) -> float:
-        """The rate of the last round."""
+        """Return the rate of the last round."""
         first = max(0, self.bins - self._round_bins())
         span_s = self.times_s[-1] - self.times_s[first]
         moved = self.totals_bytes[-1] - self.totals_bytes[first]
         return moved * 8 / span_s if span_s > 0 else 0.0
 
     def measured(self) -> tuple[float, float]:
-        """Bytes and seconds after the ramp; of the whole where it has not ended."""
+        """Return bytes and seconds after the ramp, or of the whole test."""
         first = self._first()
         moved = self.totals_bytes[-1] - self.totals_bytes[first]
         return moved, self.times_s[-1] - self.times_s[first]
 
     def interval_bps(self) -> Interval | None:
-        """The rate after the ramp with its interval; None where it is too short."""
+        """Return the rate after the ramp with its interval; None if it is too short."""
         moved, span_s = self.measured()
         if span_s <= 0 or moved <= 0:
             return None
         packets_bins = _PACKETS_IN_BATCH * _PACKET_BYTES / (moved / span_s) / BIN_S
         batch = max(2, round(2 * self.rtt_s / BIN_S), math.ceil(packets_bins))
-        found = batch_interval(self._rates(self._first()), batch)
-        return found and Interval(moved * 8 / span_s, found.half)
+        interval = batch_interval(self._rates(self._first()), batch)
+        return interval and Interval(moved * 8 / span_s, interval.half)
 
     def precise(self, tolerance: float) -> bool:
-        """Whether the ramp is over and the interval within `tolerance` of the rate."""
+        """Return True if the ramp is over and the interval within `tolerance`."""
         if self.ramp_bin is None or not self._settled():
             return False
-        if self.measured()[1] < _LEAST_MEASURED_S:
+        if self.measured()[1] < _MIN_MEASURED_S:
             return False
         interval = self.interval_bps()
         return interval is not None and interval.relative <= tolerance
 
     def ramp_s(self) -> float:
-        """Time left out of the rate."""
+        """Return the time at the start that the rate leaves out."""
         return self.times_s[self._first()] - self.times_s[0]
 
     def _first(self) -> int:
-        """The ramp's end, where a round was counted after it; else the start."""
+        """Return the end of the ramp if at least a round follows it, else bin 0."""
         if self.ramp_bin is None or self.ramp_bin + self._round_bins() > self.bins:
             return 0
         return self.ramp_bin
 
     def _round_bins(self) -> int:
-        # To the nearest bin: a round trip is never a whole number of them, and a bin
-        # too many costs three in the ramp and five in the batches.
+        # Rounded to the nearest bin. A round trip is never a whole number of bins. Each
+        # bin too many costs three bins in the ramp and five in the batches.
         return max(2, round(self.rtt_s / BIN_S))
 
     def _rates(self, first: int) -> list[float]:

@@ -1,27 +1,27 @@
-"""What one connection has asked for, and how far the answers have come."""
+"""The requests of one connection, and how far their responses have arrived."""
 
 from __future__ import annotations
 
 from collections import deque
 
 from qos_agent.model.errors import ProbeError
-from qos_agent.probes.http.request import RequestTarget, begins_a_page
-from qos_agent.probes.throughput.connection import Head
+from qos_agent.probes.http.request import RequestTarget, looks_like_html
+from qos_agent.probes.throughput.connection import ResponseHead
 
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 _ENDLESS = float("inf")
 
 
-class Answers:
-    """Some bodies in a row: ranges of one file, or all of it where ranges are ignored.
+class RangeResponses:
+    """Response bodies in sequence: ranges of a file, or all of it without ranges.
 
-    `ranged` is None until the first head has come; `place` is whom they are from.
+    `ranged` is None until the first head has arrived. `target` is the server.
     """
 
-    def __init__(self, place: RequestTarget) -> None:
-        self._place = place
-        self._asked: deque[float] = deque()
-        self._head = Head(self._place)
+    def __init__(self, target: RequestTarget) -> None:
+        self._target = target
+        self._requested_bytes: deque[float] = deque()
+        self._head = ResponseHead(self._target)
         self._received_bytes = 0
         self._tail = b""
         self._next_byte = 0
@@ -29,77 +29,78 @@ class Answers:
         self.ranged: bool | None = None
         self.ended = False
 
-    def ask(self, size_bytes: int) -> str:
-        """Take note of a request for so much more; gives the Range's value."""
+    def request(self, size_bytes: int) -> str:
+        """Record a request for the next bytes; return the value of the Range header."""
         first = self._next_byte
         self._next_byte = int(min(first + size_bytes, self._file_bytes))
-        self._asked.append(self._next_byte - first)
+        self._requested_bytes.append(self._next_byte - first)
         return f"bytes={first}-{self._next_byte - 1}"
 
-    def ask_all(self) -> None:
-        """Take note of a request that names no range."""
-        self._asked.append(_ENDLESS)
+    def request_all(self) -> None:
+        """Record a request without a range."""
+        self._requested_bytes.append(_ENDLESS)
 
     def wants_more(self) -> bool:
-        """Whether another range may be asked for."""
-        fresh = self.ranged is None and not self._asked
-        again = self.ranged is True and self._next_byte < self._file_bytes
-        return not self.ended and (fresh or again)
+        """Return True if another range may be requested."""
+        first = self.ranged is None and not self._requested_bytes
+        next_range = self.ranged is True and self._next_byte < self._file_bytes
+        return not self.ended and (first or next_range)
 
     def coming_bytes(self) -> float:
-        """What has been asked for and not come; endless where no length is known."""
-        return sum(self._asked) - self._received_bytes
+        """Return what was requested and has not arrived; infinite without a length."""
+        return sum(self._requested_bytes) - self._received_bytes
 
     def take(self, data: memoryview) -> None:
-        """Count what has come; nothing means that the server has closed."""
+        """Count received data; empty data means that the server has closed."""
         if not data:
             self._close()
         while data:
-            if not self._asked:
-                raise ProbeError("bad_answer", "more than was asked for")
+            if not self._requested_bytes:
+                raise ProbeError("bad_answer", "more data than was requested")
             if not self._head.done:
-                data = self._begin(data)
+                data = self._take_head(data)
             if self._head.done:
-                data = self._go_on(data)
+                data = self._take_body(data)
 
-    def _begin(self, data: memoryview) -> memoryview:
+    def _take_head(self, data: memoryview) -> memoryview:
         head = self._head
         body = data[len(data) - head.feed(bytes(data)) :]
         if not head.done:
             return body
         length_bytes = _ENDLESS if head.length_bytes is None else head.length_bytes
         self.ranged = head.ranged
-        if head.ranged and length_bytes > self._asked[0]:
+        if head.ranged and length_bytes > self._requested_bytes[0]:
             raise ProbeError("bad_answer", f"a range of {length_bytes} B")
         self._file_bytes = head.file_bytes or _ENDLESS
-        self._asked[0] = length_bytes
+        self._requested_bytes[0] = length_bytes
         return body
 
-    def _go_on(self, data: memoryview) -> memoryview:
-        left_bytes = self._asked[0] - self._received_bytes
+    def _take_body(self, data: memoryview) -> memoryview:
+        left_bytes = self._requested_bytes[0] - self._received_bytes
         part = data[: int(min(left_bytes, len(data)))]
-        if self._received_bytes == 0 and begins_a_page(bytes(part[:200])):
-            raise self._place.wrong_page("a page instead of data")
+        if self._received_bytes == 0 and looks_like_html(bytes(part[:200])):
+            raise self._target.page_error("an HTML page instead of data")
         self._received_bytes += len(part)
         self._tail = (self._tail + bytes(part[-5:]))[-5:]
-        chunked = self._asked[0] == _ENDLESS and self._tail == _LAST_CHUNK
-        if len(part) == left_bytes or chunked:
+        endless = self._requested_bytes[0] == _ENDLESS
+        if len(part) == left_bytes or (endless and self._tail == _LAST_CHUNK):
             self._finish()
         return data[len(part) :]
 
     def _finish(self) -> None:
-        self._asked.popleft()
+        self._requested_bytes.popleft()
         self._received_bytes = 0
-        whole = not self._asked and self._next_byte >= self._file_bytes
-        self.ended = not self.ranged or self._head.closes or whole
-        self._head = Head(self._place)
+        file_ended = not self._requested_bytes and self._next_byte >= self._file_bytes
+        self.ended = not self.ranged or self._head.closes or file_ended
+        self._head = ResponseHead(self._target)
         if self.ended:
-            self._asked.clear()
+            self._requested_bytes.clear()
 
     def _close(self) -> None:
-        """The server has closed: before the end, unless nothing was to come."""
-        if self._asked:
-            said = self._asked[0] if self._asked[0] < _ENDLESS else "?"
-            words = f"{self._received_bytes} of {said} B"
-            raise ProbeError("closed_early", words)
+        """End the connection. Raises ProbeError if a response is incomplete."""
+        if self._requested_bytes:
+            length_bytes = self._requested_bytes[0]
+            length = length_bytes if length_bytes < _ENDLESS else "?"
+            detail = f"{self._received_bytes} of {length} B"
+            raise ProbeError("closed_early", detail)
         self.ended = True

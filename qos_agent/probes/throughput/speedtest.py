@@ -1,8 +1,8 @@
-"""Backend `speedtest`: speedtest-cli in a child process, bounded from outside.
+"""Backend `speedtest`: speedtest-cli in a child process with limits from outside.
 
-speedtest-cli chooses its own sizes and threads and cannot be interrupted; so sizes
-and counts are chosen here beforehand, and the child is killed when its time is up
-or the interface has moved what the order allows.
+speedtest-cli chooses its own sizes and threads and cannot be interrupted. Therefore
+this module chooses sizes and counts beforehand. It kills the child at the end of its
+time, or when the interface has moved what the order allows.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 from qos_agent.model import Deadline
 from qos_agent.model.errors import ProbeError
 from qos_agent.model.schema.codes import CAUSES
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
-from qos_agent.probes.throughput.interface_counter import InterfaceCounter, guard
+from qos_agent.probes.throughput.interface_counter import counter_of, guard
 from qos_agent.system.child_process import run_child
 
-# The files every speedtest server has: random<width>x<width>.jpg, and their bytes.
+# The files of every speedtest server, random<width>x<width>.jpg, and their bytes.
 _DOWNLOADS = {
     350: 245_388,
     500: 505_544,
@@ -34,19 +33,19 @@ _DOWNLOADS = {
     4000: 31_625_365,
 }
 _UPLOADS = {size: size for size in (32_768, 65_536, 131_072, 262_144, 524_288)}
-# Headers, acknowledgements and TLS over a payload, and the list of servers, which
-# is fetched before the download.
+# The overhead of headers, acknowledgements and TLS. The list of servers is fetched
+# before the download.
 _WIRE_PER_PAYLOAD = 1.1
 _LIST_BYTES = 500_000
 _OUTPUT_LIMIT_BYTES = 20_000
-# Choosing a server takes some requests; what remains is shared by the directions.
+# The choice of a server takes some requests. The directions share the remaining time.
 _SETUP_S = 10.0
-_LEAST_LENGTH_S = 2.0
+_MIN_LENGTH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class SpeedtestSpec:
-    """What the child is told, as JSON on its standard input."""
+    """The parameters of the child, as JSON on its standard input."""
 
     server: str | None
     interface: str | None
@@ -60,10 +59,11 @@ class SpeedtestSpec:
 
 @dataclass(frozen=True, slots=True)
 class Speedtest:
-    """speedtest.net's servers, or with a `server` one of one's own (Speedtest Mini).
+    """The servers of speedtest.net, or with `server` your own (Speedtest Mini).
 
-    `child` and `environment` are the command that measures and what it sees;
-    `secure` asks speedtest.net over TLS, since it refuses plain HTTP now and then.
+    `child` is the command that measures, and `environment` its environment variables.
+    With `secure`, requests to speedtest.net use TLS, because it sometimes refuses plain
+    HTTP.
     """
 
     child: tuple[str, ...] = (
@@ -75,31 +75,31 @@ class Speedtest:
     secure: bool = True
 
     name = "speedtest"
-    licence = "speedtest-cli: Apache-2.0; Ookla's servers: Ookla's terms of use"
-    data_use = "up to the download and upload limits, and a list of servers (0.5 MB)"
+    licence = "speedtest-cli: Apache-2.0. Ookla's servers: Ookla's terms of use"
+    data_use = (
+        "Up to the download and upload limits, including a list of servers (0.5 MB)."
+    )
     byte_bound = (
-        "file sizes and counts are chosen to fit; the child is killed when the"
-        " interface counter passes the limit, looked at every 50 ms"
+        "File sizes and counts are chosen to fit the limits. The child process is killed"
+        " when the interface counter exceeds them. The counter is checked every 50 ms."
     )
     cannot_see = (
-        "the start-up is part of the mean; uploads count what the kernel took, not"
-        " what arrived, so slow uploads read high; no interval, no loaded round trip;"
-        " an upload that the server refuses or breaks off may count as sent"
+        "The start-up is part of the mean. Uploads count what the kernel accepted, not"
+        " what arrived, so slow uploads read high. There is no interval and no round"
+        " trip under load. An upload that the server rejects or breaks off may count as"
+        " sent."
     )
 
     def run(self, order: Order, deadline: Deadline) -> Results:
-        """Both directions in one child, so that the list is fetched once."""
-        plan = _plan(order, self.secure)
-        with ExitStack() as stack:
-            meter = None
-            if order.interface is not None:
-                meter = stack.enter_context(InterfaceCounter(order.interface))
+        """Measure both directions in one child, so that it fetches the list once."""
+        spec = _spec(order, self.secure)
+        with counter_of(order.interface) as counter:
             result = run_child(
                 self.child,
                 timeout_s=min(order.time_limit_s, deadline.remaining_s()),
                 output_limit_bytes=_OUTPUT_LIMIT_BYTES,
-                stdin=json.dumps(asdict(plan)).encode(),
-                watch=guard(meter, order.byte_limit, deadline),
+                stdin=json.dumps(asdict(spec)).encode(),
+                watch=guard(counter, order.byte_limit, deadline),
                 env=self.environment,
             )
         if (failure := result.failure()) is not None:
@@ -107,7 +107,7 @@ class Speedtest:
         return _results(result.stdout, order)
 
 
-def _plan(order: Order, secure: bool) -> SpeedtestSpec:
+def _spec(order: Order, secure: bool) -> SpeedtestSpec:
     link = order.link
     down = (order.limits.get("down", 0) - _LIST_BYTES) / _WIRE_PER_PAYLOAD
     up = order.limits.get("up", 0) / _WIRE_PER_PAYLOAD
@@ -121,7 +121,7 @@ def _plan(order: Order, secure: bool) -> SpeedtestSpec:
         download_widths=widths,
         upload_sizes=sizes,
         payload_bytes={"down": sum(_DOWNLOADS[w] for w in widths), "up": sum(sizes)},
-        length_s=max(_LEAST_LENGTH_S, time_left_s / max(1, len(order.limits))),
+        length_s=max(_MIN_LENGTH_S, time_left_s / max(1, len(order.limits))),
         secure=secure,
     )
 
@@ -129,33 +129,36 @@ def _plan(order: Order, secure: bool) -> SpeedtestSpec:
 def _fitting(
     sizes: Mapping[int, int], room_bytes: int, at_least: int
 ) -> tuple[int, ...]:
-    """The largest size that fits `at_least` times, as often as it fits."""
+    """Return the largest size that fits `at_least` times, as often as it fits."""
     fitting = [name for name, size in sizes.items() if size * at_least <= room_bytes]
     chosen = max(fitting, default=min(sizes))
     return (chosen,) * (room_bytes // sizes[chosen])
 
 
 def _results(text: bytes, order: Order) -> Results:
-    """The child's answer; anything else than the JSON expected is `child_output`."""
+    """Return the results in the child's JSON.
+
+    Raises ProbeError `child_output` for any other output.
+    """
     try:
-        answer = json.loads(text)
-        return {d: _direction(answer[d], answer["server"]) for d in order.limits}
+        report = json.loads(text)
+        return {d: _direction(report[d], report["server"]) for d in order.limits}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {text[:100].decode(errors='replace')!r}"
         raise ProbeError("child_output", detail) from error
 
 
-def _direction(said: Mapping[str, object], server: object) -> Rate | ProbeError:
-    if "cause" in said:
-        cause = str(said["cause"])
+def _direction(report: Mapping[str, object], server: object) -> Rate | ProbeError:
+    if "cause" in report:
+        cause = str(report["cause"])
         cause = cause if cause in CAUSES else "child_output"
-        return ProbeError(cause, str(said.get("detail", ""))[:200])
-    numbers = {name: float(str(said[name])) for name in _NUMBERS}
-    data_bytes = said.get("data_bytes")
+        return ProbeError(cause, str(report.get("detail", ""))[:200])
+    numbers = {name: float(str(report[name])) for name in _NUMBERS}
+    data_bytes = report.get("data_bytes")
     return Rate(
         rate_bps=numbers["payload_bytes"] * 8 / numbers["elapsed_s"],
         layer="application",
-        stop="time" if said["cut"] else "complete",
+        stop="time" if report["cut"] else "complete",
         measured_bytes=int(numbers["payload_bytes"]),
         measured_us=int(numbers["elapsed_s"] * 1e6),
         connections=int(numbers["threads"]),

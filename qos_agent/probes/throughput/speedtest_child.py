@@ -1,8 +1,8 @@
-"""The child process of the `speedtest` backend: speedtest-cli on one link, bounded.
+"""The child process of the `speedtest` backend: speedtest-cli on one link.
 
-Reads its plan as JSON on standard input, prints one JSON object. It is a process of
-its own because speedtest-cli cannot be interrupted, leaves threads behind, and can
-be tied to a link only by giving it another `socket.create_connection`.
+It reads a SpeedtestSpec as JSON on standard input and prints one JSON object. It is a
+separate process because speedtest-cli cannot be interrupted and leaves threads behind.
+It can be bound to a link only by a replacement of `socket.create_connection`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,23 @@ import speedtest
 
 from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
-from qos_agent.probes.http.request import AUTHENTICATE, RequestTarget
-from qos_agent.probes.throughput.interface_counter import InterfaceCounter
+from qos_agent.probes.http.request import (
+    NETWORK_AUTHENTICATION_REQUIRED,
+    RequestTarget,
+)
+from qos_agent.probes.throughput.interface_counter import InterfaceCounter, counter_of
 from qos_agent.system.clock import SystemClock, TaskDeadline
 from qos_agent.system.network import bind, cause_of, resolve
+from qos_agent.system.network.connection import tcp_socket
 from qos_agent.system.network.tls import cause_of_tls
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _TIMEOUT_S = 5.0
 _THREADS = {"down": 4, "up": 2}
-# Of what was asked for, with time left; files are about as long as is known.
-_LEAST_SHARE = 0.9
-# What speedtest-cli reports as the latency of a server that did not answer.
+# The share of the requested bytes that must arrive before the time is up. The exact
+# size of the files differs a little between servers.
+_MIN_SHARE = 0.9
+# The latency that speedtest-cli reports for a server that did not answer.
 _NO_ANSWER_MS = 600_000
 _ERRORS = (
     ProbeError,
@@ -46,36 +51,35 @@ _ERRORS = (
     http.client.HTTPException,
     LookupError,
     ValueError,
-    NameError,  # a fault of speedtest-cli, where a page stands in for its XML
+    NameError,  # a bug of speedtest-cli if it gets HTML instead of XML
 )
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (urllib.error.HTTPError, "http_status"),
     (socket.gaierror, "name_not_resolved"),
     (http.client.RemoteDisconnected, "closed_early"),
     (http.client.IncompleteRead, "closed_early"),
 )
 
-Answer = dict[str, Any]
+Report = dict[str, Any]
 
 
 class _OwnServer(speedtest.Speedtest):  # type: ignore[misc]  # has no types
-    """speedtest-cli that leaves speedtest.net alone: it asks it even for one's own.
+    """speedtest-cli without its request to speedtest.net for a server of your own.
 
-    Inherited because the library offers no other way to leave that request out.
+    A subclass, because the library has no option to leave that request out.
     """
 
     def get_config(self) -> None:
-        """Set the parts of the configuration that are read later."""
+        """Set the parts of the configuration that the library reads later."""
         self.config.update({"client": {}, "ignore_servers": []})
 
 
-class _Wary(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but not a captive portal's."""
+class _PortalRedirectHandler(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, except those of a captive portal."""
 
-    handler_order = 100  # before the one that follows all
+    handler_order = 100  # before the handler that follows every redirect
 
-    def __init__(self, place: RequestTarget) -> None:
-        self._place = place
+    def __init__(self, target: RequestTarget) -> None:
+        self._target = target
 
     def redirect_request(
         self,
@@ -86,26 +90,26 @@ class _Wary(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        """The next request; raises ProbeError `captive_portal`."""
-        away = self._place.sent_away(newurl)
-        if away.cause == "captive_portal":
-            raise away
+        """Return the next request. Raises ProbeError `captive_portal`."""
+        error = self._target.redirect_error(newurl)
+        if error.cause == "captive_portal":
+            raise error
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def main() -> int:
-    """Measure as the plan on standard input says; print the answer."""
-    # The agent may be killed before it can kill us.
+    """Measure as the spec on standard input requires, and print the report."""
+    # This process must end even if the agent is killed and cannot kill it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    plan = json.load(sys.stdin)
-    if plan["link"] is not None:
-        _tie(Link(**plan["link"]))
-    json.dump(_measure(plan), sys.stdout)
+    spec = json.load(sys.stdin)
+    if spec["link"] is not None:
+        _use_link(Link(**spec["link"]))
+    json.dump(_measure(spec), sys.stdout)
     return 0
 
 
-def _tie(link: Link) -> None:
-    """Make every connection of this process leave by `link`, names included."""
+def _use_link(link: Link) -> None:
+    """Send every connection and name query of this process over `link`."""
     clock = SystemClock(not_before_ns=0)
     end_ns = clock.boot_ns() + 600 * 10**9
     deadline = TaskDeadline(clock, end_ns, threading.Event())
@@ -114,8 +118,7 @@ def _tie(link: Link) -> None:
         address: tuple[str, int], timeout: float | None = None, *_: object, **__: object
     ) -> socket.socket:
         host = resolve(address[0].strip("[]"), link, deadline)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = tcp_socket(host)
         try:
             sock.settimeout(timeout or _TIMEOUT_S)
             bind(sock, link, host)
@@ -128,89 +131,91 @@ def _tie(link: Link) -> None:
     socket.create_connection = connect  # type: ignore[assignment]
 
 
-def _measure(plan: Mapping[str, Any]) -> Answer:
+def _measure(spec: Mapping[str, Any]) -> Report:
     try:
-        tester = _tester(plan)
+        tester = _tester(spec)
     except _ERRORS as error:
-        return {"server": plan["server"], "down": _said(error), "up": _said(error)}
-    interface = plan["interface"]
-    meter = None if interface is None else InterfaceCounter(interface)
-    return {
-        "server": urlsplit(tester.best["url"]).netloc,
-        "down": _direction(plan, tester, "down", meter),
-        "up": _direction(plan, tester, "up", meter),
-    }
+        failure = _failure(error)
+        return {"server": spec["server"], "down": failure, "up": failure}
+    with counter_of(spec["interface"]) as counter:
+        return {
+            "server": urlsplit(tester.best["url"]).netloc,
+            "down": _direction(spec, tester, "down", counter),
+            "up": _direction(spec, tester, "up", counter),
+        }
 
 
 def own_server() -> Any:
-    """speedtest-cli for a server of one's own; it has none yet."""
+    """Return speedtest-cli without a server, for a server of your own."""
     return _OwnServer(timeout=_TIMEOUT_S)
 
 
-def _tester(plan: Mapping[str, Any]) -> Any:
-    """speedtest-cli with its server chosen and its transfers bounded."""
-    if plan["server"] is None:
-        tester = speedtest.Speedtest(timeout=_TIMEOUT_S, secure=plan["secure"])
+def _tester(spec: Mapping[str, Any]) -> Any:
+    """Return speedtest-cli with a chosen server and limited transfers."""
+    if spec["server"] is None:
+        tester = speedtest.Speedtest(timeout=_TIMEOUT_S, secure=spec["secure"])
         tester.get_servers()
         tester.get_best_server()
     else:
         tester = own_server()
-        _ask(plan["server"])
-        tester.get_best_server(tester.set_mini_server(plan["server"]))
+        _check_server(spec["server"])
+        tester.get_best_server(tester.set_mini_server(spec["server"]))
     if tester.best["latency"] >= _NO_ANSWER_MS:
         raise ProbeError("bad_answer", "no server answered latency.txt")
-    tester.config.update(_bounds(plan))
+    tester.config.update(_limits(spec))
     return tester
 
 
-def _ask(server: str) -> None:
-    """One request whose error is kept: speedtest-cli forgets why it failed."""
+def _check_server(server: str) -> None:
+    """Send one request and raise its error: speedtest-cli drops the reason."""
     opener = speedtest.build_opener(timeout=_TIMEOUT_S)
-    opener.add_handler(_Wary(RequestTarget.of(server)))
-    answer, error = speedtest.catch_request(speedtest.build_request(server), opener)
+    opener.add_handler(_PortalRedirectHandler(RequestTarget.of(server)))
+    response, error = speedtest.catch_request(speedtest.build_request(server), opener)
     if error:
         raise error
-    answer.close()
+    response.close()
 
 
-def _bounds(plan: Mapping[str, Any]) -> dict[str, Any]:
+def _limits(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "sizes": {"download": plan["download_widths"], "upload": plan["upload_sizes"]},
+        "sizes": {"download": spec["download_widths"], "upload": spec["upload_sizes"]},
         "counts": {"download": 1, "upload": 1},
-        "length": {"download": plan["length_s"], "upload": plan["length_s"]},
+        "length": {"download": spec["length_s"], "upload": spec["length_s"]},
         "threads": {"download": _THREADS["down"], "upload": _THREADS["up"]},
-        "upload_max": len(plan["upload_sizes"]),
+        "upload_max": len(spec["upload_sizes"]),
     }
 
 
 def _direction(
-    plan: Mapping[str, Any],
+    spec: Mapping[str, Any],
     tester: Any,
     direction: str,
-    meter: InterfaceCounter | None,
-) -> Answer:
-    sizes = plan["download_widths" if direction == "down" else "upload_sizes"]
+    counter: InterfaceCounter | None,
+) -> Report:
+    sizes = spec["download_widths" if direction == "down" else "upload_sizes"]
     if not sizes:
         return {"cause": "allowance", "detail": "no file is small enough"}
     run = tester.download if direction == "down" else tester.upload
-    before = _used(meter)
+    before = _used(counter)
     try:
         rate_bps = run(threads=_THREADS[direction])
     except _ERRORS as error:
-        return _said(error)
+        return _failure(error)
     if not rate_bps:
-        return {"cause": "closed_early", "detail": "not one byte; it does not say why"}
-    after = _used(meter)
+        detail = "no data; speedtest-cli gives no reason"
+        return {"cause": "closed_early", "detail": detail}
+    after = _used(counter)
     results = tester.results
-    moved = results.bytes_received if direction == "down" else results.bytes_sent
-    elapsed_s = moved * 8 / rate_bps
-    cut = elapsed_s >= plan["length_s"]
-    asked = plan["payload_bytes"][direction]
-    if not cut and moved < asked * _LEAST_SHARE:
-        # It passes over what breaks, and over a page in a file's place.
-        return {"cause": "closed_early", "detail": f"{moved} of {asked} bytes"}
+    moved_bytes = results.bytes_received if direction == "down" else results.bytes_sent
+    elapsed_s = moved_bytes * 8 / rate_bps
+    cut = elapsed_s >= spec["length_s"]
+    payload_bytes = spec["payload_bytes"][direction]
+    if not cut and moved_bytes < payload_bytes * _MIN_SHARE:
+        # speedtest-cli ignores broken transfers and HTML error pages.
+        detail = f"{moved_bytes} of {payload_bytes} bytes"
+        return {"cause": "closed_early", "detail": detail}
     return {
-        "payload_bytes": moved,
+        "payload_bytes": moved_bytes,
         "elapsed_s": elapsed_s,
         "cut": cut,
         "threads": min(_THREADS[direction], len(sizes)),
@@ -219,31 +224,32 @@ def _direction(
     }
 
 
-def _used(meter: InterfaceCounter | None) -> tuple[Any, float]:
-    """Bytes moved by the interface so far, and seconds of processor time."""
+def _used(counter: InterfaceCounter | None) -> tuple[Any, float]:
+    """Return the bytes moved by the interface, and the processor time in seconds."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    moved = None if meter is None else meter.moved()
-    return moved, usage.ru_utime + usage.ru_stime
+    moved_bytes = None if counter is None else counter.moved()
+    return moved_bytes, usage.ru_utime + usage.ru_stime
 
 
-def _said(error: BaseException) -> Answer:
-    """The cause behind speedtest-cli's wrappings, and its words."""
+def _failure(error: BaseException) -> Report:
+    """Return cause and message of the error inside speedtest-cli's exceptions."""
     inner = _innermost(error)
     return {"cause": _cause(inner), "detail": str(inner) or type(inner).__name__}
 
 
 def _innermost(error: BaseException) -> BaseException:
-    for inside in (getattr(error, "reason", None), *error.args):
-        if isinstance(inside, BaseException):
-            return _innermost(inside)
+    for inner in (getattr(error, "reason", None), *error.args):
+        if isinstance(inner, BaseException):
+            return _innermost(inner)
     return error
 
 
 def _cause(error: BaseException) -> str:
     if isinstance(error, ProbeError):
         return error.cause
-    if isinstance(error, urllib.error.HTTPError) and error.code == AUTHENTICATE:
-        return "captive_portal"
+    if isinstance(error, urllib.error.HTTPError):
+        portal = error.code == NETWORK_AUTHENTICATION_REQUIRED
+        return "captive_portal" if portal else "http_status"
     for kind, cause in _KINDS:
         if isinstance(error, kind):
             return cause

@@ -1,125 +1,140 @@
-"""The time to upload a bundle the size of the result forms: what a station feels.
+"""Times the upload of a bundle as large as the result forms of a polling station.
 
-To one's own server, over the link, from resolving the name to the server's answer.
-What send() took says nothing: megabytes fit into the kernel's buffers. An upload
-counts when every byte was acknowledged and the server has answered that it is done.
+The upload goes to a configured server over the link. The time runs from the name
+resolution to the server's response. The return of send() proves nothing, because
+megabytes fit into the buffers of the kernel. An upload counts if every byte was
+acknowledged and the server has confirmed it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Self
 
 from qos_agent.config.settings import FormSection, Settings
-from qos_agent.model import Deadline, Layer, ProbeResult, Sample, Task, Value
+from qos_agent.model import Deadline, Layer, ProbeResult, Task, Value
 from qos_agent.model.errors import ProbeError
 from qos_agent.model.schema import UPLOAD_BOUNDS_S
 from qos_agent.model.units import size_text
 from qos_agent.probes.http.connection import (
-    Connection,
     HttpClient,
+    HttpConnection,
     TaskContext,
-    opened,
+    open_connection,
     timed,
-    trust,
+    tls_context,
 )
 from qos_agent.probes.http.request import RequestTarget
 from qos_agent.probes.http.response import (
-    Answer,
-    Expected,
-    Limits,
-    judge,
-    read_answer,
-    within,
+    ExpectedResponse,
+    HttpResponse,
+    ReadLimits,
+    check_allowance,
+    read_response,
+    response_error,
 )
 from qos_agent.probes.spec import NEVER, ProbeSpec, intervals, on_links
+from qos_agent.probes.web.transfer import result_of
 
 # A radio that lost its cell may be silent for long and still deliver.
 _IDLE_S = 30.0
-# After a failure, an answer that has come already says more than the failure does.
+# After a failure a response is read only if it has already arrived.
 _EARLY_S = 0.5
 _CHUNK_BYTES = 65536
-_ANSWER_MAX_BYTES = 65536
-# Headers and acknowledgements take up to 9 %; the rest is for what is sent twice.
+_RESPONSE_MAX_BYTES = 65536
+# Packet headers and acknowledgements take up to 9 %; the rest is for retransmissions.
 _OVERHEAD = 1.25
 _OVERHEAD_BYTES = 65536
+_EXPECTED = ExpectedResponse(html=False)
 
 
 class Form:
-    """The probe of form uploads. It loads the link: nothing is measured beside it."""
+    """The probe of form uploads. It loads the link, so it has the link alone."""
 
     measurement = "web"
     loads_link = True
 
-    def __init__(self, settings: FormSection, reach: HttpClient) -> None:
+    def __init__(self, settings: FormSection, client: HttpClient) -> None:
         self._settings = settings
-        self._reach = reach
+        self._client = client
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The probe for these settings. Raises ConfigError for a bad `form.ca_file`."""
+        """Return the probe for these settings.
+
+        Raises ConfigError if `form.ca_file` contains no certificate.
+        """
         form = settings.form
-        context = trust(form.ca_file, "form.ca_file", [form.url or ""])
-        return cls(form, HttpClient(context, _IDLE_S))
+        tls = tls_context(form.ca_file, "form.ca_file", [form.url or ""])
+        return cls(form, HttpClient(tls, _IDLE_S))
 
     @property
     def deadline_s(self) -> float:
-        """The configured limit."""
+        """The configured time limit."""
         return self._settings.time_limit
 
     def worst_case_bytes(self) -> int:
-        """The bundle on the wire, with room for what is sent twice."""
+        """Return the bytes of the bundle on the wire, with retransmissions."""
         return int(self._settings.size * _OVERHEAD) + _OVERHEAD_BYTES
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
-        """One point, of the configured server."""
+        """Return the tags of one point, for the configured server."""
         name = task.target.name if task.target else self._settings.name
         return ({"target": name, "layer": Layer.APPLICATION.value},)
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
-        """Upload the bundle once; what was timed before a failure is kept."""
+        """Upload the bundle once; timings taken before a failure are kept."""
         url = task.target.host if task.target else self._settings.url
         if url is None:
-            raise ValueError("form.url is not set: nothing to schedule")
-        found: dict[str, Value] = {}
-        whole: dict[str, Value] = {}
-        way = TaskContext(self._reach, task.link, deadline)
-        try:
-            with timed(whole, "upload_ms"):
-                self._upload(RequestTarget.of(url), way, task.byte_limit, found)
-        except ProbeError as error:
-            return ProbeResult((Sample({}, found),), error.cause, error.detail)
-        upload_ms = float(whole["upload_ms"])
-        return ProbeResult((Sample({}, found | self._upload_fields(upload_ms)),))
+            raise ValueError("a task of probe form needs form.url")
+        context = TaskContext(self._client, task.link, deadline)
+        target = RequestTarget.of(url)
+        return result_of(partial(self._upload, target, context, task.byte_limit))
 
     def _upload(
         self,
-        place: RequestTarget,
-        way: TaskContext,
-        limit: int | None,
-        found: dict[str, Value],
+        target: RequestTarget,
+        context: TaskContext,
+        byte_limit: int | None,
+        fields: dict[str, Value],
     ) -> None:
         size = self._settings.size
-        if limit is not None and limit < size:
-            raise ProbeError("allowance", f"{limit} bytes allowed of {size}")
-        head = place.head(
+        if byte_limit is not None and byte_limit < size:
+            raise ProbeError("allowance", f"{byte_limit} bytes allowed of {size}")
+        total: dict[str, Value] = {}
+        with timed(total, "upload_ms"):
+            self._exchange(target, context, byte_limit, fields)
+        fields |= self._upload_fields(float(total["upload_ms"]))
+
+    def _exchange(
+        self,
+        target: RequestTarget,
+        context: TaskContext,
+        byte_limit: int | None,
+        fields: dict[str, Value],
+    ) -> None:
+        """Send the bundle and check the response."""
+        size = self._settings.size
+        head = target.head(
             self._settings.method,
             f"Content-Length: {size}",
             "Content-Type: application/octet-stream",
         )
-        with opened(place, way, found) as connection:
+        with open_connection(target, context, fields) as connection:
             connection.send(head)
             try:
-                _send_bundle(connection, size, limit)
+                _send_bundle(connection, size, byte_limit)
             except ProbeError as failure:
-                raise _failure(connection, place, failure) from failure
-            answer = _answer(connection, found)
-            found |= answer.fields()
-            if wrong := judge(answer, place, Expected(html=False)):
-                raise wrong
-            if rest := connection.unacknowledged_bytes():
-                raise ProbeError("bad_answer", f"answered {rest} bytes early")
+                raise _send_error(connection, target, failure) from failure
+            response = _response(connection, fields)
+            fields |= response.fields()
+            if error := response_error(response, target, _EXPECTED):
+                raise error
+            if rest_bytes := connection.unacknowledged_bytes():
+                detail = f"answered {rest_bytes} bytes before the end"
+                raise ProbeError("bad_answer", detail)
 
     def _upload_fields(self, upload_ms: float) -> dict[str, Value]:
         within = {f"upload_le_{b}": int(upload_ms <= b * 1000) for b in UPLOAD_BOUNDS_S}
@@ -132,36 +147,37 @@ class Form:
         }
 
 
-def _send_bundle(connection: Connection, size: int, limit: int | None) -> None:
-    """Random bytes: nothing on the way can make them fewer."""
-    left = size
-    while left:
-        chunk = os.urandom(min(_CHUNK_BYTES, left))
-        if limit is not None:
-            within(connection, limit - connection.unacknowledged_bytes() - len(chunk))
+def _send_bundle(connection: HttpConnection, size: int, byte_limit: int | None) -> None:
+    """Send `size` random bytes, which no device on the path can compress."""
+    left_bytes = size
+    while left_bytes:
+        chunk = os.urandom(min(_CHUNK_BYTES, left_bytes))
+        if byte_limit is not None:
+            queued_bytes = connection.unacknowledged_bytes() + len(chunk)
+            check_allowance(connection, byte_limit - queued_bytes)
         connection.send(chunk)
-        left -= len(chunk)
+        left_bytes -= len(chunk)
 
 
-def _answer(connection: Connection, found: dict[str, Value]) -> Answer:
-    return read_answer(connection, Limits(_ANSWER_MAX_BYTES, None), found)
+def _response(connection: HttpConnection, fields: dict[str, Value]) -> HttpResponse:
+    return read_response(connection, ReadLimits(_RESPONSE_MAX_BYTES, None), fields)
 
 
-def _failure(
-    connection: Connection, place: RequestTarget, failure: ProbeError
+def _send_error(
+    connection: HttpConnection, target: RequestTarget, failure: ProbeError
 ) -> ProbeError:
-    """Why the upload broke off: the server's word, if it has come, or what we saw.
+    """Return why sending failed: by the server's response, if it has arrived.
 
-    A server that refuses a body answers and closes while we are still sending.
+    A server that refuses a body answers and closes before the end of the upload.
     """
     acked = size_text(connection.info().acked_bytes)
-    seen = ProbeError(failure.cause, f"{failure.detail}; {acked} acknowledged")
+    send_failure = ProbeError(failure.cause, f"{failure.detail}; {acked} acknowledged")
     connection.idle_s = _EARLY_S
     try:
-        answer = _answer(connection, {})
+        response = _response(connection, {})
     except ProbeError:
-        return seen
-    return judge(answer, place, Expected(html=False)) or seen
+        return send_failure
+    return response_error(response, target, _EXPECTED) or send_failure
 
 
 # Result forms are uploaded while votes are counted, so uploads are most frequent then.

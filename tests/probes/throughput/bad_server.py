@@ -1,4 +1,4 @@
-"""A server on this machine that misbehaves in one way, for as long as it is wanted."""
+"""A server on this machine that fails in one particular way."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 Talk = Callable[[socket.socket, threading.Event], None]
 
 
-def says(answer: bytes) -> Talk:
-    """Answers one thing to every request, then closes in good order."""
+def responds(response: bytes) -> Talk:
+    """Send one response to every request, then close the connection in order."""
 
     def talk(sock: socket.socket, stop: threading.Event) -> None:
         sock.recv(65536)
-        sock.sendall(answer)
+        sock.sendall(response)
         sock.shutdown(socket.SHUT_WR)
         while sock.recv(65536):
             pass
@@ -32,7 +32,7 @@ def says(answer: bytes) -> Talk:
 
 
 def resets(sock: socket.socket, stop: threading.Event) -> None:
-    """Breaks the connection in the middle of the body."""
+    """Reset the connection in the middle of the body."""
     sock.recv(65536)
     sock.sendall(LONG + BLOCK)
     stop.wait(0.1)
@@ -40,7 +40,7 @@ def resets(sock: socket.socket, stop: threading.Event) -> None:
 
 
 def drips(sock: socket.socket, stop: threading.Event) -> None:
-    """Sends a byte now and then, for ever."""
+    """Send a byte every 50 ms without end."""
     sock.recv(1000)
     sock.sendall(LONG)
     while not stop.wait(0.05):
@@ -48,7 +48,7 @@ def drips(sock: socket.socket, stop: threading.Event) -> None:
 
 
 def drips_its_head(sock: socket.socket, stop: threading.Event) -> None:
-    """Never comes to the end of its head."""
+    """Send a head without end."""
     sock.recv(1000)
     sock.sendall(HEAD)
     while not stop.wait(0.05):
@@ -56,59 +56,59 @@ def drips_its_head(sock: socket.socket, stop: threading.Event) -> None:
 
 
 def answers_too_early(sock: socket.socket, stop: threading.Event) -> None:
-    """Says that all has arrived, and takes nothing."""
+    """Confirm the upload, and read none of it."""
     sock.recv(100)
     sock.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
     stop.wait()
 
 
 def silent(sock: socket.socket, stop: threading.Event) -> None:
-    """Takes the connection and says nothing."""
+    """Accept the connection and send nothing."""
     stop.wait()
 
 
 def hangs_up(sock: socket.socket, stop: threading.Event) -> None:
-    """Hears what is said first, and closes in good order."""
+    """Read the first data, and close the connection in order."""
     sock.recv(65536)
 
 
 def resets_at_once(sock: socket.socket, stop: threading.Event) -> None:
-    """Breaks the connection at the first word."""
+    """Reset the connection at the first byte."""
     sock.recv(1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
 
 def breaks_tls(sock: socket.socket, stop: threading.Event) -> None:
-    """Puts plain bytes where a record of TLS should be, in the middle of the body."""
+    """Send plain bytes instead of a TLS record in the middle of the body."""
     sock.recv(1000)
     sock.sendall(LONG + BLOCK)
-    _say_plainly(sock)
+    _send_plain(sock)
     stop.wait()
 
 
 def breaks_tls_after(size_bytes: int) -> Talk:
-    """Takes so much, and then answers with what is no record of TLS."""
+    """Read `size_bytes`, and then send bytes that are not a TLS record."""
 
     def talk(sock: socket.socket, stop: threading.Event) -> None:
         left_bytes = size_bytes
         while left_bytes > 0 and (chunk := sock.recv(65536)):
             left_bytes -= len(chunk)
-        _say_plainly(sock)
+        _send_plain(sock)
         stop.wait()
 
     return talk
 
 
-def _say_plainly(sock: socket.socket) -> None:
+def _send_plain(sock: socket.socket) -> None:
     with socket.socket(fileno=os.dup(sock.fileno())) as plain:
-        plain.sendall(b"this is no record of TLS" * 100)
+        plain.sendall(b"this is not a TLS record" * 100)
 
 
 @contextmanager
 def bad_server(
     talk: Talk, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> Iterator[int]:
-    """Serve on a free port; gives the port. Every connection has its thread."""
+    """Serve on a free port and yield it. Every connection has its thread."""
     stop = threading.Event()
     threads: list[threading.Thread] = []
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -136,7 +136,7 @@ def bad_server(
         yield listener.getsockname()[1]
     finally:
         stop.set()
-        # Closing does not wake accept(2); shutting down does.
+        # Only shutdown(2) wakes a thread in accept(2); close(2) does not.
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         accepting.join()

@@ -1,9 +1,9 @@
 """A fake of speedtest.net: its configuration, its list of servers and one server.
 
-It is not Ookla's software and no request leaves the machine: it stands in as the
-HTTP proxy of the child process, so that speedtest-cli itself runs unchanged. What is
-asked over TLS comes through CONNECT, and is answered with a certificate for
-www.speedtest.net by an authority of the tests' own.
+It contains nothing of Ookla's software, and no request leaves the machine. It is the
+HTTP proxy of the child process, so that speedtest-cli itself runs unchanged. Requests
+over TLS arrive through CONNECT. They get a certificate for www.speedtest.net from an
+authority of the tests.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ BLOCK = b"\x5a" * 65536
 
 @dataclass
 class FakeSpeedtest:
-    """The server's address, what it was asked, and what it is told to say instead."""
+    """The port of the server, the requests to it, and responses set by the test."""
 
     port: int = 0
     instead: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     received_bytes: int = 0
     breaks_after: int | None = None
     tunnels: list[str] = field(default_factory=list)
@@ -52,53 +52,55 @@ class FakeSpeedtest:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the child sees: this server as its proxy."""
+        """The variables of the child, with this server as its proxy."""
         return {"http_proxy": self.url, "https_proxy": self.url}
 
-    def answer(self, path: str) -> tuple[int, bytes]:
+    def response(self, path: str) -> tuple[int, bytes]:
         name = PurePosixPath(path).name
-        self.asked.append(name)
+        self.requests.append(name)
         if name in self.instead:
             return self.instead[name]
         if (size := name.partition("x")[0].removeprefix("random")) in SIZES:
             return 200, (BLOCK * 40)[: SIZES[size]]
-        answers = {
+        bodies = {
             "speedtest-config.php": CONFIGURATION,
             "speedtest-servers-static.php": self._servers(),
             "latency.txt": b"test=test",
             "upload.php": b"size=500",
             "": b'upload_extension: "php"',
         }
-        return (200, answers[name]) if name in answers else (404, b"")
+        return (200, bodies[name]) if name in bodies else (404, b"")
 
     def _servers(self) -> bytes:
         return SERVERS.format(f"127.0.0.1:{self.port}").encode()
 
 
-def _say(to: BaseHTTPRequestHandler, body: bytes, most_bytes: int | None) -> None:
-    """Send it, or so much of it and then a reset."""
-    to.wfile.write(body[:most_bytes])
-    if most_bytes is not None and len(body) > most_bytes:
-        to.close_connection = True
+def _send(
+    handler: BaseHTTPRequestHandler, body: bytes, limit_bytes: int | None
+) -> None:
+    """Send the body, or its beginning up to the limit and then a reset."""
+    handler.wfile.write(body[:limit_bytes])
+    if limit_bytes is not None and len(body) > limit_bytes:
+        handler.close_connection = True
         level, option = socket.SOL_SOCKET, socket.SO_LINGER
-        to.connection.setsockopt(level, option, RESET_ON_CLOSE)
+        handler.connection.setsockopt(level, option, RESET_ON_CLOSE)
 
 
 @contextmanager
 def fake_speedtest(tls: ssl.SSLContext | None = None) -> Iterator[FakeSpeedtest]:
-    """Serve on a free port of this machine; with `tls` inside tunnels too."""
+    """Serve on a free port of this machine; with `tls` also inside tunnels."""
     fake = FakeSpeedtest()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            status, body = fake.answer(urlsplit(self.path).path)
+            status, body = fake.response(urlsplit(self.path).path)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Location", "http://127.0.0.1:9/")
             self.end_headers()
-            _say(self, body, fake.breaks_after)
+            _send(self, body, fake.breaks_after)
 
         def do_CONNECT(self) -> None:
             assert tls is not None
@@ -106,7 +108,7 @@ def fake_speedtest(tls: ssl.SSLContext | None = None) -> Iterator[FakeSpeedtest]
             self.send_response(200)
             self.end_headers()
             self.close_connection = True
-            # Whoever does not trust us goes away.
+            # A client that does not trust the certificate closes the connection.
             with suppress(OSError), tls.wrap_socket(self.connection, True) as inner:
                 self.inside(inner)
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from tests.probes.throughput.bad_server import (
     hangs_up,
     resets,
     resets_at_once,
-    says,
+    responds,
     silent,
 )
 from tests.probes.time_left import TimeLeft
@@ -51,8 +51,8 @@ PORTAL = HEAD.replace(b"application/octet-stream", b"text/html")
 
 
 def redirects(where: bytes) -> Talk:
-    """Sends whoever asks elsewhere."""
-    return says(b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\n\r\n")
+    """Redirect every request."""
+    return responds(b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\n\r\n")
 
 
 TALKS: dict[str, Talk] = {
@@ -60,43 +60,49 @@ TALKS: dict[str, Talk] = {
     "drips": drips,
     "drips its head": drips_its_head,
     "silent": silent,
-    "closes early": says(LONG + BLOCK),
-    "says less than it sends": says(HEAD + b"Content-Length: 10\r\n\r\n" + BLOCK),
+    "closes early": responds(LONG + BLOCK),
+    "sends more than its length": responds(
+        HEAD + b"Content-Length: 10\r\n\r\n" + BLOCK
+    ),
     "answers too early": answers_too_early,
-    "no number of bytes": says(HEAD + b"Content-Length: many\r\n\r\n" + BLOCK),
+    "no number of bytes": responds(HEAD + b"Content-Length: many\r\n\r\n" + BLOCK),
     "redirects": redirects(b"http://127.0.0.1:9/"),
-    "a portal's log-in": redirects(b"http://login.example/?from=here"),
-    "a portal's page": says(PORTAL + b"Content-Length: 19\r\n\r\n<html>Log in</html>"),
-    "a page that says nothing of itself": says(UNNAMED + PAGE * 4000),
-    "a portal's word": says(b"HTTP/1.1 511 Network Authentication Required\r\n\r\n"),
-    "not found": says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
-    "another protocol": says(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "nothing": says(b""),
-    "a small body": says(HEAD + b"Content-Length: 9\r\n\r\nnot a lot"),
+    "a portal's redirect": redirects(b"http://login.example/?from=here"),
+    "a portal's page": responds(
+        PORTAL + b"Content-Length: 19\r\n\r\n<html>Log in</html>"
+    ),
+    "a page without content type": responds(UNNAMED + PAGE * 4000),
+    "a portal's status": responds(
+        b"HTTP/1.1 511 Network Authentication Required\r\n\r\n"
+    ),
+    "not found": responds(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+    "another protocol": responds(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "nothing": responds(b""),
+    "a small body": responds(HEAD + b"Content-Length: 9\r\n\r\nnot a lot"),
 }
-# What `http` says of the download and of the upload: a server that closes while
-# bytes are on the way has closed early, whatever it had to say.
+# The causes of `http` for download and upload. A server that closes while bytes are on
+# the way has closed early, whatever it responds.
 HTTP_CAUSES = {
     "resets": ("reset", "reset"),
     "drips": ("stalled", "stalled"),
     "drips its head": ("stalled", "stalled"),
     "silent": ("stalled", "stalled"),
     "closes early": ("closed_early", "closed_early"),
-    "says less than it sends": ("bad_answer", "closed_early"),
+    "sends more than its length": ("bad_answer", "closed_early"),
     "answers too early": ("bad_answer", "stalled"),
     "no number of bytes": ("bad_answer", "bad_answer"),
     "redirects": ("redirected", "redirected"),
-    "a portal's log-in": ("captive_portal", "captive_portal"),
+    "a portal's redirect": ("captive_portal", "captive_portal"),
     "a portal's page": ("captive_portal", "captive_portal"),
-    "a page that says nothing of itself": ("captive_portal", "closed_early"),
-    "a portal's word": ("captive_portal", "captive_portal"),
+    "a page without content type": ("captive_portal", "closed_early"),
+    "a portal's status": ("captive_portal", "captive_portal"),
     "not found": ("http_status", "http_status"),
     "another protocol": ("bad_answer", "bad_answer"),
     "nothing": ("closed_early", "closed_early"),
     "a small body": ("bad_answer", "closed_early"),
 }
-# What the others say of both directions. iperf3 takes each octet for a message of a
-# version that it does not know; speedtest-cli looks for its links in any page.
+# The cause of the other backends for both directions. iperf3 reads each octet as a
+# message of an unknown version; speedtest-cli looks for its links in any page.
 OTHERS_CAUSES = {
     ("iperf3", "resets"): "version",
     ("iperf3", "silent"): "stalled",
@@ -107,10 +113,13 @@ OTHERS_CAUSES = {
     ("speedtest", "drips"): "deadline",
     ("speedtest", "silent"): "timeout",
     ("speedtest", "closes early"): "closed_early",
-    ("speedtest", "a portal's log-in"): "captive_portal",
+    ("speedtest", "a portal's redirect"): "captive_portal",
     ("speedtest", "a portal's page"): "bad_answer",
-    ("speedtest", "a portal's word"): "captive_portal",
-    ("speedtest", "redirects"): "refused",  # it follows, to where nobody listens
+    ("speedtest", "a portal's status"): "captive_portal",
+    (
+        "speedtest",
+        "redirects",
+    ): "refused",  # it follows the redirect to a port without a listener
     ("speedtest", "not found"): "http_status",
     ("speedtest", "another protocol"): "bad_answer",
     ("speedtest", "nothing"): "closed_early",
@@ -118,8 +127,11 @@ OTHERS_CAUSES = {
 
 
 def order(server: str, **changes: object) -> Order:
-    """Little time, over the loopback, whose counter others of this machine move too."""
-    plain = {
+    """Return an order with a short time limit over the loopback interface.
+
+    Other programs of this machine also move its counter, so the limits are high.
+    """
+    defaults = {
         "link": None,
         "interface": "lo",
         "server": server,
@@ -127,73 +139,78 @@ def order(server: str, **changes: object) -> Order:
         "time_limit_s": TIME_LIMIT_S,
         "connections": 2,
     }
-    return Order(**{**plain, **changes})  # type: ignore[arg-type]
+    return Order(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
-def place(name: str, port: int) -> str:
-    """A server as each backend wants it named."""
+def server_of(name: str, port: int) -> str:
+    """Return a server in the form that the backend requires."""
     return f"127.0.0.1:{port}" if name == "iperf3" else f"http://127.0.0.1:{port}"
 
 
 def backend(name: str) -> Backend:
-    """The backend, free of this machine's proxies."""
+    """Return the backend without the proxy settings of this machine."""
     if name == "iperf3":
         require(shutil.which("iperf3") is not None, "iperf3", "apt-get install iperf3")
     return Speedtest(environment={}) if name == "speedtest" else BACKENDS[name]
 
 
-def causes(tested: Backend, given: Order) -> dict[str, str]:
-    """The cause of each direction; a rate is none."""
+def causes(tested: Backend, test_order: Order) -> dict[str, str]:
+    """Return the cause of each failed direction."""
     try:
-        results = tested.run(given, TimeLeft(TIME_LIMIT_S))
+        results = tested.run(test_order, TimeLeft(TIME_LIMIT_S))
     except ProbeError as error:
-        return dict.fromkeys(given.limits, error.cause)
+        return dict.fromkeys(test_order.limits, error.cause)
     return {d: r.cause for d, r in results.items() if isinstance(r, ProbeError)}
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_it_says_what_it_is(name: str) -> None:
-    """Licence, data use, bound and blind spots are stated, and documented alike."""
+def test_a_backend_describes_itself(name: str) -> None:
+    """Licence, data use, byte bound and blind spots are the same in the documents."""
     tested = BACKENDS[name]
     assert tested.name == name
-    documented = " ".join((ROOT / "docs" / "throughput.md").read_text().split())
-    for said in (tested.licence, tested.data_use, tested.byte_bound, tested.cannot_see):
-        assert len(said) > 20
-        assert said in documented
+    documented = " ".join(
+        (ROOT / "docs" / "method" / "throughput.md").read_text().split()
+    )
+    texts = (tested.licence, tested.data_use, tested.byte_bound, tested.cannot_see)
+    for text in texts:
+        assert len(text) > 20
+        assert text in documented
 
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_server_that_is_gone(name: str) -> None:
-    """Nobody listens: refused, in both directions."""
-    given = order(place(name, free_port("127.0.0.1")))
+    """A port without a listener is `refused` in both directions."""
+    test_order = order(server_of(name, free_port("127.0.0.1")))
     with nothing_left(WITHIN_S):
-        assert causes(backend(name), given) == {"down": "refused", "up": "refused"}
+        assert causes(backend(name), test_order) == {"down": "refused", "up": "refused"}
 
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_name_that_does_not_exist(name: str) -> None:
-    """A name nobody knows is told as such; no resolver is asked beyond this machine."""
-    given = order(place(name, 9).replace("127.0.0.1", "no-such-host.invalid"))
+    """An unknown name has its cause; no query leaves this machine."""
+    test_order = order(server_of(name, 9).replace("127.0.0.1", "no-such-host.invalid"))
     with nothing_left(WITHIN_S):
-        assert causes(backend(name), given)["down"] == "name_not_resolved"
+        assert causes(backend(name), test_order)["down"] == "name_not_resolved"
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])
 @pytest.mark.parametrize("talk", TALKS)
 def test_http_names_what_is_wrong(talk: str, direction: str) -> None:
-    """Each direction fails by its own cause, although the kernel took its bytes."""
+    """Each direction fails with its cause, although the kernel accepted its bytes."""
     with nothing_left(WITHIN_S), bad_server(TALKS[talk]) as port:
-        found = causes(Http(), order(place("http", port), limits={direction: LIMIT}))
-    assert found == {direction: HTTP_CAUSES[talk][direction == "up"]}
+        test_order = order(server_of("http", port), limits={direction: LIMIT})
+        assert causes(Http(), test_order) == {
+            direction: HTTP_CAUSES[talk][direction == "up"]
+        }
 
 
 @pytest.mark.parametrize(("name", "talk"), OTHERS_CAUSES)
 def test_others_name_what_is_wrong(name: str, talk: str) -> None:
-    """Whatever speaks there, both directions fail by its cause, with nothing left."""
+    """Both directions fail with the cause of the server, and nothing is left."""
     with nothing_left(WITHIN_S), bad_server(TALKS[talk]) as port:
-        found = causes(backend(name), order(place(name, port)))
+        failures = causes(backend(name), order(server_of(name, port)))
     want = OTHERS_CAUSES[name, talk]
-    assert found == {"down": want, "up": want}
+    assert failures == {"down": want, "up": want}
 
 
 @pytest.mark.parametrize(
@@ -206,12 +223,12 @@ def test_others_name_what_is_wrong(name: str, talk: str) -> None:
     ],
 )
 def test_a_bad_certificate(fault: Fault, want: str, tmp_path: Path) -> None:
-    """Each way for a certificate to be wrong has its own cause."""
+    """Each fault of a certificate has its own cause."""
     authority = Authority(tmp_path)
     context = authority.server_context(fault)
     with nothing_left(WITHIN_S), bad_server(silent, context) as port:
-        given = order(f"https://127.0.0.1:{port}", ca_file=authority.file)
-        assert set(causes(Http(), given).values()) == {want}
+        test_order = order(f"https://127.0.0.1:{port}", ca_file=authority.file)
+        assert set(causes(Http(), test_order).values()) == {want}
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])
@@ -219,14 +236,14 @@ def test_a_bad_certificate(fault: Fault, want: str, tmp_path: Path) -> None:
 def test_tls_that_breaks_in_the_middle(
     talk: Talk, want: str, direction: str, tmp_path: Path
 ) -> None:
-    """What is no record of TLS, and a reset, end either direction by their cause."""
+    """Invalid TLS records and a reset end either direction with their cause."""
     authority = Authority(tmp_path)
     context = authority.server_context()
     with nothing_left(WITHIN_S), bad_server(talk, context) as port:
         server = f"https://127.0.0.1:{port}"
         limits = {direction: LIMIT}
-        given = order(server, ca_file=authority.file, limits=limits)
-        assert causes(Http(), given) == {direction: want}
+        test_order = order(server, ca_file=authority.file, limits=limits)
+        assert causes(Http(), test_order) == {direction: want}
 
 
 @pytest.mark.parametrize(
@@ -234,71 +251,69 @@ def test_tls_that_breaks_in_the_middle(
     [(silent, "timeout"), (hangs_up, "closed_early"), (resets_at_once, "reset")],
 )
 def test_tls_that_is_never_agreed(talk: Talk, want: str) -> None:
-    """Silence, hanging up and a reset within the handshake are told apart."""
+    """Silence, a close and a reset during the handshake have different causes."""
     with nothing_left(WITHIN_S), bad_server(talk) as port:
-        given = order(f"https://127.0.0.1:{port}", limits={"down": LIMIT})
-        assert causes(Http(), given) == {"down": want}
+        test_order = order(f"https://127.0.0.1:{port}", limits={"down": LIMIT})
+        assert causes(Http(), test_order) == {"down": want}
 
 
-@pytest.mark.parametrize("talk", ["a portal's log-in", "a portal's page"])
-def test_over_tls_nobody_answers_in_the_servers_place(
-    talk: str, tmp_path: Path
-) -> None:
-    """A page or a redirection of the authenticated server itself is no portal's."""
+@pytest.mark.parametrize("talk", ["a portal's redirect", "a portal's page"])
+def test_over_tls_no_captive_portal_can_answer(talk: str, tmp_path: Path) -> None:
+    """A page or a redirect of an authenticated server is not a captive portal's."""
     authority = Authority(tmp_path)
     with (
         nothing_left(WITHIN_S),
         bad_server(TALKS[talk], authority.server_context()) as port,
     ):
         server = f"https://127.0.0.1:{port}"
-        given = order(server, ca_file=authority.file, limits={"down": LIMIT})
-        want = "redirected" if "log-in" in talk else "bad_answer"
-        assert causes(Http(), given) == {"down": want}
+        test_order = order(server, ca_file=authority.file, limits={"down": LIMIT})
+        want = "redirected" if "redirect" in talk else "bad_answer"
+        assert causes(Http(), test_order) == {"down": want}
 
 
-def test_tls_where_none_is_spoken() -> None:
-    """A server without TLS behind an https address is `tls`."""
+def test_a_server_without_tls() -> None:
+    """A server without TLS at an https address is the cause `tls`."""
     with bad_server(TALKS["another protocol"]) as port:
         assert causes(Http(), order(f"https://127.0.0.1:{port}"))["down"] == "tls"
 
 
 def test_downloads_work_over_tls(tmp_path: Path) -> None:
-    """A good certificate and a body that ends where it should give a rate."""
+    """A good certificate and a complete body give a rate."""
     authority = Authority(tmp_path)
     body = HEAD + b"Content-Length: 3000000\r\n\r\n" + BLOCK * 30
-    with bad_server(says(body), authority.server_context()) as port:
-        given = order(
+    with bad_server(responds(body), authority.server_context()) as port:
+        test_order = order(
             f"https://127.0.0.1:{port}",
             ca_file=authority.file,
             limits={"down": 400_000_000},
         )
-        rate = Http().run(given, TimeLeft(TIME_LIMIT_S))["down"]
+        rate = Http().run(test_order, TimeLeft(TIME_LIMIT_S))["down"]
     assert isinstance(rate, Rate)
     assert rate.stop in ("complete", "precision")
 
 
 def test_downloads_work_over_ipv6() -> None:
-    """An address in brackets is connected to, and gives a rate."""
+    """A URL with an IPv6 address in brackets gives a rate."""
     body = HEAD + b"Content-Length: 3000000\r\n\r\n" + BLOCK * 30
-    with bad_server(says(body), host="::1") as port:
-        given = order(f"http://[::1]:{port}", limits={"down": 400_000_000})
-        rate = Http().run(given, TimeLeft(TIME_LIMIT_S))["down"]
+    with bad_server(responds(body), host="::1") as port:
+        test_order = order(f"http://[::1]:{port}", limits={"down": 400_000_000})
+        rate = Http().run(test_order, TimeLeft(TIME_LIMIT_S))["down"]
     assert isinstance(rate, Rate)
     assert rate.stop in ("complete", "precision")
     assert rate.server == f"[::1]:{port}"
 
 
 def test_a_chunked_body_is_complete_with_its_last_chunk() -> None:
-    """LibreSpeed's PHP sends chunks: the last one is an end, its lack is not."""
+    """LibreSpeed's PHP sends chunks: without the last one the body is incomplete."""
     chunks = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"186a0\r\n" + BLOCK) * 3
     for end, want in ((b"0\r\n\r\n", {}), (b"", {"down": "closed_early"})):
-        with bad_server(says(chunks + end)) as port:
-            given = order(place("http", port), limits={"down": 50_000_000})
-            assert causes(Http(), given) == want
+        with bad_server(responds(chunks + end)) as port:
+            test_order = order(server_of("http", port), limits={"down": 50_000_000})
+            assert causes(Http(), test_order) == want
 
 
 def test_a_busy_iperf3_server(tmp_path: Path) -> None:
-    """iperf3 serves one client at a time; the second is told `busy`."""
+    """iperf3 serves one client at a time; the second one fails with `busy`."""
     backend("iperf3")
     port = free_port("127.0.0.1")
     with running(["iperf3", "-s", "-p", str(port)]):
@@ -306,28 +321,28 @@ def test_a_busy_iperf3_server(tmp_path: Path) -> None:
         client = ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-t", "30", "-b", "1M"]
         with running(client) as first:
             wait_until_established(first.pid)
-            found = causes(Iperf3(), order(place("iperf3", port)))
-    assert found == {"down": "busy", "up": "busy"}
+            failures = causes(Iperf3(), order(server_of("iperf3", port)))
+    assert failures == {"down": "busy", "up": "busy"}
 
 
 def test_iperf3_measures_both_directions() -> None:
-    """A real server gives a rate each way, for no more bytes than asked."""
+    """A real server gives a rate in each direction, within the limits."""
     backend("iperf3")
     port = free_port("127.0.0.1")
     with running(["iperf3", "-s", "-p", str(port)]):
         wait_for(port)
         limits = {"down": 4_000_000, "up": 2_000_000}
-        given = order(place("iperf3", port), interface=None, limits=limits)
+        test_order = order(server_of("iperf3", port), interface=None, limits=limits)
         with no_child_left():
-            results = Iperf3().run(given, TimeLeft(TIME_LIMIT_S))
-    for direction, limit in given.limits.items():
+            results = Iperf3().run(test_order, TimeLeft(TIME_LIMIT_S))
+    for direction, limit in test_order.limits.items():
         rate = results[direction]
         assert isinstance(rate, Rate)
         assert 0 < rate.measured_bytes <= limit
 
 
 @pytest.mark.parametrize(
-    ("said", "want"),
+    ("output", "want"),
     [
         ('{"error": "unable to receive parameters from client"}', "version"),
         ('{"error": "unable to receive results - bad JSON"}', "version"),
@@ -340,35 +355,35 @@ def test_iperf3_measures_both_directions() -> None:
         ("[]", "child_output"),
     ],
 )
-def test_another_iperf3(said: str, want: str, tmp_path: Path) -> None:
-    """What other versions say, or leave out, has a cause of its own."""
+def test_another_iperf3(output: str, want: str, tmp_path: Path) -> None:
+    """Output of other versions, or missing fields, have a cause of their own."""
     program = tmp_path / "iperf3"
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
     program.chmod(0o755)
     with nothing_left(WITHIN_S):
-        found = causes(Iperf3(str(program)), order("127.0.0.1"))
-    assert found == {"down": want, "up": want}
+        failures = causes(Iperf3(str(program)), order("127.0.0.1"))
+    assert failures == {"down": want, "up": want}
 
 
-def test_an_iperf3_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
-    """A program deaf to the interrupt is killed in time, its children too."""
+def test_an_iperf3_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+    """A program that ignores SIGINT is killed in time, with its children."""
     program = tmp_path / "iperf3"
     program.write_text("#!/bin/sh\ntrap '' INT TERM\nsleep 600 & wait; sleep 600\n")
     program.chmod(0o755)
     with nothing_left(WITHIN_S):
-        found = causes(Iperf3(str(program)), order("127.0.0.1"))
-    assert set(found.values()) == {"deadline"}
+        failures = causes(Iperf3(str(program)), order("127.0.0.1"))
+    assert set(failures.values()) == {"deadline"}
 
 
 def test_a_missing_iperf3_is_named() -> None:
-    """Without the program the cause says so."""
-    found = causes(Iperf3("no-such-iperf3"), order("127.0.0.1"))
-    assert set(found.values()) == {"missing_tool"}
+    """Without the program the cause is `missing_tool`."""
+    failures = causes(Iperf3("no-such-iperf3"), order("127.0.0.1"))
+    assert set(failures.values()) == {"missing_tool"}
 
 
 @contextmanager
 def running(argv: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A program for the time of a block."""
+    """Run a program for the time of a block."""
     with subprocess.Popen(
         argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -379,9 +394,9 @@ def running(argv: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for(port: int) -> None:
-    """Until someone listens, without connecting: iperf3 would take it for a client."""
+    """Wait for a listener without connecting, which iperf3 would take for a client."""
     listening = f":{port:04X} 00000000:0000 0A"
-    condition(
+    wait_until(
         lambda: (
             listening in Path("/proc/net/tcp").read_text()
             or f":{port:04X} {'0' * 32}:0000 0A" in Path("/proc/net/tcp6").read_text()
@@ -390,9 +405,9 @@ def wait_for(port: int) -> None:
 
 
 def wait_until_established(pid: int) -> None:
-    """Until a client has both its connections, of control and of data."""
+    """Wait until a client has both its connections, for control and for data."""
     process = psutil.Process(pid)
-    condition(
+    wait_until(
         lambda: (
             sum(
                 c.status == psutil.CONN_ESTABLISHED
@@ -403,9 +418,9 @@ def wait_until_established(pid: int) -> None:
     )
 
 
-def condition(met: object) -> None:
-    """Until it is met, five seconds at most."""
+def wait_until(met: Callable[[], bool]) -> None:
+    """Wait until the condition is met, for five seconds at most."""
     end_s = time.monotonic() + 5
-    while not met():  # type: ignore[operator]
-        assert time.monotonic() < end_s, "waited in vain"
+    while not met():
+        assert time.monotonic() < end_s, "the condition was not met"
         threading.Event().wait(0.01)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.probes.throughput.connection import Connection, Endpoint
+from qos_agent.probes.throughput.connection import Connection, ServerEndpoint
 from qos_agent.probes.throughput.downloads import Downloads
-from qos_agent.probes.throughput.flows import Uploads
 from qos_agent.probes.throughput.interface_counter import InterfaceCounter
 from qos_agent.probes.throughput.loaded_rtt import EchoTrain
+from qos_agent.probes.throughput.uploads import Uploads
 from qos_agent.system.network.tcp_info import tcp_info
-from tests.probes.throughput.bad_server import HEAD, bad_server, says, silent
+from tests.probes.throughput.bad_server import HEAD, bad_server, responds, silent
 from tests.probes.time_left import TimeLeft
 from tests.support.requirement import require
 
@@ -26,16 +26,16 @@ LIMIT_BYTES = 50_000_000
 
 
 @contextmanager
-def connected(port: int) -> Iterator[tuple[Endpoint, Connection]]:
-    """A connection to a server of this machine."""
+def connected(port: int) -> Iterator[tuple[ServerEndpoint, Connection]]:
+    """Yield a connection to a server on this machine."""
     deadline = TimeLeft(10)
-    endpoint = Endpoint.of(f"http://127.0.0.1:{port}", None, None, deadline)
+    endpoint = ServerEndpoint.of(f"http://127.0.0.1:{port}", None, None, deadline)
     with closing(Connection.open(endpoint, None, deadline)) as connection:
         yield endpoint, connection
 
 
 def test_closing_resets() -> None:
-    """What is still under way is not wanted: the other end learns so at once."""
+    """Closing tells the peer at once to stop: it gets a reset."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         with connected(server.getsockname()[1]):
             other = server.accept()[0]
@@ -43,16 +43,16 @@ def test_closing_resets() -> None:
             other.recv(1)
 
 
-def test_a_body_that_has_ended_wakes_nobody() -> None:
-    """A closed connection is readable for ever: it is taken out of the selector."""
+def test_an_ended_connection_is_no_longer_watched() -> None:
+    """A closed connection stays readable, so it is removed from the selector."""
     body = HEAD + b"Content-Length: 100000\r\n\r\n" + bytes(100_000)
     with ExitStack() as stack:
-        port = stack.enter_context(bad_server(says(body)))
+        port = stack.enter_context(bad_server(responds(body)))
         endpoint, connection = stack.enter_context(connected(port))
-        meter = stack.enter_context(InterfaceCounter("lo"))
+        counter = stack.enter_context(InterfaceCounter("lo"))
         selector = stack.enter_context(selectors.DefaultSelector())
         echo = stack.enter_context(closing(EchoTrain("127.0.0.1", None)))
-        flows = Downloads(endpoint, "x", [connection], meter, echo, LIMIT_BYTES)
+        flows = Downloads(endpoint, "x", [connection], counter, echo, LIMIT_BYTES)
         flows.start_more(selector, 1)
         end_s = time.monotonic() + 5
         while not flows.finished() and time.monotonic() < end_s:
@@ -62,8 +62,8 @@ def test_a_body_that_has_ended_wakes_nobody() -> None:
         assert len(selector.get_map()) == 0
 
 
-def test_an_upload_takes_the_room_it_is_given_and_no_more() -> None:
-    """What may be handed to the kernel is, exactly; then none writes until more may."""
+def test_an_upload_uses_exactly_the_room() -> None:
+    """It sends all of the room, and then waits until there is room again."""
     with ExitStack() as stack:
         port = stack.enter_context(bad_server(silent))
         endpoint, connection = stack.enter_context(connected(port))
@@ -84,10 +84,10 @@ def test_an_upload_takes_the_room_it_is_given_and_no_more() -> None:
     ("name", "reading", "want"),
     [(b"bbr", True, True), (b"bbr", False, False), (b"reno", True, False)],
 )
-def test_only_bbr_that_no_window_holds_back_is_queue_averse(
+def test_only_bbr_without_a_window_limit_is_queue_averse(
     name: bytes, want: bool, reading: bool
 ) -> None:
-    """BBR fills a link without a queue, unless the other end does not read."""
+    """BBR fills a link without a queue, unless the peer does not read."""
     require("bbr" in AVAILABLE.read_text().split(), "bbr", "modprobe tcp_bbr")
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -98,10 +98,10 @@ def test_only_bbr_that_no_window_holds_back_is_queue_averse(
         connection.sock.setsockopt(level, option, name)
         flows = Uploads(endpoint, "x", [connection], LIMIT_BYTES)
         end_s = time.monotonic() + 5
-        held = 0.0
-        while (reading or held < 0.9) and time.monotonic() < end_s:
+        limited = 0.0
+        while (reading or limited < 0.9) and time.monotonic() < end_s:
             connection.send(memoryview(bytes(65_536)))
-            held = tcp_info(connection.sock).window_share
+            limited = tcp_info(connection.sock).window_share
             if reading and other.recv(65_536):
                 break
         assert flows.queue_averse() is want

@@ -1,4 +1,4 @@
-"""The throughput probe: order of backends, bytes accounted for, nothing passed."""
+"""The throughput probe: order of backends, byte counts and byte limits."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ LINK = Link("main", "operator", None)
 
 
 def rate(bps: float = 12e6, **more: object) -> Rate:
-    """A rate as a backend would report it."""
+    """Return a rate as a backend would report it."""
     return Rate(bps, "tcp_payload", "bytes", 1000, 2000, 4, "here", **more)  # type: ignore[arg-type]
 
 
 @dataclass
-class Scripted:
-    """A backend that brings back what it is told to, and keeps its orders."""
+class ScriptedBackend:
+    """A backend that returns the results of a test and records its orders."""
 
     name: str
-    answers: Mapping[Direction, Rate | ProbeError] | ProbeError
+    results: Mapping[Direction, Rate | ProbeError] | ProbeError
     orders: list[Order] = field(default_factory=list)
     licence = data_use = byte_bound = cannot_see = "a script"
 
     def run(self, order: Order, deadline: Deadline) -> Results:
         self.orders.append(order)
-        if isinstance(self.answers, ProbeError):
-            raise self.answers
-        return {d: self.answers[d] for d in order.limits}
+        if isinstance(self.results, ProbeError):
+            raise self.results
+        return {d: self.results[d] for d in order.limits}
 
 
-def measured(*backends: Scripted, byte_limit: int | None = None) -> ProbeResult:
-    """What the probe finds with these backends, in this order."""
+def measured(*backends: ScriptedBackend, byte_limit: int | None = None) -> ProbeResult:
+    """Return the result of the probe with these backends, in this order."""
     settings = ThroughputSection.model_validate(
         {
             "backends": [b.name for b in backends],
@@ -56,96 +56,103 @@ def measured(*backends: Scripted, byte_limit: int | None = None) -> ProbeResult:
 
 
 def test_two_rates_make_two_points() -> None:
-    """Down and up are two points with the schema's own fields."""
-    finding = measured(Scripted("http", {"down": rate(), "up": rate(3e6)}))
-    down, up = finding.samples
-    assert finding.cause is None
+    """Down and up are two points with fields of the schema."""
+    result = measured(ScriptedBackend("http", {"down": rate(), "up": rate(3e6)}))
+    down, up = result.samples
+    assert result.cause is None
     assert down.tags == {"backend": "http", "direction": "down"}
     assert (down.fields["rate_ge_10"], up.fields["rate_ge_10"]) == (1, 0)
     names = {f.name for f in MEASUREMENTS["throughput"].fields}
     assert set(down.fields) <= names
 
 
-def test_absent_is_left_out() -> None:
-    """What a backend does not know is no field at all."""
-    finding = measured(Scripted("http", {"down": rate(), "up": rate()}))
-    assert "ramp_ms" not in finding.samples[0].fields
-    assert "cross_flagged" not in finding.samples[0].fields
+def test_unknown_values_are_left_out() -> None:
+    """A value that the backend does not know is not a field of the point."""
+    result = measured(ScriptedBackend("http", {"down": rate(), "up": rate()}))
+    assert "ramp_ms" not in result.samples[0].fields
+    assert "cross_flagged" not in result.samples[0].fields
 
 
-def test_a_failed_backend_gives_way_to_the_next() -> None:
-    """The next backend is asked, the fall-back counted, the tag is who measured."""
-    first = Scripted("http", ProbeError("refused"))
-    second = Scripted("iperf3", {"down": rate(), "up": rate()})
-    finding = measured(first, second)
-    assert finding.cause is None
-    assert [s.fields["fallback"] for s in finding.samples] == [1, 1]
-    assert [s.tags["backend"] for s in finding.samples] == ["iperf3", "iperf3"]
+def test_after_a_failed_backend_the_next_one_measures() -> None:
+    """The fallback is counted, and the tag is the backend that measured."""
+    first = ScriptedBackend("http", ProbeError("refused"))
+    second = ScriptedBackend("iperf3", {"down": rate(), "up": rate()})
+    result = measured(first, second)
+    assert result.cause is None
+    assert [s.fields["fallback"] for s in result.samples] == [1, 1]
+    assert [s.tags["backend"] for s in result.samples] == ["iperf3", "iperf3"]
 
 
 def test_only_the_failed_direction_is_tried_again() -> None:
-    """A rate once measured is kept; only what is wanting goes to the next."""
-    first = Scripted("http", {"down": rate(data_bytes=900), "up": ProbeError("reset")})
-    second = Scripted("iperf3", {"up": rate()})
-    finding = measured(first, second)
-    assert list(second.orders[0].limits) == ["up"]
-    assert [s.tags["backend"] for s in finding.samples] == ["http", "iperf3"]
-    assert [s.fields["fallback"] for s in finding.samples] == [0, 1]
-
-
-def test_when_all_fail_the_last_cause_is_told() -> None:
-    """Failed, with both points, the cause of the last, and no rate anywhere."""
-    finding = measured(
-        Scripted("http", ProbeError("refused")), Scripted("iperf3", ProbeError("busy"))
+    """A measured rate is kept; only the missing direction goes to the next backend."""
+    first = ScriptedBackend(
+        "http", {"down": rate(data_bytes=900), "up": ProbeError("reset")}
     )
-    assert finding.cause == "busy"
-    assert len(finding.samples) == 2
-    assert not any("rate_bps" in s.fields for s in finding.samples)
+    second = ScriptedBackend("iperf3", {"up": rate()})
+    result = measured(first, second)
+    assert list(second.orders[0].limits) == ["up"]
+    assert [s.tags["backend"] for s in result.samples] == ["http", "iperf3"]
+    assert [s.fields["fallback"] for s in result.samples] == [0, 1]
+
+
+def test_when_all_fail_the_last_cause_is_reported() -> None:
+    """The result has both points, no rate, and the cause of the last backend."""
+    result = measured(
+        ScriptedBackend("http", ProbeError("refused")),
+        ScriptedBackend("iperf3", ProbeError("busy")),
+    )
+    assert result.cause == "busy"
+    assert len(result.samples) == 2
+    assert not any("rate_bps" in s.fields for s in result.samples)
 
 
 def test_half_a_test_keeps_its_half() -> None:
-    """A direction that failed makes the reading failed; the other keeps its rate."""
-    finding = measured(Scripted("http", {"down": rate(), "up": ProbeError("reset")}))
-    assert finding.cause == "reset"
-    assert "rate_bps" in finding.samples[0].fields
-    assert "rate_bps" not in finding.samples[1].fields
+    """A failed direction makes the reading failed; the other keeps its rate."""
+    result = measured(
+        ScriptedBackend("http", {"down": rate(), "up": ProbeError("reset")})
+    )
+    assert result.cause == "reset"
+    assert "rate_bps" in result.samples[0].fields
+    assert "rate_bps" not in result.samples[1].fields
 
 
 def test_the_time_is_shared() -> None:
-    """A backend that hangs leaves half of the time to the one after it."""
-    first = Scripted("http", ProbeError("stalled"))
-    measured(first, Scripted("iperf3", ProbeError("busy")))
+    """A backend that hangs leaves half of the time to the next one."""
+    first = ScriptedBackend("http", ProbeError("stalled"))
+    measured(first, ScriptedBackend("iperf3", ProbeError("busy")))
     assert 14 < first.orders[0].time_limit_s <= 15
 
 
 def test_other_traffic_flags_the_rate() -> None:
-    """Other traffic above the limit is flagged, below it is only counted."""
-    answers: Results = {"down": rate(cross_bytes=99), "up": rate(cross_bytes=101)}
-    finding = measured(Scripted("http", answers))
-    assert [s.fields["cross_flagged"] for s in finding.samples] == [0, 1]
+    """Cross traffic above the limit is flagged; below it, it is only counted."""
+    results: Results = {"down": rate(cross_bytes=99), "up": rate(cross_bytes=101)}
+    result = measured(ScriptedBackend("http", results))
+    assert [s.fields["cross_flagged"] for s in result.samples] == [0, 1]
 
 
 @given(st.integers(0, 20_000_000))
 def test_orders_never_exceed_the_task(byte_limit: int) -> None:
-    """Whatever a task may move, what is ordered is no more, however often it fails."""
-    first = Scripted("http", {"down": ProbeError("reset"), "up": ProbeError("reset")})
-    second = Scripted("iperf3", first.answers)
+    """No order exceeds the bytes of the task, after any number of failures."""
+    first = ScriptedBackend(
+        "http", {"down": ProbeError("reset"), "up": ProbeError("reset")}
+    )
+    second = ScriptedBackend("iperf3", first.results)
     measured(first, second, byte_limit=byte_limit)
     for order in (*first.orders, *second.orders):
         assert order.byte_limit <= byte_limit
 
 
 def test_a_task_that_may_move_nothing_fails_with_its_cause() -> None:
-    """With no bytes to spend no backend is asked, and the allowance is the cause."""
-    never = Scripted("http", ProbeError("refused"))
-    finding = measured(never, byte_limit=0)
-    assert finding.cause == "allowance"
+    """Without bytes no backend runs, and the cause is `allowance`."""
+    never = ScriptedBackend("http", ProbeError("refused"))
+    result = measured(never, byte_limit=0)
+    assert result.cause == "allowance"
     assert never.orders == []
 
 
-def test_a_link_is_measured_by_its_own_backends_in_their_order() -> None:
-    """What the link's section says is what is asked, and where; the tag says who."""
-    own = {
+def test_a_link_uses_its_own_backends_in_their_order() -> None:
+    """The section of a link sets its backends and servers, and thus the tag."""
+    section = {
         "backends": ["iperf3", "http"],
         "iperf3_server": "iperf.test",
         "server": "http://two.test",
@@ -153,11 +160,11 @@ def test_a_link_is_measured_by_its_own_backends_in_their_order() -> None:
     settings = Settings.model_validate(
         {
             "throughput": {"server": "http://one.test"},
-            "links": [{"name": "main", "throughput": own}],
+            "links": [{"name": "main", "throughput": section}],
         }
     )
-    first = Scripted("iperf3", ProbeError("busy"))
-    second = Scripted("http", {"down": rate(), "up": rate()})
+    first = ScriptedBackend("iperf3", ProbeError("busy"))
+    second = ScriptedBackend("http", {"down": rate(), "up": rate()})
     of_links = {"main": settings.throughput_of("main")}
     backends = {"http": second, "iperf3": first}
     probe = Throughput(settings.throughput, backends, of_links)
@@ -171,7 +178,7 @@ def test_a_link_is_measured_by_its_own_backends_in_their_order() -> None:
 
 
 def test_a_link_may_have_its_own_servers() -> None:
-    """What a link's own section names replaces the common, the rest stays."""
+    """A value in the section of a link replaces the common one; the rest stays."""
     settings = Settings.model_validate(
         {
             "throughput": {"server": "http://one.test"},

@@ -1,4 +1,4 @@
-"""Rates from counts: laws of the estimators, and series whose truth is known."""
+"""Rates from counts: properties of the estimators, and series with a known rate."""
 
 from __future__ import annotations
 
@@ -19,52 +19,52 @@ from qos_agent.probes.throughput.rates import (
 
 
 def series(rates_bps: list[float], rtt_s: float = 0.02) -> RateSeries:
-    """A series that carried these rates, one a bin."""
-    made = RateSeries(rtt_s)
+    """Return a series with these rates, one per bin."""
+    rates = RateSeries(rtt_s)
     total_bytes = 0.0
-    made.add(0.0, 0.0)
+    rates.add(0.0, 0.0)
     for number, rate_bps in enumerate(rates_bps, 1):
         total_bytes += rate_bps * BIN_S / 8
-        made.add(number * BIN_S, total_bytes)
-    return made
+        rates.add(number * BIN_S, total_bytes)
+    return rates
 
 
 def noisy(mean: float, spread: float, count: int, lag1: float = 0.0) -> list[float]:
-    """A first-order autoregressive series, always the same one."""
+    """Return a first-order autoregressive series, the same at each call."""
     source = random.Random(7)
-    off, found = 0.0, []
+    deviation, values = 0.0, []
     for _ in range(count):
-        off = lag1 * off + source.gauss(0, spread)
-        found.append(max(0.0, mean + off))
-    return found
+        deviation = lag1 * deviation + source.gauss(0, spread)
+        values.append(max(0.0, mean + deviation))
+    return values
 
 
 def test_slow_start_is_left_out() -> None:
-    """Doubling ends the ramp where it stops; the rate is that of what follows."""
+    """The ramp ends when the doubling ends; the rate is that of the rest."""
     doubling = [1e6 * 2**n for n in range(6) for _ in range(2)]
-    got = series([*doubling, *[40e6] * 30])
-    assert got.ramp_bin is not None
-    assert got.ramp_s() >= 12 * BIN_S
-    interval = got.interval_bps()
+    rates = series([*doubling, *[40e6] * 30])
+    assert rates.ramp_bin is not None
+    assert rates.ramp_s() >= 12 * BIN_S
+    interval = rates.interval_bps()
     assert interval is not None
     assert interval.mean == pytest.approx(40e6)
 
 
 def test_while_the_rate_grows_the_ramp_goes_on() -> None:
-    """A rate that still doubles has no end of its ramp, and is never precise."""
-    got = series([1e6 * 1.5**n for n in range(30)])
-    assert got.ramp_bin is None
-    assert not got.precise(0.5)
+    """A growing rate has no end of its ramp and is never precise."""
+    rates = series([1e6 * 1.5**n for n in range(30)])
+    assert rates.ramp_bin is None
+    assert not rates.precise(0.5)
 
 
 def test_silence_is_no_full_pipe() -> None:
-    """Before the first byte nothing is full, however long it takes."""
+    """Before the first byte the ramp does not end, however long that takes."""
     assert ramp_end([0.0] * 50, 2) is None
 
 
 @given(st.lists(st.floats(0, 1e9), max_size=60), st.integers(1, 10))
 def test_a_ramp_ends_at_a_round(rates: list[float], round_bins: int) -> None:
-    """Where it ends is within the series and a whole number of rounds."""
+    """Its end is within the series and a whole number of rounds from the start."""
     end = ramp_end(rates, round_bins)
     assert end is None or (0 < end <= len(rates) and end % round_bins == 0)
 
@@ -75,46 +75,46 @@ def test_a_ramp_ends_at_a_round(rates: list[float], round_bins: int) -> None:
 )
 def test_the_interval_scales_with_its_values(values: list[float], by: float) -> None:
     """Another unit gives the same interval in that unit."""
-    one = batch_interval(values, 2)
-    other = batch_interval([v * by for v in values], 2)
-    assert one is not None
-    assert other is not None
-    assert other.mean == pytest.approx(one.mean * by)
-    assert other.half == pytest.approx(one.half * by, rel=1e-6, abs=1e-3)
+    interval = batch_interval(values, 2)
+    scaled = batch_interval([v * by for v in values], 2)
+    assert interval is not None
+    assert scaled is not None
+    assert scaled.mean == pytest.approx(interval.mean * by)
+    assert scaled.half == pytest.approx(interval.half * by, rel=1e-6, abs=1e-3)
 
 
-def test_too_few_batches_say_nothing() -> None:
-    """Four batches are no basis for an interval."""
+def test_too_few_batches_have_no_interval() -> None:
+    """Four batches are too few for an interval."""
     assert batch_interval([1.0] * 9, 2) is None
     assert batch_interval([1.0] * 10, 2) == Interval(1.0, 0.0)
 
 
 def test_correlation_widens_the_interval() -> None:
-    """What repeats itself tells less: the same spread, correlated, is less sure."""
-    free = batch_interval(noisy(100, 5, 400), 4)
-    bound = batch_interval(noisy(100, 5, 400, lag1=0.95), 4)
-    assert free is not None
-    assert bound is not None
-    assert bound.half > 3 * free.half
+    """With the same spread, a correlated series has a wider interval."""
+    independent = batch_interval(noisy(100, 5, 400), 4)
+    correlated = batch_interval(noisy(100, 5, 400, lag1=0.95), 4)
+    assert independent is not None
+    assert correlated is not None
+    assert correlated.half > 3 * independent.half
 
 
-@pytest.mark.parametrize(("lag1", "least"), [(0.0, 0.92), (0.6, 0.90)])
-def test_the_interval_covers_the_truth(lag1: float, least: float) -> None:
-    """Of many series 95 % or so hold the truth, also where each bin is like the last.
+@pytest.mark.parametrize(("lag1", "minimum"), [(0.0, 0.92), (0.6, 0.90)])
+def test_the_interval_covers_the_true_mean(lag1: float, minimum: float) -> None:
+    """About 95 % of the intervals contain the true mean, also with correlated bins.
 
-    With the correlation between batches left out it would be 78 % of the latter.
+    Without the correction for correlation it would be 78 % of the correlated ones.
     """
     source = random.Random(11)
     covered = 0
     for _ in range(400):
-        off, values = 0.0, []
+        deviation, values = 0.0, []
         for _ in range(80):
-            off = lag1 * off + source.gauss(0, 10)
-            values.append(100 + off)
-        found = batch_interval(values, 2)
-        assert found is not None
-        covered += abs(found.mean - 100) <= found.half
-    assert least <= covered / 400 <= 0.995
+            deviation = lag1 * deviation + source.gauss(0, 10)
+            values.append(100 + deviation)
+        interval = batch_interval(values, 2)
+        assert interval is not None
+        covered += abs(interval.mean - 100) <= interval.half
+    assert minimum <= covered / 400 <= 0.995
 
 
 def test_a_steady_rate_is_soon_precise() -> None:
@@ -124,53 +124,53 @@ def test_a_steady_rate_is_soon_precise() -> None:
 
 
 def test_a_slow_link_needs_enough_packets() -> None:
-    """At 0.2 Mbit/s a batch of four bins holds three packets: that is not sure."""
+    """At 0.2 Mbit/s a batch of four bins has three packets, too few for precision."""
     assert not series([0.2e6] * 60).precise(0.05)
 
 
-def test_newcomers_that_find_room_start_a_new_ramp() -> None:
-    """More flows that raise the rate by a quarter show that the link was not full."""
-    got = series([10e6] * 12)
-    assert got.ramp_bin is not None
-    got.join()
-    at_s, total_bytes = got.times_s[-1], got.totals_bytes[-1]
+def test_joined_flows_that_raise_the_rate_start_a_new_ramp() -> None:
+    """Joined flows that raise the rate by 25 % show that the link was not full."""
+    rates = series([10e6] * 12)
+    assert rates.ramp_bin is not None
+    rates.join()
+    at_s, total_bytes = rates.times_s[-1], rates.totals_bytes[-1]
     for number in range(1, 30):
-        got.add(at_s + number * BIN_S, total_bytes + number * 30e6 * BIN_S / 8)
-    interval = got.interval_bps()
+        rates.add(at_s + number * BIN_S, total_bytes + number * 30e6 * BIN_S / 8)
+    interval = rates.interval_bps()
     assert interval is not None
     assert interval.mean == pytest.approx(30e6)
 
 
-def test_newcomers_that_find_none_change_nothing() -> None:
-    """Where the rate stays, what was measured before counts; they get their rounds."""
-    got = series([10e6] * 30)
-    ramp_bin = got.ramp_bin
-    got.join()
-    assert not got.precise(0.05)
-    at_s, total_bytes = got.times_s[-1], got.totals_bytes[-1]
+def test_joined_flows_that_do_not_raise_the_rate_change_nothing() -> None:
+    """If the rate stays the same for some rounds, the earlier bins still count."""
+    rates = series([10e6] * 30)
+    ramp_bin = rates.ramp_bin
+    rates.join()
+    assert not rates.precise(0.05)
+    at_s, total_bytes = rates.times_s[-1], rates.totals_bytes[-1]
     for number in range(1, 10):
-        got.add(at_s + number * BIN_S, total_bytes + number * 10e6 * BIN_S / 8)
-    assert got.ramp_bin == ramp_bin
-    assert got.precise(0.05)
+        rates.add(at_s + number * BIN_S, total_bytes + number * 10e6 * BIN_S / 8)
+    assert rates.ramp_bin == ramp_bin
+    assert rates.precise(0.05)
 
 
 def test_students_t_is_never_too_small() -> None:
-    """Between entries the wider one is taken."""
+    """Between two entries of the table the larger one is used."""
     assert t_quantile(0.3) == t_quantile(1) == 12.71
     assert t_quantile(11) == 2.23
     assert t_quantile(1000) == 2.00
 
 
-def test_nothing_carried_is_no_rate() -> None:
-    """Without a byte there is no interval, and nothing divides by 0."""
-    got = series([0.0] * 30)
-    assert got.interval_bps() is None
-    assert not got.precise(0.05)
+def test_without_data_there_is_no_interval() -> None:
+    """Without a byte there is no interval, and no division by zero."""
+    rates = series([0.0] * 30)
+    assert rates.interval_bps() is None
+    assert not rates.precise(0.05)
     assert Interval(0.0, 0.0).relative == float("inf")
 
 
-def test_a_hair_above_a_whole_bin_costs_nothing() -> None:
-    """A round trip of 100.3 ms is two bins, not three: the test is no longer for it."""
+def test_a_little_more_than_a_whole_bin_is_rounded_down() -> None:
+    """A round trip of 100.3 ms is two bins, so the test is no longer than needed."""
     rates = noisy(10e6, 1e5, 60)
     ends = [series(rates, rtt_s).ramp_bin for rtt_s in (0.1, 0.1003)]
     assert ends[0] == ends[1]
@@ -179,10 +179,10 @@ def test_a_hair_above_a_whole_bin_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_a_cap_met_as_the_ramp_ends_leaves_the_whole(after: int) -> None:
-    """With less than a round after the ramp the rate is that of all."""
-    got = series([10e6] * (8 + after))
-    assert got.ramp_bin == 8
+def test_a_limit_reached_as_the_ramp_ends_keeps_the_ramp(after: int) -> None:
+    """With less than a round after the ramp, the rate is that of the whole test."""
+    rates = series([10e6] * (8 + after))
+    assert rates.ramp_bin == 8
     span_s = (8 + after) * BIN_S
-    assert got.measured() == pytest.approx((10e6 / 8 * span_s, span_s))
-    assert got.ramp_s() == 0
+    assert rates.measured() == pytest.approx((10e6 / 8 * span_s, span_s))
+    assert rates.ramp_s() == 0

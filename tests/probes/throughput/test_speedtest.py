@@ -1,4 +1,4 @@
-"""The speedtest backend: speedtest-cli itself against a fake of its servers."""
+"""The backend `speedtest`: real speedtest-cli against a fake of its servers."""
 
 from __future__ import annotations
 
@@ -24,57 +24,57 @@ def fake() -> Iterator[FakeSpeedtest]:
 
 
 def order(**changes: object) -> Order:
-    """8 MB down and 3 MB up over the loopback.
+    """Return an order of 8 MB down and 3 MB up over the loopback interface.
 
-    Its counter is left alone: other programs of this machine use it too.
+    Its counter is not used, because other programs of this machine also move it.
     """
-    plain = {
+    defaults = {
         "link": None,
         "interface": None,
         "server": None,
         "limits": {"down": 8_000_000, "up": 3_000_000},
         "time_limit_s": 30.0,
     }
-    return Order(**{**plain, **changes})  # type: ignore[arg-type]
+    return Order(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
 def through(fake: FakeSpeedtest) -> Speedtest:
-    """The backend with the fake in the place of speedtest.net."""
+    """Return the backend with the fake instead of speedtest.net."""
     return Speedtest(environment=fake.environment, secure=False)
 
 
 def child(code: str) -> Speedtest:
-    """The backend with a few lines of Python in the place of its child."""
+    """Return the backend with a few lines of Python as its child."""
     return Speedtest(child=(sys.executable, "-c", code))
 
 
-def cause(backend: Speedtest, given: Order | None = None) -> str:
-    """Why the backend's child failed; nothing of it may be left."""
+def cause(backend: Speedtest, test_order: Order | None = None) -> str:
+    """Return the cause of the failure; assert that no child process is left."""
     with no_child_left(), pytest.raises(ProbeError) as caught:
-        backend.run(given or order(), TimeLeft(30))
+        backend.run(test_order or order(), TimeLeft(30))
     return caught.value.cause
 
 
 def test_both_directions_are_measured_within_their_limits(fake: FakeSpeedtest) -> None:
-    """Rates come back, and the bytes moved stay below the limits chosen beforehand."""
+    """Both directions have a rate, and the bytes stay within the limits."""
     results = through(fake).run(order(), TimeLeft(30))
     for direction, limit in order().limits.items():
         rate = results[direction]
         assert isinstance(rate, Rate)
         assert rate.rate_bps > 1e6
         assert limit / 2 < rate.measured_bytes <= rate.used_bytes <= limit
-    assert fake.asked.count("random750x750.jpg") == 6
+    assert fake.requests.count("random750x750.jpg") == 6
 
 
-def test_a_server_of_ones_own_leaves_speedtest_net_alone(fake: FakeSpeedtest) -> None:
-    """With a Speedtest Mini server nothing else is asked."""
+def test_your_own_server_needs_no_speedtest_net(fake: FakeSpeedtest) -> None:
+    """With a Speedtest Mini server there is no request to speedtest.net."""
     results = Speedtest(environment={}).run(order(server=fake.url), TimeLeft(30))
     assert all(isinstance(rate, Rate) for rate in results.values())
-    assert "speedtest-config.php" not in fake.asked
+    assert "speedtest-config.php" not in fake.requests
 
 
-def test_speedtest_net_is_asked_over_tls_by_default(tmp_path: Path) -> None:
-    """Trusted, its configuration comes through TLS; untrusted, that is the cause."""
+def test_speedtest_net_is_used_over_tls_by_default(tmp_path: Path) -> None:
+    """A trusted certificate gives a rate; an untrusted one is the cause."""
     authority = Authority(tmp_path)
     context = authority.server_context(names=("www.speedtest.net",))
     with fake_speedtest(context) as fake:
@@ -89,7 +89,7 @@ def test_speedtest_net_is_asked_over_tls_by_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "want"),
+    ("name", "response", "want"),
     [
         ("speedtest-config.php", (403, b""), "http_status"),
         ("speedtest-config.php", (200, b"<html>Log in</html>"), "bad_answer"),
@@ -100,18 +100,18 @@ def test_speedtest_net_is_asked_over_tls_by_default(tmp_path: Path) -> None:
         ("random750x750.jpg", (200, b"<html>Log in</html>"), "closed_early"),
     ],
 )
-def test_what_goes_wrong_has_a_cause(
-    fake: FakeSpeedtest, name: str, answer: tuple[int, bytes], want: str
+def test_an_error_of_the_servers_has_a_cause(
+    fake: FakeSpeedtest, name: str, response: tuple[int, bytes], want: str
 ) -> None:
-    """An error of the servers is told by its own cause, not by a rate of 0."""
-    fake.instead[name] = answer
+    """An error of the servers has its cause and is not a rate of 0."""
+    fake.instead[name] = response
     result = through(fake).run(order(), TimeLeft(30))["down"]
     assert isinstance(result, ProbeError)
     assert result.cause == want
 
 
-def test_files_that_break_in_the_middle_are_no_rate(fake: FakeSpeedtest) -> None:
-    """speedtest-cli passes over resets: what came before them is not its rate."""
+def test_files_that_break_in_the_middle_are_an_error(fake: FakeSpeedtest) -> None:
+    """speedtest-cli ignores resets; the data before them is not a rate."""
     fake.breaks_after = 200_000
     with no_child_left():
         result = through(fake).run(order(), TimeLeft(30))["down"]
@@ -119,8 +119,8 @@ def test_files_that_break_in_the_middle_are_no_rate(fake: FakeSpeedtest) -> None
     assert result.cause == "closed_early"
 
 
-def test_nothing_listens_at_the_server() -> None:
-    """A server that is gone is `refused`, in both directions."""
+def test_a_port_without_a_listener() -> None:
+    """A server that is gone is the cause `refused` in both directions."""
     server = "http://127.0.0.1:9"
     results = Speedtest(environment={}).run(order(server=server), TimeLeft(30))
     assert {r.cause for r in results.values() if isinstance(r, ProbeError)} == {
@@ -128,14 +128,14 @@ def test_nothing_listens_at_the_server() -> None:
     }
 
 
-def test_a_hanging_child_is_ended() -> None:
-    """It is killed when its time is up."""
+def test_a_hanging_child_is_killed() -> None:
+    """A child is killed at the end of its time."""
     hanging = child("import time; time.sleep(60)")
     assert cause(hanging, order(time_limit_s=0.5)) == "deadline"
 
 
-def test_a_flooding_child_is_ended() -> None:
-    """It is killed when it prints more than an answer can be."""
+def test_a_flooding_child_is_killed() -> None:
+    """A child is killed when it prints more than a report can be."""
     assert cause(child("while True: print('x' * 1000)")) == "child_output"
 
 
@@ -144,26 +144,26 @@ def test_a_child_killed_by_a_signal() -> None:
     assert cause(child("import os; os.kill(os.getpid(), 9)")) == "child_signal"
 
 
-def test_half_an_answer() -> None:
-    """Half a JSON is no answer."""
+def test_half_a_report() -> None:
+    """Incomplete JSON is the cause `child_output`."""
     assert cause(child('print(\'{"server": "x", "down"\')')) == "child_output"
 
 
 @pytest.mark.parametrize(
-    "answer", ["[]", "null", "{}", '{"server": 1, "down": {}, "up": {"cause": 3}}']
+    "report", ["[]", "null", "{}", '{"server": 1, "down": {}, "up": {"cause": 3}}']
 )
-def test_an_answer_of_the_wrong_shape(answer: str) -> None:
-    """JSON that is not what was asked for is no answer either."""
-    assert cause(child(f"print({answer!r})")) == "child_output"
+def test_a_report_of_the_wrong_shape(report: str) -> None:
+    """JSON without the expected keys is the cause `child_output`."""
+    assert cause(child(f"print({report!r})")) == "child_output"
 
 
 def test_a_child_that_ends_with_an_error() -> None:
-    """Its status and last words are kept."""
+    """An error status is the cause `child_exit`."""
     assert cause(child("raise SystemExit('no more')")) == "child_exit"
 
 
 def test_the_interface_counter_ends_the_child() -> None:
-    """A child that moves more than the order allows is killed for it."""
+    """A child that moves more than the order allows is killed."""
     flood = (
         "import socket; s = socket.socket(type=socket.SOCK_DGRAM);"
         "s.connect(('127.0.0.1', 9))\n"
@@ -173,15 +173,15 @@ def test_the_interface_counter_ends_the_child() -> None:
 
 
 def test_an_allowance_too_small_for_any_file(fake: FakeSpeedtest) -> None:
-    """Where no file fits, nothing is fetched and the allowance is the cause."""
+    """If no file fits, no file is fetched, and the cause is `allowance`."""
     result = through(fake).run(order(limits={"down": 600_000}), TimeLeft(30))["down"]
     assert isinstance(result, ProbeError)
     assert result.cause == "allowance"
-    assert not any(name.startswith("random") for name in fake.asked)
+    assert not any(name.startswith("random") for name in fake.requests)
 
 
 def test_a_stopping_agent_does_not_wait() -> None:
-    """When the agent stops, the child is ended at once."""
+    """When the agent stops, the child is killed at once."""
     deadline = TimeLeft(30)
     deadline.stop()
     with pytest.raises(ProbeError, match="killed"):
