@@ -139,16 +139,16 @@ def assert_clean(result: dict[str, Any], cause: str) -> None:
 )
 def test_a_bad_server(net: Lab, probe: str, talk: str, cause: str) -> None:
     """Each fault of a server has its cause, for each probe that uses servers."""
-    with served(net, TALKS[talk]) as place:
-        result = slot(net, probe, **{probe: section(probe, f"http://{place}/")})
+    with served(net, TALKS[talk]) as address:
+        result = slot(net, probe, **{probe: section(probe, f"http://{address}/")})
     assert_clean(result, cause)
 
 
 @pytest.mark.parametrize("probe", ["throughput", "web", "form"])
 def test_a_server_that_is_gone(net: Lab, probe: str) -> None:
     """A port without a listener is the cause `refused`."""
-    plain = section(probe, f"http://{SERVER}:9/")
-    assert_clean(slot(net, probe, **{probe: plain}), "refused")
+    settings = section(probe, f"http://{SERVER}:9/")
+    assert_clean(slot(net, probe, **{probe: settings}), "refused")
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_bad_tls(
     """Broken TLS records and an expired certificate have causes of their own."""
     authority = Authority(tmp_path)
     context = authority.server_context(fault, (SERVER,))
-    with served(net, talk, context) as place:
-        plain = section(probe, f"https://{place}/", authority.file)
-        result = slot(net, probe, **{probe: plain})
+    with served(net, talk, context) as address:
+        settings = section(probe, f"https://{address}/", authority.file)
+        result = slot(net, probe, **{probe: settings})
     assert_clean(result, cause)
 
 

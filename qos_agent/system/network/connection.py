@@ -23,7 +23,7 @@ def tcp_socket(address: str) -> socket.socket:
 def wrap_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     """Return the socket prepared for a TLS handshake with `host`.
 
-    The caller does the handshake, because it knows how long that may take.
+    The caller does the handshake, because it sets the time limit.
     """
     return context.wrap_socket(
         sock, server_hostname=host, do_handshake_on_connect=False

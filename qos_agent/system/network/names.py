@@ -170,7 +170,7 @@ def _look_up(
             causes.add(_UNRESOLVED)
             if address is not None:
                 return address
-    # If the link let no query out, the cause is the link and not the name.
+    # If no query could leave by the link, the cause is the link, not the name.
     link_failed = len(causes) == 1 and causes <= _LINK_CAUSES
     cause = causes.pop() if link_failed else _UNRESOLVED
     raise ProbeError(cause, f"{host}: {message}")

@@ -209,12 +209,12 @@ def test_others_name_what_is_wrong(name: str, talk: str) -> None:
     """Both directions fail with the cause of the server, and nothing is left."""
     with nothing_left(WITHIN_S), bad_server(TALKS[talk]) as port:
         failures = causes(backend(name), order(server_of(name, port)))
-    want = OTHERS_CAUSES[name, talk]
-    assert failures == {"down": want, "up": want}
+    expected = OTHERS_CAUSES[name, talk]
+    assert failures == {"down": expected, "up": expected}
 
 
 @pytest.mark.parametrize(
-    ("fault", "want"),
+    ("fault", "expected"),
     [
         ("expired", "tls_expired"),
         ("not_yet_valid", "tls_expired"),
@@ -222,19 +222,19 @@ def test_others_name_what_is_wrong(name: str, talk: str) -> None:
         ("self_signed", "tls_untrusted"),
     ],
 )
-def test_a_bad_certificate(fault: Fault, want: str, tmp_path: Path) -> None:
+def test_a_bad_certificate(fault: Fault, expected: str, tmp_path: Path) -> None:
     """Each fault of a certificate has its own cause."""
     authority = Authority(tmp_path)
     context = authority.server_context(fault)
     with nothing_left(WITHIN_S), bad_server(silent, context) as port:
         test_order = order(f"https://127.0.0.1:{port}", ca_file=authority.file)
-        assert set(causes(Http(), test_order).values()) == {want}
+        assert set(causes(Http(), test_order).values()) == {expected}
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])
-@pytest.mark.parametrize(("talk", "want"), [(breaks_tls, "tls"), (resets, "reset")])
+@pytest.mark.parametrize(("talk", "expected"), [(breaks_tls, "tls"), (resets, "reset")])
 def test_tls_that_breaks_in_the_middle(
-    talk: Talk, want: str, direction: str, tmp_path: Path
+    talk: Talk, expected: str, direction: str, tmp_path: Path
 ) -> None:
     """Invalid TLS records and a reset end either direction with their cause."""
     authority = Authority(tmp_path)
@@ -243,18 +243,18 @@ def test_tls_that_breaks_in_the_middle(
         server = f"https://127.0.0.1:{port}"
         limits = {direction: LIMIT}
         test_order = order(server, ca_file=authority.file, limits=limits)
-        assert causes(Http(), test_order) == {direction: want}
+        assert causes(Http(), test_order) == {direction: expected}
 
 
 @pytest.mark.parametrize(
-    ("talk", "want"),
+    ("talk", "expected"),
     [(silent, "timeout"), (hangs_up, "closed_early"), (resets_at_once, "reset")],
 )
-def test_tls_that_is_never_agreed(talk: Talk, want: str) -> None:
+def test_tls_that_is_never_agreed(talk: Talk, expected: str) -> None:
     """Silence, a close and a reset during the handshake have different causes."""
     with nothing_left(WITHIN_S), bad_server(talk) as port:
         test_order = order(f"https://127.0.0.1:{port}", limits={"down": LIMIT})
-        assert causes(Http(), test_order) == {"down": want}
+        assert causes(Http(), test_order) == {"down": expected}
 
 
 @pytest.mark.parametrize("talk", ["a portal's redirect", "a portal's page"])
@@ -267,8 +267,8 @@ def test_over_tls_no_captive_portal_can_answer(talk: str, tmp_path: Path) -> Non
     ):
         server = f"https://127.0.0.1:{port}"
         test_order = order(server, ca_file=authority.file, limits={"down": LIMIT})
-        want = "redirected" if "redirect" in talk else "bad_answer"
-        assert causes(Http(), test_order) == {"down": want}
+        expected = "redirected" if "redirect" in talk else "bad_answer"
+        assert causes(Http(), test_order) == {"down": expected}
 
 
 def test_a_server_without_tls() -> None:
@@ -306,10 +306,10 @@ def test_downloads_work_over_ipv6() -> None:
 def test_a_chunked_body_is_complete_with_its_last_chunk() -> None:
     """LibreSpeed's PHP sends chunks: without the last one the body is incomplete."""
     chunks = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"186a0\r\n" + BLOCK) * 3
-    for end, want in ((b"0\r\n\r\n", {}), (b"", {"down": "closed_early"})):
+    for end, expected in ((b"0\r\n\r\n", {}), (b"", {"down": "closed_early"})):
         with bad_server(responds(chunks + end)) as port:
             test_order = order(server_of("http", port), limits={"down": 50_000_000})
-            assert causes(Http(), test_order) == want
+            assert causes(Http(), test_order) == expected
 
 
 def test_a_busy_iperf3_server(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_iperf3_measures_both_directions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "want"),
+    ("output", "expected"),
     [
         ('{"error": "unable to receive parameters from client"}', "version"),
         ('{"error": "unable to receive results - bad JSON"}', "version"),
@@ -355,14 +355,14 @@ def test_iperf3_measures_both_directions() -> None:
         ("[]", "child_output"),
     ],
 )
-def test_another_iperf3(output: str, want: str, tmp_path: Path) -> None:
+def test_another_iperf3(output: str, expected: str, tmp_path: Path) -> None:
     """Output of other versions, or missing fields, have a cause of their own."""
     program = tmp_path / "iperf3"
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
     program.chmod(0o755)
     with nothing_left(WITHIN_S):
         failures = causes(Iperf3(str(program)), order("127.0.0.1"))
-    assert failures == {"down": want, "up": want}
+    assert failures == {"down": expected, "up": expected}
 
 
 def test_an_iperf3_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:

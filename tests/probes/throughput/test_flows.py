@@ -35,7 +35,7 @@ def connected(port: int) -> Iterator[tuple[ServerEndpoint, Connection]]:
 
 
 def test_closing_resets() -> None:
-    """Closing tells the peer at once to stop: it gets a reset."""
+    """Closing resets the connection, so that the peer stops at once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         with connected(server.getsockname()[1]):
             other = server.accept()[0]
@@ -81,11 +81,11 @@ def test_an_upload_uses_exactly_the_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reading", "want"),
+    ("name", "reading", "expected"),
     [(b"bbr", True, True), (b"bbr", False, False), (b"reno", True, False)],
 )
 def test_only_bbr_without_a_window_limit_is_queue_averse(
-    name: bytes, want: bool, reading: bool
+    name: bytes, expected: bool, reading: bool
 ) -> None:
     """BBR fills a link without a queue, unless the peer does not read."""
     require("bbr" in AVAILABLE.read_text().split(), "bbr", "modprobe tcp_bbr")
@@ -104,4 +104,4 @@ def test_only_bbr_without_a_window_limit_is_queue_averse(
             limited = tcp_info(connection.sock).window_share
             if reading and other.recv(65_536):
                 break
-        assert flows.queue_averse() is want
+        assert flows.queue_averse() is expected

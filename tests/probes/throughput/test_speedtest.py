@@ -89,7 +89,7 @@ def test_speedtest_net_is_used_over_tls_by_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "response", "want"),
+    ("name", "response", "expected"),
     [
         ("speedtest-config.php", (403, b""), "http_status"),
         ("speedtest-config.php", (200, b"<html>Log in</html>"), "bad_answer"),
@@ -101,13 +101,13 @@ def test_speedtest_net_is_used_over_tls_by_default(tmp_path: Path) -> None:
     ],
 )
 def test_an_error_of_the_servers_has_a_cause(
-    fake: FakeSpeedtest, name: str, response: tuple[int, bytes], want: str
+    fake: FakeSpeedtest, name: str, response: tuple[int, bytes], expected: str
 ) -> None:
     """An error of the servers has its cause and is not a rate of 0."""
     fake.instead[name] = response
     result = through(fake).run(order(), TimeLeft(30))["down"]
     assert isinstance(result, ProbeError)
-    assert result.cause == want
+    assert result.cause == expected
 
 
 def test_files_that_break_in_the_middle_are_an_error(fake: FakeSpeedtest) -> None:

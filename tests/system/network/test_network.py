@@ -132,12 +132,12 @@ def test_a_name_resolves_to_ipv4_first(net: Lab) -> None:
     """IPv4 is preferred; IPv6 is used if the name has no IPv4 address."""
     net.dns({"both.test": ["10.1.1.1", "fd00::1"], "six.test": "fd00::6"})
 
-    def ask(name: str) -> str:
+    def query(name: str) -> str:
         return net.call(
             "client", lambda: resolve(name, LINK, TimeLeft(5), servers=(SERVER,))
         )
 
-    assert (ask("both.test"), ask("six.test")) == ("10.1.1.1", "fd00::6")
+    assert (query("both.test"), query("six.test")) == ("10.1.1.1", "fd00::6")
 
 
 def test_every_server_is_queried_within_the_deadline(net: Lab) -> None:
@@ -159,31 +159,31 @@ def test_the_last_good_address_is_kept_when_dns_fails(
     """The result contains the last address and the failure of this resolution."""
     server, book = net.dns({"a.test": "10.1.1.1"}), AddressBook(servers=(SERVER,))
 
-    def ask(link: Link) -> network.Resolved:
+    def query(link: Link) -> network.Resolved:
         return net.call(
             "client", lambda: book.resolve("a.test", link, TimeLeft(9), 0.5)
         )
 
-    assert not ask(LINK).failed
+    assert not query(LINK).failed
     server.behaviour = behaviour
-    resolved = ask(LINK)
+    resolved = query(LINK)
     assert (resolved.address, resolved.failed) == ("10.1.1.1", True)
     assert resolved.resolve_ms is not None
     with pytest.raises(ProbeError, match="name_not_resolved"):
-        ask(Link("another", "x", "eth0"))
+        query(Link("another", "x", "eth0"))
 
 
 def test_a_name_is_resolved_again_each_time(net: Lab) -> None:
     """A change of the address takes effect at the next resolution."""
     book = AddressBook(servers=(SERVER,))
 
-    def ask() -> str:
+    def query() -> str:
         return book.resolve("a.test", LINK, TimeLeft(9)).address
 
     with net.dns({"a.test": "10.1.1.1"}):
-        assert look_up(net, ask) == "10.1.1.1"
+        assert look_up(net, query) == "10.1.1.1"
     net.dns({"a.test": "10.1.1.2"})
-    assert look_up(net, ask) == "10.1.1.2"
+    assert look_up(net, query) == "10.1.1.2"
 
 
 def test_a_link_that_sends_no_query_is_the_cause(net: Lab) -> None:
@@ -195,11 +195,11 @@ def test_a_link_that_sends_no_query_is_the_cause(net: Lab) -> None:
         (Link("other", "x", source_address="10.99.0.1"), "binding"),
     ):
 
-        def ask(link: Link = link) -> str:
+        def query(link: Link = link) -> str:
             return resolve("a.test", link, TimeLeft(5), 1.0, (SERVER,))
 
         with pytest.raises(ProbeError) as caught:
-            look_up(net, ask)
+            look_up(net, query)
         assert caught.value.cause == cause
 
 
