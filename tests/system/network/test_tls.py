@@ -1,0 +1,55 @@
+"""TLS contexts trust a CA file instead of the system store, or in addition to it."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from qos_agent.system.network.tls import client_context, collector_context
+from tests.servers.certificates import Authority
+
+
+@pytest.fixture
+def system_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the number of certificates in a system store of one authority."""
+    folder = tmp_path / "system"
+    folder.mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(Authority(folder).file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    return 1
+
+
+def authorities(context: ssl.SSLContext | None) -> int:
+    assert context is not None
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    return len(context.get_ca_certs())
+
+
+def test_a_file_replaces_or_extends_the_system_store(
+    tmp_path: Path, system_store: int
+) -> None:
+    """Probes trust only the file; clients of InfluxDB trust the store as well."""
+    file = Authority(tmp_path).file
+    url = "https://influx.example.id"
+    assert authorities(client_context(None)) == system_store
+    assert authorities(client_context(file)) == 1
+    assert authorities(collector_context(url, None)) == system_store
+    assert authorities(collector_context(url, file)) == system_store + 1
+
+
+def test_a_url_without_tls_needs_no_context() -> None:
+    """The certificates of the system are not loaded for plain http."""
+    assert collector_context("http://influx.example.id", None) is None
+
+
+def test_a_file_without_certificates_is_an_error(tmp_path: Path) -> None:
+    """The caller decides how to report an invalid CA file."""
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    with pytest.raises(OSError, match="certificate"):
+        client_context(file)
+    with pytest.raises(OSError, match="certificate"):
+        collector_context("https://influx.example.id", file)
