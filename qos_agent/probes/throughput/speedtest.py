@@ -80,8 +80,9 @@ class Speedtest:
         "Up to the download and upload limits, including a list of servers (0.5 MB)."
     )
     byte_bound = (
-        "File sizes and counts are chosen to fit the limits. The child process is killed"
-        " when the interface counter exceeds them. The counter is checked every 50 ms."
+        "File sizes and counts are chosen to fit the limits. The child process is"
+        " killed when the interface counter exceeds them. The counter is checked every"
+        " 50 ms."
     )
     cannot_see = (
         "The start-up is part of the mean. Uploads count what the kernel accepted, not"
