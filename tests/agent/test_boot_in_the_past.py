@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from qos_agent.model.line_protocol import decode
 from qos_agent.probes.registry import PROBES
 from tests.journal.support import point
 from tests.support.clocks import FakeClock
+from tests.support.waiting import eventually
 
 HOURS = 6
 OTHERS = [name for name in PROBES if name != "host"]
@@ -60,13 +59,6 @@ def _pending(folder: Path) -> int:
         return journal.stats().pending
 
 
-def _await(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, "the condition did not become true"
-        time.sleep(0.05)
-
-
 def test_slots_missed_before_the_clock_is_known_are_reported_after(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -81,7 +73,7 @@ def test_slots_missed_before_the_clock_is_known_are_reported_after(
     agent = Agent(Loaded(settings, {}), clock, OTHERS)
     running = threading.Thread(target=agent.run, daemon=True)
     running.start()
-    _await(lambda: _pending(tmp_path) >= 1)
+    eventually(lambda: _pending(tmp_path) >= 1)
     assert _missed(tmp_path) == []
     clock.offset_ns, clock.trusted = true_offset_ns, True
 
@@ -89,7 +81,7 @@ def test_slots_missed_before_the_clock_is_known_are_reported_after(
         clock.advance(61)  # the next commit
         return bool(_missed(tmp_path))
 
-    _await(reported)
+    eventually(reported)
     agent.stop()
     running.join(30)
     (reading_of_stop,) = _missed(tmp_path)

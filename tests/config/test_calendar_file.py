@@ -8,7 +8,7 @@ import pytest
 
 from qos_agent.config import calendar_file
 from qos_agent.model.errors import InvalidConfigError
-from tests.support.calendars import WELL, calendar_of
+from tests.support.calendars import VALID_CALENDAR, calendar_of
 
 STATION = 'province = "{}"\nstations = ["3171011001001"]'
 BAD = {
@@ -109,9 +109,9 @@ def test_each_error_is_one_line(
 ) -> None:
     """Each error names its key, the problem, the value found and the fix."""
     old, new = change
-    text = WELL.replace(old, new, 1) if old else ""
+    text = VALID_CALENDAR.replace(old, new, 1) if old else ""
     if "START" in old:
-        text = WELL
+        text = VALID_CALENDAR
         for kind, province in (("voting", "31"), ("counting", "32")):
             line_of_kind = f'kind = "{kind}"'
             scope = STATION.format(province)

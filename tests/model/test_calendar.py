@@ -15,7 +15,7 @@ from qos_agent.config import calendar_file
 from qos_agent.config.places import province_zones
 from qos_agent.model import Identity, Phase
 from qos_agent.model.calendar import PERIODS, ZONES, Calendar, Change, Period
-from tests.support.calendars import WELL, calendar_of
+from tests.support.calendars import VALID_CALENDAR, calendar_of
 
 HOUR_NS = 3600 * 10**9
 JAKARTA = Identity("3171011001001", "31", "3171", "Asia/Jakarta", "a")
@@ -139,7 +139,7 @@ stations = ["{JAKARTA.station}"]
 start = 2029-01-20T13:00:00
 end = 2029-01-21T12:00:00
 """
-    calendar = calendar_of(tmp_path, WELL + special)
+    calendar = calendar_of(tmp_path, VALID_CALENDAR + special)
     neighbour = Identity("3171011001002", "31", "3171", "Asia/Jakarta", "d")
     for clock, phase in (
         ("2029-01-20T06:59", Phase.POST),
@@ -162,7 +162,7 @@ stations = ["{JAKARTA.station}"]
 start = 2029-01-01T00:00:00
 end = 2029-01-20T07:00:00
 """
-    calendar = calendar_of(tmp_path, WELL + special)
+    calendar = calendar_of(tmp_path, VALID_CALENDAR + special)
     moment = wall_ns("2029-01-10T09:00", "Asia/Jakarta")
     assert calendar.phase_at(moment, JAKARTA) is Phase.PRE
     assert calendar.phase_at(moment, MAKASSAR) is Phase.VOTING
@@ -179,7 +179,7 @@ end = 2029-01-10T{end}:00
 """
     zone = 'zones = ["WIT"]'
     province = 'provinces = ["94"]'
-    text = WELL + "".join(
+    text = VALID_CALENDAR + "".join(
         later.format(kind=kind, scope=scope, start=start, end=end)
         for kind, scope, start, end in (
             ("pre", zone, "07:00", "08:00"),
@@ -198,8 +198,8 @@ end = 2029-01-10T{end}:00
 
 def test_two_elections_in_one_file(tmp_path: Path) -> None:
     """A file may contain national and local elections on different days."""
-    second = WELL.replace("test", "local").replace("2029-", "2031-")
-    calendar = calendar_of(tmp_path, WELL + second)
+    second = VALID_CALENDAR.replace("test", "local").replace("2029-", "2031-")
+    calendar = calendar_of(tmp_path, VALID_CALENDAR + second)
     for year in ("2029", "2031"):
         moment = wall_ns(f"{year}-01-10T09:00", "Asia/Makassar")
         assert calendar.phase_at(moment, MAKASSAR) is Phase.VOTING

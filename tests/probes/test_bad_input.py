@@ -24,7 +24,6 @@ from tests.lab.shape import Shape
 from tests.probes.latency.bench_of_trains import (
     Answer,
     answering,
-    await_true,
     wrong_stamp,
 )
 from tests.probes.throughput.bad_server import (
@@ -41,6 +40,7 @@ from tests.probes.throughput.bad_server import (
 )
 from tests.servers.certificates import Authority, Fault
 from tests.support.requirement import require
+from tests.support.waiting import eventually
 
 FORM_BYTES = 1_000_000
 PAGE = HEAD.replace(b"application/octet-stream", b"text/html")
@@ -201,7 +201,7 @@ def iperf3(net: Lab) -> Iterator[subprocess.Popen[Any]]:
     require(shutil.which("iperf3") is not None, "iperf3", "apt-get install iperf3")
     server = net.popen(IPERF3, "server", stdout=subprocess.DEVNULL)
     listening = ["ss", "-Hltn", "sport = :5201"]
-    await_true(lambda: "5201" in net.run(listening, "server").stdout)
+    eventually(lambda: "5201" in net.run(listening, "server").stdout, 5)
     try:
         yield server
     finally:
@@ -221,7 +221,7 @@ def test_a_busy_iperf3(net: Lab) -> None:
         client = ["iperf3", "-c", SERVER, "-t", "60", "-b", "1k"]
         first = net.popen(client, "router", stdout=subprocess.DEVNULL)
         streams = ["ss", "-Htn", "state", "established", "sport = :5201"]
-        await_true(lambda: len(net.run(streams, "server").stdout.splitlines()) == 2, 10)
+        eventually(lambda: len(net.run(streams, "server").stdout.splitlines()) == 2, 10)
         result = by_iperf3(net)
         first.kill()
         first.wait(5)
@@ -235,7 +235,7 @@ def test_an_iperf3_that_dies_in_the_middle(net: Lab) -> None:
         with iperf3(net) as server, ThreadPoolExecutor(1) as pool:
             before = net.interface_bytes("client", "rx")
             running = pool.submit(by_iperf3, net)
-            await_true(
+            eventually(
                 lambda: net.interface_bytes("client", "rx") > before + 1_000_000, 15
             )
             server.kill()

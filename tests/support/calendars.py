@@ -7,7 +7,7 @@ from pathlib import Path
 from qos_agent.config import calendar_file
 from qos_agent.model.calendar import Calendar
 
-WELL = """
+VALID_CALENDAR = """
 [[election]]
 name = "test"
 [[election.period]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,16 +29,9 @@ from tests.servers.answers import (
 from tests.servers.certificates import Authority, Fault
 from tests.servers.database import Database, HttpAnswer
 from tests.servers.fixtures import MakeFront
+from tests.support.waiting import eventually
 from tests.uplink.conftest import MakeBench
 from tests.uplink.support import make_settings, towards
-
-
-def eventually(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
-    """Wait for a condition of the running uplink."""
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, "the condition is still false"
-        time.sleep(0.01)
 
 
 def held(database: Database) -> list[int]:

@@ -8,8 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from tests.support.children import nothing_left
 from tests.support.clocks import FakeClock
 from tests.support.ledgers import MAIN, MemoryLedger
 from tests.support.requirement import require
+from tests.support.waiting import eventually
 
 # Debian's interpreter has the D-Bus bindings; dbusmock itself may be newer than its.
 PYTHON = "/usr/bin/python3"
@@ -94,7 +94,7 @@ def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
-            _await(_modem_added)
+            eventually(_modem_added, 15)
             yield
             process.kill()
 
@@ -107,16 +107,9 @@ def _system_bus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
     daemon = ["dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork"]
     with subprocess.Popen(daemon, stderr=subprocess.DEVNULL) as process:
-        _await((folder / "bus").exists)
+        eventually((folder / "bus").exists, 15)
         yield
         process.kill()
-
-
-def _await(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < end_s, f"{condition} did not come"
-        time.sleep(0.05)
 
 
 def _modem_added() -> bool:
