@@ -19,7 +19,7 @@ from qos_agent.model import Link
 from qos_agent.probes.latency import stamp_packets
 from qos_agent.probes.latency.icmp import open_icmp
 from qos_agent.probes.latency.stamp_sender import open_stamp
-from qos_agent.probes.latency.train import Record, Train, TrainSpec
+from qos_agent.probes.latency.train import Train, TrainRecord, TrainSpec
 from qos_agent.probes.latency.transport import Transport
 from tests.lab.capture import Packet, round_trips_ns
 from tests.lab.network import SERVER, Lab
@@ -71,7 +71,7 @@ def ours_ping(lab: Lab, count: Count) -> Answer:
 def _ours_icmp(lab: Lab, count: Count, groups: str) -> Answer:
     lab.run(["sysctl", "-qw", f"net.ipv4.ping_group_range={groups}"])
 
-    def run() -> Record:
+    def run() -> TrainRecord:
         with open_icmp(SERVER, LINK) as transport:
             return _train(count, transport)
 
@@ -81,20 +81,20 @@ def _ours_icmp(lab: Lab, count: Count, groups: str) -> Answer:
 def ours_stamp(lab: Lab, count: Count) -> Answer:
     """The agent over STAMP, to its own reflector."""
 
-    def run() -> Record:
+    def run() -> TrainRecord:
         with open_stamp(SERVER, stamp_packets.PORT, LINK, None) as transport:
             return _train(count, transport)
 
     return _ours(lab.call("client", run))
 
 
-def _train(count: Count, transport: Transport) -> Record:
+def _train(count: Count, transport: Transport) -> TrainRecord:
     plan = TrainSpec(count.probes, count.spacing_s, count.wait_s)
     limit_s = count.probes * count.spacing_s + 60
     return Train(plan, transport, TimeLeft(limit_s)).run()
 
 
-def _ours(record: Record) -> Answer:
+def _ours(record: TrainRecord) -> Answer:
     assert record.kernel_stamped()
     took = zip(record.trips, record.round_trips_ns(), strict=True)
     trips = {number: ns / 1e3 for number, ns in took if ns is not None}

@@ -33,11 +33,15 @@ def reflector(
     import time
 
     from qos_agent.config.key_file import read_key
-    from qos_agent.probes.latency.stamp_reflector import Limits, Reflector, serve
+    from qos_agent.probes.latency.stamp_reflector import (
+        Reflector,
+        ReflectorLimits,
+        serve,
+    )
     from qos_agent.system.systemd import Notifier
 
     key = None if key_file is None else read_key(key_file)
-    desk = Reflector(Limits(source_rate, total_rate), key, time.monotonic())
+    desk = Reflector(ReflectorLimits(source_rate, total_rate), key, time.monotonic())
     sockets = _sockets(address, port)
     stopped, stop = socket.socketpair()
     # A handler only so that the signal is written to the socket, not obeyed.

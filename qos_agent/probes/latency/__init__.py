@@ -1,1 +1,1 @@
-"""Latency and loss: trains of probes over ICMP or STAMP, stamped by the kernel."""
+"""Latency and loss: probe trains over ICMP or STAMP with kernel timestamps."""

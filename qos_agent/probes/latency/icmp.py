@@ -1,8 +1,8 @@
-"""Probes as ICMP echoes: a ping socket first, a raw one where only that is allowed.
+"""Probes as ICMP echoes over a ping socket, or over a raw socket as a fallback.
 
 A ping socket (Linux 3.0) needs no privilege, takes its identifier from bind(2), and
-gets only its own answers. Identifier and token are random per train, so that agents
-behind one translated address never take each other's answers for their own.
+receives only its own replies. Identifier and token are random for each train.
+Therefore agents behind one NAT address never accept each other's replies.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _HEADER = struct.Struct("!BBHHH")
 _TOKEN_BYTES = 8
 # 56 octets of payload, 84 with the headers of IPv4: what ping sends.
 _PADDING = bytes(56 - _TOKEN_BYTES)
-_IDENTIFIERS_TRIED = 8
-# linux/icmp.h and linux/icmpv6.h: raw sockets need no more than echo replies.
+_BIND_ATTEMPTS = 8
+# linux/icmp.h and linux/icmpv6.h; a raw socket should receive echo replies only.
 _SOL_RAW, _ICMP_FILTER, _ICMPV6_FILTER = 255, 1, 1
 _ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 
 
 class IcmpTransport:
-    """Echo requests to one address; used in a `with`, which closes it."""
+    """Echo requests to one address; a context manager that closes the socket."""
 
     method = "icmp"
 
     def __init__(self, sock: socket.socket, identifier: int, peer: str) -> None:
-        """Take over a connected socket; `open_icmp` makes them."""
+        """Take ownership of a connected socket; use `open_icmp` to create one."""
         self.kind = "raw" if sock.type == socket.SOCK_RAW else "ping"
         self._sock = sock
         self._identifier = identifier
@@ -46,11 +46,11 @@ class IcmpTransport:
         self._departures: list[int] = []
 
     def fileno(self) -> int:
-        """The socket."""
+        """Return the socket's file descriptor."""
         return self._sock.fileno()
 
     def __enter__(self) -> Self:
-        """The transport itself."""
+        """Return the transport itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,14 +58,14 @@ class IcmpTransport:
         self._sock.close()
 
     def send(self, number: int) -> None:
-        """One echo request, `number` as its sequence number."""
-        # An error that answers an earlier probe would be this send's (ip(7)).
+        """Send one echo request with `number` as its sequence number."""
+        # Clear a pending error of an earlier probe, or this send would fail (ip(7)).
         self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._sock.send(self._packet(number))
         self._departures.append(number)
 
     def receive(self) -> Iterator[Event]:
-        """Stamps, errors and answers that have come in."""
+        """Yield the timestamps, errors and replies that have arrived."""
         for event in kernel_timestamps.outgoing(self._sock):
             yield from self._departed(event)
         for datagram in kernel_timestamps.incoming(self._sock):
@@ -76,15 +76,15 @@ class IcmpTransport:
     def _packet(self, number: int) -> bytes:
         payload = self._token + _PADDING
         header = _HEADER.pack(self._request, 0, 0, self._identifier, number)
-        # Only a raw IPv4 socket leaves the checksum to us; elsewhere it is replaced.
-        sum_ = checksum(header + payload)
-        header = _HEADER.pack(self._request, 0, sum_, self._identifier, number)
+        # Only raw IPv4 sockets need this checksum; the kernel fills in the others.
+        checksum = internet_checksum(header + payload)
+        header = _HEADER.pack(self._request, 0, checksum, self._identifier, number)
         return header + payload
 
     def _departed(
-        self, event: kernel_timestamps.SendStamp | kernel_timestamps.SendError
+        self, event: kernel_timestamps.SendTimestamp | kernel_timestamps.SendError
     ) -> Iterator[Event]:
-        if isinstance(event, kernel_timestamps.SendStamp):
+        if isinstance(event, kernel_timestamps.SendTimestamp):
             if event.index < len(self._departures):
                 yield Departed(self._departures[event.index], event.kernel_ns)
             return
@@ -103,16 +103,16 @@ class IcmpTransport:
         return self._number(data, self._reply)
 
     def _number(self, data: bytes, expected: int) -> int | None:
-        """The sequence number of an echo of ours; None for anything else."""
+        """Return the sequence number of an echo of this train; else None."""
         if len(data) < _HEADER.size:
             return None
         kind, _, _, identifier, number = _HEADER.unpack_from(data)
-        ours = kind == expected and identifier == self._identifier
-        return int(number) if ours else None
+        is_own = kind == expected and identifier == self._identifier
+        return int(number) if is_own else None
 
 
-def checksum(data: bytes) -> int:
-    """The internet checksum (RFC 1071) of an even number of octets."""
+def internet_checksum(data: bytes) -> int:
+    """Return the internet checksum (RFC 1071) of an even number of octets."""
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -120,18 +120,18 @@ def checksum(data: bytes) -> int:
 
 
 def open_icmp(address: str, link: Link | None) -> IcmpTransport:
-    """A transport to `address` over `link`, unprivileged where that is allowed.
+    """Open a transport to `address` over `link`, unprivileged if possible.
 
     Raises ProbeError `permission`, `binding`, `link_down`, `no_route`.
     """
     try:
         return _open(address, link, socket.SOCK_DGRAM)
     except PermissionError:
-        pass  # net.ipv4.ping_group_range leaves this process out
+        pass  # net.ipv4.ping_group_range does not include this process's groups
     try:
         return _open(address, link, socket.SOCK_RAW)
     except PermissionError as error:
-        detail = "neither net.ipv4.ping_group_range nor CAP_NET_RAW allow ICMP"
+        detail = "neither net.ipv4.ping_group_range nor CAP_NET_RAW allows ICMP"
         raise ProbeError("permission", detail) from error
 
 
@@ -144,7 +144,7 @@ def _open(address: str, link: Link | None, kind: socket.SocketKind) -> IcmpTrans
     try:
         identifier = _bind(sock, link, address)
         if kind == socket.SOCK_RAW:
-            _filter(sock)
+            _accept_echo_replies_only(sock)
         kernel_timestamps.enable(sock)
         peer = network.socket_address(address, 0)
         sock.connect(peer)
@@ -155,23 +155,23 @@ def _open(address: str, link: Link | None, kind: socket.SocketKind) -> IcmpTrans
 
 
 def _bind(sock: socket.socket, link: Link | None, address: str) -> int:
-    """Tie the socket to the link and choose an identifier that nobody else has."""
-    for attempt in range(_IDENTIFIERS_TRIED):
+    """Bind the socket to the link and to a free random identifier; return it."""
+    for attempt in range(_BIND_ATTEMPTS):
         identifier = secrets.randbelow(0xFFFF) + 1
         port = identifier if sock.type == socket.SOCK_DGRAM else 0
         try:
             network.bind(sock, link, address, port)
         except OSError as error:
-            last = attempt == _IDENTIFIERS_TRIED - 1
-            if error.errno != errno.EADDRINUSE or last:
+            is_last = attempt == _BIND_ATTEMPTS - 1
+            if error.errno != errno.EADDRINUSE or is_last:
                 raise
         else:
             return identifier
     raise AssertionError("the last attempt returns or raises")
 
 
-def _filter(sock: socket.socket) -> None:
-    """Let only echo replies in: a raw socket would get every ICMP message."""
+def _accept_echo_replies_only(sock: socket.socket) -> None:
+    """Set a filter, because a raw socket receives every ICMP message."""
     _, reply = _ECHO[sock.family]
     if sock.family == socket.AF_INET:
         sock.setsockopt(

@@ -1,8 +1,9 @@
-"""What Linux tells of a datagram beside its bytes: stamps, and errors on the way.
+"""Timestamps and errors that Linux reports for datagrams.
 
-SO_TIMESTAMPING (Documentation/networking/timestamping.rst) stamps a packet as the
-driver takes it and as it comes in, so that neither a busy processor nor Python is
-measured. What left and what failed is read from the socket's error queue (ip(7)).
+With SO_TIMESTAMPING (Documentation/networking/timestamping.rst) the kernel stamps a
+packet when the driver takes it and when it arrives. Delays of a busy processor and of
+Python are therefore not measured. Send timestamps and errors are read from the
+socket's error queue (ip(7)).
 """
 
 from __future__ import annotations
@@ -20,29 +21,32 @@ from qos_agent.system.network import cause_of
 _SO_TIMESTAMPING = 37
 _TX_SOFTWARE, _RX_SOFTWARE, _SOFTWARE = 1 << 1, 1 << 3, 1 << 4
 _OPT_ID, _OPT_TSONLY = 1 << 7, 1 << 11
-_STAMPS = _TX_SOFTWARE | _RX_SOFTWARE | _SOFTWARE | _OPT_ID | _OPT_TSONLY
+_FLAGS = _TX_SOFTWARE | _RX_SOFTWARE | _SOFTWARE | _OPT_ID | _OPT_TSONLY
 
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
 _ERROR_KINDS = {
     (socket.IPPROTO_IP, _IP_RECVERR),
     (socket.IPPROTO_IPV6, _IPV6_RECVERR),
 }
-_FROM_ICMP, _FROM_ICMPV6, _FROM_STAMPS = 2, 3, 4
+_FROM_ICMP, _FROM_ICMPV6, _FROM_TIMESTAMPING = 2, 3, 4
 _CONTROL_BYTES, _DATA_BYTES = 512, 2048
 
-# RFC 792 and RFC 1812, 5.2.7.1: type 3 by its code; the rest is plain unreachable.
+# Codes of ICMP type 3 (RFC 792; RFC 1812, 5.2.7.1). All others mean "unreachable".
 _UNREACHABLE_CODES = {
     2: "refused",
     3: "refused",
     **dict.fromkeys((9, 10, 13), "prohibited"),
 }
-# RFC 4443, 3.1: type 1 by its code.
+# Codes of ICMPv6 type 1 (RFC 4443, 3.1).
 _UNREACHABLE_CODES_V6 = {4: "refused", **dict.fromkeys((1, 5, 6), "prohibited")}
 
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """A datagram that came in: whence, when (monotonic), and the kernel's stamp."""
+    """A received datagram, its source, and its two receive times.
+
+    `user_ns` is monotonic; `kernel_ns` is CLOCK_REALTIME.
+    """
 
     data: bytes
     source: str
@@ -51,8 +55,8 @@ class Datagram:
 
 
 @dataclass(frozen=True, slots=True)
-class SendStamp:
-    """The kernel's stamp of the `index`-th datagram sent, counted from 0."""
+class SendTimestamp:
+    """The kernel's timestamp of the `index`-th datagram sent, counted from 0."""
 
     index: int
     kernel_ns: int
@@ -60,7 +64,7 @@ class SendStamp:
 
 @dataclass(frozen=True, slots=True)
 class SendError:
-    """Why a datagram was not delivered; `data` is what the error quotes of it."""
+    """The error of an undelivered datagram; `data` is the quoted part of it."""
 
     data: bytes
     cause: str
@@ -68,18 +72,19 @@ class SendError:
 
 
 def enable(sock: socket.socket) -> None:
-    """Ask for stamps and for errors. Without stamps the train falls back by itself."""
+    """Enable timestamps and error reports on a socket, and make it non-blocking."""
     sock.setblocking(False)
-    with suppress(OSError):  # without them: user stamps, and the reading says so
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _STAMPS)
+    # Without kernel timestamps the train uses its own clock; the reading records it.
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _FLAGS)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
 
 
-def outgoing(sock: socket.socket) -> Iterator[SendStamp | SendError]:
-    """Empty the error queue: stamps of what left, errors of what did not arrive."""
+def outgoing(sock: socket.socket) -> Iterator[SendTimestamp | SendError]:
+    """Read all send timestamps and errors from the socket's error queue."""
     while True:
         try:
             data, control, _, _ = sock.recvmsg(
@@ -93,19 +98,19 @@ def outgoing(sock: socket.socket) -> Iterator[SendStamp | SendError]:
 
 
 def incoming(sock: socket.socket) -> Iterator[Datagram]:
-    """Empty the receive queue."""
+    """Read all datagrams from the socket's receive queue."""
     while True:
         try:
             data, control, _, source = sock.recvmsg(_DATA_BYTES, _CONTROL_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            return  # it waits in the error queue as well, with what it is about
+            return  # The error queue holds the same error with the packet it concerns.
         user_ns = time.monotonic_ns()
-        yield Datagram(data, source[0], user_ns, _stamp_ns(control))
+        yield Datagram(data, source[0], user_ns, _timestamp_ns(control))
 
 
-def _stamp_ns(control: list[tuple[int, int, bytes]]) -> int | None:
+def _timestamp_ns(control: list[tuple[int, int, bytes]]) -> int | None:
     for level, kind, data in control:
         if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPING):
             seconds, nanoseconds = struct.unpack_from("ll", data)
@@ -115,17 +120,17 @@ def _stamp_ns(control: list[tuple[int, int, bytes]]) -> int | None:
 
 def _outgoing(
     data: bytes, control: list[tuple[int, int, bytes]]
-) -> SendStamp | SendError | None:
-    for level, kind, found in control:
+) -> SendTimestamp | SendError | None:
+    for level, kind, payload in control:
         if (level, kind) not in _ERROR_KINDS:
             continue
         # struct sock_extended_err: errno, origin, type, code, pad, info, data
         number, origin, icmp_type, code, _, _, index = struct.unpack_from(
-            "IBBBBII", found
+            "IBBBBII", payload
         )
-        if origin == _FROM_STAMPS:
-            stamp_ns = _stamp_ns(control)
-            return SendStamp(index, stamp_ns) if stamp_ns else None
+        if origin == _FROM_TIMESTAMPING:
+            sent_ns = _timestamp_ns(control)
+            return SendTimestamp(index, sent_ns) if sent_ns else None
         cause = _cause(origin, icmp_type, code) or cause_of(OSError(number, ""))
         return SendError(data, cause, os.strerror(number))
     return None

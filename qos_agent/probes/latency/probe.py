@@ -1,4 +1,4 @@
-"""The probe of latency and loss: one train to one target over one link."""
+"""The latency and loss probe: one train to one target over one link."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from qos_agent.probes.latency.icmp import IcmpTransport, open_icmp
 from qos_agent.probes.latency.stamp_sender import StampTransport, open_stamp
 from qos_agent.probes.latency.train import (
     NETWORK_MISSING,
-    Record,
     Train,
+    TrainRecord,
     TrainSpec,
     Trip,
 )
@@ -25,17 +25,17 @@ from qos_agent.probes.spec import ProbeSpec, intervals, on_targets
 from qos_agent.system.network import AddressBook, Resolved, cause_of
 
 _RESOLVE_S = 5.0
-# Wake, phase of up to one spacing, scheduling on a busy device.
+# For the wake-up exchange, the random phase, and scheduling on a busy device.
 _SLACK_S = 2.0
-# IPv6, UDP and Ethernet around the largest probe there is, the authenticated one.
+# IPv6, UDP and Ethernet headers, and the largest probe: an authenticated STAMP packet.
 _LARGEST_BYTES = 40 + 8 + 14 + stamp_packets.AUTHENTICATED_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Trains as `plan` says; `key_file` holds STAMP's key where it authenticates."""
+    """The latency probe; `key_file` holds the key for authenticated STAMP."""
 
-    plan: TrainSpec
+    train: TrainSpec
     key_file: Path | None = None
     book: AddressBook = field(default_factory=AddressBook)
     name: str = "latency"
@@ -44,50 +44,50 @@ class Latency:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The probe for these settings."""
+        """Create the probe for these settings."""
         section = settings.latency
         return cls(TrainSpec(section.count, section.spacing), section.stamp_key_file)
 
     @property
     def deadline_s(self) -> float:
-        """Resolving, the wake, every probe, and the wait for the last."""
-        sending_s = (self.plan.count + 1) * self.plan.spacing_s
-        return _RESOLVE_S + sending_s + 2 * self.plan.wait_s + _SLACK_S
+        """Time for name resolution, wake-up, all probes, and the last reply."""
+        sending_s = (self.train.count + 1) * self.train.spacing_s
+        return _RESOLVE_S + sending_s + 2 * self.train.wait_s + _SLACK_S
 
     def worst_case_bytes(self) -> int:
-        """Every probe and the wake, answered."""
-        return 2 * (self.plan.count + 1) * _LARGEST_BYTES
+        """Return the bytes of the wake-up and all probes with their replies."""
+        return 2 * (self.train.count + 1) * _LARGEST_BYTES
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
-        """One point: the target's name and layer."""
+        """Return the tags of the one point: the target's name and layer."""
         target = _target(task)
         return ({"target": target.name, "layer": str(target.layer)},)
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
-        """One train. Without an answer: failed, with the counts and a cause."""
+        """Run one train. If no reply arrives, the result has its counts and a cause."""
         target = _target(task)
         try:
             resolved = self.book.resolve(target.host, task.link, deadline, _RESOLVE_S)
             transport = self._open(target, task, resolved.address)
         except ProbeError as error:
-            return self._not_begun(target, error)
+            return self._not_started(target, error)
         except OSError as error:
             failure = ProbeError(cause_of(error), str(error))
-            return self._not_begun(target, failure)
+            return self._not_started(target, failure)
         with transport:
-            record = Train(self.plan, transport, deadline).run()
-        return _finding(record, target, _resolution(resolved))
+            record = Train(self.train, transport, deadline).run()
+        return _result(record, target, _resolution(resolved))
 
-    def _not_begun(self, target: Target, failure: ProbeError) -> ProbeResult:
-        """A train that could not leave: lost, where that is the network's doing.
+    def _not_started(self, target: Target, failure: ProbeError) -> ProbeResult:
+        """Return a train that could not start as lost if the network is the cause.
 
-        Without its counts an outage would be a hole in every ratio of sums.
+        Without these counts every ratio of sums would leave out the outage.
         """
         if failure.cause not in NETWORK_MISSING:
             raise failure
-        trips = {n: Trip(0, unsent=failure.cause) for n in range(self.plan.count)}
-        finding = _finding(Record(self.plan.wait_s, trips), target, {})
-        return replace(finding, detail=failure.detail)
+        trips = {n: Trip(0, unsent=failure.cause) for n in range(self.train.count)}
+        result = _result(TrainRecord(self.train.wait_s, trips), target, {})
+        return replace(result, detail=failure.detail)
 
     def _open(
         self, target: Target, task: Task, address: str
@@ -98,7 +98,7 @@ class Latency:
         return open_stamp(address, port, task.link, self._key())
 
     def _key(self) -> bytes | None:
-        """STAMP's key, read anew each time, so that a new one takes effect."""
+        """Read the STAMP key for each train, so that a new key takes effect."""
         if self.key_file is None:
             return None
         try:
@@ -113,25 +113,25 @@ def _target(task: Task) -> Target:
     return task.target
 
 
-def _finding(
-    record: Record, target: Target, resolution: Mapping[str, Value]
+def _result(
+    record: TrainRecord, target: Target, resolution: Mapping[str, Value]
 ) -> ProbeResult:
-    found = summary.fields(record)
-    received = int(found["received"])
+    fields = summary.fields(record)
+    received = int(fields["received"])
     cause, detail = summary.cause(record, received)
-    about: dict[str, Value] = {"method": target.method, **resolution}
-    return ProbeResult((Sample({}, found | about),), cause, detail)
+    fields |= {"method": target.method, **resolution}
+    return ProbeResult((Sample({}, fields),), cause, detail)
 
 
 def _resolution(resolved: Resolved) -> dict[str, Value]:
-    found: dict[str, Value] = {
+    fields: dict[str, Value] = {
         "address": resolved.address,
         "ip_version": 6 if ":" in resolved.address else 4,
     }
     if resolved.resolve_ms is not None:
-        found["resolve_ms"] = resolved.resolve_ms
-        found["resolve_failed"] = int(resolved.failed)
-    return found
+        fields["resolve_ms"] = resolved.resolve_ms
+        fields["resolve_failed"] = int(resolved.failed)
+    return fields
 
 
 SPEC = ProbeSpec(

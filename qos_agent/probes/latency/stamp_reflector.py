@@ -1,9 +1,12 @@
-"""A STAMP session-reflector (RFC 8762): answers test packets, and does nothing else.
+"""A STAMP Session-Reflector (RFC 8762), which answers test packets.
 
-It is safe to leave open to the internet. An answer is never longer than what asked
-for it, one packet gives at most one answer, sources and the whole are limited in
-rate, another service's port is never answered (two reflectors would talk for ever),
-and what it remembers is bounded. With a key, only who shares it is answered at all.
+It is safe to expose to the internet:
+- A packet gets at most one reply, and a reply is never longer than its request.
+- The rate is limited for each source and in total.
+- Packets from a service port get no reply, because two reflectors would otherwise
+  answer each other endlessly.
+- Memory for sources and sessions is bounded.
+- With a key, only senders that share the key get replies.
 """
 
 from __future__ import annotations
@@ -22,21 +25,21 @@ from qos_agent.probes.latency import stamp_packets
 
 _IP_PKTINFO, _IP_TTL, _IP_RECVTTL = 8, 2, 12
 _LONGEST_BYTES, _CONTROL_BYTES = 2048, 256
-# Packets of one socket before the others, and the stop, have their turn.
-_TURN = 64
-# Session-senders choose from the dynamic ports; below live services (RFC 6335, 6).
-_LEAST_PORT = 1024
-# A session that was silent for REFWAIT (RFC 5357, 3.1) has ended.
+# Packets to read from one socket before the other sockets and the stop are checked.
+_BATCH_PACKETS = 64
+# Session-Senders use dynamic ports; lower ports belong to services (RFC 6335, 6).
+_MIN_SOURCE_PORT = 1024
+# A session without packets for REFWAIT (RFC 5357, 3.1) has ended.
 _REFWAIT_S = 900.0
 _REPORT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Answers a second, of one source and of all; how many of each are remembered.
+class ReflectorLimits:
+    """Maximum replies per second, and maximum numbers of sources and sessions.
 
-    Many agents stand behind one translated address, so a source gets room for some
-    hundred trains at once. An IPv6 source is a /64.
+    Many agents can be behind one NAT address. The limit of one source is therefore
+    enough for about a hundred trains at once. An IPv6 source is a /64 network.
     """
 
     source_pps: float = 500.0
@@ -46,19 +49,19 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Bucket:
-    """A token bucket that holds one second's worth."""
+class TokenBucket:
+    """A token bucket with the capacity of one second."""
 
     rate_pps: float
     at_s: float
     tokens: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin full."""
+        """Fill the bucket."""
         self.tokens = max(1.0, self.rate_pps)
 
     def take(self, now_s: float) -> bool:
-        """Take one, if there is one."""
+        """Take one token; return False if none is left."""
         gained = (now_s - self.at_s) * self.rate_pps
         self.tokens = min(max(1.0, self.rate_pps), self.tokens + gained)
         self.at_s = now_s
@@ -75,8 +78,8 @@ class _Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A packet that came in: whose, to which address of ours, and with what TTL."""
+class ReceivedPacket:
+    """A received packet with its source, local address, TTL and receive time."""
 
     data: bytes
     source: tuple[str, int]
@@ -86,57 +89,60 @@ class Arrival:
 
 
 class Reflector:
-    """Decides what is answered, and with what; knows no sockets.
+    """Creates the reply to a packet, without any socket.
 
-    `counts` says what became of every packet, by one of the words `answered`,
-    `bad_answer` (short), `forged`, `limited`, `service_port`.
+    `counts` has the number of packets by result: `answered`, `bad_answer` (short),
+    `forged`, `limited`, `service_port`.
     """
 
-    def __init__(self, limits: Limits, key: bytes | None, now_s: float) -> None:
+    def __init__(
+        self, limits: ReflectorLimits, key: bytes | None, now_s: float
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._limits = limits
         self._key = key
-        self._total = Bucket(limits.total_pps, now_s)
-        self._sources: OrderedDict[str, Bucket] = OrderedDict()
+        self._total = TokenBucket(limits.total_pps, now_s)
+        self._sources: OrderedDict[str, TokenBucket] = OrderedDict()
         self._sessions: OrderedDict[tuple[str, int, bytes], _Session] = OrderedDict()
 
-    def answer(self, arrival: Arrival, now_s: float) -> bytes | None:
-        """The reply, as long as the request; None where there shall be none."""
-        if arrival.source[1] < _LEAST_PORT:
-            return self._refused("service_port")
+    def answer(self, packet: ReceivedPacket, now_s: float) -> bytes | None:
+        """Return the reply, as long as the request; None if no reply is allowed."""
+        if packet.source[1] < _MIN_SOURCE_PORT:
+            return self._count_refusal("service_port")
         try:
-            asked = stamp_packets.parse_request(arrival.data, self._key)
+            request = stamp_packets.parse_request(packet.data, self._key)
         except ProbeError as error:
-            return self._refused(error.cause)
-        # Authenticated first: a forged source cannot use up another's allowance.
-        if not (self._source(arrival.source[0], now_s) and self._total.take(now_s)):
-            return self._refused("limited")
+            return self._count_refusal(error.cause)
+        # Check the rate after authentication, so that packets with a forged source
+        # cannot use up the rate of that source.
+        if not (self._take(packet.source[0], now_s) and self._total.take(now_s)):
+            return self._count_refusal("limited")
         self.counts["answered"] += 1
-        added = stamp_packets.Reflection(
-            count=self._count(arrival, now_s),
-            received_stamp=stamp_packets.ntp_stamp(arrival.received_ns),
+        reflection = stamp_packets.Reflection(
+            count=self._session_count(packet, now_s),
+            received_stamp=stamp_packets.ntp_stamp(packet.received_ns),
             sent_stamp=stamp_packets.ntp_stamp(time.time_ns()),
-            ttl=arrival.ttl,
+            ttl=packet.ttl,
         )
-        return stamp_packets.reply(asked, added, len(arrival.data), self._key)
+        return stamp_packets.reply(request, reflection, len(packet.data), self._key)
 
-    def _refused(self, why: str) -> bytes | None:
-        self.counts[why] += 1
+    def _count_refusal(self, reason: str) -> bytes | None:
+        self.counts[reason] += 1
         return None
 
-    def _source(self, address: str, now_s: float) -> bool:
+    def _take(self, address: str, now_s: float) -> bool:
         name = _source_name(address)
         bucket = self._sources.pop(name, None)
         if bucket is None:
-            bucket = Bucket(self._limits.source_pps, now_s)
+            bucket = TokenBucket(self._limits.source_pps, now_s)
         self._sources[name] = bucket
         if len(self._sources) > self._limits.sources:
             self._sources.popitem(last=False)
         return bucket.take(now_s)
 
-    def _count(self, arrival: Arrival, now_s: float) -> int:
-        """This session's own number: what tells loss out from loss back (4.3)."""
-        key = (*arrival.source, arrival.local)
+    def _session_count(self, packet: ReceivedPacket, now_s: float) -> int:
+        """Return the session's next number, which gives loss a direction (4.3)."""
+        key = (*packet.source, packet.local)
         session = self._sessions.pop(key, None)
         if session is None or now_s - session.seen_s > _REFWAIT_S:
             session = _Session(0, now_s)
@@ -155,16 +161,16 @@ def _source_name(address: str) -> str:
 
 
 def open_sockets(addresses: Iterable[str], port: int) -> list[socket.socket]:
-    """A bound socket for each address. Raises OSError where one cannot be had."""
-    found: list[socket.socket] = []
+    """Open a bound socket for each address. Raises OSError if one cannot be bound."""
+    sockets: list[socket.socket] = []
     try:
         for address in addresses:
-            found.append(_open_socket(address, port))  # noqa: PERF401  closed below
+            sockets.append(_open_socket(address, port))  # noqa: PERF401  closed below
     except OSError:
-        for sock in found:
+        for sock in sockets:
             sock.close()
         raise
-    return found
+    return sockets
 
 
 def _open_socket(address: str, port: int) -> socket.socket:
@@ -183,7 +189,7 @@ def _open_socket(address: str, port: int) -> socket.socket:
 
 _OPTIONS = {
     socket.AF_INET: (
-        # Answers leave from the address that was asked, with RFC 5357's TTL.
+        # Send replies from the requested address, with the TTL of RFC 5357.
         (socket.IPPROTO_IP, _IP_PKTINFO, 1),
         (socket.IPPROTO_IP, _IP_RECVTTL, 1),
         (socket.IPPROTO_IP, socket.IP_TTL, 255),
@@ -199,39 +205,42 @@ _OPTIONS = {
 
 def serve(
     sockets: Iterable[socket.socket],
-    desk: Reflector,
+    reflector: Reflector,
     stop: socket.socket,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-    """Answer until `stop` can be read; a line of counts a minute, and at the end."""
+    """Answer packets until `stop` is readable.
+
+    Reports one line of counts every minute and at the end.
+    """
     with selectors.DefaultSelector() as selector:
         for sock in (*sockets, stop):
             selector.register(sock, selectors.EVENT_READ, sock)
-        next_s = time.monotonic() + _REPORT_S
+        next_report_s = time.monotonic() + _REPORT_S
         while True:
-            ready = selector.select(max(0.0, next_s - time.monotonic()))
+            ready = selector.select(max(0.0, next_report_s - time.monotonic()))
             for key, _ in ready:
                 if key.data is stop:
-                    say(_line(desk.counts))
+                    report(_counts_line(reflector.counts))
                     return
-                _turn(key.data, desk)
-            if time.monotonic() >= next_s:
-                say(_line(desk.counts))
-                next_s += _REPORT_S
+                _answer_batch(key.data, reflector)
+            if time.monotonic() >= next_report_s:
+                report(_counts_line(reflector.counts))
+                next_report_s += _REPORT_S
 
 
-def _turn(sock: socket.socket, desk: Reflector) -> None:
-    for _ in range(_TURN):
+def _answer_batch(sock: socket.socket, reflector: Reflector) -> None:
+    for _ in range(_BATCH_PACKETS):
         try:
             data, control, _, source = sock.recvmsg(_LONGEST_BYTES, _CONTROL_BYTES)
-        except OSError:  # nothing more, or an error that an earlier answer met
+        except OSError:  # No more packets, or the error of an earlier reply.
             return
         received_ns = time.time_ns()
-        local, ttl = _about(control)
-        arrival = Arrival(data, source[:2], local, ttl, received_ns)
-        answer = desk.answer(arrival, time.monotonic())
+        local, ttl = _local_and_ttl(control)
+        packet = ReceivedPacket(data, source[:2], local, ttl, received_ns)
+        answer = reflector.answer(packet, time.monotonic())
         if answer is not None:
-            _send(sock, answer, local, source, desk)
+            _send(sock, answer, local, source, reflector)
 
 
 def _send(
@@ -239,13 +248,13 @@ def _send(
     answer: bytes,
     local: bytes,
     source: tuple[str, int],
-    desk: Reflector,
+    reflector: Reflector,
 ) -> None:
     level, kind = _PACKET_INFO[sock.family]
     try:
         sock.sendmsg([answer], [(level, kind, local)], 0, source)
-    except OSError:  # the way back is gone or full: for the sender, a lost answer
-        desk.counts["not_sent"] += 1
+    except OSError:  # The route is missing or the queue is full: the reply is lost.
+        reflector.counts["not_sent"] += 1
 
 
 _PACKET_INFO = {
@@ -254,12 +263,12 @@ _PACKET_INFO = {
 }
 
 
-def _about(control: list[tuple[int, int, bytes]]) -> tuple[bytes, int]:
-    """Which of our addresses was asked, ready to be sent from; the hop limit."""
+def _local_and_ttl(control: list[tuple[int, int, bytes]]) -> tuple[bytes, int]:
+    """Return the local address, in the form that sendmsg(2) takes, and the TTL."""
     local, ttl = b"", 0
     for level, kind, data in control:
         if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-            # struct in_pktinfo: interface (left to the route), our address, theirs
+            # struct in_pktinfo: interface (0: by route), local address, header address
             local = struct.pack("I4s4x", 0, data[4:8])
         elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
             local = data
@@ -274,6 +283,6 @@ _HOP_LIMITS = {
 }
 
 
-def _line(counts: Counter[str]) -> str:
-    words = " ".join(f"{name}={count}" for name, count in sorted(counts.items()))
-    return f"reflector: {words or 'no packets'}"
+def _counts_line(counts: Counter[str]) -> str:
+    text = " ".join(f"{name}={count}" for name, count in sorted(counts.items()))
+    return f"reflector: {text or 'no packets'}"

@@ -1,4 +1,4 @@
-"""A train's record as the fields of its point, and its cause where nothing came."""
+"""Fields of a latency point and the cause of a failed train. Pure."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from operator import and_
 
 from qos_agent.model import Value, statistics
 from qos_agent.model.schema import PDV_BOUNDS_MS, RTT_BOUNDS_MS
-from qos_agent.probes.latency.train import Record, Trip
+from qos_agent.probes.latency.train import TrainRecord, Trip
 
 _NS_IN_MS = 1_000_000
 
 
-def fields(record: Record) -> dict[str, Value]:
-    """Every field the train can give; what was not measured is left out."""
+def fields(record: TrainRecord) -> dict[str, Value]:
+    """Return the fields of a train without those that were not measured."""
     wait_ns = int(record.wait_s * 1e9)
     trips_ns = record.round_trips_ns()
     in_time_ns = [ns for ns in trips_ns if ns is not None and ns <= wait_ns]
     late = sum(ns is not None and ns > wait_ns for ns in trips_ns)
     lost = [ns is None or ns > wait_ns for ns in trips_ns]
-    found = _counts(record, lost) | {"late": late} | _loss(lost)
-    found |= _delays(in_time_ns) | loss_split(record, lost)
+    fields = _counts(record, lost) | {"late": late} | _loss(lost)
+    fields |= _delays(in_time_ns) | loss_split(record, lost)
     if in_time_ns:
-        found["stamps"] = "kernel" if record.kernel_stamped() else "user"
+        fields["stamps"] = "kernel" if record.kernel_stamped() else "user"
     if (wake_ns := record.wake_ns()) is not None:
-        found["wake_ms"] = wake_ns / _NS_IN_MS
-    return found
+        fields["wake_ms"] = wake_ns / _NS_IN_MS
+    return fields
 
 
-def cause(record: Record, received: int) -> tuple[str | None, str]:
-    """Why the train failed, and whose words say so; (None, "") where it did not.
+def cause(record: TrainRecord, received: int) -> tuple[str | None, str]:
+    """Return the cause and detail of a failed train; (None, "") if it succeeded.
 
-    A train that this device could not send in full has failed even where some of it
-    was answered; else one answer is enough.
+    A train fails if this device could not send all its probes, even with replies to
+    some of them. Otherwise one reply is enough for success.
     """
     if not_sent := record.not_sent():
         return Counter(not_sent).most_common(1)[0][0], "probes could not be sent"
@@ -40,20 +40,20 @@ def cause(record: Record, received: int) -> tuple[str | None, str]:
         return None, ""
     refusals = [t.refused for t in record.trips.values() if t.refused is not None]
     if refusals:
-        first = Counter(refusal.cause for refusal in refusals).most_common(1)[0][0]
-        return first, next(r.detail for r in refusals if r.cause == first)
+        main = Counter(refusal.cause for refusal in refusals).most_common(1)[0][0]
+        return main, next(r.detail for r in refusals if r.cause == main)
     if record.rejected:
-        return Counter(record.rejected).most_common(1)[0][0], "no answer was genuine"
+        return Counter(record.rejected).most_common(1)[0][0], "no reply was valid"
     return "timeout", ""
 
 
-def loss_split(record: Record, lost: list[bool]) -> dict[str, Value]:
-    """Loss on the way out and back, by the reflector's own count (RFC 8762, 4.3).
+def loss_split(record: TrainRecord, lost: list[bool]) -> dict[str, Value]:
+    """Return the loss in each direction by the reflector's own count (RFC 8762, 4.3).
 
-    Empty where it cannot be told. A stateless reflector gives back the sender's
-    number; as the train leaves out one number that a counting reflector cannot know
-    of, the two never agree there. What was lost before the first answer, or after
-    the last, has no direction.
+    Empty if the direction is unknown. A stateless reflector returns the sender's
+    number. The train skips one number, so the count of a stateful reflector never
+    equals the sender's number. Probes lost before the first reply or after the last
+    have no direction.
     """
     answers = [t.answer for t in record.trips.values() if t.answer is not None]
     pairs = [(a.number, a.reflected) for a in answers if a.reflected is not None]
@@ -66,17 +66,17 @@ def loss_split(record: Record, lost: list[bool]) -> dict[str, Value]:
         first, base = min(pairs)
     last, count = max(pairs)
     if base is None or count < base:
-        return {}  # the reflector forgot the session midway
+        return {}  # The reflector dropped the session during the train.
     numbers = list(record.trips)
     between = slice(numbers.index(first), numbers.index(last) + 1)
-    left = [trip.unsent is None for trip in record.trips.values()]
-    known = sum(map(and_, lost[between], left[between]))
+    sent = [trip.unsent is None for trip in record.trips.values()]
+    known = sum(map(and_, lost[between], sent[between]))
     answered = sum(base < seen <= count for seen in record.reflected)
     backward = min(max(0, count - base - answered), known)
     return {"lost_forward": known - backward, "lost_backward": backward}
 
 
-def _counts(record: Record, lost: list[bool]) -> dict[str, Value]:
+def _counts(record: TrainRecord, lost: list[bool]) -> dict[str, Value]:
     trips: list[Trip] = list(record.trips.values())
     return {
         "sent": len(trips),
@@ -92,19 +92,19 @@ def _loss(lost: list[bool]) -> dict[str, Value]:
     bounds, lag1 = statistics.wilson(sum(lost), len(lost)), statistics.lag1(lost)
     if bounds is None:
         return {}
-    found: dict[str, Value] = {
+    fields: dict[str, Value] = {
         "loss_low": bounds.low,
         "loss_high": bounds.high,
         "loss_burst_max": statistics.longest_run(lost),
     }
-    return found if lag1 is None else found | {"loss_lag1": lag1}
+    return fields if lag1 is None else fields | {"loss_lag1": lag1}
 
 
 def _delays(trips_ns: list[int]) -> dict[str, Value]:
     delays = statistics.delays(trips_ns)
     if delays is None:
         return {}
-    found: dict[str, Value] = {
+    fields: dict[str, Value] = {
         "rtt_sum_us": round(delays.total / 1000),
         "rtt_min_ms": delays.least / _NS_IN_MS,
         "rtt_mean_ms": delays.mean / _NS_IN_MS,
@@ -115,7 +115,7 @@ def _delays(trips_ns: list[int]) -> dict[str, Value]:
     }
     over_ns = [trip_ns - delays.least for trip_ns in trips_ns]
     for bound in RTT_BOUNDS_MS:
-        found[f"rtt_le_{bound}"] = statistics.at_most(trips_ns, bound * _NS_IN_MS)
+        fields[f"rtt_le_{bound}"] = statistics.at_most(trips_ns, bound * _NS_IN_MS)
     for bound in PDV_BOUNDS_MS:
-        found[f"pdv_le_{bound}"] = statistics.at_most(over_ns, bound * _NS_IN_MS)
-    return found
+        fields[f"pdv_le_{bound}"] = statistics.at_most(over_ns, bound * _NS_IN_MS)
+    return fields

@@ -1,8 +1,9 @@
-"""A train of probes: sent when due, whatever comes back, and then judged.
+"""A train of probes, sent at fixed times whatever the replies.
 
-Open-loop (RFC 3432): the next probe never waits for an answer, so a bad network is
-sampled as often as a good one. The phase is random, so that trains keep no step with
-anything periodic. The thread sleeps in poll(2) between any two events.
+The train is an open loop (RFC 3432): a probe never waits for the reply to an earlier
+one. A bad network is therefore sampled as often as a good one. The phase is random, so
+that trains do not synchronise with periodic events. The thread sleeps in poll(2)
+between events.
 """
 
 from __future__ import annotations
@@ -26,28 +27,28 @@ from qos_agent.probes.latency.transport import (
 from qos_agent.system.network import cause_of
 
 WAIT_S = 3.0
-"""Tmax of RFC 7680: an answer after that is late, and its probe lost."""
+"""Tmax of RFC 7680: a probe whose reply arrives later counts as late and lost."""
 
 NETWORK_MISSING = frozenset(
     {"no_route", "link_down", "unreachable", "name_not_resolved", "timeout"}
 )
-"""Why a probe cannot leave that speaks of the network, and not of this device.
+"""Causes of unsent probes that count as loss, because the network is missing.
 
-`timeout` is the first hop's, of a link whose gateway has no address of its own.
+The cause `timeout` comes from the first hop of a link without a gateway address.
 """
 
 _WAKE_NUMBER = 0
-# One number is left out after the wake: see `loss_split`.
+# Number 1 is skipped after the wake-up; see `loss_split`.
 FIRST_NUMBER = 2
-# How soon a train notices that the agent stops.
-_NOTICE_MS = 250.0
-# Discipline of the clock is at most 500 ppm; anything faster was a step.
+# Maximum delay until a train notices that the agent stops.
+_STOP_CHECK_MS = 250.0
+# adjtimex(2) slews the clock by at most 500 ppm; a faster change is a step.
 _STEP_NS, _SLEW = 1_000_000, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
-    """How many probes, how far apart, and how long each is waited for."""
+    """The number of probes, their spacing, and the wait for each reply."""
 
     count: int
     spacing_s: float
@@ -56,9 +57,9 @@ class TrainSpec:
 
 @dataclass(slots=True)
 class Trip:
-    """One probe: when it was due and what came back. `sent_ns` is monotonic.
+    """One probe and its result; `sent_ns` is monotonic.
 
-    `unsent` is why it could not leave this device, where the network was missing.
+    `unsent` is the cause if the probe could not leave because the network is missing.
     """
 
     sent_ns: int
@@ -69,7 +70,7 @@ class Trip:
     duplicates: int = 0
 
     def kernel_ns(self) -> int | None:
-        """The round trip by the kernel's stamps, where it has both."""
+        """Return the round trip by kernel timestamps; None without both of them."""
         if self.departed_ns is None or self.answer is None:
             return None
         if self.answer.kernel_ns is None:
@@ -77,16 +78,16 @@ class Trip:
         return self.answer.kernel_ns - self.departed_ns
 
     def user_ns(self) -> int | None:
-        """The round trip by our own monotonic clock."""
+        """Return the round trip by the monotonic clock; None without a reply."""
         return None if self.answer is None else self.answer.user_ns - self.sent_ns
 
 
 @dataclass(slots=True)
-class Record:
-    """What a train left behind; `trips` by number, in the order of sending.
+class TrainRecord:
+    """The result of a train; `trips` by number, in the order of sending.
 
-    `withheld` are the causes of probes that this device itself did not let go: they
-    are no trips, for they say nothing of the network.
+    `withheld` are the causes of probes that this device itself did not send. They are
+    not in `trips`, because they are not a property of the network.
     """
 
     wait_s: float
@@ -98,11 +99,12 @@ class Record:
     clock_stepped: bool = False
 
     def kernel_stamped(self) -> bool:
-        """Whether every round trip has both of the kernel's stamps.
+        """Return True if kernel timestamps are valid for every round trip.
 
-        One without, a send that failed (the kernel's keys are then in doubt) or a
-        step of the wall clock, which its stamps are of: the whole train is read on
-        our clock. Two clocks in one train would look like delay variation.
+        Otherwise the whole train uses the monotonic clock, because two clocks in one
+        train would look like delay variation. Reasons are a missing timestamp, a failed
+        send (the kernel's packet counter is then unreliable), and a step of the wall
+        clock, which kernel timestamps use.
         """
         if self.not_sent() or self.clock_stepped:
             return False
@@ -110,37 +112,37 @@ class Record:
         return all(trip is not None and trip >= 0 for trip in trips)
 
     def round_trips_ns(self) -> list[int | None]:
-        """Each probe's round trip on one clock, late ones too; None unanswered."""
+        """Return all round trips on one clock, also late ones; None without a reply."""
         kernel = self.kernel_stamped()
         return [t.kernel_ns() if kernel else t.user_ns() for t in self.trips.values()]
 
     def not_sent(self) -> list[str]:
-        """Why probes did not leave this device, one word for each that did not."""
+        """Return one cause for each probe that did not leave this device."""
         missing = [t.unsent for t in self.trips.values() if t.unsent is not None]
         return self.withheld + missing
 
     def wake_ns(self) -> int | None:
-        """The round trip that woke the radio, by our own clock."""
+        """Return the round trip of the wake-up exchange by the monotonic clock."""
         return None if self.wake is None else self.wake.user_ns()
 
 
 class Train:
-    """One train under way; `run` once."""
+    """One train; call `run` once."""
 
     def __init__(
-        self, plan: TrainSpec, transport: Transport, deadline: Deadline
+        self, spec: TrainSpec, transport: Transport, deadline: Deadline
     ) -> None:
-        self._plan = plan
+        self._spec = spec
         self._transport = transport
         self._deadline = deadline
-        self._record = Record(plan.wait_s)
+        self._record = TrainRecord(spec.wait_s)
         self._poll = select.poll()
         self._poll.register(transport.fileno(), select.POLLIN)
 
-    def run(self) -> Record:
-        """Wake the radio, send every probe when it is due, wait for what is missing.
+    def run(self) -> TrainRecord:
+        """Wake the radio, send every probe when due, and wait for missing replies.
 
-        Raises ProbeError `deadline` when the time is up or the agent stops first.
+        Raises ProbeError `deadline` if the time is up or the agent stops first.
         """
         offset_ns, start_ns = _wall_offset_ns(), time.monotonic_ns()
         self._wake()
@@ -148,32 +150,34 @@ class Train:
         trips = self._record.trips.values()
         if trips:
             last_ns = max(trip.sent_ns for trip in trips)
-            self._until(last_ns + int(self._plan.wait_s * 1e9), self._all_settled)
-        self._take()
+            self._receive_until(
+                last_ns + int(self._spec.wait_s * 1e9), self._all_settled
+            )
+        self._receive()
         slew_ns = _SLEW * (time.monotonic_ns() - start_ns)
         moved_ns = abs(_wall_offset_ns() - offset_ns)
         self._record.clock_stepped = moved_ns > _STEP_NS + slew_ns
         return self._record
 
     def _wake(self) -> None:
-        """One exchange before the train: an idle radio takes seconds to connect.
+        """Make one exchange before the train, because an idle radio connects slowly.
 
-        It also gives the kernel the time to start stamping what comes in.
+        It also gives the kernel time to start stamping received packets.
         """
         self._record.wake = trip = Trip(time.monotonic_ns())
         try:
             self._transport.send(_WAKE_NUMBER)
         except OSError:
-            return  # the train meets the same and says so
-        end_ns = trip.sent_ns + int(self._plan.wait_s * 1e9)
-        self._until(end_ns, lambda: bool(trip.answer or trip.refused))
+            return  # The probes of the train meet the same error and record it.
+        end_ns = trip.sent_ns + int(self._spec.wait_s * 1e9)
+        self._receive_until(end_ns, lambda: bool(trip.answer or trip.refused))
 
     def _send_all(self) -> None:
-        spacing_ns = int(self._plan.spacing_s * 1e9)
+        spacing_ns = int(self._spec.spacing_s * 1e9)
         phase_ns = int(random.random() * spacing_ns)  # noqa: S311  sampling
         start_ns = time.monotonic_ns() + phase_ns
-        for index in range(self._plan.count):
-            self._until(start_ns + index * spacing_ns)
+        for index in range(self._spec.count):
+            self._receive_until(start_ns + index * spacing_ns)
             self._send(FIRST_NUMBER + index)
 
     def _send(self, number: int) -> None:
@@ -181,7 +185,7 @@ class Train:
         try:
             self._transport.send(number)
         except OSError as error:
-            # A full queue in this device lost the probe as a router's would have.
+            # A full queue of this device counts as loss, like a full queue of a router.
             if error.errno == errno.ENOBUFS:
                 return
             cause = _unsent_cause(error)
@@ -191,32 +195,34 @@ class Train:
                 del self._record.trips[number]
                 self._record.withheld.append(cause)
 
-    def _until(self, end_ns: int, done: Callable[[], bool] = lambda: False) -> None:
-        """Take what arrives until a moment (monotonic), or until `done`."""
+    def _receive_until(
+        self, end_ns: int, done: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Process events until a time (monotonic), or until `done` returns True."""
         while not done() and (left_ns := end_ns - time.monotonic_ns()) > 0:
             if self._deadline.stopping() or self._deadline.remaining_s() == 0:
                 raise ProbeError("deadline", "the train was not finished")
-            if self._poll.poll(min(left_ns / 1e6, _NOTICE_MS)):
-                self._take()
+            if self._poll.poll(min(left_ns / 1e6, _STOP_CHECK_MS)):
+                self._receive()
 
     def _all_settled(self) -> bool:
         return all(
             t.answer or t.refused or t.unsent for t in self._record.trips.values()
         )
 
-    def _take(self) -> None:
+    def _receive(self) -> None:
         for event in self._transport.receive():
             if isinstance(event, Rejected):
                 self._record.rejected.append(event.cause)
             elif (trip := self._trip(event.number)) is not None:
-                self._note(trip, event)
+                self._record_event(trip, event)
 
     def _trip(self, number: int) -> Trip | None:
         if number == _WAKE_NUMBER:
             return self._record.wake
         return self._record.trips.get(number)
 
-    def _note(self, trip: Trip, event: Departed | Answered | Refused) -> None:
+    def _record_event(self, trip: Trip, event: Departed | Answered | Refused) -> None:
         match event:
             case Departed():
                 trip.departed_ns = event.kernel_ns
@@ -236,5 +242,5 @@ def _wall_offset_ns() -> int:
 
 
 def _unsent_cause(error: OSError) -> str:
-    # EPERM from send(2) is a firewall's word, not a missing privilege.
+    # EPERM from send(2) comes from a firewall, not from a missing privilege.
     return "prohibited" if error.errno == errno.EPERM else cause_of(error)

@@ -1,7 +1,7 @@
-"""What a train sends its probes through, and what comes back: the seam.
+"""The interface between a train and its transport, and the transport's events.
 
-A transport owns one connected socket. It numbers nothing and waits for nothing: the
-train says when, and which number; the transport says what arrived.
+A transport owns one connected socket. The train chooses the number and the time of
+each probe. The transport never waits; it reports the events that have arrived.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """The kernel's stamp of a probe leaving, ns of CLOCK_REALTIME."""
+    """A probe left this device; `kernel_ns` is CLOCK_REALTIME."""
 
     number: int
     kernel_ns: int
@@ -21,9 +21,9 @@ class Departed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer: when it came by our clock (monotonic) and by the kernel's.
+    """A reply arrived; `user_ns` is monotonic, `kernel_ns` is CLOCK_REALTIME.
 
-    `reflected` is the reflector's own count, where the transport has one.
+    `reflected` is the reflector's own count; ICMP has none.
     """
 
     number: int
@@ -34,7 +34,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A router, the target or this device said why a probe will not be answered."""
+    """A router, the target or this device reported an error for a probe."""
 
     number: int
     cause: str
@@ -43,7 +43,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A packet that claimed to be an answer and was not; `cause` says why."""
+    """A packet arrived that is not a valid reply; `cause` is the reason."""
 
     cause: str
 
@@ -55,13 +55,13 @@ class Transport(Protocol):
     """One connected socket to one address."""
 
     def fileno(self) -> int:
-        """The socket, to be waited for."""
+        """Return the socket's file descriptor for poll(2)."""
         ...
 
     def send(self, number: int) -> None:
-        """Send one probe now. Raises OSError where the kernel does not take it."""
+        """Send one probe now. Raises OSError if the kernel refuses it."""
         ...
 
     def receive(self) -> Iterator[Event]:
-        """All that has arrived, without waiting."""
+        """Yield all events that have arrived, without waiting."""
         ...

@@ -15,7 +15,7 @@ from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
 from qos_agent.model.statistics import quantile
 from qos_agent.probes.latency.icmp import IcmpTransport, open_icmp
-from qos_agent.probes.latency.train import Record, Trip
+from qos_agent.probes.latency.train import TrainRecord, Trip
 from qos_agent.probes.latency.transport import Answered, Departed, Event
 from qos_agent.probes.throughput.backend import LoadedRtt
 from qos_agent.system.network import cause_of
@@ -35,7 +35,7 @@ class EchoTrain:
     def __init__(self, address: str, link: Link | None) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._ip_bytes = _IP_HEADER_BYTES[family] + _ECHO_BYTES
-        self._record = Record(wait_s=math.inf)
+        self._record = TrainRecord(wait_s=math.inf)
         self._answered: list[Trip] = []
         self._next_s = 0.0
         self.transport = _open(address, link)

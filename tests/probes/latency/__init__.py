@@ -1,1 +1,1 @@
-"""Tests of the trains."""
+"""Tests of the latency probe."""

@@ -1,4 +1,4 @@
-"""What the tests of trains share: how to run one in the laboratory."""
+"""Helpers that run trains and reflectors in the laboratory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +28,7 @@ REFLECTOR = [
 
 
 def short(count: int = 20, spacing_s: float = 0.01, wait_s: float = 0.5) -> Latency:
-    """A probe whose trains are short enough for a test."""
+    """Return a latency probe with short trains."""
     return Latency(TrainSpec(count, spacing_s, wait_s))
 
 
@@ -40,31 +39,31 @@ def measure(
     method: str = "icmp",
     link: Link = LINK,
 ) -> ProbeResult:
-    """One train from the laboratory's client."""
+    """Run one train from the laboratory's client."""
     target = Target("there", host, Layer.ANCHOR, method)
     task = Task("latency", 0, link, target)
     return lab.call("client", lambda: probe.measure(task, TimeLeft(probe.deadline_s)))
 
 
-def fields(finding: ProbeResult) -> Mapping[str, Value]:
-    """The fields of the one point."""
-    (sample,) = finding.samples
+def fields(result: ProbeResult) -> Mapping[str, Value]:
+    """Return the fields of the only point."""
+    (sample,) = result.samples
     return sample.fields
 
 
-def counts(finding: ProbeResult) -> tuple[Value, Value, Value]:
-    """Sent, received, lost."""
-    found = fields(finding)
-    return found["sent"], found["received"], found["lost"]
+def counts(result: ProbeResult) -> tuple[Value, Value, Value]:
+    """Return the fields sent, received and lost."""
+    values = fields(result)
+    return values["sent"], values["received"], values["lost"]
 
 
 def allow_ping_sockets(lab: Lab, groups: str) -> None:
-    """Say which groups may open ping sockets in the client's namespace."""
+    """Set which groups may open ping sockets in the client's namespace."""
     lab.run(["sysctl", "-qw", f"net.ipv4.ping_group_range={groups}"])
 
 
 def start_reflector(lab: Lab, options: Sequence[str] = ()) -> subprocess.Popen[Any]:
-    """A reflector on the laboratory's server, which is answering already."""
+    """Start a reflector on the laboratory's server and wait until it is ready."""
     process = lab.popen(
         [*REFLECTOR, *options], "server", stdout=subprocess.PIPE, text=True
     )
@@ -78,14 +77,14 @@ Answer = Callable[[bytes], list[bytes]]
 
 @contextmanager
 def answering(lab: Lab, answer: Answer) -> Iterator[None]:
-    """A reflector of the test's own making."""
+    """Run a reflector on the server whose replies `answer` returns."""
     sock = lab.call("server", lambda: socket.socket(type=socket.SOCK_DGRAM))
     lab.call("server", lambda: sock.bind((SERVER, stamp_packets.PORT)))
     sock.settimeout(0.1)
-    over = threading.Event()
+    stop = threading.Event()
 
     def serve() -> None:
-        while not over.is_set():
+        while not stop.is_set():
             try:
                 data, source = sock.recvfrom(2048)
             except TimeoutError:
@@ -98,28 +97,19 @@ def answering(lab: Lab, answer: Answer) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join()
         sock.close()
 
 
 def stateless(data: bytes) -> bytes:
-    """What RFC 8762's stateless reflector answers: the sender's own number."""
-    asked = stamp_packets.parse_request(data)
-    return stamp_packets.reply(
-        asked, stamp_packets.Reflection(asked.number, 0, 0, 64), 44, None
-    )
+    """Return the reply of a stateless reflector (RFC 8762) with the sender's number."""
+    request = stamp_packets.parse_request(data)
+    reflection = stamp_packets.Reflection(request.number, 0, 0, 64)
+    return stamp_packets.reply(request, reflection, 44, None)
 
 
 def wrong_stamp(data: bytes) -> bytes:
-    """An answer by somebody who knows the number and not the stamp."""
-    asked = replace(stamp_packets.parse_request(data), stamp=1)
-    return stamp_packets.reply(asked, stamp_packets.Reflection(0, 0, 0, 64), 44, None)
-
-
-def await_true(condition: Any, wait_s: float = 5.0) -> None:
-    """Wait until `condition()` holds; fail where it never does."""
-    end_s = time.monotonic() + wait_s
-    while not condition():
-        assert time.monotonic() < end_s, "never became true"
-        time.sleep(0.01)
+    """Return a reply with the right number and a wrong timestamp."""
+    request = replace(stamp_packets.parse_request(data), stamp=1)
+    return stamp_packets.reply(request, stamp_packets.Reflection(0, 0, 0, 64), 44, None)

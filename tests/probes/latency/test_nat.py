@@ -1,7 +1,7 @@
-"""Trains through a translator of addresses that rewrites identifiers, and alike ones.
+"""Trains through a NAT, with rewritten and with equal identifiers.
 
-Two devices with one identifier behind one address take each other's answers where
-nothing else tells them apart: false loss (prometheus/blackbox_exporter#411).
+Two devices behind one address that use the same identifier can receive each other's
+replies. Without a token this is false loss (prometheus/blackbox_exporter#411).
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ TRANSLATE = """table ip translator {
 }"""
 
 
-def together(net: Lab) -> None:
-    """Trains at the same time, each of which must have all its own answers."""
+def measure_together(net: Lab) -> None:
+    """Run trains at the same time and check that each gets all its own replies."""
     with ThreadPoolExecutor(TRAINS) as pool:
-        found = list(pool.map(lambda _: measure(net, short()), range(TRAINS)))
-    assert [counts(f) for f in found] == [(20, 20, 0)] * TRAINS
-    assert {fields(f)["duplicates"] for f in found} == {0}
+        results = list(pool.map(lambda _: measure(net, short()), range(TRAINS)))
+    assert [counts(result) for result in results] == [(20, 20, 0)] * TRAINS
+    assert {fields(result)["duplicates"] for result in results} == {0}
 
 
 @pytest.mark.parametrize("groups", [RAW_ONLY, PING_FOR_ALL], ids=["raw", "ping"])
-def test_identifiers_rewritten_on_the_way_cost_no_probe(
+def test_identifiers_rewritten_by_a_nat_lose_no_probe(
     lab: MakeLab, groups: str
 ) -> None:
-    """A NAT gives each train another identifier; every answer is its train's still."""
+    """A NAT changes each identifier, and every train still gets all its replies."""
     net = lab(Shape())
     allow_ping_sockets(net, groups)
     net.run(["nft", TRANSLATE], "router")
     with net.capture("client") as inside, net.capture("server") as outside:
-        together(net)
-    ours = {echo.identifier for echo in round_trips_ns(inside)}
-    theirs = {echo.identifier for echo in round_trips_ns(outside)}
-    assert len(ours) == len(theirs) == TRAINS
-    assert ours != theirs
+        measure_together(net)
+    original = {echo.identifier for echo in round_trips_ns(inside)}
+    rewritten = {echo.identifier for echo in round_trips_ns(outside)}
+    assert len(original) == len(rewritten) == TRAINS
+    assert original != rewritten
 
 
-def test_one_identifier_for_all_costs_no_probe(
+def test_one_identifier_for_all_loses_no_probe(
     lab: MakeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every train hears every answer, and counts those that carry its own token."""
+    """Every train receives every reply and counts those with its own token."""
     net = lab(Shape())
     allow_ping_sockets(net, RAW_ONLY)
     monkeypatch.setattr(secrets, "randbelow", lambda _: 4659)
     with net.capture("client") as packets:
-        together(net)
+        measure_together(net)
     assert {echo.identifier for echo in round_trips_ns(packets)} == {4660}

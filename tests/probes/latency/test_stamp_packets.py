@@ -1,4 +1,4 @@
-"""STAMP's packets: the layout of RFC 8762, and what does not pass for one."""
+"""STAMP packets: the layout of RFC 8762, and invalid packets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDED = Reflection(count=7, received_stamp=8, sent_stamp=9, ttl=255)
 
 
 def test_layout_is_the_standards() -> None:
-    """Each field of both modes stands at its octets (4.2.1, 4.2.2, 4.3.1, 4.3.2)."""
+    """Each field of both modes is at its octets (4.2.1, 4.2.2, 4.3.1, 4.3.2)."""
     plain, signed = stamp_packets.request(1, 2), stamp_packets.request(1, 2, KEY)
     assert (plain[0:4], plain[4:12]) == (b"\0\0\0\1", b"\0" * 7 + b"\2")
     assert (signed[0:4], signed[16:24]) == (b"\0\0\0\1", b"\0" * 7 + b"\2")
@@ -35,32 +35,33 @@ def test_layout_is_the_standards() -> None:
 
 
 @given(NUMBERS, STAMPS, KEYS, st.integers(0, 500))
-def test_what_was_asked_comes_back(
-    number: int, own: int, key: bytes | None, padding: int
+def test_a_reply_returns_number_and_timestamp(
+    number: int, stamp: int, key: bytes | None, padding: int
 ) -> None:
-    """A reply names the probe and its stamp, and is exactly as long as the request."""
-    asked = stamp_packets.request(number, own, key) + bytes(padding)
+    """A reply has the probe's number and timestamp, and the length of the request."""
+    request = stamp_packets.request(number, stamp, key) + bytes(padding)
     reply = stamp_packets.reply(
-        stamp_packets.parse_request(asked, key), ADDED, len(asked), key
+        stamp_packets.parse_request(request, key), ADDED, len(request), key
     )
-    assert len(reply) == len(asked)
-    assert stamp_packets.parse_reply(reply, key) == stamp_packets.Reply(7, number, own)
+    expected = stamp_packets.Reply(7, number, stamp)
+    assert len(reply) == len(request)
+    assert stamp_packets.parse_reply(reply, key) == expected
 
 
 @given(KEYS, st.data())
-def test_short_packets_are_no_packets(key: bytes | None, data: st.DataObject) -> None:
-    """Anything shorter than its mode's packet is a bad answer, whatever it holds."""
-    least = (
+def test_short_packets_are_rejected(key: bytes | None, data: st.DataObject) -> None:
+    """Any packet that is shorter than its mode's size is a bad answer."""
+    minimum = (
         stamp_packets.PLAIN_BYTES if key is None else stamp_packets.AUTHENTICATED_BYTES
     )
-    packet = data.draw(st.binary(max_size=least - 1))
+    packet = data.draw(st.binary(max_size=minimum - 1))
     with pytest.raises(ProbeError, match="bad_answer"):
         stamp_packets.parse_reply(packet, key)
 
 
 @given(st.integers(0, 111), st.integers(0, 7))
 def test_one_changed_bit_is_a_forgery(octet: int, bit: int) -> None:
-    """No bit of an authenticated packet can be changed unnoticed."""
+    """Every changed bit of an authenticated packet is detected."""
     packet = bytearray(stamp_packets.request(1, 2, KEY))
     packet[octet] ^= 1 << bit
     with pytest.raises(ProbeError, match="forged"):
@@ -68,15 +69,13 @@ def test_one_changed_bit_is_a_forgery(octet: int, bit: int) -> None:
 
 
 def test_time_is_ntps() -> None:
-    """1 January 1970 and a half second is NTP's 2208988800.5."""
+    """Half a second after 1 January 1970 is 2208988800.5 in NTP time."""
     assert stamp_packets.ntp_stamp(500_000_000) == 2_208_988_800 << 32 | 1 << 31
 
 
 @pytest.mark.parametrize("content", [None, b"", b"too short\n"])
-def test_a_key_file_that_is_no_key_is_said(
-    tmp_path: Path, content: bytes | None
-) -> None:
-    """The operator learns what was found, what is allowed, and how to make one."""
+def test_an_invalid_key_file_is_an_error(tmp_path: Path, content: bytes | None) -> None:
+    """The error contains the command that creates a key."""
     path = tmp_path / "stamp.key"
     if content is not None:
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""The train itself and its fields, with a transport whose answers the test writes."""
+"""The train and its fields, with a scripted transport."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ import pytest
 
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.latency import summary, train
-from qos_agent.probes.latency.train import FIRST_NUMBER, Record, Train, TrainSpec, Trip
+from qos_agent.probes.latency.train import (
+    FIRST_NUMBER,
+    Train,
+    TrainRecord,
+    TrainSpec,
+    Trip,
+)
 from qos_agent.probes.latency.transport import Answered, Departed, Event, Refused
 from tests.probes.time_left import TimeLeft
 
@@ -23,7 +29,7 @@ MS = 1_000_000
 
 @dataclass
 class Scripted:
-    """Answers each probe at once, but for those the test keeps silent or refuses."""
+    """A transport that replies at once, except to silent or refused numbers."""
 
     silent: frozenset[int] = frozenset()
     refuse_with: dict[int, int] = field(default_factory=dict)
@@ -55,20 +61,20 @@ class Scripted:
 
 @pytest.fixture
 def transport() -> Iterator[Scripted]:
-    """A transport that answers everything, closed after the test."""
-    made = Scripted()
-    yield made
-    os.close(made._ready)
-    os.close(made._bell)
+    """Return a transport that replies to every probe; close it after the test."""
+    scripted = Scripted()
+    yield scripted
+    os.close(scripted._ready)
+    os.close(scripted._bell)
 
 
-def run(transport: Scripted, plan: TrainSpec, left_s: float = 10) -> Record:
-    """One train."""
+def run(transport: Scripted, plan: TrainSpec, left_s: float = 10) -> TrainRecord:
+    """Run one train."""
     return Train(plan, transport, TimeLeft(left_s)).run()
 
 
 def test_sending_does_not_wait_for_answers(transport: Scripted) -> None:
-    """Twenty probes leave by the clock, none of them waiting for another's answer."""
+    """Twenty probes are sent on time without waiting for replies."""
     transport.silent = frozenset(range(2, 100))
     run(transport, TrainSpec(20, 0.02, 0.2))
     times = [transport.sent_s[FIRST_NUMBER + i] for i in range(20)]
@@ -76,7 +82,7 @@ def test_sending_does_not_wait_for_answers(transport: Scripted) -> None:
 
 
 def test_the_phase_is_random(transport: Scripted) -> None:
-    """The first probe leaves anywhere within one spacing of the wake."""
+    """The first probe is sent at a random time within one spacing of the wake-up."""
     phases = []
     for _ in range(12):
         run(transport, TrainSpec(1, 0.05, 0.1))
@@ -85,15 +91,15 @@ def test_the_phase_is_random(transport: Scripted) -> None:
     assert min(phases) < 0.05
 
 
-def test_a_train_costs_little(transport: Scripted) -> None:
-    """Waiting is sleeping: a second of train uses under 5 % of a second."""
+def test_a_train_uses_little_processor_time(transport: Scripted) -> None:
+    """A train of one second uses less than 5 % of a second of processor time."""
     before = time.thread_time()
     run(transport, TrainSpec(20, 0.05, 0.1))
     assert time.thread_time() - before < 0.05
 
 
 def test_the_stop_ends_a_train(transport: Scripted) -> None:
-    """A train under way ends soon after the agent's stop."""
+    """A running train ends soon after the agent stops."""
     deadline = TimeLeft(60)
     threading.Timer(0.1, deadline.stop).start()
     start = time.monotonic()
@@ -103,7 +109,7 @@ def test_the_stop_ends_a_train(transport: Scripted) -> None:
 
 
 def test_the_deadline_ends_a_train(transport: Scripted) -> None:
-    """A train that would pass the end of its task is no reading of loss."""
+    """A train that exceeds the deadline of its task fails instead of giving loss."""
     transport.silent = frozenset(range(100))
     with pytest.raises(ProbeError, match="deadline"):
         run(transport, TrainSpec(10, 5, 3), left_s=0.2)
@@ -120,26 +126,26 @@ def test_the_deadline_ends_a_train(transport: Scripted) -> None:
     ],
     ids=["queue", "route", "link", "firewall", "bug"],
 )
-def test_what_did_not_leave_is_the_networks_or_ours(
+def test_unsent_probes_count_as_loss_if_the_network_is_missing(
     transport: Scripted, code: int, counts: tuple[int, ...], cause: str | None
 ) -> None:
-    """A full queue, a missing route or link are loss; what this device refused is not.
+    """A full queue or a missing route or link is loss; a refusal of the device is not.
 
-    The train does not wait for what never left.
+    The train does not wait for replies to probes that were not sent.
     """
     transport.refuse_with = {3: code}
     start = time.monotonic()
     record = run(transport, TrainSpec(4, 0.01, 0.1 if code == errno.ENOBUFS else 30))
     assert time.monotonic() - start < 5
-    found = summary.fields(record)
+    fields = summary.fields(record)
     names = ("sent", "received", "lost", "unsent")
-    assert tuple(found[name] for name in names) == counts
+    assert tuple(fields[name] for name in names) == counts
     assert summary.cause(record, 3)[0] == cause
 
 
 def test_one_clock_for_a_train() -> None:
-    """One answer without the kernel's stamp puts the whole train on our clock."""
-    record = Record(3.0, {2: trip(10 * MS, 9 * MS), 3: trip(12 * MS, 11 * MS)})
+    """One reply without a kernel timestamp puts the train on the monotonic clock."""
+    record = TrainRecord(3.0, {2: trip(10 * MS, 9 * MS), 3: trip(12 * MS, 11 * MS)})
     assert record.kernel_stamped()
     assert record.round_trips_ns() == [9 * MS, 11 * MS]
     record.trips[4] = trip(14 * MS, None)
@@ -154,7 +160,7 @@ def test_one_clock_for_a_train() -> None:
 def test_a_step_of_the_wall_clock_is_noticed(
     transport: Scripted, monkeypatch: pytest.MonkeyPatch, moved_ns: int, stepped: bool
 ) -> None:
-    """Stamps of a clock that was set meanwhile are not believed; a slew is no step."""
+    """Kernel timestamps are not used if the clock was stepped; a slew is no step."""
     offsets = iter([10**18, 10**18 + moved_ns])
     monkeypatch.setattr(train, "_wall_offset_ns", lambda: next(offsets))
     record = run(transport, TrainSpec(2, 0.01, 0.1))
@@ -164,8 +170,8 @@ def test_a_step_of_the_wall_clock_is_noticed(
 
 @pytest.mark.parametrize("doubt", ["stepped", "withheld", "unsent"])
 def test_a_step_or_a_failed_send_puts_kernel_stamps_in_doubt(doubt: str) -> None:
-    """After either, round trips are read on the clock that never steps."""
-    record = Record(3.0, {2: trip(10 * MS, 9 * MS)})
+    """In these cases round trips use the monotonic clock."""
+    record = TrainRecord(3.0, {2: trip(10 * MS, 9 * MS)})
     record.clock_stepped = doubt == "stepped"
     record.withheld = ["prohibited"] if doubt == "withheld" else []
     if doubt == "unsent":
@@ -174,28 +180,30 @@ def test_a_step_or_a_failed_send_puts_kernel_stamps_in_doubt(doubt: str) -> None
 
 
 def test_after_tmax_is_late_and_lost() -> None:
-    """An answer after Tmax is counted as late, is lost, and gives no round trip."""
-    record = Record(3.0, {2: trip(20 * MS, 20 * MS), 3: trip(3001 * MS, 3001 * MS)})
-    found = summary.fields(record)
-    assert (found["sent"], found["received"], found["lost"]) == (2, 1, 1)
-    assert (found["late"], found["rtt_max_ms"]) == (1, 20.0)
+    """A reply after Tmax counts as late and lost, and gives no round trip."""
+    record = TrainRecord(
+        3.0, {2: trip(20 * MS, 20 * MS), 3: trip(3001 * MS, 3001 * MS)}
+    )
+    fields = summary.fields(record)
+    assert (fields["sent"], fields["received"], fields["lost"]) == (2, 1, 1)
+    assert (fields["late"], fields["rtt_max_ms"]) == (1, 20.0)
 
 
-def test_histograms_are_cumulative_and_hold_all() -> None:
-    """Each bound counts all at or under it; PDV counts from the least."""
+def test_histograms_are_cumulative() -> None:
+    """Each bound counts all values at or below it; PDV is above the minimum RTT."""
     trips = {n: trip(ms * MS, ms * MS) for n, ms in enumerate([5, 6, 20, 400], start=2)}
-    found = summary.fields(Record(3.0, trips))
-    assert [found[f"rtt_le_{b}"] for b in (5, 10, 20, 300, 500)] == [1, 2, 3, 3, 4]
-    assert [found[f"pdv_le_{b}"] for b in (1, 10, 20, 200, 500)] == [2, 2, 3, 3, 4]
-    assert found["rtt_sum_us"] == 431_000
-    assert found["pdv_p95_ms"] == 395.0
+    fields = summary.fields(TrainRecord(3.0, trips))
+    assert [fields[f"rtt_le_{b}"] for b in (5, 10, 20, 300, 500)] == [1, 2, 3, 3, 4]
+    assert [fields[f"pdv_le_{b}"] for b in (1, 10, 20, 200, 500)] == [2, 2, 3, 3, 4]
+    assert fields["rtt_sum_us"] == 431_000
+    assert fields["pdv_p95_ms"] == 395.0
 
 
-def test_the_cause_is_the_most_frequent_word() -> None:
-    """Of several ICMP errors the most frequent names the failure."""
+def test_the_cause_is_the_most_frequent_error() -> None:
+    """The most frequent of several ICMP errors is the cause."""
     trips = {n: Trip(0, refused=Refused(n, "unreachable", "h")) for n in (2, 3)}
     trips[4] = Trip(0, refused=Refused(4, "prohibited", "p"))
-    record = Record(3.0, trips)
+    record = TrainRecord(3.0, trips)
     assert summary.cause(record, 0) == ("unreachable", "h")
     assert summary.cause(record, 1) == (None, "")
 
@@ -215,18 +223,18 @@ def test_the_cause_is_the_most_frequent_word() -> None:
 def test_loss_is_split_by_the_reflectors_count(
     numbers_and_counts: list[tuple[int, int] | None], expected: dict[str, int]
 ) -> None:
-    """The reflector's own numbers say which way each probe was lost, or nothing."""
-    record = Record(3.0, wake=Trip(0, answer=Answered(0, 0, 0, 0)))
-    for number, found in enumerate(numbers_and_counts, start=2):
+    """The reflector's own numbers give the direction of loss, if it is known."""
+    record = TrainRecord(3.0, wake=Trip(0, answer=Answered(0, 0, 0, 0)))
+    for number, reply in enumerate(numbers_and_counts, start=2):
         record.trips[number] = Trip(0)
-        if found is not None:
-            record.trips[number].answer = Answered(found[0], 0, 0, found[1])
-            record.reflected.add(found[1])
-    lost = [found is None for found in numbers_and_counts]
+        if reply is not None:
+            record.trips[number].answer = Answered(reply[0], 0, 0, reply[1])
+            record.reflected.add(reply[1])
+    lost = [reply is None for reply in numbers_and_counts]
     assert summary.loss_split(record, lost) == expected
 
 
 def trip(user_ns: int, kernel_ns: int | None) -> Trip:
-    """A probe whose round trip is known by both clocks, or by ours alone."""
+    """Return a probe with a round trip by both clocks or by the monotonic clock."""
     stamp = None if kernel_ns is None else 1 + kernel_ns
     return Trip(0, departed_ns=1, answer=Answered(0, user_ns, stamp))
