@@ -1,1 +1,1 @@
-"""The probe of the device itself: CPU, memory, disk, temperature, power supply."""
+"""The device itself: processor, memory, disk, temperature and power supply."""

@@ -1,7 +1,7 @@
-"""Was the instrument fit to measure: the device's own load, memory, heat, supply.
+"""The host probe: load, memory, temperature and power supply of the device.
 
-A slow device must not be reported as a slow network. Needs no link and no target;
-what the device cannot tell is left out.
+These values show that a slow measurement is due to the network and not to the device.
+The probe needs no link and no target. Values that the device does not have are missing.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from qos_agent.probes.spec import ProbeSpec, intervals, on_device
 
 @dataclass(frozen=True, slots=True)
 class _Usage:
-    """Processor time used up to a moment, in seconds since boot or start."""
+    """Processor time used until `at_s`, in seconds since boot or process start."""
 
     at_s: float
     busy_s: float
-    all_s: float
+    total_s: float
     agent_s: float
 
 
 class Host:
-    """The probe of the device itself. Shares are taken since the reading before."""
+    """The probe of the device. Shares are for the time since the previous reading."""
 
     measurement = "host"
     loads_link = False
@@ -43,48 +43,48 @@ class Host:
         self._folder = journal_folder
         self._sys = sys
         self._process = psutil.Process()
-        self._before = self._usage()
+        self._previous = self._usage()
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The probe for these settings: disk is measured where the journal lives."""
+        """Create the probe for these settings; the disk is that of the journal."""
         return cls(settings.journal.folder)
 
     def worst_case_bytes(self) -> int:
-        """Nothing is moved on any link."""
+        """Return 0, because the probe sends no traffic."""
         return 0
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:  # noqa: ARG002  seam
-        """One point, without tags of its own."""
+        """Return the tags of the one point: none."""
         return ({},)
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:  # noqa: ARG002  seam
-        """Read every counter once; never fails, what cannot be read is left out."""
-        found = self._processor() | self._memory() | self._board()
-        fields = {name: value for name, value in found.items() if value is not None}
+        """Read every value once and leave out unreadable ones. Never fails."""
+        values = self._processor() | self._memory() | self._board()
+        fields = {name: value for name, value in values.items() if value is not None}
         return ProbeResult((Sample({}, fields),))
 
     def _processor(self) -> dict[str, Value | None]:
-        before, now = self._before, self._usage()
-        self._before = now
+        previous, now = self._previous, self._usage()
+        self._previous = now
+        elapsed_s = now.at_s - previous.at_s
+        total_s = now.total_s - previous.total_s
         return {
-            "cpu_share": _share(now.busy_s - before.busy_s, now.all_s - before.all_s),
-            "agent_cpu_share": _share(
-                now.agent_s - before.agent_s, now.at_s - before.at_s
-            ),
+            "cpu_share": _share(now.busy_s - previous.busy_s, total_s),
+            "agent_cpu_share": _share(now.agent_s - previous.agent_s, elapsed_s),
             "load_1m": os.getloadavg()[0],
             "uptime_s": now.at_s,
         }
 
     def _usage(self) -> _Usage:
         times = psutil.cpu_times()
-        # The kernel counts a guest's time in user and nice as well.
-        every = sum(times) - times.guest - times.guest_nice
+        # The kernel includes guest time in user and nice too, so subtract it once.
+        total_s = sum(times) - times.guest - times.guest_nice
         own = self._process.cpu_times()
         return _Usage(
             at_s=time.clock_gettime(time.CLOCK_BOOTTIME),
-            busy_s=every - times.idle - times.iowait,
-            all_s=every,
+            busy_s=total_s - times.idle - times.iowait,
+            total_s=total_s,
             agent_s=own.user + own.system + own.children_user + own.children_system,
         )
 
@@ -109,7 +109,10 @@ class Host:
 
 
 def _share(part: float, whole: float) -> float | None:
-    """`part` of `whole`; None where no time has passed. Counters may step back."""
+    """Return `part / whole`, or None if `whole` is 0.
+
+    Counters may decrease, so a negative share becomes 0.
+    """
     return max(0.0, part / whole) if whole > 0 else None
 
 
@@ -118,10 +121,10 @@ def _flag(value: bool | None) -> int | None:
 
 
 def _disk_free_bytes(folder: Path) -> int | None:
-    """Free to this user where the folder is, or will be."""
-    for place in (folder, *folder.absolute().parents):
+    """Return the free space for this user in a folder, which may not exist yet."""
+    for path in (folder, *folder.absolute().parents):
         try:
-            return shutil.disk_usage(place).free
+            return shutil.disk_usage(path).free
         except FileNotFoundError:
             continue
         except OSError:

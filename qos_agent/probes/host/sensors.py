@@ -1,7 +1,7 @@
-"""What the kernel tells of the board: heat, throttling, supply, battery.
+"""Sensors of the board in sysfs: temperature, throttling, power supply, battery.
 
-Reads sysfs and nothing else; the folder is given, so that recorded trees can stand
-in its place. Boards differ: what is not there, or does not make sense, is None.
+The sysfs folder is a parameter, so that tests can use recorded trees. Boards differ:
+missing and implausible values are None.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# The sensors that stand for the processor, by thermal zone type and hwmon name.
+# Thermal zone types and hwmon names of processor sensors.
 _PROCESSOR = re.compile(r"cpu|soc|x86_pkg_temp|bcm2835|coretemp|k10temp|zenpower", re.I)
 _COOLED_PROCESSOR = re.compile(r"processor|cpufreq", re.I)
-# A sensor that is not connected reads absolute zero, 0 °C exactly, or nonsense.
+# An unconnected sensor reads absolute zero, exactly 0 °C, or an implausible value.
 _PLAUSIBLE_C = (-40.0, 150.0)
-# vcgencmd get_throttled of the Raspberry Pi; bits from 16 up tell of the past.
+# vcgencmd get_throttled of the Raspberry Pi; bits 16 and above are about the past.
 _PI_UNDERVOLTAGE = 1 << 0
 _PI_SLOWED = 1 << 1 | 1 << 2 | 1 << 3
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """Where the current comes from; None where the board cannot tell."""
+    """The power source and battery charge; None if the board does not report them."""
 
     on_battery: bool | None
     charge_share: float | None
 
 
 def processor_temperature_c(sys: Path) -> float | None:
-    """The hottest sensor of the processor, in °C."""
+    """Return the temperature of the hottest processor sensor in °C."""
     zones = (sys / "class/thermal").glob("thermal_zone*")
-    found = [_celsius(zone / "temp") for zone in zones if _is_processor(zone / "type")]
+    values = [_celsius(zone / "temp") for zone in zones if _is_processor(zone / "type")]
     for chip in (sys / "class/hwmon").glob("hwmon*"):
         if _is_processor(chip / "name"):
-            found += [_celsius(sensor) for sensor in chip.glob("temp*_input")]
-    return max((value for value in found if value is not None), default=None)
+            values += [_celsius(sensor) for sensor in chip.glob("temp*_input")]
+    return max((value for value in values if value is not None), default=None)
 
 
 def throttled(sys: Path) -> bool | None:
-    """Whether the processor is being slowed now, for heat or want of current."""
+    """Return True if the processor is slowed now because of heat or low voltage."""
     devices = (sys / "class/thermal").glob("cooling_device*")
     states = [
         _number(device / "cur_state")
@@ -55,7 +55,7 @@ def throttled(sys: Path) -> bool | None:
 
 
 def undervoltage(sys: Path) -> bool | None:
-    """Whether the supply is too weak now (Raspberry Pi)."""
+    """Return True if the supply voltage is too low now (Raspberry Pi)."""
     for chip in (sys / "class/hwmon").glob("hwmon*"):
         if _text(chip / "name") == "rpi_volt":
             alarm = _number(chip / "in0_lcrit_alarm")
@@ -65,7 +65,7 @@ def undervoltage(sys: Path) -> bool | None:
 
 
 def power(sys: Path) -> Power:
-    """Mains or battery, and the charge; batteries of peripherals do not count."""
+    """Return the power source and charge, without batteries of peripherals."""
     supplies = [
         supply
         for supply in (sys / "class/power_supply").glob("*")
@@ -79,7 +79,7 @@ def power(sys: Path) -> Power:
 
 
 def _on_battery(batteries: list[Path], mains: list[Path]) -> bool | None:
-    """Mains decides; a board whose charger tells nothing is judged by its battery."""
+    """Return False with mains power; without its state, use the battery's status."""
     online = [n for n in (_number(m / "online") for m in mains) if n is not None]
     if any(online):
         return False
@@ -94,7 +94,7 @@ def _is_processor(path: Path) -> bool:
 
 
 def _celsius(path: Path) -> float | None:
-    """Millidegrees as degrees, where that is a temperature."""
+    """Read millidegrees and return a plausible temperature in °C."""
     raw = _number(path)
     if raw is None or raw == 0:
         return None
@@ -103,7 +103,7 @@ def _celsius(path: Path) -> float | None:
 
 
 def _pi_bits(sys: Path) -> int | None:
-    """The firmware's word, hexadecimal without a prefix or with one."""
+    """Return the firmware's flags, which are hexadecimal with or without a prefix."""
     for path in _pi_files(sys):
         try:
             return int(_text(path) or "", 16)
@@ -124,7 +124,7 @@ def _number(path: Path) -> int | None:
 
 
 def _text(path: Path) -> str | None:
-    """A file's content; sensors may answer EIO, ENODATA or bytes that are no text."""
+    """Read a file; None if a sensor returns EIO, ENODATA or bytes that are not text."""
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):

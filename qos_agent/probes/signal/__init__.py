@@ -1,1 +1,1 @@
-"""What reads a modem: ModemManager's mmcli, or AT commands on a serial port."""
+"""Radio signal of a modem, read with ModemManager's mmcli or with AT commands."""

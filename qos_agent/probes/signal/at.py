@@ -1,8 +1,8 @@
-"""A modem by AT commands on a serial port: 3GPP TS 27.007, and its maker's own.
+"""Reads a modem with AT commands of 3GPP TS 27.007 and of its vendor.
 
-For devices where ModemManager does not run; two readers on one port would take each
-other's answers. Nothing is asked that would answer with an IMEI or IMSI: ATI does on
-some modems, +CGMI names the maker alone.
+This is for devices without ModemManager, because two readers on one serial port would
+receive each other's answers. No command returns an IMEI or IMSI. ATI does so on some
+modems; +CGMI returns the vendor only.
 """
 
 from __future__ import annotations
@@ -26,61 +26,75 @@ from qos_agent.probes.signal.at_values import (
     rows,
 )
 from qos_agent.probes.signal.radio import Radio, identifier, within
-from qos_agent.probes.signal.serial_port import END, ask, opened
+from qos_agent.probes.signal.serial_port import FINAL_RESULT, open_port, send
 
-# Echo off; cell and area with the registration; the operator as a number.
+# Echo off, registration reports with cell and area, operator as a number.
 _PREPARE = ("ATE0", "AT+CEREG=2", "AT+CREG=2", "AT+COPS=3,2")
-_ASK = ("AT+CPIN?", "AT+CGMI", "AT+COPS?", "AT+CEREG?", "AT+C5GREG?", "AT+CREG?",
-        "AT+CESQ", "AT+CSQ")  # fmt: skip
-# +CPIN, 27.007, 8.3, and the errors of 9.2.1: not inserted to wrong.
+_QUERIES = (
+    "AT+CPIN?",
+    "AT+CGMI",
+    "AT+COPS?",
+    "AT+CEREG?",
+    "AT+C5GREG?",
+    "AT+CREG?",
+    "AT+CESQ",
+    "AT+CSQ",
+)
+# +CPIN of 27.007, 8.3, and its errors of 9.2.1, from "not inserted" to "wrong".
 _SIM_READY = ("READY", "SIM PIN2", "SIM PUK2")
 _NO_SIM = re.compile(r"\+CME ERROR: *(1[0-6]|SIM (?!busy).*)$", re.M | re.I)
 
 # <AcT> of +COPS and +CEREG, 27.007, 7.3.
 _TECHNOLOGIES = {
-    0: "gsm", 1: "gsm", 3: "gsm", 8: "gsm", 2: "umts", 4: "umts", 5: "umts",
-    6: "umts", 7: "lte", 9: "lte", 10: "lte", 11: "nr5g_sa", 12: "nr5g_sa",
+    **dict.fromkeys((0, 1, 3, 8), "gsm"),
+    **dict.fromkeys((2, 4, 5, 6), "umts"),
+    **dict.fromkeys((7, 9, 10), "lte"),
+    **dict.fromkeys((11, 12), "nr5g_sa"),
     13: "nr5g_nsa",
-}  # fmt: skip
+}
 # <stat> of +CEREG, 27.007, 10.1.22; 4 is unknown.
 _REGISTRATIONS = {
-    0: "none", 1: "home", 2: "searching", 3: "denied", 5: "roaming", 6: "home",
-    7: "roaming", 8: "denied", 9: "home", 10: "roaming",
-}  # fmt: skip
+    0: "none",
+    **dict.fromkeys((1, 6, 9), "home"),
+    2: "searching",
+    **dict.fromkeys((3, 8), "denied"),
+    **dict.fromkeys((5, 7, 10), "roaming"),
+}
 
 
 def read(port: Path, deadline: Deadline) -> Radio:
-    """One look at the modem. Raises ProbeError `modem`, `sim`, `permission`,
-    `deadline`.
+    """Read the modem once.
+
+    Raises ProbeError `modem`, `sim`, `permission`, `deadline`.
     """
-    with opened(port) as handle:
-        if not END.search(ask(handle, "AT", deadline)):
-            raise ProbeError("modem", f"{port.name}: does not answer AT")
+    with open_port(port) as handle:
+        if not FINAL_RESULT.search(send(handle, "AT", deadline)):
+            raise ProbeError("modem", f"{port.name}: no answer to AT commands")
         for command in _PREPARE:
-            ask(handle, command, deadline)
-        answers = {command: ask(handle, command, deadline) for command in _ASK}
-        for command in vendors.questions(answers):
-            answers[command] = ask(handle, command, deadline)
-    if missing := sim_missing(answers):
-        raise ProbeError("sim", missing)
+            send(handle, command, deadline)
+        answers = {command: send(handle, command, deadline) for command in _QUERIES}
+        for command in vendors.commands(answers):
+            answers[command] = send(handle, command, deadline)
+    if problem := sim_problem(answers):
+        raise ProbeError("sim", problem)
     return parse(answers)
 
 
-def sim_missing(answers: Answers) -> str | None:
-    """What the modem says of a SIM that is locked, broken or not there."""
+def sim_problem(answers: Answers) -> str | None:
+    """Return the modem's state of a locked, broken or missing SIM; else None."""
     state = item(row(answers, "AT+CPIN?", "+CPIN"), 0)
     if state is not None:
         return None if state in _SIM_READY else state
-    said = _NO_SIM.search(answers.get("AT+CPIN?", ""))
-    return said.group(0) if said else None
+    error = _NO_SIM.search(answers.get("AT+CPIN?", ""))
+    return error.group(0) if error else None
 
 
 def parse(answers: Answers) -> Radio:
-    """The radio in the answers to each command. Pure; takes whatever they hold.
+    """Parse the answers to all commands, whatever they contain. Pure.
 
-    A maker's own words are finer than the standard's, and come first.
+    Values of the vendor's commands are more precise than the standard's and win.
     """
-    return vendors.parse(answers).over(_standard(answers))
+    return vendors.parse(answers).or_else(_standard(answers))
 
 
 def _standard(answers: Answers) -> Radio:
@@ -98,24 +112,28 @@ def _standard(answers: Answers) -> Radio:
         tracking_area=identifier(item(registered, 2)),
         plmn=radio.plmn(item(operator, 2)),
         registration=None if state is None else _REGISTRATIONS.get(state),
-    ).over(_levels(answers, technology))
+    ).or_else(_levels(answers, technology))
 
 
 def _registered(answers: Answers) -> list[str]:
-    """The registration that holds: in 5G, LTE or the older nets, else the first."""
-    found = [
+    """Return the registration in 5G, LTE or older networks that is in service.
+
+    If none is in service, return the first of LTE and the older networks.
+    """
+    registrations = [
         values
         for name in ("+C5GREG", "+CEREG", "+CREG")
-        if (values := _asked(answers, name))
+        if (values := _solicited(answers, name))
     ]
-    in_service = [v for v in found if number(v, 1) in (1, 5, 6, 7, 9, 10)]
-    return (in_service or found[-2:] or [[]])[0]
+    in_service = [v for v in registrations if number(v, 1) in (1, 5, 6, 7, 9, 10)]
+    return (in_service or registrations[-2:] or [[]])[0]
 
 
-def _asked(answers: Answers, name: str) -> list[str]:
-    """A registration that was asked for; one that came by itself begins otherwise.
+def _solicited(answers: Answers, name: str) -> list[str]:
+    """Return the registration in answer to a query, not an unsolicited report.
 
-    Asked, it is the mode of reports and the state; unasked, the state and the area.
+    An answer starts with the report mode and the state. An unsolicited report starts
+    with the state and the area.
     """
     for values in rows(answers, f"AT{name}?", name):
         if len(values) > 1 and len(values[1]) <= 2 and values[1].isdecimal():
@@ -124,7 +142,7 @@ def _asked(answers: Answers, name: str) -> list[str]:
 
 
 def _levels(answers: Answers, technology: str) -> Radio:
-    """+CESQ, 27.007, 8.69, and what of it is missing by +CSQ, 8.5."""
+    """Return the levels of +CESQ (27.007, 8.69), and RSSI of +CSQ (8.5) if missing."""
     values = row(answers, "AT+CESQ", "+CESQ")
     rssi = index(row(answers, "AT+CSQ", "+CSQ"), 0, 31, 2, -113)
     if technology == "nr5g_sa":

@@ -1,15 +1,15 @@
-"""Lines of AT answers as values, and indices of 3GPP TS 27.007 as levels."""
+"""Parses lines of AT answers and converts indices of 3GPP TS 27.007 to levels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 Answers = Mapping[str, str]
-"""What a modem answered, by command."""
+"""The answers of a modem by command."""
 
 
 def rows(answers: Answers, command: str, name: str) -> Iterator[list[str]]:
-    """The values of each line that answers a command, without their quotes."""
+    """Yield the values of each line `name` in a command's answer, without quotes."""
     for line in answers.get(command, "").splitlines():
         head, colon, rest = line.strip().partition(":")
         if colon and head == name:
@@ -17,46 +17,49 @@ def rows(answers: Answers, command: str, name: str) -> Iterator[list[str]]:
 
 
 def row(answers: Answers, command: str, name: str) -> list[str]:
-    """The first such line; nothing where there is none."""
+    """Return the values of the first line `name`; an empty list if none exists."""
     return next(rows(answers, command, name), [])
 
 
 def item(values: list[str], position: int) -> str | None:
-    """A value by position, where the line is that long."""
+    """Return the value at a position; None if the line is shorter."""
     return values[position] if position < len(values) else None
 
 
 def number(values: list[str], position: int) -> int | None:
-    """A value that is a plain number."""
+    """Return the value at a position as a number; None if it is not one."""
     text = item(values, position)
     return int(text) if text is not None and text.isdecimal() else None
 
 
 def index(
-    values: list[str], position: int, most: int, step: float, zero: float
+    values: list[str], position: int, maximum: int, step: float, zero: float
 ) -> float | None:
-    """An index as a level: the lower edge of its step; 99 and 255 are none."""
-    found = number(values, position)
-    if found is None or not 0 <= found <= most:
+    """Return an index as the lower edge of its level; None if it is out of range.
+
+    The indices 99 and 255 mean "unknown" and are out of range.
+    """
+    level_index = number(values, position)
+    if level_index is None or not 0 <= level_index <= maximum:
         return None
-    return round(zero + step * found, 1)
+    return round(zero + step * level_index, 1)
 
 
 def lte_rsrp(values: list[str], position: int) -> float | None:
-    """RSRP of TS 36.133, 9.1.4."""
+    """Return RSRP of TS 36.133, 9.1.4."""
     return index(values, position, 97, 1, -141)
 
 
 def lte_rsrq(values: list[str], position: int) -> float | None:
-    """RSRQ of TS 36.133, 9.1.7."""
+    """Return RSRQ of TS 36.133, 9.1.7."""
     return index(values, position, 34, 0.5, -20)
 
 
 def nr_rsrp(values: list[str], position: int) -> float | None:
-    """SS-RSRP of TS 38.133, 10.1.6."""
+    """Return SS-RSRP of TS 38.133, 10.1.6."""
     return index(values, position, 126, 1, -157)
 
 
 def nr_rsrq(values: list[str], position: int) -> float | None:
-    """SS-RSRQ of TS 38.133, 10.1.11."""
+    """Return SS-RSRQ of TS 38.133, 10.1.11."""
     return index(values, position, 126, 0.5, -43.5)

@@ -1,6 +1,6 @@
-"""ModemManager's view of a modem, by `mmcli -J`: 1.12 and later.
+"""Reads a modem with `mmcli -J` of ModemManager 1.12 or later.
 
-What mmcli prints holds the IMEI; nothing of it is kept but the fields named here.
+The output of mmcli contains the IMEI. Only the fields named here are kept.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from qos_agent.model import Deadline
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.signal import radio
 from qos_agent.probes.signal.bands import lte_band
-from qos_agent.probes.signal.radio import Radio, identifier, within, word
+from qos_agent.probes.signal.radio import Radio, identifier, known_text, within
 from qos_agent.system.child_process import run_child
 
-# A healthy ModemManager answers in milliseconds; one whose modem has crashed, never.
+# A working ModemManager answers in milliseconds; with a crashed modem it never does.
 _COMMAND_S = 5.0
 _OUTPUT_MAX_BYTES = 200_000
 _UNAUTHORISED = "Core.Unauthorized"
-_OF_ONE_MODEM = {"child_exit", "child_signal", "child_output", "modem"}
-# What mmcli says where there is nothing wrong with mmcli.
-_SAID = {
+_CAUSES_OF_ONE_MODEM = {"child_exit", "child_signal", "child_output", "modem"}
+# Error messages of mmcli for problems outside mmcli, and their causes.
+_ERROR_CAUSES = {
     "couldn't find the ModemManager process": "modem_manager",
     "couldn't find modem": "modem",
 }
@@ -33,19 +33,25 @@ _REFRESH_WAIT_S = 0.5
 _REFRESH_TRIES = 4
 
 _TECHNOLOGIES = {
-    "lte": "lte", "lte-cat-m": "lte", "lte-nb-iot": "lte",
-    "umts": "umts", "hsdpa": "umts", "hsupa": "umts", "hspa": "umts",
-    "hspa-plus": "umts", "gsm": "gsm", "gsm-compact": "gsm", "gprs": "gsm",
-    "edge": "gsm",
-}  # fmt: skip
+    **dict.fromkeys(("lte", "lte-cat-m", "lte-nb-iot"), "lte"),
+    **dict.fromkeys(("umts", "hsdpa", "hsupa", "hspa", "hspa-plus"), "umts"),
+    **dict.fromkeys(("gsm", "gsm-compact", "gprs", "edge"), "gsm"),
+}
 _REGISTRATIONS = {
-    "idle": "none", "home": "home", "searching": "searching", "denied": "denied",
-    "roaming": "roaming", "home-sms-only": "home", "roaming-sms-only": "roaming",
-    "emergency-only": "denied", "home-csfb-not-preferred": "home",
-    "roaming-csfb-not-preferred": "roaming", "attached-rlos": "denied",
-}  # fmt: skip
-# Which block of --signal-get belongs to a technology. In NSA the LTE anchor carries
-# the connection: when it is lost, so is 5G.
+    "idle": "none",
+    "searching": "searching",
+    "home": "home",
+    "home-sms-only": "home",
+    "home-csfb-not-preferred": "home",
+    "roaming": "roaming",
+    "roaming-sms-only": "roaming",
+    "roaming-csfb-not-preferred": "roaming",
+    "denied": "denied",
+    "emergency-only": "denied",
+    "attached-rlos": "denied",
+}
+# The block of --signal-get for each technology. In NSA the LTE anchor controls the
+# connection, so its levels count: without the anchor 5G is lost too.
 _BLOCKS = {
     "lte": "lte",
     "nr5g_nsa": "lte",
@@ -56,51 +62,54 @@ _BLOCKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which modem is meant: by name, or by the interface its data leaves by."""
+class ModemSelector:
+    """The modem to read, by device name or by network interface."""
 
     device: str | None
     interface: str | None
 
 
-def read(wanted: Wanted, deadline: Deadline) -> Radio:
-    """One look at the modem. Raises ProbeError `missing_tool`, `modem_manager`,
-    `modem`, `sim`, `deadline`, `child_exit`, `child_output`.
+def read(selector: ModemSelector, deadline: Deadline) -> Radio:
+    """Read the modem once.
+
+    Raises ProbeError `missing_tool`, `modem_manager`, `modem`, `sim`, `deadline`,
+    `child_exit`, `child_output`.
     """
-    path, modem = _find(wanted, deadline)
-    if (fault := out_of_service(modem)) is not None:
-        raise fault
+    path, modem = _find(selector, deadline)
+    if (failure := out_of_service(modem)) is not None:
+        raise failure
     extras = _Extras(path, deadline)
     radio = parse(
         modem,
         _signal(extras),
-        _at(extras.ask("--location-get"), "location", "3gpp"),
-        _at(extras.ask("--get-cell-info"), "generic", "cell-info"),
+        _at(extras.query("--location-get"), "location", "3gpp"),
+        _at(extras.query("--get-cell-info"), "generic", "cell-info"),
     )
     return replace(radio, remark=extras.remark())
 
 
 def out_of_service(modem: object) -> ProbeError | None:
-    """Why a modem cannot tell of any radio, by its own state; None where it can."""
-    state = word(_at(modem, "generic", "state"))
+    """Return the error of a modem that is locked, failed or disabled; else None."""
+    state = known_text(_at(modem, "generic", "state"))
     if state == "locked":
-        needs = word(_at(modem, "generic", "unlock-required")) or "a code"
-        return ProbeError("sim", f"locked: {needs}")
+        code = known_text(_at(modem, "generic", "unlock-required")) or "unlock code"
+        return ProbeError("sim", f"locked: {code} required")
     if state not in ("failed", "disabled"):
         return None
-    why = word(_at(modem, "generic", "state-failed-reason")) or "no reason given"
-    cause = "sim" if why.startswith(("sim-", "esim-")) else "modem"
-    return ProbeError(cause, f"{state}: {why}")
+    reason = known_text(_at(modem, "generic", "state-failed-reason"))
+    reason = reason or "no reason reported"
+    cause = "sim" if reason.startswith(("sim-", "esim-")) else "modem"
+    return ProbeError(cause, f"{state}: {reason}")
 
 
 def parse(
     modem: object, signal: object, location: object, cells: object = None
 ) -> Radio:
-    """The radio in mmcli's answers. Pure; takes whatever shape they have."""
+    """Parse the answers of mmcli, whatever shape they have. Pure."""
     technology = _technology(_at(modem, "generic", "access-technologies"))
     block = _at(signal, _BLOCKS.get(technology, "lte"))
     area = identifier(_at(location, "tac")) or identifier(_at(location, "lac"))
-    own = word(_at(modem, "3gpp", "registration-state"))
+    registration = known_text(_at(modem, "3gpp", "registration-state"))
     return Radio(
         reader="mmcli",
         technology=technology,
@@ -111,29 +120,30 @@ def parse(
         cell=identifier(_at(location, "cid")),
         tracking_area=area,
         plmn=radio.plmn(_at(modem, "3gpp", "operator-code")),
-        registration=_REGISTRATIONS.get(own or ""),
+        registration=_REGISTRATIONS.get(registration or ""),
         band=_band(technology, cells),
     )
 
 
 def _band(technology: str, cells: object) -> str | None:
-    """By the channel of the cell that serves: `current-bands` are all that may be used.
+    """Return the band of the serving cell's channel.
 
-    In 5G on an LTE anchor both serve; the anchor's is meant, as in all its figures.
+    The field `current-bands` lists all enabled bands, so it does not help. With 5G on
+    an LTE anchor both cells serve; the band is the anchor's, like all other values.
     """
     kind, name = ("5gnr", "nrarfcn") if technology == "nr5g_sa" else ("lte", "earfcn")
     for cell in cells if isinstance(cells, list) else []:
-        told = dict(
+        values = dict(
             part.split(": ", 1) for part in str(cell).split(", ") if ": " in part
         )
-        serves = (told.get("cell type"), told.get("serving")) == (kind, "yes")
-        if serves and (channel := told.get(name, "")).isdecimal():
+        serves = (values.get("cell type"), values.get("serving")) == (kind, "yes")
+        if serves and (channel := values.get(name, "")).isdecimal():
             return f"arfcn{channel}" if kind == "5gnr" else lte_band(int(channel))
     return None
 
 
 def _technology(names: object) -> str:
-    """LTE and 5G together are 5G on an LTE anchor; 5G alone stands alone."""
+    """Return the technology; LTE with 5G is NSA (LTE anchor), 5G alone is SA."""
     listed = [str(name) for name in names] if isinstance(names, list) else []
     older = [_TECHNOLOGIES[name] for name in listed if name in _TECHNOLOGIES]
     if "5gnr" in listed:
@@ -141,55 +151,58 @@ def _technology(names: object) -> str:
     return older[0] if older else "unknown"
 
 
-def _find(wanted: Wanted, deadline: Deadline) -> tuple[str, object]:
-    """The modem meant, and what mmcli says of it; never another link's."""
-    paths = _at(_ask(["-L"], deadline), "modem-list")
+def _find(selector: ModemSelector, deadline: Deadline) -> tuple[str, object]:
+    """Return path and data of the selected modem, never another link's modem."""
+    paths = _at(_run_mmcli(["-L"], deadline), "modem-list")
     if not isinstance(paths, list) or not paths:
-        raise ProbeError("modem", "ModemManager knows no modem")
-    trouble = None
+        raise ProbeError("modem", "ModemManager lists no modem")
+    failure = None
     for path in map(str, paths):
         try:
-            modem = _at(_ask(["-m", path], deadline), "modem")
+            modem = _at(_run_mmcli(["-m", path], deadline), "modem")
         except ProbeError as error:
-            # One that cannot be asked may be another link's: the rest decide.
-            if error.cause not in _OF_ONE_MODEM:
+            # A modem that cannot be read may be another link's, so try the others.
+            if error.cause not in _CAUSES_OF_ONE_MODEM:
                 raise
-            trouble = error
+            failure = error
             continue
-        if _is_wanted(modem, wanted, alone=len(paths) == 1):
+        if _is_selected(modem, selector, is_only=len(paths) == 1):
             return path, modem
-    if trouble is not None:
-        raise trouble
-    meant = wanted.device or wanted.interface or "the link's"
-    detail = f"none of {len(paths)} is {meant}: set device in signal.modems"
-    raise ProbeError("modem", detail)
+    if failure is not None:
+        raise failure
+    name = selector.device or selector.interface or "the link"
+    detail = f"no modem matches {name} (modems: {len(paths)})"
+    raise ProbeError("modem", f"{detail}. Fix: set device in [[signal.modems]]")
 
 
-def _is_wanted(modem: object, wanted: Wanted, *, alone: bool) -> bool:
-    """By name; else by its network port; one alone without such a port will do."""
-    if wanted.device is not None:
+def _is_selected(modem: object, selector: ModemSelector, *, is_only: bool) -> bool:
+    """Return True if a modem matches by device name or by network port.
+
+    The only modem also matches if it has no network port or the interface is unknown.
+    """
+    if selector.device is not None:
         names = (_at(modem, "generic", "device"), _at(modem, "generic", "primary-port"))
-        return wanted.device in names
+        return selector.device in names
     ports = _at(modem, "generic", "ports")
     listed = " ".join(map(str, ports)) if isinstance(ports, list) else ""
-    own = re.findall(r"(\S+) \(net\)", listed)
-    if own and wanted.interface is not None:
-        return wanted.interface in own
-    return alone
+    interfaces = re.findall(r"(\S+) \(net\)", listed)
+    if interfaces and selector.interface is not None:
+        return selector.interface in interfaces
+    return is_only
 
 
 @dataclass(slots=True)
 class _Extras:
-    """What not every modem can do, and not every user may ask for."""
+    """Queries that some modems do not support and some users may not send."""
 
     path: str
     deadline: Deadline
     refused: list[str] = field(default_factory=list)
 
-    def ask(self, option: str) -> object:
-        """The answer; an error status is none, a hang is a fault."""
+    def query(self, option: str) -> object:
+        """Return the answer; None if mmcli exits with an error status."""
         try:
-            return _at(_ask(["-m", self.path, option], self.deadline), "modem")
+            return _at(_run_mmcli(["-m", self.path, option], self.deadline), "modem")
         except ProbeError as error:
             if error.cause != "child_exit":
                 raise
@@ -198,32 +211,34 @@ class _Extras:
             return None
 
     def remark(self) -> str | None:
-        """What to say of refusals: a service needs a rule of polkit's."""
+        """Return a remark on refused queries, which need a polkit rule; else None."""
         if not self.refused:
             return None
-        return f"ModemManager refuses {', '.join(self.refused)}: polkit has no rule"
+        return f"ModemManager refuses {', '.join(self.refused)}: no polkit rule"
 
 
 def _signal(extras: _Extras) -> object:
-    """The extended signal; ModemManager reads it only once it is told how often."""
-    found = _at(extras.ask("--signal-get"), "signal")
-    if word(_at(found, "refresh", "rate")) != "0":
-        return found
-    extras.ask(f"--signal-setup={_REFRESH_S}")
+    """Return the extended signal, and first set its refresh rate if it is 0."""
+    signal = _at(extras.query("--signal-get"), "signal")
+    if known_text(_at(signal, "refresh", "rate")) != "0":
+        return signal
+    extras.query(f"--signal-setup={_REFRESH_S}")
     for _ in range(0 if extras.refused else _REFRESH_TRIES):
-        found = _at(extras.ask("--signal-get"), "signal")
-        if _has_values(found) or extras.deadline.wait(_REFRESH_WAIT_S):
+        signal = _at(extras.query("--signal-get"), "signal")
+        if _has_values(signal) or extras.deadline.wait(_REFRESH_WAIT_S):
             break
-    return found
+    return signal
 
 
 def _has_values(signal: object) -> bool:
     names = ("rsrp", "rssi")
     blocks = set(_BLOCKS.values())
-    return any(word(_at(signal, block, name)) for block in blocks for name in names)
+    return any(
+        known_text(_at(signal, block, name)) for block in blocks for name in names
+    )
 
 
-def _ask(arguments: list[str], deadline: Deadline) -> object:
+def _run_mmcli(arguments: list[str], deadline: Deadline) -> object:
     timeout_s = min(_COMMAND_S, deadline.remaining_s())
     result = run_child(
         ["mmcli", "-J", *arguments],
@@ -234,13 +249,16 @@ def _ask(arguments: list[str], deadline: Deadline) -> object:
     )
     if failure := result.failure():
         detail = f"mmcli {arguments[-1]}: {radio.without_numbers(failure.detail)}"
-        known = [cause for said, cause in _SAID.items() if said in failure.detail]
-        raise ProbeError(known[0] if known else failure.cause, detail)
+        causes = [c for text, c in _ERROR_CAUSES.items() if text in failure.detail]
+        raise ProbeError(causes[0] if causes else failure.cause, detail)
     return _parsed(result.stdout)
 
 
 def _parsed(output: bytes) -> object:
-    """--signal-setup prints no JSON when it succeeds; half a document is a fault."""
+    """Return the JSON document; None for other text, which --signal-setup prints.
+
+    Raises ProbeError `child_output` for an incomplete document.
+    """
     text = output.decode(errors="replace").strip()
     if not text.startswith(("{", "[")):
         return None
@@ -251,7 +269,7 @@ def _parsed(output: bytes) -> object:
 
 
 def _at(data: object, *path: str) -> Any:
-    """What lies at `path`; None where the shape is another."""
+    """Return the value at a path of keys; None if it does not exist."""
     for name in path:
         data = data.get(name) if isinstance(data, dict) else None
     return data

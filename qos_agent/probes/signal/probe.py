@@ -1,6 +1,7 @@
-"""The radio behind a link, as its modem sees it: ModemManager, then plain AT.
+"""The signal probe: reads the link's modem with ModemManager, or with AT commands.
 
-A modem that is searching is a finding, not a failure: registration without values.
+A modem that searches for a network is a valid result with a registration and without
+levels, not a failure.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _WEAK_RSRP_DBM = -110.0
 
 
 class Signal:
-    """The probe of a link's modem. It moves nothing on the link."""
+    """The probe of a link's modem. It sends no traffic on the link."""
 
     measurement = "signal"
     loads_link = False
@@ -31,37 +32,38 @@ class Signal:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The probe for these settings."""
+        """Create the probe for these settings."""
         return cls(settings.signal)
 
     @property
     def deadline_s(self) -> float:
-        """The configured limit."""
+        """The configured time limit."""
         return self._time_limit_s
 
     def worst_case_bytes(self) -> int:
-        """Nothing is moved on any link."""
+        """Return 0, because the probe sends no traffic."""
         return 0
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:  # noqa: ARG002  seam
-        """One point; its technology is known when the modem has answered."""
+        """Return the tags of one point; a reading replaces the technology."""
         return ({"technology": "unknown"},)
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
-        """One look at the modem. Raises ProbeError where it tells nothing."""
+        """Read the modem once. Raises ProbeError if it reports no values."""
         radio = self._read(task, deadline)
-        if radio.tells_nothing():
-            raise ProbeError("modem", f"{radio.reader}: the modem tells nothing")
+        if radio.is_empty():
+            raise ProbeError("modem", f"{radio.reader}: the modem reports no values")
         sample = Sample({"technology": radio.technology}, fields(radio))
         return ProbeResult((sample,), detail=radio.remark or "")
 
     def _read(self, task: Task, deadline: Deadline) -> Radio:
-        """By mmcli; where that fails and a port is configured, by AT."""
+        """Read with mmcli, or with AT commands if that fails and a port is set."""
         name = task.link.name if task.link else "default"
         modem = self._modems.get(name, ModemSection(link=name))
         interface = interface_of(task.link) if task.link else None
         try:
-            return mmcli.read(mmcli.Wanted(modem.device, interface), deadline)
+            selector = mmcli.ModemSelector(modem.device, interface)
+            return mmcli.read(selector, deadline)
         except ProbeError:
             if modem.serial_port is None or deadline.wait(0):
                 raise
@@ -69,8 +71,8 @@ class Signal:
 
 
 def fields(radio: Radio) -> dict[str, Value]:
-    """The fields of a look at the radio; each level also as a sum and its count."""
-    found: dict[str, Value | None] = {
+    """Return the fields of a point; each level also as a sum with its count."""
+    values: dict[str, Value | None] = {
         "cell": radio.cell,
         "tracking_area": radio.tracking_area,
         "plmn": radio.plmn,
@@ -84,8 +86,8 @@ def fields(radio: Radio) -> dict[str, Value]:
         **_level("rssi", "dbm", radio.rssi_dbm),
     }
     if radio.rsrp_dbm is not None:
-        found["rsrp_weak"] = int(radio.rsrp_dbm < _WEAK_RSRP_DBM)
-    return {name: value for name, value in found.items() if value is not None}
+        values["rsrp_weak"] = int(radio.rsrp_dbm < _WEAK_RSRP_DBM)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _level(name: str, unit: str, value: float | None) -> dict[str, Value]:
@@ -95,7 +97,7 @@ def _level(name: str, unit: str, value: float | None) -> dict[str, Value]:
 
 
 def _roaming(registration: str | None) -> int | None:
-    """Known only where the modem is registered."""
+    """Return 1 if roaming, 0 at home, and None if the modem is not registered."""
     return {"home": 0, "roaming": 1}.get(registration or "")
 
 

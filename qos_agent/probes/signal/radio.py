@@ -1,7 +1,7 @@
-"""The radio as any modem tells of it, and what of a modem's words is a value.
+"""One reading of a radio, and checks of the values that modems report.
 
-Modems say "unknown" in many ways: "--", "n/a", 99, 255, the least number there is.
-None of them is a value; neither is a number that no radio can have.
+Modems have many forms of "unknown": "--", "n/a", 99, 255, the smallest number. They
+become None, and so do numbers outside the ranges of 3GPP.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ RSRQ_DB = (-43.0, 20.0)
 SINR_DB = (-23.0, 40.0)
 RSSI_DBM = (-121.0, -20.0)
 
-_NO_WORD = {"", "--", "n/a", "none", "unknown", "(null)"}
+_UNKNOWN_TEXTS = {"", "--", "n/a", "none", "unknown", "(null)"}
 
 
 @dataclass(frozen=True, slots=True)
 class Radio:
-    """One look at the radio; what the modem did not tell is None.
+    """One reading of a radio; values that the modem did not report are None.
 
-    `remark` is for the record: why something that it could tell is missing.
+    `remark` is the reason if a supported value is missing.
     """
 
     reader: str
@@ -38,8 +38,8 @@ class Radio:
     band: str | None = None
     remark: str | None = None
 
-    def over(self, other: Radio) -> Radio:
-        """This look, and the other's where this one says nothing."""
+    def or_else(self, other: Radio) -> Radio:
+        """Return this reading with its missing values taken from another one."""
         if self.technology == "unknown":
             technology = other.technology
         else:
@@ -51,20 +51,20 @@ class Radio:
         missing = {n: getattr(other, n) for n, value in known.items() if value is None}
         return replace(self, technology=technology, **missing)
 
-    def tells_nothing(self) -> bool:
-        """Whether the modem answered without saying anything."""
-        said = (self.rsrp_dbm, self.rssi_dbm, self.registration, self.plmn)
-        return self.technology == "unknown" and all(s is None for s in said)
+    def is_empty(self) -> bool:
+        """Return True if the modem reported neither levels nor a network."""
+        values = (self.rsrp_dbm, self.rssi_dbm, self.registration, self.plmn)
+        return self.technology == "unknown" and all(v is None for v in values)
 
 
-def word(text: object) -> str | None:
-    """A modem's word, where it is one."""
+def known_text(text: object) -> str | None:
+    """Return the trimmed text; None if it means "unknown"."""
     cleaned = str(text).strip() if text is not None else ""
-    return None if cleaned.lower() in _NO_WORD else cleaned
+    return None if cleaned.lower() in _UNKNOWN_TEXTS else cleaned
 
 
 def within(text: object, bounds: tuple[float, float]) -> float | None:
-    """A modem's number, where a radio can have it."""
+    """Return the text as a number within the bounds; else None."""
     try:
         number = float(str(text))
     except ValueError:
@@ -74,20 +74,20 @@ def within(text: object, bounds: tuple[float, float]) -> float | None:
 
 
 def identifier(text: object) -> str | None:
-    """A cell or area in hexadecimal; all zeros and all ones stand for unknown."""
-    found = word(text)
-    if found is None or not re.fullmatch(r"[0-9A-Fa-f]{1,9}", found):
+    """Return a hexadecimal cell or area; None for all zeros or ones (unknown)."""
+    known = known_text(text)
+    if known is None or not re.fullmatch(r"[0-9A-Fa-f]{1,9}", known):
         return None
-    digits = found.upper().lstrip("0")
+    digits = known.upper().lstrip("0")
     return None if re.fullmatch(r"|F{3,}[EF]", digits) else digits
 
 
 def plmn(text: object) -> str | None:
-    """Country and network code: five or six digits (ITU-T E.212)."""
-    found = word(text)
-    return found if found and re.fullmatch(r"\d{5,6}", found) else None
+    """Return a country and network code of five or six digits (ITU-T E.212)."""
+    known = known_text(text)
+    return known if known and re.fullmatch(r"\d{5,6}", known) else None
 
 
 def without_numbers(text: str) -> str:
-    """Words for the record, without anything as long as an IMEI, IMSI or ICCID."""
+    """Hide numbers that are as long as an IMEI, IMSI or ICCID."""
     return re.sub(r"\d{14,}", "…", text)

@@ -1,4 +1,4 @@
-"""A modem's serial port: one command, one answer, never longer than a few seconds."""
+"""Sends AT commands to a serial port, with a time limit for each answer."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ _ANSWER_S = 3.0
 _SLICE_S = 0.1
 _ANSWER_MAX_BYTES = 8192
 
-END = re.compile(r"^(OK|ERROR|\+CM[ES] ERROR: .*|COMMAND NOT SUPPORT)$", re.M)
-"""The line that ends an answer; the last is of Huawei's."""
+FINAL_RESULT = re.compile(r"^(OK|ERROR|\+CM[ES] ERROR: .*|COMMAND NOT SUPPORT)$", re.M)
+"""The line that ends an answer; the last alternative is from Huawei modems."""
 
 
 @contextmanager
-def opened(port: Path) -> Iterator[int]:
-    """The port, raw and for us alone, for the time of a block."""
+def open_port(port: Path) -> Iterator[int]:
+    """Open the port in raw mode and with an exclusive lock.
+
+    Raises ProbeError `permission`, `modem`.
+    """
     try:
         handle = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError as error:
@@ -44,21 +47,22 @@ def opened(port: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def ask(handle: int, command: str, deadline: Deadline) -> str:
-    """The answer to a command, if its end came within a few seconds; else nothing.
+def send(handle: int, command: str, deadline: Deadline) -> str:
+    """Send a command and return its answer; "" if the answer is incomplete.
 
-    Half a line may be half a number, and that another one.
+    An incomplete line may contain a cut number, so it is not used. Raises ProbeError
+    `deadline`.
     """
     os.write(handle, f"{command}\r".encode())
-    heard = b""
+    received = b""
     end_s = time.monotonic() + _ANSWER_S
-    while time.monotonic() < end_s and len(heard) < _ANSWER_MAX_BYTES:
+    while time.monotonic() < end_s and len(received) < _ANSWER_MAX_BYTES:
         if deadline.wait(0):
             raise ProbeError("deadline", command)
         readable, _, _ = select.select([handle], [], [], _SLICE_S)
         if readable:
-            heard += os.read(handle, 4096)
-        text = heard.decode("ascii", "replace").replace("\r", "\n")
-        if END.search(text):
+            received += os.read(handle, 4096)
+        text = received.decode("ascii", "replace").replace("\r", "\n")
+        if FINAL_RESULT.search(text):
             return text
     return ""

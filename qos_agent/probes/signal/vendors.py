@@ -1,8 +1,8 @@
-"""What makers' own AT commands tell beside the standard's: band, finer levels.
+"""AT commands of modem vendors for the band and for more precise levels.
 
-Only makers of whom recorded answers are among the tests. A number whose scale
-depends on the model or its firmware is left out, as SINR of Quectel's +QENG is (in
-decibels, fifths or tenths of one), and SIMCom's and Fibocom's.
+The vendors are those with recorded answers in the tests. A value is left out if its
+scale depends on the model or firmware. An example is SINR of Quectel's +QENG, which is
+in decibels, fifths or tenths of a decibel. SINR of SIMCom and Fibocom is left out too.
 """
 
 from __future__ import annotations
@@ -32,33 +32,33 @@ _QENG = 'AT+QENG="servingcell"'
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
-    """What to ask modems of one maker, and how to read it."""
+class Vendor:
+    """The commands of one vendor and the function that parses their answers."""
 
     commands: tuple[str, ...]
-    read: Callable[[Answers], Radio]
+    parse: Callable[[Answers], Radio]
 
 
-def questions(answers: Answers) -> tuple[str, ...]:
-    """What else to ask, by the maker that +CGMI named."""
-    maker = _maker(answers)
-    return maker.commands if maker else ()
+def commands(answers: Answers) -> tuple[str, ...]:
+    """Return the commands of the vendor that +CGMI returned."""
+    vendor = _vendor(answers)
+    return vendor.commands if vendor else ()
 
 
 def parse(answers: Answers) -> Radio:
-    """What the maker's own commands were answered. Pure."""
-    maker = _maker(answers)
-    return maker.read(answers) if maker else _NOTHING
+    """Parse the answers to the vendor's commands. Pure."""
+    vendor = _vendor(answers)
+    return vendor.parse(answers) if vendor else _NOTHING
 
 
-def _maker(answers: Answers) -> Maker | None:
-    name = answers.get("AT+CGMI", "").lower()
-    return next((maker for word, maker in _MAKERS.items() if word in name), None)
+def _vendor(answers: Answers) -> Vendor | None:
+    answer = answers.get("AT+CGMI", "").lower()
+    return next((vendor for name, vendor in _VENDORS.items() if name in answer), None)
 
 
 def _quectel(answers: Answers) -> Radio:
-    """+QENG: the serving cell, in 5G on an LTE anchor on a line for each of both."""
-    # Secondary cells of LTE come after the primary.
+    """Parse +QENG; with 5G on an LTE anchor it has one line for each serving cell."""
+    # Secondary LTE cells come after the primary cell. Reversed, the primary cell wins.
     cells = dict(reversed(list(_serving(answers))))
     if (lte := cells.get("LTE")) is not None:
         return Radio(
@@ -85,21 +85,23 @@ def _quectel(answers: Answers) -> Radio:
 
 
 def _serving(answers: Answers) -> Iterator[tuple[str, list[str]]]:
-    """The cells of +QENG by technology, each with its values after that word."""
+    """Yield the technology and the values of each cell of +QENG."""
     for values in rows(answers, _QENG, "+QENG"):
-        after = values[2:] if item(values, 0) == "servingcell" else values
-        if after:
-            yield after[0], after[1:]
+        cell = values[2:] if item(values, 0) == "servingcell" else values
+        if cell:
+            yield cell[0], cell[1:]
 
 
 def _in_use(nsa: list[str]) -> bool:
-    """Whether the 5G cell is heard: its line stands there without it, too."""
+    """Return True if the 5G cell has a level; its line exists without a cell too."""
     return within(item(nsa, 3), radio.RSRP_DBM) is not None
 
 
 def _simcom(answers: Answers) -> Radio:
-    """+CPSI in LTE. The SIM7600 gives levels in tenths, the SIM7000 in whole decibels:
-    no cell is as faint as tenths taken for decibels.
+    """Parse +CPSI in LTE.
+
+    The SIM7600 reports levels in tenths of a decibel, the SIM7000 in whole decibels.
+    A value below the range of RSRP must be in tenths.
     """
     values = row(answers, "AT+CPSI?", "+CPSI")
     if not (item(values, 0) or "").startswith("LTE"):
@@ -123,7 +125,7 @@ def _simcom(answers: Answers) -> Radio:
 
 
 def _fibocom(answers: Answers) -> Radio:
-    """+GTCCINFO of the newer modems, +XMCI and +XLEC of those built by Intel."""
+    """Parse +GTCCINFO of newer modems, or +XMCI and +XLEC of Intel-based ones."""
     cells = {
         values[1]: values
         for line in answers.get("AT+GTCCINFO?", "").splitlines()
@@ -152,14 +154,14 @@ def _fibocom(answers: Answers) -> Radio:
     return _intel(answers)
 
 
-def _fibocom_band(letter: str, found: int | None, bases: tuple[int, ...]) -> str | None:
-    """103 is B3; 505 is n5, and 5079 n79."""
-    base = next((b for b in bases if found is not None and found > b), None)
-    return None if found is None or base is None else f"{letter}{found - base}"
+def _fibocom_band(letter: str, code: int | None, bases: tuple[int, ...]) -> str | None:
+    """Return the band of a code: 103 is B3, 505 is n5, 5079 is n79."""
+    base = next((b for b in bases if code is not None and code > b), None)
+    return None if code is None or base is None else f"{letter}{code - base}"
 
 
 def _intel(answers: Answers) -> Radio:
-    """+XMCI: type 4 is the serving cell of LTE; others are its neighbours."""
+    """Parse +XMCI; type 4 is the serving LTE cell, other types are neighbours."""
     cells = rows(answers, "AT+XMCI=1", "+XMCI")
     serving = next((values for values in cells if item(values, 0) == "4"), None)
     if serving is None:
@@ -184,7 +186,7 @@ def _channel_band(hexadecimal: str | None) -> str | None:
 
 
 def _huawei(answers: Answers) -> Radio:
-    """^HCSQ: RSSI of every net; RSRP, SINR and RSRQ of LTE. ^HFREQINFO: the band."""
+    """Parse ^HCSQ (RSSI of all networks; RSRP, SINR, RSRQ of LTE) and ^HFREQINFO."""
     values = row(answers, "AT^HCSQ?", "^HCSQ")
     rssi = within(index(values, 1, 96, 1, -121), radio.RSSI_DBM)
     technology = _HUAWEI_NETS.get(item(values, 0) or "", "unknown")
@@ -207,21 +209,21 @@ _HUAWEI_NETS = {"GSM": "gsm", "WCDMA": "umts", "LTE": "lte"}
 
 
 def _sierra(answers: Answers) -> Radio:
-    """!GSTATUS, a page for people; RxM is the main antenna, PCC the primary cell."""
+    """Parse the page of !GSTATUS; RxM is the main antenna, PCC the primary cell."""
     page = answers.get("AT!GSTATUS?", "")
-    mode = _words(page, r"System mode:\s+(\w+)")
+    mode = _match(page, r"System mode:\s+(\w+)")
     if mode not in _SIERRA_MODES:
         return _NOTHING
     return Radio(
         reader="at",
         technology=_SIERRA_MODES[mode],
-        band=_band("B", _words(page, r"LTE band:\s+B(\d+)")),
-        tracking_area=identifier(_words(page, r"TAC:\s+([0-9A-F]+)")),
-        cell=identifier(_words(page, r"Cell ID:\s+([0-9A-F]+)")),
-        rssi_dbm=within(_words(page, r"PCC RxM RSSI:\s+(\S+)"), radio.RSSI_DBM),
-        rsrp_dbm=within(_words(page, r"PCC RxM.*RSRP.*:\s+(\S+)"), radio.RSRP_DBM),
-        rsrq_db=within(_words(page, r"RSRQ \(dB\):\s+(\S+)"), radio.RSRQ_DB),
-        sinr_db=within(_words(page, r"SINR \(dB\):\s+(\S+)"), radio.SINR_DB),
+        band=_band("B", _match(page, r"LTE band:\s+B(\d+)")),
+        tracking_area=identifier(_match(page, r"TAC:\s+([0-9A-F]+)")),
+        cell=identifier(_match(page, r"Cell ID:\s+([0-9A-F]+)")),
+        rssi_dbm=within(_match(page, r"PCC RxM RSSI:\s+(\S+)"), radio.RSSI_DBM),
+        rsrp_dbm=within(_match(page, r"PCC RxM.*RSRP.*:\s+(\S+)"), radio.RSRP_DBM),
+        rsrq_db=within(_match(page, r"RSRQ \(dB\):\s+(\S+)"), radio.RSRQ_DB),
+        sinr_db=within(_match(page, r"SINR \(dB\):\s+(\S+)"), radio.SINR_DB),
     )
 
 
@@ -229,38 +231,38 @@ _SIERRA_MODES = {"LTE": "lte", "ENDC": "nr5g_nsa"}
 
 
 def _foxconn(answers: Answers) -> Radio:
-    """^DEBUG of the modems that Foxconn builds for Dell and others."""
+    """Parse ^DEBUG of modems that Foxconn builds for Dell and others."""
     page = answers.get("AT^DEBUG?", "")
-    band = _words(page, r"^BAND: (\d+)")
+    band = _match(page, r"^BAND: (\d+)")
     if band is None or "EARFCN" not in page:
         return _NOTHING
     return Radio(
         reader="at",
         technology="lte",
         band=_band("B", band),
-        tracking_area=identifier(_words(page, r"^TAC: ([0-9A-Fa-f]+)")),
-        plmn=radio.plmn((_words(page, r"^PLMN: (\d+ \d+)") or "").replace(" ", "")),
-        rsrp_dbm=within(_words(page, r"^RSRP: (\S+?)dBm"), radio.RSRP_DBM),
-        rsrq_db=within(_words(page, r"^RSRQ: (\S+?)dB"), radio.RSRQ_DB),
-        rssi_dbm=within(_words(page, r"^RSSI: (\S+?)dBm"), radio.RSSI_DBM),
-        sinr_db=within(_words(page, r"^RS-SINR: (\S+?)dB"), radio.SINR_DB),
+        tracking_area=identifier(_match(page, r"^TAC: ([0-9A-Fa-f]+)")),
+        plmn=radio.plmn((_match(page, r"^PLMN: (\d+ \d+)") or "").replace(" ", "")),
+        rsrp_dbm=within(_match(page, r"^RSRP: (\S+?)dBm"), radio.RSRP_DBM),
+        rsrq_db=within(_match(page, r"^RSRQ: (\S+?)dB"), radio.RSRQ_DB),
+        rssi_dbm=within(_match(page, r"^RSSI: (\S+?)dBm"), radio.RSSI_DBM),
+        sinr_db=within(_match(page, r"^RS-SINR: (\S+?)dB"), radio.SINR_DB),
     )
 
 
-# By a word of the answer to +CGMI; asked in this order.
-_MAKERS = {
-    "quectel": Maker((_QENG,), _quectel),
-    "simcom": Maker(("AT+CPSI?",), _simcom),
-    "fibocom": Maker(("AT+GTCCINFO?", "AT+XMCI=1", "AT+XLEC?"), _fibocom),
-    "huawei": Maker(("AT^HCSQ?", "AT^HFREQINFO?"), _huawei),
-    "sierra": Maker(("AT!GSTATUS?",), _sierra),
-    "dell": Maker(("AT^DEBUG?",), _foxconn),
+# The keys are names in the answer to +CGMI; the first match wins.
+_VENDORS = {
+    "quectel": Vendor((_QENG,), _quectel),
+    "simcom": Vendor(("AT+CPSI?",), _simcom),
+    "fibocom": Vendor(("AT+GTCCINFO?", "AT+XMCI=1", "AT+XLEC?"), _fibocom),
+    "huawei": Vendor(("AT^HCSQ?", "AT^HFREQINFO?"), _huawei),
+    "sierra": Vendor(("AT!GSTATUS?",), _sierra),
+    "dell": Vendor(("AT^DEBUG?",), _foxconn),
 }
 
 
-def _words(page: str, pattern: str) -> str | None:
-    found = re.search(pattern, page, re.M)
-    return found.group(1) if found else None
+def _match(page: str, pattern: str) -> str | None:
+    match = re.search(pattern, page, re.M)
+    return match.group(1) if match else None
 
 
 def _decimal(text: str | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The host probe, on this machine and on trees laid out as boards lay theirs out."""
+"""The host probe on this machine and on sysfs trees of boards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.probes.time_left import TimeLeft
 
 TASK = Task("host", 0)
 
-# Written after the kernel's Documentation/ABI and the drivers named; not recorded.
+# Written by the kernel's Documentation/ABI and the named drivers; not recordings.
 RASPBERRY_PI = {
     "class/thermal/thermal_zone0/type": "cpu-thermal\n",
     "class/thermal/thermal_zone0/temp": "61322\n",
@@ -50,7 +50,7 @@ LAPTOP = {
 
 
 def tree(folder: Path, files: Mapping[str, str | bytes]) -> Path:
-    """A sysfs of a test's own."""
+    """Create a sysfs tree for a test."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,74 +66,77 @@ def fields(host: Host) -> Mapping[str, Value]:
 
 
 def test_is_a_probe_without_link_or_target(tmp_path: Path) -> None:
-    """The host probe fits the seam and leaves one point without tags of its own."""
+    """It satisfies the Probe protocol and has one point without tags."""
     probe: Probe = Host.of(Settings(journal=JournalSection(folder=tmp_path)))
     assert (probe.measurement, probe.loads_link) == ("host", False)
     assert (probe.worst_case_bytes(), list(probe.tags(TASK))) == (0, [{}])
 
 
-def test_every_field_stands_in_the_schema(tmp_path: Path) -> None:
-    """What the probe reports on a full board has the schema's names, nothing else."""
+def test_every_field_is_in_the_schema(tmp_path: Path) -> None:
+    """On a board with all sensors every field is in the schema."""
     board_files = {**LAPTOP, **RASPBERRY_PI}
-    found = fields(Host(tmp_path, tree(tmp_path, board_files)))
+    values = fields(Host(tmp_path, tree(tmp_path, board_files)))
     known = {field.name for field in MEASUREMENTS["host"].fields}
-    assert set(found) <= known
-    assert {"temperature_c", "throttled", "undervoltage", "on_battery"} <= set(found)
+    assert set(values) <= known
+    assert {"temperature_c", "throttled", "undervoltage", "on_battery"} <= set(values)
 
 
-def test_this_machine_answers(tmp_path: Path) -> None:
-    """On the machine of the test, memory, disk, load and uptime are plausible."""
-    found = fields(Host(tmp_path / "not" / "made" / "yet"))
-    assert 0 < float(found["memory_used_share"]) < 1
-    assert float(found["disk_free_bytes"]) > 0
-    assert float(found["uptime_s"]) > 0
-    assert float(found["agent_memory_bytes"]) > 1_000_000
+def test_values_of_this_machine(tmp_path: Path) -> None:
+    """Memory, disk, load and uptime of this machine are plausible."""
+    values = fields(Host(tmp_path / "not" / "made" / "yet"))
+    assert 0 < float(values["memory_used_share"]) < 1
+    assert float(values["disk_free_bytes"]) > 0
+    assert float(values["uptime_s"]) > 0
+    assert float(values["agent_memory_bytes"]) > 1_000_000
 
 
-def test_shares_count_since_the_reading_before(tmp_path: Path) -> None:
-    """A busy loop shows in the agent's share of the reading it precedes."""
+def test_shares_are_since_the_previous_reading(tmp_path: Path) -> None:
+    """A busy loop increases the agent's share in the next reading."""
     start_s, before = time.monotonic(), process_time(Host(tmp_path))
     host = Host(tmp_path)
     _burn_until_counted(host)
-    found = fields(host)
+    values = fields(host)
     used_s = process_time(host) - before
     share = used_s / (time.monotonic() - start_s)
-    assert float(found["agent_cpu_share"]) == pytest.approx(share, rel=0.5)
-    assert 0 < float(found["cpu_share"]) <= 1
+    assert float(values["agent_cpu_share"]) == pytest.approx(share, rel=0.5)
+    assert 0 < float(values["cpu_share"]) <= 1
 
 
 def process_time(host: Host) -> float:
-    """Seconds of processor that this process has used, as the kernel counts."""
+    """Return the processor time of this process in seconds."""
     return sum(host._process.cpu_times()[:2])
 
 
 def _burn_until_counted(host: Host) -> None:
-    """Work until the kernel's 10 ms ticks have noticed."""
+    """Use the processor for 0.2 s, because the kernel counts in 10 ms ticks."""
     start_s = process_time(host)
     while process_time(host) < start_s + 0.2:
         sum(range(10_000))
 
 
 def test_raspberry_pi(tmp_path: Path) -> None:
-    """A Pi on a weak supply says so and that it is slowed; the hotter sensor wins."""
-    found = fields(Host(tmp_path, tree(tmp_path, RASPBERRY_PI)))
-    assert found["temperature_c"] == 61.809
-    assert (found["undervoltage"], found["throttled"]) == (1, 1)
-    assert "on_battery" not in found
+    """A Pi with a weak supply reports undervoltage, throttling and the hotter sensor."""
+    values = fields(Host(tmp_path, tree(tmp_path, RASPBERRY_PI)))
+    assert values["temperature_c"] == 61.809
+    assert (values["undervoltage"], values["throttled"]) == (1, 1)
+    assert "on_battery" not in values
 
 
 def test_pi_past_throttling_is_not_present_throttling(tmp_path: Path) -> None:
-    """Bits that tell of the past leave the flags at 0."""
+    """Bits about the past leave the flags at 0."""
     name = "devices/platform/soc/soc:firmware/get_throttled"
     sys = tree(tmp_path, {name: "0x50000\n"})
     assert (sensors.undervoltage(sys), sensors.throttled(sys)) == (False, False)
 
 
 def test_laptop_on_battery(tmp_path: Path) -> None:
-    """A laptop unplugged reports its battery, not the mouse's, and not the fan."""
-    found = fields(Host(tmp_path, tree(tmp_path, LAPTOP)))
-    assert (found["on_battery"], found["battery_share"]) == (1, 0.73)
-    assert (found["temperature_c"], found["throttled"]) == (48.0, 0)
+    """An unplugged laptop reports its battery, not the mouse's; the fan is ignored."""
+    values = fields(Host(tmp_path, tree(tmp_path, LAPTOP)))
+    assert (values["on_battery"], values["battery_share"]) == (1, 0.73)
+    assert (values["temperature_c"], values["throttled"]) == (48.0, 0)
+
+
+DISCHARGING = {"b/type": "Battery", "b/status": "Discharging"}
 
 
 @pytest.mark.parametrize(
@@ -141,40 +144,38 @@ def test_laptop_on_battery(tmp_path: Path) -> None:
     [
         ({}, None),
         ({"AC/type": "Mains", "AC/online": "1"}, False),
-        ({"usb/type": "USB", "usb/online": "1", "b/type": "Battery",
-          "b/status": "Discharging"}, False),
+        ({"usb/type": "USB", "usb/online": "1", **DISCHARGING}, False),
         ({"b/type": "Battery", "b/status": "Charging"}, False),
-        ({"b/type": "Battery", "b/status": "Discharging"}, True),
+        (DISCHARGING, True),
         ({"b/type": "Battery", "b/status": "Unknown"}, None),
         ({"b/type": "Battery"}, None),
     ],
-)  # fmt: skip
+)
 def test_power_supplies(
     tmp_path: Path, files: Mapping[str, str], on_battery: bool | None
 ) -> None:
-    """Mains decides, then the battery's own word; where neither speaks, nothing."""
-    named = {f"class/power_supply/{name}": text for name, text in files.items()}
-    assert sensors.power(tree(tmp_path, named)).on_battery is on_battery
+    """Mains power decides, then the battery's status; without both it is None."""
+    supplies = {f"class/power_supply/{name}": text for name, text in files.items()}
+    assert sensors.power(tree(tmp_path, supplies)).on_battery is on_battery
 
 
 @pytest.mark.parametrize("raw", ["0", "-274000", "4294967", "", "n/a", b"\xff\xfe"])
 def test_implausible_temperature_is_absent(tmp_path: Path, raw: str | bytes) -> None:
-    """A sensor that is not connected, or speaks nonsense, leaves no temperature."""
+    """An unconnected sensor or an implausible value gives no temperature."""
     zone = "class/thermal/thermal_zone0"
     sys = tree(tmp_path, {f"{zone}/type": "cpu-thermal", f"{zone}/temp": raw})
     assert sensors.processor_temperature_c(sys) is None
 
 
 def test_sensor_that_cannot_be_read_is_absent(tmp_path: Path) -> None:
-    """A sensor whose read fails (here: a folder in its place) is left out."""
+    """A sensor whose read fails is left out; here a folder replaces the file."""
     zone = "class/thermal/thermal_zone0"
     sys = tree(tmp_path, {f"{zone}/type": "cpu-thermal", f"{zone}/temp/x": ""})
     assert sensors.processor_temperature_c(sys) is None
 
 
 def test_bare_virtual_machine(tmp_path: Path) -> None:
-    """Without any sensor the fields of the board are absent, never 0."""
-    found = fields(Host(tmp_path, tmp_path / "empty"))
-    board_fields = {"temperature_c", "throttled", "undervoltage", "on_battery",
-                    "battery_share"}  # fmt: skip
-    assert not board_fields & set(found)
+    """Without sensors the fields of the board are absent, not 0."""
+    values = fields(Host(tmp_path, tmp_path / "empty"))
+    board = {"temperature_c", "throttled", "undervoltage", "on_battery"}
+    assert not {*board, "battery_share"} & set(values)

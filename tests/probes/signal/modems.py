@@ -1,4 +1,4 @@
-"""What the tests of modems share: recordings, a fake mmcli, a fake serial port."""
+"""Helpers for tests of modems: recordings, a fake mmcli, a fake serial port."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from qos_agent.config.settings import ModemSection, SignalSection
 from qos_agent.model import Link, Task, Value
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.signal.probe import Signal
+from qos_agent.probes.signal.radio import Radio
 from tests.probes.time_left import TimeLeft
 
 CAPTURES = Path(__file__).parents[2] / "captures"
@@ -28,13 +29,13 @@ AT = sorted((CAPTURES / "at").glob("*.json"))
 LINK = Link("sim1", "telkomsel", interface="wwan0")
 TASK = Task("signal", 0, LINK)
 NUMBER = "000000000000001"  # the IMEI of every capture
-MADE_UP = {NUMBER, "0" * 40, "62000000000001", "179769313486231570000"}
-# Of people and devices: IMEI, IMSI and ICCID have 15 to 20 digits, a MAC six octets.
+FICTITIOUS = {NUMBER, "0" * 40, "62000000000001", "179769313486231570000"}
+# IMEI, IMSI and ICCID have 15 to 20 digits; a MAC address has six octets.
 IDENTITY = re.compile(r"\d{14,}|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.I)
 
-# Answers as mmcli would, from the files of a folder; tells of itself by a note.
+# A fake mmcli that prints files of a folder and appends its arguments to `calls`.
 FAKE = """#!/bin/sh
-echo "$*" >> "{folder}/asked"
+echo "$*" >> "{folder}/calls"
 case "$*" in
   *-L*) cat "{folder}/list" ;;
   *--signal-setup*) cp "{folder}/signal-after" "{folder}/signal"
@@ -57,13 +58,13 @@ def capture(name: str) -> dict[str, Any]:
     return loaded
 
 
-def radio_fields(finding_radio: object) -> dict[str, object]:
-    given = asdict(finding_radio)  # type: ignore[call-overload]
-    return {k: v for k, v in given.items() if v is not None and k != "reader"}
+def radio_fields(radio: Radio) -> dict[str, object]:
+    values = asdict(radio)
+    return {k: v for k, v in values.items() if v is not None and k != "reader"}
 
 
 class FakeMmcli:
-    """A program named mmcli, first on PATH, that answers from a folder."""
+    """A program named mmcli, first on PATH, that prints the files of a folder."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -86,8 +87,8 @@ class FakeMmcli:
         self.put("list", {"modem-list": paths})
         for number, modem in enumerate(modems):
             self.put(f"modem{number}", modem)
-        given = {"signal": signal, "location": location, "cells": cells}
-        for name, content in given.items():
+        files = {"signal": signal, "location": location, "cells": cells}
+        for name, content in files.items():
             if content is not None:
                 self.put(name, content)
 
@@ -109,43 +110,43 @@ def cause(section: SignalSection | None = None, seconds: float = 15) -> str:
 
 
 def talkative(answers: Mapping[str, str]) -> Callable[[str], bytes]:
-    """A modem that tells of itself with each answer, asked or not."""
-    about = f"+CGSN: {NUMBER}\r\nIMEI: {NUMBER}\r\n+CCID: 8900{NUMBER}\r\n"
+    """Return the replies of a modem that adds its identity to every answer."""
+    identity = f"+CGSN: {NUMBER}\r\nIMEI: {NUMBER}\r\n+CCID: 8900{NUMBER}\r\n"
 
     def reply(command: str) -> bytes:
-        said = answers.get(command, "OK\n").replace("\n", "\r\n")
-        return f"\r\n{about}{said}".encode()
+        answer = answers.get(command, "OK\n").replace("\n", "\r\n")
+        return f"\r\n{identity}{answer}".encode()
 
     return reply
 
 
 @contextmanager
 def serial_modem(reply: Callable[[str], bytes]) -> Iterator[tuple[Path, list[str]]]:
-    """A pair of terminals: our end answers each command; the path is the modem's."""
-    ours, theirs = pty.openpty()
-    tty.setraw(theirs)
-    asked: list[str] = []
+    """Answer commands on a pseudo-terminal; yield its path and the commands."""
+    controller, port = pty.openpty()
+    tty.setraw(port)
+    commands: list[str] = []
 
     def serve() -> None:
-        heard = b""
+        received = b""
         while True:
             try:
-                heard += os.read(ours, 100)
+                received += os.read(controller, 100)
             except OSError:
                 return
-            while b"\r" in heard:
-                command, _, heard = heard.partition(b"\r")
-                asked.append(command.decode())
-                os.write(ours, reply(command.decode()))
+            while b"\r" in received:
+                command, _, received = received.partition(b"\r")
+                commands.append(command.decode())
+                os.write(controller, reply(command.decode()))
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield Path(os.ttyname(theirs)), asked
+        yield Path(os.ttyname(port)), commands
     finally:
-        os.close(theirs)
+        os.close(port)
         thread.join(5)
-        os.close(ours)
+        os.close(controller)
 
 
 def no_mmcli(port: Path, monkeypatch: pytest.MonkeyPatch) -> SignalSection:

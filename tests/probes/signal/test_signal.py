@@ -1,4 +1,4 @@
-"""The radio is read as the modem tells it; what it does not tell is left out."""
+"""Readings of modems contain the reported values only, and no identities."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from qos_agent.probes.signal.radio import identifier, without_numbers
 from tests.probes.signal.modems import (
     AT,
     FAKE,
+    FICTITIOUS,
     IDENTITY,
-    MADE_UP,
     MMCLI,
     NO_MANAGER,
     NUMBER,
@@ -44,8 +44,8 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMmcli:
     return FakeMmcli(tmp_path, monkeypatch)
 
 
-def test_is_a_probe_that_moves_nothing() -> None:
-    """The probe fits the seam; its technology is unknown until the modem tells."""
+def test_is_a_probe_without_traffic() -> None:
+    """It satisfies the Probe protocol; its first technology is unknown."""
     probe: Probe = Signal.of(Settings())
     assert (probe.measurement, probe.loads_link) == ("signal", False)
     assert probe.worst_case_bytes() == 0
@@ -54,104 +54,115 @@ def test_is_a_probe_that_moves_nothing() -> None:
 
 @pytest.mark.parametrize("path", MMCLI, ids=lambda p: p.stem)
 def test_modems_by_mmcli(path: Path) -> None:
-    """Of each modem's words the values are read, and nothing where there is none."""
+    """The values of each recording are read; missing values stay missing."""
     data = json.loads(path.read_text())
     signal = data["signal"] and data["signal"]["modem"]["signal"]
     location = data["location"] and data["location"]["modem"]["location"]["3gpp"]
     cells = data.get("cells") and data["cells"]["modem"]["generic"]["cell-info"]
-    fault = mmcli.out_of_service(data["modem"]["modem"])
-    assert (fault and fault.cause) == data.get("cause")
-    if fault is None:
+    failure = mmcli.out_of_service(data["modem"]["modem"])
+    assert (failure and failure.cause) == data.get("cause")
+    if failure is None:
         radio = mmcli.parse(data["modem"]["modem"], signal, location, cells)
         assert radio_fields(radio) == data["want"]
 
 
-def test_captures_are_of_many_modems_and_of_nobody() -> None:
-    """Recordings outnumber what was written, and name no real device or subscriber."""
-    for paths, least in ((MMCLI, 15), (AT, 25)):
+def test_captures_have_many_modems_and_no_identities() -> None:
+    """Enough captures are real recordings, and none contains a real identity."""
+    for paths, minimum in ((MMCLI, 15), (AT, 25)):
         recorded = [
             p for p in paths if "written" not in json.loads(p.read_text())["source"]
         ]
-        assert len(recorded) >= least
-        found = {m for p in paths for m in IDENTITY.findall(p.read_text())}
-        assert found <= MADE_UP
+        assert len(recorded) >= minimum
+        identities = {m for p in paths for m in IDENTITY.findall(p.read_text())}
+        assert identities <= FICTITIOUS
+
+
+CHANNELS_OF_BANDS = {
+    1: (150, 425, 500, 522),
+    3: (1300, 1325, 1350, 1424, 1575, 1650, 1700, 1725, 1749, 1802, 1820),
+    7: (3350, 3175),
+    8: (3764,),
+    20: (6200, 6300, 6352),
+    25: (8615,),
+    32: (10020,),
+    38: (38100,),
+    41: (39990,),
+}
 
 
 @pytest.mark.parametrize(
     ("channel", "band"),
-    [(150, 1), (425, 1), (500, 1), (522, 1), (1300, 3), (1325, 3), (1350, 3),
-     (1424, 3), (1575, 3), (1650, 3), (1700, 3), (1725, 3), (1749, 3), (1802, 3),
-     (1820, 3), (3350, 7), (3175, 7), (3764, 8), (6200, 20), (6300, 20), (6352, 20),
-     (8615, 25), (10020, 32), (38100, 38), (39990, 41)],
-)  # fmt: skip
-def test_channels_lie_in_the_bands_that_modems_gave(channel: int, band: int) -> None:
-    """Each pair was given by a modem; between bands there is none."""
+    [(c, band) for band, channels in CHANNELS_OF_BANDS.items() for c in channels],
+)
+def test_channels_are_in_the_bands_of_recordings(channel: int, band: int) -> None:
+    """Each pair is from a recording; channels between bands have no band."""
     assert lte_band(channel) == f"B{band}"
     assert [lte_band(gap) for gap in (-1, 4950, 5400, 7450, 11000, 70000)] == [None] * 6
 
 
-def test_the_whole_way_by_mmcli(fake: FakeMmcli) -> None:
+def test_a_reading_by_mmcli(fake: FakeMmcli) -> None:
     """A reading has the schema's fields, sums with counts, its technology as tag."""
     data = capture("lte.json")
     fake.answer(data["modem"], signal=data["signal"], location=data["location"])
-    found = measured()
-    assert (found["rsrp_dbm"], found["rsrp_sum_dbm"], found["rsrp_samples"]) == (
-        -101, -101, 1,
-    )  # fmt: skip
-    assert (found["technology"], found["roaming"], found["rsrp_weak"]) == ("lte", 0, 0)
+    values = measured()
+    rsrp = (values["rsrp_dbm"], values["rsrp_sum_dbm"], values["rsrp_samples"])
+    assert rsrp == (-101, -101, 1)
+    assert values["technology"] == "lte"
+    assert (values["roaming"], values["rsrp_weak"]) == (0, 0)
     known = {field.name for field in MEASUREMENTS["signal"].fields}
-    assert set(found) - {"technology"} <= known
-    assert NUMBER not in str(found)
+    assert set(values) - {"technology"} <= known
+    assert NUMBER not in str(values)
 
 
 def test_weak_and_roaming_are_counted(fake: FakeMmcli) -> None:
-    """A weak signal counts as weak; a foreign network is said."""
+    """A weak signal and a foreign network are in the reading."""
     data = capture("nr5g_sa.json")
     fake.answer(data["modem"], signal=data["signal"])
     assert measured()["rsrp_weak"] == 1
     data = capture("gsm_roaming.json")
     fake.answer(data["modem"], signal=data["signal"])
-    found = measured()
-    assert (found["roaming"], "rsrp_weak" in found) == (1, False)
+    values = measured()
+    assert (values["roaming"], "rsrp_weak" in values) == (1, False)
 
 
-def test_a_modem_that_searches_is_a_finding(fake: FakeMmcli) -> None:
-    """Without a network the reading says so; levels and roaming are absent."""
+def test_a_modem_that_searches_is_a_valid_result(fake: FakeMmcli) -> None:
+    """Without a network the reading has a registration, but no levels or roaming."""
     data = capture("searching.json")
     fake.answer(data["modem"], signal=data["signal"], location=data["location"])
-    found = measured()
-    assert found == {
-        "registration": "searching", "reader": "mmcli", "technology": "unknown",
-    }  # fmt: skip
+    assert measured() == {
+        "registration": "searching",
+        "reader": "mmcli",
+        "technology": "unknown",
+    }
 
 
-def test_signal_is_set_up_once_it_is_needed(fake: FakeMmcli) -> None:
-    """Where ModemManager does not refresh the signal yet, it is told to, then read."""
+def test_signal_refresh_is_set_up_when_needed(fake: FakeMmcli) -> None:
+    """If ModemManager does not refresh the signal, the probe enables it and reads."""
     data = capture("lte.json")
     off = json.loads(json.dumps(data["signal"]).replace('"10"', '"0"'))
     off["modem"]["signal"]["lte"] = dict.fromkeys(off["modem"]["signal"]["lte"], "--")
     fake.answer(data["modem"], signal=off)
     fake.put("signal-after", data["signal"])
     assert measured()["rsrp_dbm"] == -101
-    assert "--signal-setup=10" in (fake.folder / "asked").read_text()
+    assert "--signal-setup=10" in (fake.folder / "calls").read_text()
 
 
-def test_what_is_refused_is_in_the_record(fake: FakeMmcli) -> None:
-    """A reading without levels for want of leave says so, and is a finding still."""
+def test_a_refused_query_is_in_the_detail(fake: FakeMmcli) -> None:
+    """A reading without levels because of a missing permission is still valid."""
     data = capture("lte.json")
     off = json.loads(json.dumps(data["signal"]).replace('"10"', '"0"'))
     off["modem"]["signal"]["lte"] = {}
     fake.answer(data["modem"], signal=off)
-    said = "GDBus.Error:org.freedesktop.ModemManager1.Error.Core.Unauthorized: no"
-    refusal = f'case "$*" in *--signal-setup*) echo "{said}" >&2; exit 1 ;; esac'
+    error = "GDBus.Error:org.freedesktop.ModemManager1.Error.Core.Unauthorized: no"
+    refusal = f'case "$*" in *--signal-setup*) echo "{error}" >&2; exit 1 ;; esac'
     fake.script(FAKE.format(folder=fake.folder).replace("\n", f"\n{refusal}\n", 1))
-    finding = Signal(SignalSection()).measure(TASK, TimeLeft(15))
-    assert finding.cause is None
-    assert "refuses --signal-setup=10" in finding.detail
+    result = Signal(SignalSection()).measure(TASK, TimeLeft(15))
+    assert result.cause is None
+    assert "refuses --signal-setup=10" in result.detail
 
 
-def test_of_two_modems_the_links_own_is_read(fake: FakeMmcli) -> None:
-    """The modem whose network port is the link's interface answers, not the first."""
+def test_the_links_modem_is_read(fake: FakeMmcli) -> None:
+    """The probe reads the modem with the link's network port, not the first modem."""
     other = capture("umts.json")["modem"]
     other["modem"]["generic"]["ports"] = ["cdc-wdm1 (qmi)", "wwan1 (net)"]
     own = capture("lte.json")
@@ -159,8 +170,8 @@ def test_of_two_modems_the_links_own_is_read(fake: FakeMmcli) -> None:
     assert measured()["plmn"] == "51010"
 
 
-def test_another_modems_trouble_is_not_ours(fake: FakeMmcli) -> None:
-    """Where mmcli fails on one modem, the link's own is read all the same."""
+def test_a_failure_of_another_modem_does_not_matter(fake: FakeMmcli) -> None:
+    """If mmcli fails for one modem, the link's modem is still read."""
     own = capture("lte.json")
     fake.answer({}, own["modem"], signal=own["signal"])
     (fake.folder / "modem0").write_text('{"modem": {"gen')
@@ -170,7 +181,7 @@ def test_another_modems_trouble_is_not_ours(fake: FakeMmcli) -> None:
 
 
 def test_another_links_modem_is_never_read(fake: FakeMmcli) -> None:
-    """A lone modem with another interface is another link's, unless it is named."""
+    """A single modem with another interface is not read unless it is configured."""
     other = capture("lte.json")
     other["modem"]["modem"]["generic"]["ports"] = ["wwan1 (net)"]
     fake.answer(other["modem"], signal=other["signal"])
@@ -180,7 +191,7 @@ def test_another_links_modem_is_never_read(fake: FakeMmcli) -> None:
 
 
 def test_mmcli_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the program the cause names it as missing."""
+    """Without mmcli the cause is missing_tool."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert cause() == "missing_tool"
 
@@ -204,7 +215,7 @@ def test_mmcli_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_bad_mmcli(fake: FakeMmcli, script: str, want: str) -> None:
-    """Hanging, half an answer, a flood, nothing, an error: each has its cause."""
+    """A hang, an incomplete answer, a flood, no output and an error have causes."""
     fake.script(f"#!/bin/sh\n{script}\n")
     with nothing_left(3):
         assert cause(seconds=1) == want
@@ -221,7 +232,7 @@ def test_bad_mmcli(fake: FakeMmcli, script: str, want: str) -> None:
 def test_an_mmcli_that_is_bad_later(
     fake: FakeMmcli, option: str, instead: str, want: str
 ) -> None:
-    """Whichever of its answers hangs or is half, that is the cause; none is left."""
+    """If any answer hangs or is incomplete, that is the cause; no process remains."""
     data = capture("lte.json")
     fake.answer(data["modem"], signal=data["signal"], location=data["location"])
     bad = f'case "$*" in *"{option}") {instead}; exit 0 ;; esac'
@@ -244,7 +255,7 @@ def test_an_mmcli_that_is_bad_later(
 def test_a_modem_out_of_service_is_a_failure(
     fake: FakeMmcli, state: str, reason: str, want: str
 ) -> None:
-    """A SIM that is missing or locked is told from a modem that does not work."""
+    """A missing or locked SIM has another cause than a modem that does not work."""
     data = capture("lte.json")
     data["modem"]["modem"]["generic"] |= {"state": state, "state-failed-reason": reason}
     fake.answer(data["modem"])
@@ -255,7 +266,7 @@ def test_a_modem_out_of_service_is_a_failure(
 def test_no_identity_is_ever_recorded(
     path: Path, fake: FakeMmcli, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Readings of every modem, by mmcli and by AT, and the log hold no identity."""
+    """Readings of every modem by mmcli and AT, and the log, contain no identity."""
     caplog.set_level(0)
     data = json.loads(path.read_text())
     section = SignalSection()
@@ -270,10 +281,10 @@ def test_no_identity_is_ever_recorded(
             modem = ModemSection(link="sim1", serial_port=port)
             section = SignalSection(modems=(modem,))
         try:
-            said = str(Signal(section).measure(TASK, TimeLeft(15)))
+            text = str(Signal(section).measure(TASK, TimeLeft(15)))
         except ProbeError as error:
-            said = str(error)
-    assert not IDENTITY.search(said + caplog.text)
+            text = str(error)
+    assert not IDENTITY.search(text + caplog.text)
 
 
 @given(
@@ -283,17 +294,17 @@ def test_no_identity_is_ever_recorded(
     )
 )
 def test_any_json_is_survived(data: object) -> None:
-    """Whatever shape mmcli's answer has, reading it gives a radio and no crash."""
+    """An answer of any shape gives a radio and no exception."""
     for shape in (data, {"generic": data, "3gpp": data}, {"lte": data}):
         assert mmcli.parse(shape, shape, shape, shape).reader == "mmcli"
 
 
 @pytest.mark.parametrize("text", ["0", "00000000", "FFFFFFFF", "FFFE", "xyz", "--"])
-def test_identifiers_that_say_unknown(text: str) -> None:
-    """All zeros, all ones and words are no cell."""
+def test_identifiers_that_mean_unknown(text: str) -> None:
+    """All zeros, all ones and other text are not a cell."""
     assert identifier(text) is None
 
 
-def test_long_numbers_are_blanked() -> None:
-    """Anything as long as an IMEI never reaches a record or a log."""
+def test_long_numbers_are_hidden() -> None:
+    """Numbers as long as an IMEI are hidden in details and logs."""
     assert without_numbers(f"modem {NUMBER} gone") == "modem … gone"
