@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.target import certificate, target
-from tests.lab.network import DEVICES, SERVER, WHERES, Lab
+from tests.lab.network import DEVICES, NODES, SERVER, Lab
 from tests.lab.shape import Shape
 
 _RUNS = 5
@@ -39,10 +39,10 @@ def main() -> int:
         Lab(Shape(ipv6=False)) as lab,
         target(lab, pem=certificate(Path(folder))) as url,
     ):
-        for where in WHERES:
-            for device in DEVICES[where]:
+        for node in NODES:
+            for device in DEVICES[node]:
                 join = f"ethtool -K {device} tso on gso on gro on"
-                lab.run(join.split(), where)
+                lab.run(join.split(), node)
         _cable(lab, url, "joined")
         for direction in ("down", "up"):
             order = _order("http", url.replace("http:", "https:"), direction)

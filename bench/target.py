@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.lab.network import SERVER, Lab, Where
+from tests.lab.network import SERVER, Lab, Node
 
 TARGET = Path(__file__).parent.parent / "deploy" / "target"
-ENDS: tuple[Where, ...] = ("server", "client")
+ENDS: tuple[Node, ...] = ("server", "client")
 _CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 _ALLOWED = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 _MAIN = """
@@ -102,8 +102,8 @@ def _governed(lab: Lab, congestion_control: str) -> Iterator[None]:
     if congestion_control not in allowed.split():
         _ALLOWED.write_text(f"{allowed.strip()} {congestion_control}")
     try:
-        for where in ENDS:
-            with lab.enter(where):
+        for node in ENDS:
+            with lab.enter(node):
                 _CONTROL.write_text(congestion_control)
         yield
     finally:

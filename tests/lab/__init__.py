@@ -1,1 +1,1 @@
-"""The network laboratory: namespaces, a shaped path between them, and its counters."""
+"""The network laboratory: namespaces, a shaped path between them, and counters."""

@@ -1,7 +1,8 @@
-"""Try anything in a laboratory: `python -m tests.lab exec --rate 10 -- make run`.
+"""Run a command in a laboratory: `python -m tests.lab exec --rate 10 -- make run`.
 
-`exec` runs a command in the client and exits as it does; `up` holds the laboratory
-open until interrupted, and says how to get in. The name "server.lab" resolves.
+`exec` runs a command in the client and returns its exit status. `up` keeps the
+laboratory until it is interrupted, and prints commands that open a shell in it. The
+name "server.lab" resolves to the server.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lab.network import SERVER, WHERES, Lab
+from tests.lab.network import NODES, SERVER, Lab
 from tests.lab.shape import Shape
 
 
-def main(words: list[str]) -> int:
-    """Run the command line and give its exit status."""
-    # By hand: argparse would look for its own options in the command's.
-    split = words.index("--") if "--" in words else len(words)
-    options, command = _parser().parse_args(words[:split]), words[split + 1 :]
+def main(arguments: list[str]) -> int:
+    """Run the command line and return its exit status."""
+    # Split here, because argparse would parse the options of the command as its own.
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    options, command = _parser().parse_args(arguments[:split]), arguments[split + 1 :]
     if (options.action == "exec") != bool(command):
         _parser().error("exec needs a command after --, up takes none")
-    # A terminated laboratory is removed like an interrupted one.
+    # Remove the laboratory after SIGTERM too, as after SIGINT.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Lab(_shape(options)) as lab:
@@ -39,8 +40,8 @@ def _exec(lab: Lab, command: list[str]) -> int:
 
 
 def _hold(lab: Lab) -> int:
-    for where in WHERES:
-        print(f"{where}: {shlex.join(lab.argv(['bash'], where))}")
+    for node in NODES:
+        print(f"{node}: {shlex.join(lab.argv(['bash'], node))}")
     print("interrupt (Ctrl-C) to remove the laboratory", flush=True)
     signal.pause()
     return 0
@@ -68,14 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("action", choices=["up", "exec"])
-    add("--rate", type=float, metavar="MBPS", help="of Ethernet frames, each way")
-    add("--buffer", type=float, default=50, metavar="MS", help="before the rate limit")
+    add("--rate", type=float, metavar="MBPS", help="rate limit of Ethernet frames")
+    add("--buffer", type=float, default=50, metavar="MS", help="rate limit's buffer")
     add("--delay", type=float, default=0, metavar="MS", help="round trip")
     add("--loss", type=float, default=0, metavar="P", help="client to server, 0 to 1")
     add("--loss-back", type=float, default=0, metavar="P", help="server to client")
-    add("--outage", type=float, nargs=2, metavar=("FROM_S", "TO_S"))
-    add("--trace", metavar="FILE", help="capacity down, as mahimahi writes it")
-    add("--no-ipv6", action="store_true")
+    add("--outage", type=float, nargs=2, metavar=("FROM_S", "TO_S"), help="total loss")
+    add("--trace", metavar="FILE", help="downlink capacity in the format of mahimahi")
+    add("--no-ipv6", action="store_true", help="IPv4 only")
     return parser
 
 

@@ -1,7 +1,7 @@
-"""What was on the wire and when, by the kernel's clock: the judge of every timing.
+"""Packet captures with kernel timestamps, which tests compare measurements with.
 
-No thread reads along: the packets wait in the socket's buffer, stamped by the kernel,
-and are read when the capture ends. So a capture costs the measured program nothing.
+No thread reads during the capture. The packets stay in the socket's buffer with the
+kernel's timestamps until the capture ends, so it does not slow the measured program.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PACKET_STATISTICS = 6
 ECHO_REQUESTS = (8, 128)
 ECHO_REPLIES = (0, 129)
 
-# Classic BPF (code, jump if true, jump if false, operand): ICMP or UDP, either family.
+# Classic BPF (code, jump if true, jump if false, operand): ICMP or UDP, IPv4 or IPv6.
 LOAD_HALF, LOAD_BYTE, EQUALS, RETURN = 0x28, 0x30, 0x15, 0x06
 ICMP_OR_UDP = (
     (LOAD_HALF, 0, 0, 12),
@@ -38,40 +38,40 @@ ICMP_OR_UDP = (
 
 
 class Packet(NamedTuple):
-    """One Ethernet frame and its stamp (CLOCK_REALTIME)."""
+    """One Ethernet frame and its timestamp (CLOCK_REALTIME)."""
 
     at_ns: int
     frame: bytes
 
 
 class Echo(NamedTuple):
-    """What pairs an echo request with its reply."""
+    """The identity of an echo, which its request and reply share."""
 
     identifier: int
     sequence: int
 
 
 def open_capture(device: str, buffer_bytes: int = 64 << 20) -> socket.socket:
-    """Begin to record ICMP and UDP of a device of the current namespace."""
+    """Start to capture ICMP and UDP on a device of the current namespace."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     sock.setblocking(False)
     _attach_filter(sock)
     sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer_bytes)
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    # Bound last: with no protocol given above, nothing is received before the filter.
+    # Protocol 0 above receives nothing, so no packet arrives before the filter is set.
     sock.bind((device, ALL_PROTOCOLS))
     return sock
 
 
 def drain(sock: socket.socket) -> list[Packet]:
-    """Read what was recorded, in order; refuse a record with holes."""
+    """Return the captured packets in order. Raises BufferError if any was lost."""
     packets: list[Packet] = []
     while True:
         try:
             frame, control, _, _ = sock.recvmsg(65535, 64)
         except BlockingIOError:
             break
-        packets.append(Packet(_stamp_ns(control), frame))
+        packets.append(Packet(_timestamp_ns(control), frame))
     statistics = sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
     _, lost = struct.unpack("II", statistics)
     if lost:
@@ -80,7 +80,7 @@ def drain(sock: socket.socket) -> list[Packet]:
 
 
 def echo_of(frame: bytes) -> tuple[int, Echo] | None:
-    """Give the ICMP type and the identity of an echo, None for any other frame."""
+    """Return the ICMP type and the identity of an echo; None for other frames."""
     if frame[12:14] == b"\x08\x00" and frame[23] == socket.IPPROTO_ICMP:
         start = 14 + (frame[14] & 0x0F) * 4
     elif frame[12:14] == b"\x86\xdd" and frame[20] == socket.IPPROTO_ICMPV6:
@@ -94,19 +94,19 @@ def echo_of(frame: bytes) -> tuple[int, Echo] | None:
 
 
 def round_trips_ns(packets: list[Packet]) -> dict[Echo, int]:
-    """Give the wire's own round trip of every echo that was answered."""
-    sent: dict[Echo, int] = {}
-    took: dict[Echo, int] = {}
+    """Return the captured round trip of every echo with a reply."""
+    sent_ns: dict[Echo, int] = {}
+    trips_ns: dict[Echo, int] = {}
     for packet in packets:
-        found = echo_of(packet.frame)
-        if found is None:
+        parsed = echo_of(packet.frame)
+        if parsed is None:
             continue
-        kind, echo = found
+        kind, echo = parsed
         if kind in ECHO_REQUESTS:
-            sent[echo] = packet.at_ns
-        elif echo in sent:
-            took.setdefault(echo, packet.at_ns - sent[echo])
-    return took
+            sent_ns[echo] = packet.at_ns
+        elif echo in sent_ns:
+            trips_ns.setdefault(echo, packet.at_ns - sent_ns[echo])
+    return trips_ns
 
 
 def _attach_filter(sock: socket.socket) -> None:
@@ -116,9 +116,9 @@ def _attach_filter(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
-def _stamp_ns(control: list[tuple[int, int, bytes]]) -> int:
+def _timestamp_ns(control: list[tuple[int, int, bytes]]) -> int:
     for level, kind, data in control:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
             seconds, nanoseconds = struct.unpack("ll", data[:16])
             return int(seconds) * 1_000_000_000 + int(nanoseconds)
-    raise ValueError("a packet came without its time stamp")
+    raise ValueError("the packet has no timestamp")

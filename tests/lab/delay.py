@@ -1,10 +1,10 @@
-"""The delay of the laboratory: what enters the router makes a detour that takes time.
+"""The delay of the laboratory: packets take a detour through the router.
 
-Policy routes send what comes in from one side over a detour, one for each direction,
-from where it returns to the ordinary routes and to the rate limit. The detour is a
-veth pair with netem where the kernel has netem, else a TUN device held by `relay.c`.
-A varying capacity always needs the relay. Both stand in the router, so that stamps and
-captures in the client see the whole delay.
+Policy routes send the packets of each direction over their own detour. After it they
+follow the ordinary routes and the rate limit. The detour is a veth pair with netem if
+the kernel has netem, else a TUN device served by `relay.c`. A variable capacity always
+needs the relay. The detours are in the router, so that timestamps and captures in the
+client include the whole delay.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tests.lab.shape import DIRECTIONS, Direction, Shape
 SOURCE = Path(__file__).with_name("relay.c")
 INCOMING: dict[Direction, str] = {"forward": "client", "back": "server"}
 TABLES: dict[Direction, int] = {"forward": 101, "back": 102}
-# More packets than 200 Mbit/s puts into half a second.
+# More packets than 200 Mbit/s sends in half a second.
 QUEUE_PACKETS = 20_000
-# Addresses that only the detour's static neighbours use.
+# Addresses that only the static neighbours of the detours use.
 NEXT_HOPS = {"-4": "169.254.77.1", "-6": "fe80::77:1"}
 
 Families = Sequence[str]
@@ -33,7 +33,7 @@ Start = Callable[[Sequence[str]], subprocess.Popen[bytes]]
 
 
 def has_netem(router: Namespace) -> bool:
-    """Say whether this kernel holds packets by itself."""
+    """Return True if this kernel can delay packets with netem."""
     try:
         command(router.argv(["tc", "qdisc", "add", "dev", "lo", "root", "netem"]))
     except LabError:
@@ -43,13 +43,13 @@ def has_netem(router: Namespace) -> bool:
 
 
 def install(router: Namespace, shape: Shape, folder: Path, start: Start) -> None:
-    """Send both directions of `shape` over their detours; `start` runs the relays."""
+    """Build the detours of both directions; `start` runs the relays."""
     with_netem = shape.trace is None and has_netem(router)
     families = ("-4", "-6") if shape.ipv6 else ("-4",)
     for direction in DIRECTIONS:
         if with_netem:
-            hold = f"netem delay {shape.delay_ms / 2}ms limit {QUEUE_PACKETS}"
-            make_pair(router, direction, families, hold.split())
+            qdisc = f"netem delay {shape.delay_ms / 2}ms limit {QUEUE_PACKETS}"
+            make_pair(router, direction, families, qdisc.split())
         else:
             device = _make_relay(router, direction, shape, folder, start)
             for family in families:
@@ -59,7 +59,7 @@ def install(router: Namespace, shape: Shape, folder: Path, start: Start) -> None
 def make_pair(
     router: Namespace, direction: Direction, families: Families, qdisc: Sequence[str]
 ) -> None:
-    """Detour over a veth pair whose way in is held by `qdisc`."""
+    """Build a detour over a veth pair with `qdisc` at its entry."""
     way_in, way_out = f"in-{direction}", f"out-{direction}"
     end = f"02:00:00:00:77:{TABLES[direction]:02x}"
     router.ip(
@@ -68,7 +68,7 @@ def make_pair(
         f"link set {way_out} up",
     )
     for device in (way_in, way_out):
-        plain(router, device)
+        disable_offloads(router, device)
     command(router.argv(["tc", "qdisc", "add", "dev", way_in, "root", *qdisc]))
     for family in families:
         hop = f"{NEXT_HOPS[family]} dev {way_in}"
@@ -76,52 +76,52 @@ def make_pair(
         _route(router, direction, family, f"default via {hop} onlink")
 
 
-def plain(namespace: Namespace, device: str) -> None:
-    """Let no card feature join packets: tbf, loss and captures act on real frames."""
+def disable_offloads(namespace: Namespace, device: str) -> None:
+    """Disable offloads, so that tbf, loss and captures handle real frames."""
     features = ["tso", "off", "gso", "off", "gro", "off"]
     command(namespace.argv(["ethtool", "-K", device, *features]))
-    _answer_any_path(namespace, device)
+    _accept_any_path(namespace, device)
 
 
 def relay_program() -> Path:
-    """Compile the relay, once for each text of its source."""
+    """Compile the relay if this version of its source was not compiled before."""
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir(), f"qos-lab-{os.geteuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     program = folder / f"relay-{digest}"
     if not program.exists():
-        fresh = folder / f"relay-{os.getpid()}-{os.urandom(3).hex()}"
-        command(["cc", "-O2", "-o", str(fresh), str(SOURCE)])
-        # Other test runs may be compiling too: the last rename wins, all are equal.
-        fresh.replace(program)
+        temporary = folder / f"relay-{os.getpid()}-{os.urandom(3).hex()}"
+        command(["cc", "-O2", "-o", str(temporary), str(SOURCE)])
+        # Other test runs may compile it too; all results are equal.
+        temporary.replace(program)
     return program
 
 
 def has_compiler() -> bool:
-    """Say whether the relay can be compiled."""
+    """Return True if the relay can be compiled."""
     return shutil.which("cc") is not None
 
 
-def _relay_words(shape: Shape, direction: Direction, folder: Path) -> list[str]:
-    words = [str(round(shape.delay_ms * 1000 / 2))]
+def _relay_arguments(shape: Shape, direction: Direction, folder: Path) -> list[str]:
+    arguments = [str(round(shape.delay_ms * 1000 / 2))]
     if shape.trace is None or direction == "forward":
-        return words
+        return arguments
     trace = folder / "trace"
     trace.write_text("".join(f"{at_ms}\n" for at_ms in shape.trace))
-    return [*words, str(trace), str(shape.trace_buffer_bytes)]
+    return [*arguments, str(trace), str(shape.trace_buffer_bytes)]
 
 
 def _make_relay(
     router: Namespace, direction: Direction, shape: Shape, folder: Path, start: Start
 ) -> str:
     device = f"tun-{direction}"
-    words = _relay_words(shape, direction, folder)
-    process = start(router.argv([str(relay_program()), device, *words]))
+    arguments = _relay_arguments(shape, direction, folder)
+    process = start(router.argv([str(relay_program()), device, *arguments]))
     assert process.stdout is not None
     if process.stdout.readline() != b"ready\n":
         raise LabError(f"the relay of {device} did not start")
     router.ip(f"link set {device} up txqueuelen {QUEUE_PACKETS}")
-    _answer_any_path(router, device)
+    _accept_any_path(router, device)
     return device
 
 
@@ -134,6 +134,6 @@ def _route(router: Namespace, direction: Direction, family: str, route: str) -> 
     )
 
 
-def _answer_any_path(namespace: Namespace, device: str) -> None:
-    """Accept packets whose way back is another one, as every detour's is."""
+def _accept_any_path(namespace: Namespace, device: str) -> None:
+    """Accept packets with another return path, which every detour has."""
     namespace.write_sysctls({f"ipv4/conf/{device}/rp_filter": 0})

@@ -1,6 +1,6 @@
-"""A small DNS server that answers from a dict, or misbehaves when told to.
+"""A small DNS server with records from a dict and optional errors.
 
-It speaks UDP only and knows A and AAAA; it is enough to resolve, and to be refused.
+It supports UDP, A and AAAA only, which is enough for tests of resolution and errors.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from enum import Enum
-from types import TracebackType
 from typing import Self
 
 PORT = 53
 TTL_S = 60
 TYPES = {4: 1, 6: 28}
 IS_ANSWER, RECURSION_ASKED, RECURSION_OFFERED = 0x8000, 0x0100, 0x0080
-# The question's name begins right after the header of twelve bytes.
+# The name of the question starts after the header of twelve bytes.
 NAME_POINTER = 0xC00C
 
 Records = Mapping[str, str | Iterable[str]]
 
 
 class Behaviour(Enum):
-    """What becomes of a question; the values are response codes."""
+    """The response to a question; the values are response codes."""
 
     ANSWER = 0
     SERVFAIL = 2
@@ -37,19 +36,19 @@ class Behaviour(Enum):
 
 
 class DnsServer:
-    """Serves `records` at `addresses`, from a thread; open it inside the namespace.
+    """A server of `records` at `addresses` in a thread; create it in the namespace.
 
-    Each address has a socket of its own, so that answers leave from where the question
-    went. `behaviour` may be set at any time; `questions` keeps the names asked for.
+    Each address has its own socket, so that answers come from the address of the
+    question. `behaviour` may be set at any time; `questions` has the requested names.
     """
 
     def __init__(
         self, records: Records, addresses: Iterable[str], port: int = PORT
     ) -> None:
-        """Bind at once: the namespace of the calling thread is the one that counts."""
+        """Bind the sockets in the network namespace of the calling thread."""
         self.behaviour = Behaviour.ANSWER
         self.questions: list[str] = []
-        self._records = {name.lower(): _listed(to) for name, to in records.items()}
+        self._records = {name.lower(): _packed(to) for name, to in records.items()}
         with ExitStack() as stack:
             self._selector = stack.enter_context(selectors.DefaultSelector())
             for address in addresses:
@@ -64,20 +63,15 @@ class DnsServer:
         self._thread.start()
 
     def __enter__(self) -> Self:
-        """Give the server, which is already serving."""
+        """Return the server, which is already running."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop."""
+    def __exit__(self, *_: object) -> None:
+        """Stop the server."""
         self.close()
 
     def close(self) -> None:
-        """Stop serving; a second time does nothing."""
+        """Stop the server; a second call does nothing."""
         if self._thread.is_alive():
             self._wake.send(b"stop")
             self._thread.join()
@@ -105,13 +99,13 @@ class DnsServer:
             return None
         if code == 0 and name not in self._records:
             code = Behaviour.NXDOMAIN.value
-        known = self._records.get(name, ()) if code == 0 else ()
-        found = [packed for number, packed in known if number == kind]
-        return _message(query[:2], code, query[12:end], kind, found)
+        records = self._records.get(name, ()) if code == 0 else ()
+        addresses = [packed for number, packed in records if number == kind]
+        return _message(query[:2], code, query[12:end], kind, addresses)
 
 
-def _listed(found: str | Iterable[str]) -> list[tuple[int, bytes]]:
-    texts = [found] if isinstance(found, str) else list(found)
+def _packed(value: str | Iterable[str]) -> list[tuple[int, bytes]]:
+    texts = [value] if isinstance(value, str) else list(value)
     addresses = [ipaddress.ip_address(text) for text in texts]
     return [(TYPES[address.version], address.packed) for address in addresses]
 
@@ -128,7 +122,7 @@ def _bound(address: str, port: int) -> socket.socket:
 
 
 def _question(query: bytes) -> tuple[str, int, int]:
-    """Give the name, the type and where the question ends."""
+    """Return the name, the type and the end of the question."""
     labels, at = [], 12
     while size := query[at]:
         labels.append(query[at + 1 : at + 1 + size].decode("ascii", "replace"))
@@ -138,12 +132,12 @@ def _question(query: bytes) -> tuple[str, int, int]:
 
 
 def _message(
-    identifier: bytes, code: int, question: bytes, kind: int, found: list[bytes]
+    identifier: bytes, code: int, question: bytes, kind: int, addresses: list[bytes]
 ) -> bytes:
     flags = IS_ANSWER | RECURSION_ASKED | RECURSION_OFFERED | code
-    header = identifier + struct.pack("!HHHHH", flags, 1, len(found), 0, 0)
+    header = identifier + struct.pack("!HHHHH", flags, 1, len(addresses), 0, 0)
     answers = b"".join(
         struct.pack("!HHHIH", NAME_POINTER, kind, 1, TTL_S, len(packed)) + packed
-        for packed in found
+        for packed in addresses
     )
     return header + question + answers

@@ -1,6 +1,6 @@
 """The laboratory as a pytest fixture.
 
-The root conftest takes it by `pytest_plugins = ["tests.lab.fixtures"]`.
+The root conftest loads it with `pytest_plugins = ["tests.lab.fixtures"]`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MakeLab = Callable[[Shape], Lab]
 
 @pytest.fixture
 def lab() -> Iterator[MakeLab]:
-    """Make laboratories by their shapes; they end with the test."""
+    """Return a function that builds laboratories; they end with the test."""
     require_tools()
     with ExitStack() as stack:
 
@@ -42,18 +42,18 @@ def lab() -> Iterator[MakeLab]:
 
 
 def require_tools() -> None:
-    """Say what is missing to build any laboratory."""
+    """Skip the test if a laboratory cannot be built here."""
     require(
         has_capability(CAP_NET_ADMIN) and has_capability(CAP_SYS_ADMIN),
-        "the right to make network namespaces",
+        "the right to create network namespaces",
         "run as root (in a container: --privileged)",
     )
-    for tool, mend in TOOLS.items():
-        require(shutil.which(tool) is not None, tool, mend)
+    for tool, install in TOOLS.items():
+        require(shutil.which(tool) is not None, tool, install)
 
 
 def require_delay(shape: Shape) -> None:
-    """Say what is missing to hold packets."""
+    """Skip the test if the shape needs a delay that cannot be built here."""
     if not shape.needs_delay:
         return
     tun = Path("/dev/net/tun").is_char_device()
@@ -62,7 +62,7 @@ def require_delay(shape: Shape) -> None:
 
 
 def has_capability(number: int) -> bool:
-    """Say whether this process may do what the capability covers."""
+    """Return True if this process has the capability."""
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("CapEff:"))
     return bool(int(line.split()[1], 16) >> number & 1)

@@ -1,8 +1,8 @@
-"""The nftables rules of the router: what is lost, what is cut, and the count of both.
+"""The nftables rules of the router, which drop packets and count them.
 
-Every forwarded packet is counted exactly once in its direction, as passed or dropped,
-where it enters the router: before the delay and the rate limit act on it. The router's
-own addresses are reached without passing here, so a gateway answers during a cut.
+Every forwarded packet is counted exactly once in its direction, as passed or dropped.
+It is counted when it enters the router, before the delay and the rate limit. Packets to
+the router itself do not pass these rules, so the gateway replies during a cut.
 """
 
 from __future__ import annotations
@@ -19,46 +19,48 @@ Kind = Literal["packets", "echo_requests", "echo_replies"]
 FATES: tuple[Fate, ...] = ("passed", "dropped")
 KINDS: tuple[Kind, ...] = ("packets", "echo_requests", "echo_replies")
 ENTRANCE: dict[Direction, str] = {"forward": "client", "back": "server"}
-# The server's port, whichever way the datagram goes.
+# The field that contains the server's port in each direction.
 SERVICE_PORT: dict[Direction, str] = {"forward": "dport", "back": "sport"}
 LOSS_STEPS = 1_000_000
 
 
 class Gate:
-    """The rules of one router, and its counters."""
+    """The rules and counters of one router."""
 
     def __init__(self, router: Namespace) -> None:
-        """Count everything, lose nothing."""
+        """Install rules that count all packets and drop none."""
         self._router = router
         self._loss: dict[Direction, float] = dict.fromkeys(DIRECTIONS, 0.0)
         self._is_cut = False
         self._nft(_ruleset())
 
     def set_loss(self, direction: Direction, probability: float) -> None:
-        """Lose packets of one direction independently, from now on."""
+        """Drop packets of one direction at random from now on."""
         self._loss[direction] = probability
         self._apply()
 
     def set_cut(self, is_cut: bool) -> None:
-        """Drop everything, or let the losses alone decide again."""
+        """Drop all packets, or return to the loss probabilities."""
         self._is_cut = is_cut
         self._apply()
 
     def counts(self) -> dict[str, int]:
-        """Read all counters at once, named direction_fate_kind."""
-        listed = self._list("counters", "table", "inet", "lab")
-        found = [entry["counter"] for entry in listed if "counter" in entry]
-        return {counter["name"]: int(counter["packets"]) for counter in found}
+        """Read all counters at once; their names are direction_fate_kind."""
+        entries = self._list("counters", "table", "inet", "lab")
+        counters = [entry["counter"] for entry in entries if "counter" in entry]
+        return {counter["name"]: int(counter["packets"]) for counter in counters}
 
     def udp_counts(self, direction: Direction, fate: Fate) -> dict[int, int]:
         """Count datagrams by the server's port."""
-        listed = self._list("set", "inet", "lab", f"{direction}_{fate}_udp")
-        content = next(entry["set"] for entry in listed if "set" in entry)
+        entries = self._list("set", "inet", "lab", f"{direction}_{fate}_udp")
+        content = next(entry["set"] for entry in entries if "set" in entry)
         elements = [entry["elem"] for entry in content.get("elem", [])]
         return {int(e["val"]): int(e["counter"]["packets"]) for e in elements}
 
     def _apply(self) -> None:
-        lines = [line for way in DIRECTIONS for line in self._fate_rules(way)]
+        lines = [
+            line for direction in DIRECTIONS for line in self._fate_rules(direction)
+        ]
         self._nft("\n".join(lines))
 
     def _fate_rules(self, direction: Direction) -> list[str]:
@@ -75,8 +77,8 @@ class Gate:
     def _nft(self, rules: str) -> None:
         command(self._router.argv(["nft", "-f", "-"]), rules + "\n")
 
-    def _list(self, *what: str) -> list[dict[str, Any]]:
-        output = command(self._router.argv(["nft", "-j", "list", *what]))
+    def _list(self, *arguments: str) -> list[dict[str, Any]]:
+        output = command(self._router.argv(["nft", "-j", "list", *arguments]))
         entries: list[dict[str, Any]] = json.loads(output)["nftables"]
         return entries
 
@@ -86,13 +88,14 @@ def _steps(probability: float) -> int:
 
 
 def _ruleset() -> str:
-    ways = "\n".join(_direction_rules(direction) for direction in DIRECTIONS)
-    # Packets come by a second time, out of the delay, over neither of these two.
+    chains = "\n".join(_direction_rules(direction) for direction in DIRECTIONS)
+    # Packets from the delay pass this hook again, but not from these two interfaces.
     entrances = "\n".join(
-        f'iifname "{ENTRANCE[way]}" goto {way}_fate' for way in DIRECTIONS
+        f'iifname "{ENTRANCE[direction]}" goto {direction}_fate'
+        for direction in DIRECTIONS
     )
     hook = "type filter hook forward priority 0; policy accept;"
-    return f"table inet lab {{\n{ways}\nchain gate {{\n{hook}\n{entrances}\n}}\n}}"
+    return f"table inet lab {{\n{chains}\nchain gate {{\n{hook}\n{entrances}\n}}\n}}"
 
 
 def _direction_rules(direction: Direction) -> str:

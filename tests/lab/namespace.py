@@ -1,7 +1,7 @@
-"""One network namespace: made, entered, emptied and removed.
+"""A network namespace: create, enter, empty and remove it.
 
-Names hold the process id of their maker, so that what a killed test run left behind
-can be told from a laboratory in use, and swept.
+Names contain the id of the process that created them. `sweep` can therefore remove the
+namespaces of killed test runs without touching a laboratory in use.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LabError(RuntimeError):
 
 
 def command(argv: Sequence[str], stdin: str = "") -> str:
-    """Run a tool of the laboratory itself and give its output."""
+    """Run a command and return its output. Raises LabError if it fails."""
     done = subprocess.run(
         argv, input=stdin, capture_output=True, text=True, timeout=30, check=False
     )
@@ -49,57 +49,57 @@ class Namespace:
     name: str
 
     def create(self) -> None:
-        """Make the namespace, with its loopback up."""
+        """Create the namespace and bring its loopback up."""
         command(["ip", "netns", "add", self.name])
         self.ip("link set lo up")
 
     def ip(self, *lines: str, family: str | None = None) -> None:
-        """Run lines of `ip` inside, all in one process; rules need "-4" or "-6"."""
+        """Run `ip` commands inside in one process; rules need "-4" or "-6"."""
         options = [family] if family else []
         argv = ["ip", *options, "-n", self.name, "-batch", "-"]
         command(argv, "\n".join(lines) + "\n")
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """Give the command that runs `argv` inside."""
+        """Return the command that runs `argv` inside."""
         return ["ip", "netns", "exec", self.name, *argv]
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Put the current thread inside; sockets it opens stay there when it leaves."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        """Move the current thread inside; its sockets stay inside after the block."""
+        original = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._join()
             try:
                 yield
             finally:
-                _setns(home)
+                _setns(original)
         finally:
-            os.close(home)
+            os.close(original)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run `function` in a fresh thread inside and give what it returns."""
+        """Run `function` in a new thread inside and return its result."""
         with ThreadPoolExecutor(1) as pool:
             pool.submit(self._join).result()
             return pool.submit(function).result()
 
     def write_sysctls(self, values: dict[str, int]) -> None:
-        """Set keys below net/ for this namespace alone."""
+        """Set keys below net/ in this namespace only."""
         self.call(lambda: _write_sysctls(values))
 
     def write_resolvers(self, addresses: Iterable[str]) -> None:
-        """Say which resolvers commands run inside find in /etc/resolv.conf."""
+        """Set the resolvers in /etc/resolv.conf of commands that run inside."""
         folder = CONFIGURED / self.name
         folder.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"nameserver {address}\n" for address in addresses)
         (folder / "resolv.conf").write_text(lines)
 
     def pids(self) -> list[int]:
-        """List the processes inside, without the one that asks."""
-        found = command(["ip", "netns", "pids", self.name]).split()
-        return [pid for pid in map(int, found) if pid != os.getpid()]
+        """Return the processes inside, without the current one."""
+        pids = command(["ip", "netns", "pids", self.name]).split()
+        return [pid for pid in map(int, pids) if pid != os.getpid()]
 
     def remove(self) -> None:
-        """End what still runs inside, then remove the namespace and its files."""
+        """Kill the processes inside, then remove the namespace and its files."""
         shutil.rmtree(CONFIGURED / self.name, ignore_errors=True)
         if not (MOUNTED / self.name).exists():
             return
@@ -120,16 +120,16 @@ class Namespace:
 
 
 def unused_prefix() -> str:
-    """Make a name that no other laboratory has."""
+    """Return a name prefix that no other laboratory has."""
     return f"lab{os.getpid()}-{os.urandom(3).hex()}"
 
 
 def sweep() -> None:
     """Remove the namespaces of laboratories whose process is dead."""
     for path in MOUNTED.glob("lab*-*-*"):
-        maker = re.fullmatch(r"lab(\d+)-[0-9a-f]{6}-\w+", path.name)
-        if maker and not Path("/proc", maker[1]).exists():
-            # Another run may be sweeping the same remains.
+        match = re.fullmatch(r"lab(\d+)-[0-9a-f]{6}-\w+", path.name)
+        if match and not Path("/proc", match[1]).exists():
+            # Another test run may remove the same namespace.
             with suppress(LabError):
                 Namespace(path.name).remove()
 

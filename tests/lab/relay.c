@@ -1,13 +1,12 @@
-/* Holds every packet of one TUN device for a fixed time, then gives it back.
+/* Delays every packet of one TUN device by a fixed time, then returns it.
  *
  *     relay DEVICE DELAY_US [TRACE_FILE QUEUE_BYTES]
  *
- * With a trace (one number a line: the millisecond at which 1504 bytes may leave,
- * repeated for ever) packets first wait in a drop-tail queue of QUEUE_BYTES for the
- * opportunities of that trace; the delay follows. One process serves one direction, so
- * it needs to know nothing of addresses. It says "ready" once the device is there, and
- * ends when its standard input does: with the process that started it, however that
- * ended.
+ * A trace has one number per line: the millisecond at which 1504 bytes may leave. It is
+ * repeated endlessly. Packets first wait in a drop-tail queue of QUEUE_BYTES for the
+ * opportunities of the trace, and the delay follows. One process serves one direction,
+ * so it does not read addresses. It prints "ready" once the device exists. It exits when
+ * its standard input closes, which also happens if its parent process is killed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,7 +29,7 @@
 #define OPPORTUNITY_BYTES 1504
 #define BATCH 64
 #define IDLE_NS 100000000ll
-#define SPIN_NS 60000ll /* a sleep ends about this late; the last stretch is waited out */
+#define SPIN_NS 60000ll /* a sleep ends about this late, so the rest is a busy wait */
 
 struct packet {
     int64_t due_ns;
@@ -99,15 +98,15 @@ static void load(struct trace *trace, const char *path, int64_t queue_bytes)
 {
     FILE *file = fopen(path, "r");
     long long at_ms;
-    size_t room = 0;
+    size_t capacity = 0;
     if (!file) {
         perror(path);
         exit(1);
     }
     while (fscanf(file, "%lld", &at_ms) == 1) {
-        if (trace->count == room) {
-            room = room ? room * 2 : 4096;
-            trace->at_ns = realloc(trace->at_ns, room * sizeof *trace->at_ns);
+        if (trace->count == capacity) {
+            capacity = capacity ? capacity * 2 : 4096;
+            trace->at_ns = realloc(trace->at_ns, capacity * sizeof *trace->at_ns);
             if (!trace->at_ns)
                 exit(1);
         }
@@ -115,7 +114,7 @@ static void load(struct trace *trace, const char *path, int64_t queue_bytes)
     }
     fclose(file);
     if (!trace->count || trace->at_ns[trace->count - 1] <= 0) {
-        fprintf(stderr, "%s: no time passes in this trace\n", path);
+        fprintf(stderr, "%s: the trace must end after 0 ms\n", path);
         exit(1);
     }
     trace->queue_bytes = queue_bytes;
@@ -135,7 +134,7 @@ static void advance(struct trace *trace)
     trace->position = 0;
 }
 
-/* An opportunity that finds the queue empty is lost, as on a radio link. */
+/* An opportunity with an empty queue is lost, as on a radio link. */
 static void depart(struct trace *trace, int64_t delay_ns)
 {
     int64_t at_ns = opportunity_ns(trace);
@@ -159,7 +158,7 @@ static void accept_packet(struct trace *trace, const unsigned char *bytes, int l
         push(&waiting, bytes, length, 0);
 }
 
-static void take_in(int tun, struct trace *trace, int64_t delay_ns)
+static void read_packets(int tun, struct trace *trace, int64_t delay_ns)
 {
     unsigned char bytes[PACKET_BYTES];
     for (int i = 0; i < BATCH; i++) {
@@ -170,7 +169,7 @@ static void take_in(int tun, struct trace *trace, int64_t delay_ns)
     }
 }
 
-static void give_back(int tun)
+static void write_due_packets(int tun)
 {
     struct packet *packet;
     while ((packet = head(&flying)) && packet->due_ns <= now_ns()) {
@@ -190,7 +189,7 @@ static int64_t next_event_ns(const struct trace *trace)
     return next_ns;
 }
 
-/* Gives 0 when standard input has ended. */
+/* Returns 0 if standard input is closed. */
 static int wait_until(int64_t next_ns, int tun)
 {
     struct pollfd watched[] = {{.fd = tun, .events = POLLIN}, {.fd = 0}};
@@ -200,30 +199,30 @@ static int wait_until(int64_t next_ns, int tun)
     return !(watched[1].revents & (POLLHUP | POLLERR));
 }
 
-int main(int count, char **words)
+int main(int count, char **arguments)
 {
     struct trace trace = {0};
-    struct sched_param first_served = {.sched_priority = 10};
+    struct sched_param realtime = {.sched_priority = 10};
     if (count != 3 && count != 5) {
         fprintf(stderr, "relay DEVICE DELAY_US [TRACE_FILE QUEUE_BYTES]\n");
         return 2;
     }
-    int tun = open_tun(words[1]);
-    int64_t delay_ns = atoll(words[2]) * 1000;
+    int tun = open_tun(arguments[1]);
+    int64_t delay_ns = atoll(arguments[2]) * 1000;
     if (count == 5)
-        load(&trace, words[3], atoll(words[4]));
-    sched_setscheduler(0, SCHED_FIFO, &first_served); /* worse timing without, not wrong */
+        load(&trace, arguments[3], atoll(arguments[4]));
+    sched_setscheduler(0, SCHED_FIFO, &realtime); /* optional: better timing only */
     prctl(PR_SET_TIMERSLACK, 1);
     if (puts("ready") < 0 || fflush(stdout))
         return 1;
     do {
-        /* Before taking in, or a packet would use opportunities of before it came. */
+        /* Do this before reading, or a packet could use opportunities of the past. */
         while (trace.count && opportunity_ns(&trace) <= now_ns()) {
             depart(&trace, delay_ns);
             advance(&trace);
         }
-        take_in(tun, &trace, delay_ns);
-        give_back(tun);
+        read_packets(tun, &trace, delay_ns);
+        write_due_packets(tun);
     } while (wait_until(next_event_ns(&trace), tun));
     return 0;
 }
