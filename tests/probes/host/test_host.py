@@ -115,7 +115,7 @@ def _burn_until_counted(host: Host) -> None:
 
 
 def test_raspberry_pi(tmp_path: Path) -> None:
-    """A Pi with a weak supply reports undervoltage, throttling and the hotter sensor."""
+    """A Pi with a weak supply reports undervoltage, throttling, the hotter sensor."""
     values = fields(Host(tmp_path, tree(tmp_path, RASPBERRY_PI)))
     assert values["temperature_c"] == 61.809
     assert (values["undervoltage"], values["throttled"]) == (1, 1)
