@@ -255,7 +255,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     points = int(arguments[0]) if arguments else 40_000
     program = influxd.find()
     if program is None:
-        print(f"{influxd.MISSING}; {influxd.MEND}", file=sys.stderr)
+        print(f"{influxd.MISSING}; {influxd.INSTALL}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as folder:
         server = InfluxDB(program, Path(data)).start()

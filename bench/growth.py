@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     stations, hours = [*numbers, *(STATIONS, HOURS)[len(numbers) :]]
     program = influxd.find()
     if program is None:
-        print(f"{influxd.MISSING}; {influxd.MEND}", file=sys.stderr)
+        print(f"{influxd.MISSING}; {influxd.INSTALL}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(snapshot_cold_s=1, compact_cold_s=1)

@@ -304,7 +304,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     options = parse(arguments)
     program = influxd.find()
     if program is None:
-        print(f"{influxd.MISSING}; {influxd.MEND}", file=sys.stderr)
+        print(f"{influxd.MISSING}; {influxd.INSTALL}", file=sys.stderr)
         return 1
     # Without an exception, SIGTERM would end the bench and leave its servers running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

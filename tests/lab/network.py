@@ -280,7 +280,7 @@ class Lab:
             timer.start()
 
     def _start_relay(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        # The relay exits when its standard input closes, even if this process is killed.
+        # The relay exits when its standard input closes, so also if this process dies.
         return self._start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def _start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:

@@ -1,1 +1,1 @@
-"""Real servers for the tests: InfluxDB, and a front that misbehaves on command."""
+"""Servers for the tests: a real InfluxDB, and a front that injects faults."""

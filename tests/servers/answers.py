@@ -1,7 +1,7 @@
-"""What the front can do with one request, each a small value to put into its script.
+"""The answers of the front to one request; tests put them into its script.
 
-An answer says by `reads` how much of the request's body is taken off the wire before
-it is played: all (1.0), half, or none.
+`reads` is the share of the request's body that the front reads before it plays the
+answer: all (1.0), half, or none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.servers.database import HttpAnswer
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as the front saw it; header names in lower case."""
+    """A request that the front received; header names are in lower case."""
 
     method: str
     path: str
@@ -27,22 +27,22 @@ class Request:
 
     @property
     def body(self) -> bytes:
-        """The body unpacked; as far as it came, when it was cut."""
+        """The uncompressed body; of an incomplete request, its received part."""
         if self.headers.get("content-encoding") != "gzip":
             return self.raw_body
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(self.raw_body)
 
     @property
     def lines(self) -> list[bytes]:
-        """The points of the body, one a line."""
+        """The points of the body, one per line."""
         return [line for line in self.body.splitlines() if line]
 
 
 class Exchange(Protocol):
-    """What an answer may do with the connection its request came by."""
+    """The actions of an answer on the connection of its request."""
 
     def forward(self, path: str, headers: Mapping[str, str]) -> HttpAnswer:
-        """Give the request to the server behind; raises OSError when it is down."""
+        """Forward the request to the target. Raises OSError if the target is down."""
 
     def reply(
         self, answer: HttpAnswer, sent_share: float = 1.0, *, last: bool = False
@@ -50,31 +50,31 @@ class Exchange(Protocol):
         """Send an answer, or the first part of its body."""
 
     def close(self) -> None:
-        """End the connection after what was sent."""
+        """Close the connection after all sent data."""
 
     def reset(self) -> None:
-        """End the connection by RST."""
+        """Close the connection with RST."""
 
     def wait(self, limit_s: float) -> bool:
-        """Wait; True when the whole time passed with client and front still there."""
+        """Wait; return False if the client or the front ends the connection first."""
 
 
 class Answer(Protocol):
-    """One thing to do with one request."""
+    """An answer to one request."""
 
     @property
     def reads(self) -> float:
-        """The share of the request's body to take before playing."""
+        """The share of the request's body to read before `play`."""
 
     def play(self, exchange: Exchange) -> None:
-        """Do it."""
+        """Send the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Give the request to the server behind, and its answer to the client.
+    """Forward the request to the target and return its answer.
 
-    When the server behind is down the connection closes without an answer.
+    If the target is down, the connection closes without an answer.
     """
 
     path: str = ""
@@ -92,10 +92,10 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Answer with a status and do not trouble the server behind.
+    """Answer with a status without forwarding the request.
 
-    `early` answers before the body is read and closes, as proxies do with 413. A client
-    that is still sending may then see a reset in place of the answer, as with those.
+    With `early` the front answers before it reads the body and closes, like a proxy
+    that answers 413. A client that is still sending may then get a reset instead.
     """
 
     code: int
@@ -114,7 +114,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Unheard:
-    """Let the server behind take the request, then close without its answer."""
+    """Forward the request to the target, then close without an answer."""
 
     reads: ClassVar[float] = 1.0
 
@@ -125,7 +125,7 @@ class Unheard:
 
 @dataclass(frozen=True, slots=True)
 class CutRequest:
-    """Read half of the request's body and close; the server behind sees nothing."""
+    """Read half of the request's body and close; the target receives nothing."""
 
     reads: ClassVar[float] = 0.5
 
@@ -135,7 +135,7 @@ class CutRequest:
 
 @dataclass(frozen=True, slots=True)
 class CutAnswer:
-    """Let the server behind take the request, and close half-way through an answer."""
+    """Forward the request to the target, and close after half of an answer."""
 
     answer: HttpAnswer
     reads: ClassVar[float] = 1.0
@@ -147,7 +147,7 @@ class CutAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Take the request and say nothing until the client leaves, or a limit."""
+    """Read the request and send nothing until the client leaves or a time limit."""
 
     limit_s: float = 60.0
     reads: ClassVar[float] = 1.0
@@ -159,7 +159,7 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Wait, and then give another answer, unless the client has left by then."""
+    """Wait, then play another answer if the client is still connected."""
 
     delay_s: float
     then: Answer = field(default_factory=Pass)
@@ -184,7 +184,7 @@ class Reset:
 
 
 def refused(code: int, message: str = "refused by the test") -> Status:
-    """Answer with an error in InfluxDB's own form."""
+    """Answer with an error in the format of InfluxDB."""
     body = f'{{"code":"{HTTPStatus(code).phrase.lower()}","message":"{message}"}}'
     return Status(code, body.encode(), {"Content-Type": "application/json"})
 
@@ -195,11 +195,11 @@ def throttled(retry_after: str = "1", code: int = 429) -> Status:
 
 
 def portal_page() -> Status:
-    """Answer 200 with a captive portal's page in place of 204."""
+    """Answer 200 with the page of a captive portal instead of 204."""
     page = b"<!doctype html><title>Login</title><form>Welcome to the hotspot</form>"
     return Status(200, page, {"Content-Type": "text/html"})
 
 
 def portal_redirect(location: str = "/login") -> Status:
-    """Redirect to a captive portal; by default a path of the front itself."""
+    """Redirect to a captive portal, by default to a path of the front."""
     return Status(302, b"", {"Location": location})

@@ -1,4 +1,4 @@
-"""Certificates for the TLS tests: a good one, and each common way to be wrong."""
+"""Certificates for the TLS tests: a valid one, and one for each common error."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ NO_USAGE = dict.fromkeys(
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a certificate says; without names it is an authority's."""
+class CertificateSpec:
+    """The content of a certificate; without names it is an authority's."""
 
     subject: str
     names: tuple[str, ...] = ()
@@ -60,23 +60,23 @@ class Identity:
 
 
 class Authority:
-    """A certificate authority of the tests' own, with its files in a folder."""
+    """A certificate authority for tests, with its files in a folder."""
 
     def __init__(self, folder: Path, name: str = "QoS test authority") -> None:
         self._folder = folder
-        self._root = issue(Plan(name), None)
+        self._root = issue(CertificateSpec(name), None)
         self.file = folder / f"{self._root.certificate.serial_number:x}-authority.pem"
         self.file.write_bytes(self._root.pem)
 
     def server_context(
         self, fault: Fault = "none", names: tuple[str, ...] = NAMES
     ) -> ssl.SSLContext:
-        """Return a context to serve with, its certificate good or wrong in one way."""
+        """Return a server context with a valid certificate or one with a fault."""
         issuer = None if fault == "self_signed" else self._root
-        return self._context(issue(_plan(fault, names), issuer))
+        return self._context(issue(_spec(fault, names), issuer))
 
     def client_context(self) -> ssl.SSLContext:
-        """Return a context that trusts this authority alone."""
+        """Return a context that trusts only this authority."""
         return ssl.create_default_context(cafile=str(self.file))
 
     def _context(self, identity: Identity) -> ssl.SSLContext:
@@ -92,23 +92,23 @@ class Authority:
         return context
 
 
-def _plan(fault: Fault, names: tuple[str, ...]) -> Plan:
+def _spec(fault: Fault, names: tuple[str, ...]) -> CertificateSpec:
     match fault:
         case "expired":
-            return Plan("expired", names, from_day=-30, to_day=-1)
+            return CertificateSpec("expired", names, from_day=-30, to_day=-1)
         case "not_yet_valid":
-            return Plan("not yet valid", names, from_day=1)
+            return CertificateSpec("not yet valid", names, from_day=1)
         case "wrong_name":
-            return Plan("wrong name", ("collector.example",))
+            return CertificateSpec("wrong name", ("collector.example",))
         case _:
-            return Plan("collector", names)
+            return CertificateSpec("collector", names)
 
 
-def issue(plan: Plan, issuer: Identity | None) -> Identity:
-    """Make a key and its certificate, signed by the issuer or by itself."""
+def issue(spec: CertificateSpec, issuer: Identity | None) -> Identity:
+    """Create a key and its certificate, signed by the issuer or self-signed."""
     key = ec.generate_private_key(ec.SECP256R1())
     signer = issuer.key if issuer else key
-    subject = _distinguished(plan.subject)
+    subject = _distinguished(spec.subject)
     now = dt.datetime.now(dt.UTC)
     builder = (
         x509.CertificateBuilder()
@@ -116,28 +116,30 @@ def issue(plan: Plan, issuer: Identity | None) -> Identity:
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now + plan.from_day * DAY)
-        .not_valid_after(now + plan.to_day * DAY)
+        .not_valid_before(now + spec.from_day * DAY)
+        .not_valid_after(now + spec.to_day * DAY)
     )
-    for extension, critical in _extensions(plan, key, signer):
+    for extension, critical in _extensions(spec, key, signer):
         builder = builder.add_extension(extension, critical)
     return Identity(builder.sign(signer, hashes.SHA256()), key)
 
 
 def _extensions(
-    plan: Plan, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
+    spec: CertificateSpec,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
-    """Yield each extension and whether it is critical; strict verifiers ask for all."""
-    usage = SERVER_USAGE if plan.names else AUTHORITY_USAGE
-    yield x509.BasicConstraints(ca=not plan.names, path_length=None), True
+    """Yield the extensions that strict verifiers require, each with `critical`."""
+    usage = SERVER_USAGE if spec.names else AUTHORITY_USAGE
+    yield x509.BasicConstraints(ca=not spec.names, path_length=None), True
     yield x509.KeyUsage(**NO_USAGE | usage), True
     yield x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False
     yield (
         x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
         False,
     )
-    if plan.names:
-        names = [_general_name(name) for name in plan.names]
+    if spec.names:
+        names = [_general_name(name) for name in spec.names]
         yield x509.SubjectAlternativeName(names), False
 
 

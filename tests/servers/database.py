@@ -1,7 +1,7 @@
-"""One database of an InfluxDB: where to write to it, and InfluxQL to read it back.
+"""One database of an InfluxDB: its address, and InfluxQL queries.
 
-Reading goes over plain `http.client`, on purpose not over the client library that the
-agent writes with: a test must not see its own mistake twice.
+It uses plain `http.client` and not the client library of the agent. Otherwise an error
+in the library could hide itself in a test.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ ANSWER_LIMIT_S = 20.0
 
 
 class QueryError(Exception):
-    """The server refused a statement; the text is its own."""
+    """The server refused a statement; the text is the server's message."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What a server said to one request."""
+    """The answer of a server to one request."""
 
     status: int
     headers: dict[str, str]
@@ -48,74 +48,74 @@ class Database:
 
     @property
     def bucket(self) -> str:
-        """The name by which the v2 write path knows the database."""
+        """The name of the database in the v2 write path."""
         return self.database
 
     @property
     def section(self) -> dict[str, object]:
-        """The settings by which an agent or a census speaks to it."""
-        given = {"url": self.url, "org": self.org, "bucket": self.bucket}
-        return {**given, "token": self.token} if self.token else {**given}
+        """The settings with which an agent or a census connects to it."""
+        section = {"url": self.url, "org": self.org, "bucket": self.bucket}
+        return {**section, "token": self.token} if self.token else {**section}
 
     def query(self, influxql: str) -> list[Row]:
-        """Run statements; each row is its series' name as `measurement`, tags, columns.
+        """Run statements; a row has the key `measurement`, the tags and the columns.
 
-        Times are integer nanoseconds. The answer is JSON and so 20.0 comes as 20.
+        Times are integer nanoseconds. The answer is JSON, so 20.0 is returned as 20.
         """
-        asked = urlencode({"q": influxql, "db": self.database, "epoch": "ns"})
+        parameters = urlencode({"q": influxql, "db": self.database, "epoch": "ns"})
         method = "GET" if influxql.lstrip().upper().startswith("SELECT") else "POST"
-        answer = self.request(method, f"/query?{asked}")
+        answer = self.request(method, f"/query?{parameters}")
         return _rows(answer)
 
     def rows(self, measurement: str) -> list[Row]:
-        """Return all points of a measurement, oldest first, tags as columns."""
+        """Return all points of a measurement, oldest first, with tags as columns."""
         return self.query(f"SELECT * FROM {quoted(measurement)}")
 
     def count(self, measurement: str, field: str) -> int:
         """Count the points of a measurement that have the field."""
-        found = self.query(f"SELECT COUNT({quoted(field)}) FROM {quoted(measurement)}")
-        return int(found[0]["count"]) if found else 0
+        rows = self.query(f"SELECT COUNT({quoted(field)}) FROM {quoted(measurement)}")
+        return int(rows[0]["count"]) if rows else 0
 
-    def drop_series(self, which: str) -> None:
-        """Let series vanish, by a clause of InfluxQL; on 2.x all of their points."""
-        how = "DELETE" if self._line() == "2" else "DROP SERIES"
-        self.query(f"{how} {which}")
+    def drop_series(self, clause: str) -> None:
+        """Drop series by a clause of InfluxQL; on 2.x delete all of their points."""
+        statement = "DELETE" if self._major() == "2" else "DROP SERIES"
+        self.query(f"{statement} {clause}")
 
     def create_database(self, name: str, duration: str | None = None) -> Database:
-        """Make a database (or a bucket, on 2.x) that keeps points for a duration."""
-        match self._line():
+        """Create a database (a bucket on 2.x) that keeps points for a duration."""
+        match self._major():
             case "2":
                 self._create_bucket(name, duration)
             case "3":
                 self._configure("POST", body={"db": name, "retention_period": duration})
             case _:
-                kept = f" WITH DURATION {duration}" if duration else ""
-                self.query(f"CREATE DATABASE {quoted(name)}{kept}")
+                retention = f" WITH DURATION {duration}" if duration else ""
+                self.query(f"CREATE DATABASE {quoted(name)}{retention}")
         return replace(self, database=name)
 
     def fresh(self) -> Database:
-        """Make a database with a random name."""
+        """Create a database with a random name."""
         return self.create_database(f"test_{secrets.token_hex(6)}")
 
     def drop(self) -> None:
-        """Remove the database and what is in it; on 2.x it is left to its owner."""
-        match self._line():
+        """Remove the database with its data; on 2.x do nothing."""
+        match self._major():
             case "2":
                 pass
             case "3":
-                # It has five at most, with those that are dropped and still there.
+                # The limit of five databases includes dropped but undeleted ones.
                 self._configure("DELETE", f"?db={self.database}&hard_delete_at=now")
             case _:
                 self.query(f"DROP DATABASE {quoted(self.database)}")
 
     def version(self) -> str:
-        """Return the version the server claims."""
+        """Return the version that the server reports."""
         return self.request("GET", "/ping").headers.get("x-influxdb-version", "")
 
     def write(self, lines: bytes) -> HttpAnswer:
-        """Write line protocol through the v2 path, as it stands."""
-        asked = {"org": self.org, "bucket": self.bucket, "precision": "ns"}
-        return self.request("POST", f"/api/v2/write?{urlencode(asked)}", lines)
+        """Write line protocol through the v2 path, uncompressed."""
+        parameters = {"org": self.org, "bucket": self.bucket, "precision": "ns"}
+        return self.request("POST", f"/api/v2/write?{urlencode(parameters)}", lines)
 
     def request(
         self,
@@ -124,7 +124,7 @@ class Database:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
-        """Send one request with the token and return the answer, whatever it is."""
+        """Send one request with the token and return the answer of any status."""
         token = {"Authorization": f"Token {self.token}"} if self.token else {}
         connection = connect(self.url, self.namespace, self.answer_limit_s)
         try:
@@ -133,16 +133,16 @@ class Database:
         finally:
             connection.close()
 
-    def _line(self) -> str:
-        """Which line of InfluxDB it is: 1, 2 or 3."""
+    def _major(self) -> str:
+        """Return the major version of InfluxDB: 1, 2 or 3."""
         return self.version().lstrip("v")[:1]
 
     def _configure(
-        self, method: str, asked: str = "", body: Mapping[str, object] | None = None
+        self, method: str, query: str = "", body: Mapping[str, object] | None = None
     ) -> None:
         answer = self.request(
             method,
-            f"/api/v3/configure/database{asked}",
+            f"/api/v3/configure/database{query}",
             json.dumps(body).encode() if body else None,
             {"Content-Type": "application/json"},
         )
@@ -150,17 +150,17 @@ class Database:
             raise QueryError(answer.body.decode())
 
     def _create_bucket(self, name: str, duration: str | None) -> None:
-        asked = urlencode({"org": self.org})
-        found = json.loads(self.request("GET", f"/api/v2/orgs?{asked}").body)
-        kept = [] if duration is None else [_rule(duration)]
-        wanted = {"orgID": found["orgs"][0]["id"], "name": name, "retentionRules": kept}
-        answer = self.request("POST", "/api/v2/buckets", json.dumps(wanted).encode())
+        parameters = urlencode({"org": self.org})
+        orgs = json.loads(self.request("GET", f"/api/v2/orgs?{parameters}").body)
+        rules = [] if duration is None else [_retention_rule(duration)]
+        bucket = {"orgID": orgs["orgs"][0]["id"], "name": name, "retentionRules": rules}
+        answer = self.request("POST", "/api/v2/buckets", json.dumps(bucket).encode())
         if answer.status != http.HTTPStatus.CREATED:
             raise QueryError(answer.body.decode())
 
 
-def _rule(duration: str) -> dict[str, object]:
-    """A bucket's rule for a duration of InfluxQL, in hours or days."""
+def _retention_rule(duration: str) -> dict[str, object]:
+    """Return a bucket's retention rule for an InfluxQL duration in hours or days."""
     unit_s = {"h": 3600, "d": 86400}[duration[-1]]
     return {"type": "expire", "everySeconds": int(duration[:-1]) * unit_s}
 
@@ -182,7 +182,7 @@ def connect(
 
 
 def read_answer(connection: http.client.HTTPConnection) -> HttpAnswer:
-    """Read the whole answer; header names come in lower case."""
+    """Read the whole answer; header names are in lower case."""
     response = connection.getresponse()
     headers = {name.lower(): value for name, value in response.getheaders()}
     return HttpAnswer(status=response.status, headers=headers, body=response.read())
@@ -195,9 +195,9 @@ def quoted(name: str) -> str:
 
 
 def _rows(answer: HttpAnswer) -> list[Row]:
-    said = json.loads(answer.body)
-    results = said.get("results", [])
-    errors = [part["error"] for part in (said, *results) if "error" in part]
+    document = json.loads(answer.body)
+    results = document.get("results", [])
+    errors = [part["error"] for part in (document, *results) if "error" in part]
     if answer.status >= http.HTTPStatus.BAD_REQUEST:
         errors.append(answer.body.decode())
     if errors:

@@ -1,7 +1,7 @@
 """The servers as pytest fixtures.
 
-The root conftest takes them by `pytest_plugins = ["tests.servers.fixtures"]`, which
-also puts the choice of server into the header of the run.
+The root conftest loads them with `pytest_plugins = ["tests.servers.fixtures"]`. The
+header of the test run then contains the selected server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.support.requirement import require
 
 
 class MakeInfluxDB(Protocol):
-    """Starts servers that end with the test."""
+    """A function that starts servers, which end with the test."""
 
     def __call__(
         self,
@@ -36,7 +36,7 @@ class MakeInfluxDB(Protocol):
 
 
 class MakeFront(Protocol):
-    """Starts fronts that end with the test."""
+    """A function that starts fronts, which end with the test."""
 
     def __call__(
         self,
@@ -49,15 +49,15 @@ class MakeFront(Protocol):
 
 
 def pytest_report_header() -> str:
-    """Name the InfluxDB of this run."""
-    return influxd.plan()
+    """Return the line about the InfluxDB of this run."""
+    return influxd.describe()
 
 
 @pytest.fixture(scope="session")
 def influxd_program() -> Influxd:
-    """The server program; the first use may build it."""
+    """Return the server program; the first use may build it."""
     program = influxd.find()
-    require(program is not None, influxd.MISSING, influxd.MEND)
+    require(program is not None, influxd.MISSING, influxd.INSTALL)
     assert program is not None
     return program
 
@@ -66,7 +66,7 @@ def influxd_program() -> Influxd:
 def influxdb_shared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    """The server all tests share: the one named by the environment, or our own."""
+    """Return the server of all tests: an external one if set, or a new process."""
     if url := os.environ.get("QOS_TEST_INFLUXDB_URL"):
         token = os.environ.get("QOS_TEST_INFLUXDB_TOKEN", "")
         org = os.environ.get("QOS_TEST_INFLUXDB_ORG", InfluxDB.org)
@@ -80,7 +80,7 @@ def influxdb_shared(
 
 @pytest.fixture
 def influxdb(influxdb_shared: Database) -> Iterator[Database]:
-    """A fresh database on the shared server."""
+    """Return a new database on the shared server."""
     database = influxdb_shared.fresh()
     yield database
     database.drop()
@@ -90,7 +90,7 @@ def influxdb(influxdb_shared: Database) -> Iterator[Database]:
 def make_influxdb(
     influxd_program: Influxd, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MakeInfluxDB]:
-    """A factory of servers of the test's own, with settings or in a namespace."""
+    """Return a function that starts servers with settings or in a namespace."""
     with ExitStack() as started:
 
         def make(
@@ -115,13 +115,13 @@ def make_influxdb(
 
 @pytest.fixture
 def influxdb_process(make_influxdb: MakeInfluxDB) -> InfluxDB:
-    """A server of the test's own, to be killed and restarted."""
+    """Return a server for one test, which may kill and restart it."""
     return make_influxdb()
 
 
 @pytest.fixture
 def front(request: pytest.FixtureRequest) -> Iterator[MakeFront]:
-    """A factory of fronts; without a target they stand before `influxdb`."""
+    """Return a function that starts fronts; the default target is `influxdb`."""
     fronts: list[Front] = []
 
     def make(
@@ -133,17 +133,17 @@ def front(request: pytest.FixtureRequest) -> Iterator[MakeFront]:
     ) -> Front:
         if target is None:
             target = request.getfixturevalue("influxdb").url
-        made = Front(target, address=address, tls=tls, namespace=namespace)
-        fronts.append(made)
-        return made.start()
+        new = Front(target, address=address, tls=tls, namespace=namespace)
+        fronts.append(new)
+        return new.start()
 
     yield make
-    for made in fronts:
-        made.stop()
-    assert [error for made in fronts for error in made.errors] == []
+    for started in fronts:
+        started.stop()
+    assert [error for started in fronts for error in started.errors] == []
 
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A certificate authority that nobody trusts but the test."""
+    """Return a certificate authority for the tests."""
     return Authority(tmp_path_factory.mktemp("authority"))

@@ -1,10 +1,10 @@
-"""A reverse proxy before a real server that answers as a script tells it.
+"""A reverse proxy in front of a real server that plays scripted answers.
 
     front = Front(influxdb.url).start()
     front.script(refused(503), Unheard())    # for the next two requests; then Pass
 
-It records every request it sees. One thread for each connection, no event loop: each
-answer in `answers.py` reads as the sequence of steps that it is.
+It records every request. Each connection has its own thread, so that an answer in
+`answers.py` is a plain sequence of steps.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 
 
 class Front:
-    """A programmable server; without a target only answers that need none work."""
+    """A programmable server; without a target it can only play fixed answers."""
 
     def __init__(
         self,
@@ -69,31 +69,31 @@ class Front:
         return f"{scheme}://{self.address}:{self.port}"
 
     def script(self, *answers: Playable) -> None:
-        """Set what the next requests get, one each."""
+        """Set the answers of the next requests, one for each."""
         with self._changed:
             self._script = list(answers)
 
     def always(self, answer: Playable) -> None:
-        """Set what requests get when the script is used up; Pass at first."""
+        """Set the answer of all requests after the script; the default is Pass."""
         with self._changed:
             self._default = answer
 
     @property
     def unplayed(self) -> int:
-        """How many answers of the script no request has taken yet."""
+        """The number of answers in the script that are not played yet."""
         with self._changed:
             return len(self._script)
 
     def wait_for(self, requests: int, limit_s: float = 10.0) -> None:
-        """Wait until so many requests have been seen since the front was made."""
+        """Wait until the front has received this number of requests in total."""
         with self._changed:
-            seen = self._changed.wait_for(
+            complete = self._changed.wait_for(
                 lambda: len(self.requests) >= requests, limit_s
             )
-        assert seen, f"{len(self.requests)} of {requests} requests in {limit_s} s"
+        assert complete, f"{len(self.requests)} of {requests} requests in {limit_s} s"
 
     def start(self) -> Self:
-        """Listen, on the same port as before when it was stopped."""
+        """Listen; after a stop, on the same port as before."""
         self.stopping.clear()
         self._server = server = inside(self.namespace, lambda: _Server(self))
         threading.Thread(
@@ -102,7 +102,7 @@ class Front:
         return self
 
     def stop(self) -> None:
-        """Refuse new connections and cut the open ones."""
+        """Refuse new connections and close the open ones."""
         self.stopping.set()
         if self._server is not None:
             self._server.shutdown()
@@ -111,13 +111,13 @@ class Front:
             self._server = None
 
     def take(self, request: Request) -> Answer:
-        """Choose the answer for a request whose head has come."""
+        """Return the answer for a request whose head has arrived."""
         with self._changed:
             chosen = self._script.pop(0) if self._script else self._default
         return chosen(request) if callable(chosen) else chosen
 
     def record(self, request: Request) -> None:
-        """Keep a request and wake who waits for it."""
+        """Record a request and wake the threads that wait for it."""
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
@@ -134,7 +134,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__((front.address, front.port), _Handler)
 
     def finish_request(self, request: object, client_address: object) -> None:
-        """Shake hands in the connection's own thread, then serve it."""
+        """Do the TLS handshake in the connection's thread, then serve it."""
         assert isinstance(request, socket.socket)
         connection = self._secured(request)
         if connection is None:
@@ -144,17 +144,17 @@ class _Server(socketserver.ThreadingTCPServer):
             _Handler(connection, client_address, self)
         finally:
             self._open.discard(connection)
-            # Without shutdown(), whose FIN would go out ahead of a reset.
+            # Do not call shutdown(), which would send FIN before a reset.
             connection.close()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Keep what went wrong for the fixture, unless the client has just left."""
+        """Record errors for the fixture, except those of a client that left."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.front.errors.append(error)
 
     def shutdown_request(self, request: object) -> None:
-        """Close without the shutdown() that socketserver would send first."""
+        """Close without the shutdown() that socketserver would call first."""
         assert isinstance(request, socket.socket)
         request.close()
 
@@ -163,7 +163,7 @@ class _Server(socketserver.ThreadingTCPServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # it has ended by itself
+                continue  # The connection has already ended.
 
     def _secured(self, request: socket.socket) -> socket.socket | None:
         if self.front.tls is None:
@@ -179,7 +179,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection; it is the Exchange that answers play on."""
+    """One connection, and the Exchange on which answers are played."""
 
     protocol_version = "HTTP/1.1"
     server: _Server
@@ -190,14 +190,14 @@ class _Handler(BaseHTTPRequestHandler):
         answer = front.take(self._request)
         if "chunked" in self._request.headers.get("transfer-encoding", ""):
             answer = Status(HTTPStatus.LENGTH_REQUIRED, early=True)
-        self._request = replace(self._request, raw_body=self._take(answer.reads))
+        self._request = replace(self._request, raw_body=self._body(answer.reads))
         front.record(self._request)
         answer.play(self)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_one_exchange  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Stay quiet; the record of requests is the log."""
+        """Log nothing, because the front records all requests."""
 
     def _head(self) -> Request:
         return Request(
@@ -207,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
             received_mono=time.monotonic(),
         )
 
-    def _take(self, share: float) -> bytes:
+    def _body(self, share: float) -> bytes:
         length = int(self._request.headers.get("content-length", "0"))
         return self.rfile.read(int(length * share))
 
@@ -245,10 +245,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def reset(self) -> None:
-        linger_for_no_time = struct.pack("ii", 1, 0)
-        self.connection.setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time
-        )
+        no_linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
         self.close_connection = True
 
     def wait(self, limit_s: float) -> bool:

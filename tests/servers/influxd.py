@@ -1,10 +1,13 @@
 """Find the InfluxDB 1.x server program, or build it.
 
-The client writes to /api/v2/write, which InfluxDB has from 1.8 on, so the order is:
-the program named by QOS_TEST_INFLUXD, an `influxd` of 1.8 or later on PATH, 1.8.10
-built once by Go and kept in the cache, and last an older `influxd` on PATH (Debian has
-1.6.7), which needs `mapping.py` before it. `python -m tests.servers.influxd` does the
-finding, and the building, ahead of the tests.
+The agent writes to /api/v2/write, which InfluxDB has since 1.8. The order is therefore:
+
+1. the program of QOS_TEST_INFLUXD;
+2. an `influxd` of 1.8 or later on PATH;
+3. version 1.8.10, built once with Go and kept in the cache;
+4. an older `influxd` on PATH (Debian has 1.6.7), which needs `mapping.py`.
+
+`python -m tests.servers.influxd` finds or builds the program before the tests.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ BUILD_LIMIT_S = 900
 FIRST_WITH_V2_WRITE = (1, 8)
 
 MISSING = "an InfluxDB 1.x server"
-MEND = "apt-get install influxdb, or install Go, or set QOS_TEST_INFLUXDB_URL"
+INSTALL = "apt-get install influxdb, or install Go, or set QOS_TEST_INFLUXDB_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,46 +42,44 @@ class Influxd:
 
     @property
     def has_v2_write(self) -> bool:
-        """Whether it answers /api/v2/write itself."""
+        """True if the program has the path /api/v2/write."""
         return _numbers(self.version)[:2] >= FIRST_WITH_V2_WRITE
 
 
 @functools.cache
 def find() -> Influxd | None:
-    """Return the best program there is, after building it where Go can."""
+    """Return the first program in the order above; build it if Go is installed."""
     return _ready() or _built() or _on_path()
 
 
-def plan() -> str:
-    """Say in a line which server the tests use, without building anything."""
+def describe() -> str:
+    """Return a line about the server of the tests, without building anything."""
     if url := os.environ.get("QOS_TEST_INFLUXDB_URL"):
         return f"InfluxDB: {url} (QOS_TEST_INFLUXDB_URL)"
     if ready := _ready():
         return f"InfluxDB: {ready.version}, {ready.path}"
     if shutil.which("go"):
-        return f"InfluxDB: {BUILD_VERSION}, built by Go at first use (some minutes)"
+        return f"InfluxDB: {BUILD_VERSION}, built by Go at first use (a few minutes)"
     if old := _on_path():
         return f"InfluxDB: {old.version}, {old.path}, behind a path-mapping front"
-    return f"InfluxDB: none; {MEND}"
+    return f"InfluxDB: none; {INSTALL}"
 
 
 def _ready() -> Influxd | None:
-    """Return a program that has all that is needed and costs nothing to get."""
+    """Return a program with the v2 write path that needs no build."""
     if name := os.environ.get("QOS_TEST_INFLUXD"):
         return _named(Path(name))
-    found = _on_path()
-    if found is not None and found.has_v2_write:
-        return found
+    program = _on_path()
+    if program is not None and program.has_v2_write:
+        return program
     return inspect(_cached_path())
 
 
 def _named(path: Path) -> Influxd:
-    found = inspect(path)
-    if found is None:
-        raise FileNotFoundError(
-            f"QOS_TEST_INFLUXD names {path}, which is not an influxd of the 1.x line"
-        )
-    return found
+    program = inspect(path)
+    if program is None:
+        raise FileNotFoundError(f"QOS_TEST_INFLUXD: {path} is not an influxd 1.x")
+    return program
 
 
 def _on_path() -> Influxd | None:
@@ -87,17 +88,17 @@ def _on_path() -> Influxd | None:
 
 
 def inspect(path: Path) -> Influxd | None:
-    """Ask a program for its version; None when it is not an influxd 1.x."""
+    """Return a program with its version; None if it is not an influxd 1.x."""
     if not os.access(path, os.X_OK):
         return None
     answer = subprocess.run(
         [path, "version"], capture_output=True, text=True, timeout=30, check=False
     )
-    found = re.match(r"InfluxDB v(unknown|1\.\d+\.\d+)", answer.stdout)
-    if found is None:
+    match = re.match(r"InfluxDB v(unknown|1\.\d+\.\d+)", answer.stdout)
+    if match is None:
         return None
-    # A plain `go install` leaves the version unset; every package sets it.
-    version = found[1].replace("unknown", BUILD_VERSION)
+    # A plain `go install` does not set the version; packages do.
+    version = match[1].replace("unknown", BUILD_VERSION)
     return Influxd(path=path, version=version)
 
 
@@ -115,10 +116,10 @@ def _cached_path() -> Path:
 
 
 def _built() -> Influxd | None:
-    """Build the program into the cache; None without Go, or when the build fails."""
+    """Build the program into the cache; None without Go or if the build fails."""
     if not shutil.which("go"):
         return None
-    with _only_builder():
+    with _build_lock():
         # Another process may have built it while this one waited for the lock.
         if not _cached_path().exists():
             _build(_cached_path())
@@ -126,7 +127,7 @@ def _built() -> Influxd | None:
 
 
 @contextmanager
-def _only_builder() -> Iterator[None]:
+def _build_lock() -> Iterator[None]:
     _cache_folder().mkdir(parents=True, exist_ok=True)
     with (_cache_folder() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -143,7 +144,7 @@ def _build(result: Path) -> None:
 
 
 def _go_install(folder: Path, output: int) -> int:
-    # Without cgo no C compiler is needed and the result runs on any Linux.
+    # Without cgo the build needs no C compiler and the result runs on any Linux.
     environment = os.environ | {"GOBIN": str(folder), "CGO_ENABLED": "0"}
     flags = f"-s -w -X main.version={BUILD_VERSION} -X main.branch=1.8 -X main.commit=-"
     try:
@@ -160,10 +161,13 @@ def _go_install(folder: Path, output: int) -> int:
 
 
 def main() -> int:
-    """Find or build the program and print which it is."""
-    found = find()
-    print(f"influxd {found.version} {found.path}" if found else f"none; {MEND}")
-    return 0 if found else 1
+    """Find or build the program and print its version and path."""
+    program = find()
+    if program is None:
+        print(f"none; {INSTALL}")
+        return 1
+    print(f"influxd {program.version} {program.path}")
+    return 0
 
 
 if __name__ == "__main__":

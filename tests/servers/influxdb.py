@@ -1,8 +1,7 @@
-"""A real InfluxDB process with a data folder of its own, to be started and killed.
+"""A real InfluxDB process with its own data folder, which tests start and kill.
 
-It speaks to nobody: usage reports, subscriptions, monitoring and the other listeners
-are off. Its port is chosen once, so that after `kill` and `start` the same address
-answers with the same data.
+Usage reports, subscriptions, monitoring and other listeners are off. The port is chosen
+once, so that address and data are the same after `kill` and `start`.
 """
 
 from __future__ import annotations
@@ -27,24 +26,24 @@ STOP_LIMIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What tests vary in the server; the rest is InfluxDB's default."""
+    """The settings that tests change; all others are InfluxDB's defaults."""
 
     auth: bool = False
     index: Literal["inmem", "tsi1"] = "tsi1"
-    # Both limits hold for the inmem index only; 0 is none.
+    # Both limits apply to the inmem index only; 0 means no limit.
     max_values_per_tag: int = 100_000
     max_series_per_database: int = 1_000_000
     max_body_bytes: int = 25_000_000
-    # What is gathered in memory before a file is made of it.
+    # Size of the cache in memory at which the server writes it to a file.
     cache_snapshot_bytes: int = 25 * 2**20
-    # Without a write for so long, memory goes into a file; and all files into one.
+    # Time without a write after which the cache is written, and the files are merged.
     snapshot_cold_s: int = 600
     compact_cold_s: int = 4 * 3600
     start_limit_s: float = START_LIMIT_S
 
 
 class InfluxDB:
-    """One server process; `database` is the name its own queries use."""
+    """One server process; `database` is the default database of its queries."""
 
     org = "qos"
 
@@ -83,7 +82,7 @@ class InfluxDB:
 
     @property
     def view(self) -> Database:
-        """Its database as a thing to write to and query."""
+        """The default database."""
         return Database(self.url, self.token, self.org, self.database, self.namespace)
 
     def query(self, influxql: str) -> list[Row]:
@@ -103,11 +102,11 @@ class InfluxDB:
         return self.view.write(lines)
 
     def create_database(self, name: str, duration: str | None = None) -> Database:
-        """Make a database that keeps its points for a duration such as 30d."""
+        """Create a database that keeps its points for a duration such as 30d."""
         return self.view.create_database(name, duration)
 
     def start(self) -> InfluxDB:
-        """Start and wait for an answer; the first time make the user and database."""
+        """Start and wait for an answer; at first start create user and database."""
         self._launch()
         if not self.program.has_v2_write:
             self._front = mapping_front(
@@ -118,13 +117,13 @@ class InfluxDB:
         return self
 
     def stop(self) -> None:
-        """End it in good order; nothing when it does not run."""
+        """Stop it with SIGTERM if it is running."""
         if self._process is not None:
             self._process.terminate()
             self._reap()
 
     def kill(self) -> None:
-        """End it by SIGKILL, as a power cut would."""
+        """Kill it with SIGKILL, similar to a power cut."""
         if self._process is not None:
             self._process.kill()
             self._reap()
@@ -140,7 +139,7 @@ class InfluxDB:
 
     @property
     def log(self) -> str:
-        """What the server wrote about itself."""
+        """The log of the server."""
         return (self.folder / "log").read_text(errors="replace")
 
     @property
@@ -167,9 +166,9 @@ class InfluxDB:
         self._await_answer()
 
     def _await_answer(self) -> None:
-        give_up_mono = time.monotonic() + self.settings.start_limit_s
+        end_mono = time.monotonic() + self.settings.start_limit_s
         inner = replace(self.view, url=self._inner_url)
-        while time.monotonic() < give_up_mono and self.is_running:
+        while time.monotonic() < end_mono and self.is_running:
             try:
                 inner.version()
             except OSError:
@@ -181,7 +180,7 @@ class InfluxDB:
 
     def _prepare(self) -> None:
         if self.settings.auth:
-            # The one statement that is open to all, while there is no user.
+            # Without a user the server accepts this statement from everyone.
             create = (
                 f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES"
             )
@@ -205,7 +204,7 @@ class InfluxDB:
         settings = self.settings
         return f"""\
 reporting-disabled = true
-# The backup listener cannot be turned off; port 0 keeps it out of everyone's way.
+# The backup listener cannot be turned off; port 0 avoids conflicts.
 bind-address = "127.0.0.1:0"
 [meta]
 dir = "{self.folder}/meta"

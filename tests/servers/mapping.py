@@ -1,7 +1,7 @@
-"""The v2 write path for an InfluxDB older than 1.8, as a front before it.
+"""A front that adds the v2 write path to an InfluxDB older than 1.8.
 
-1.8 did the same inside the server: the body, gzip or not, is unchanged; only the path,
-the names of the parameters and the form of the credentials differ.
+InfluxDB 1.8 does the same itself. The body, compressed or not, is unchanged. Only the
+path, the names of the parameters and the form of the credentials differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PRECISIONS = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}
 def mapping_front(
     target: str, address: str, port: int, namespace: str | None = None
 ) -> Front:
-    """Return a front that speaks as InfluxDB 1.8 does."""
+    """Return a front with the API of InfluxDB 1.8."""
     front = Front(
         target,
         address=address,
@@ -32,7 +32,7 @@ def mapping_front(
 
 
 def map_request(request: Request) -> Answer:
-    """Choose the old server's path for a request of the new one."""
+    """Return the answer that forwards a request to the path of the old server."""
     path = urlsplit(request.path).path
     if path == "/health":
         return Status(200, HEALTHY, {"Content-Type": "application/json"})
@@ -46,13 +46,13 @@ def map_request(request: Request) -> Answer:
 
 
 def map_write(path: str) -> str:
-    """Turn /api/v2/write?org&bucket&precision into /write?db&rp&precision."""
-    asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
-    database, _, policy = asked.get("bucket", "").partition("/")
-    wanted = {"db": database, "precision": PRECISIONS[asked.get("precision", "ns")]}
+    """Convert /api/v2/write?org&bucket&precision to /write?db&rp&precision."""
+    values = {name: all_[0] for name, all_ in parse_qs(urlsplit(path).query).items()}
+    database, _, policy = values.get("bucket", "").partition("/")
+    old = {"db": database, "precision": PRECISIONS[values.get("precision", "ns")]}
     if policy:
-        wanted["rp"] = policy
-    return f"/write?{urlencode(wanted)}"
+        old["rp"] = policy
+    return f"/write?{urlencode(old)}"
 
 
 def _old_credentials(request: Request) -> dict[str, str]:

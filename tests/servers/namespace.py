@@ -1,8 +1,8 @@
-"""Act inside a network namespace without leaving one's own.
+"""Runs functions inside a network namespace without moving the calling thread.
 
-A socket belongs for ever to the namespace it was made in, and a process to the one of
-the thread that forked it. So a thread that enters, makes the thing and ends is enough;
-no `ip netns exec`, whose mounts and second process only get in the way.
+A socket always belongs to the namespace in which it was created, and a process to the
+namespace of the thread that forked it. A short thread inside the namespace is therefore
+enough. `ip netns exec` would add mounts and a second process.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ CLONE_NEWNET = 0x40000000
 T = TypeVar("T")
 
 
-def inside(namespace: str | None, act: Callable[[], T]) -> T:
-    """Act in a namespace, named or by path (/proc/PID/ns/net); None stays here."""
+def inside(namespace: str | None, function: Callable[[], T]) -> T:
+    """Run a function in a namespace, given by name or path (/proc/PID/ns/net).
+
+    None means the current namespace.
+    """
     if namespace is None:
-        return act()
-    # A thread of its own: setns changes the calling thread, and the pool ends it.
+        return function()
+    # setns(2) moves the calling thread, so use a thread that ends with the pool.
     with ThreadPoolExecutor(max_workers=1) as pool:
         pool.submit(_enter, namespace).result()
-        return pool.submit(act).result()
+        return pool.submit(function).result()
 
 
 def _enter(namespace: str) -> None:

@@ -1,4 +1,4 @@
-"""The shared server can be one that the environment names."""
+"""The shared server can be an external one, set in the environment."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def test_named_server_is_used_and_left_clean(
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A run against a named server writes there with its token and drops its data."""
+    """A run against an external server uses its token and drops its data."""
     server = make_influxdb(Settings(auth=True))
     monkeypatch.setenv("QOS_TEST_INFLUXDB_URL", server.url)
     monkeypatch.setenv("QOS_TEST_INFLUXDB_TOKEN", server.token)
     pytester.makepyfile(INNER)
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
-    left = [row["name"] for row in server.query("SHOW DATABASES")]
-    assert left == [server.database]
+    remaining = [row["name"] for row in server.query("SHOW DATABASES")]
+    assert remaining == [server.database]
 
 
 def test_each_test_gets_its_own_name(influxdb_shared: Database) -> None:
-    """Two fresh databases of one server differ in name only."""
+    """Two new databases of one server differ in name only."""
     first, second = influxdb_shared.fresh(), influxdb_shared.fresh()
     first.drop()
     second.drop()

@@ -1,4 +1,4 @@
-"""The front does to each request what its script says, and nothing else."""
+"""The front plays its script on each request and passes all others."""
 
 from __future__ import annotations
 
@@ -40,37 +40,38 @@ LARGE = b"\n".join(b"m v=%di %d" % (n, AT_NS + n) for n in range(100_000))
 
 @pytest.fixture
 def through(front: MakeFront, influxdb: Database) -> tuple[Front, Database]:
-    """A front, and the database as it looks through it."""
-    made = front()
-    return made, replace(influxdb, url=made.url)
+    """Return a front, and its database with the URL of the front."""
+    proxy = front()
+    return proxy, replace(influxdb, url=proxy.url)
 
 
 Through = tuple[Front, Database]
 
 
 def stored(through: Through) -> int:
-    """Count what reached the server, past the front."""
+    """Return the number of points on the server behind the front."""
     front, database = through
     return replace(database, url=front.target).count("m", "v")
 
 
 def test_pass_changes_nothing(through: Through) -> None:
-    """Without a script writes and queries go through to the server and back."""
+    """Without a script the front forwards writes, queries and answers."""
     _, database = through
     assert database.write(POINT).status == 204
     assert database.rows("m") == [{"measurement": "m", "time": AT_NS, "v": 1}]
 
 
-def test_requests_are_recorded_with_bodies_unpacked(through: Through) -> None:
+def test_requests_are_recorded_with_uncompressed_bodies(through: Through) -> None:
     """The record has path, headers, time and the lines of a gzip body."""
     front, database = through
-    began_mono = time.monotonic()
+    start_mono = time.monotonic()
     packed = gzip.compress(POINT + b"\n" + POINT)
     database.request("POST", "/api/v2/write?x=1", packed, {"Content-Encoding": "gzip"})
-    got = front.requests[0]
-    assert (got.method, got.path) == ("POST", "/api/v2/write?x=1")
-    assert (got.headers["content-encoding"], got.lines) == ("gzip", [POINT, POINT])
-    assert began_mono <= got.received_mono <= time.monotonic()
+    request = front.requests[0]
+    assert (request.method, request.path) == ("POST", "/api/v2/write?x=1")
+    assert request.headers["content-encoding"] == "gzip"
+    assert request.lines == [POINT, POINT]
+    assert start_mono <= request.received_mono <= time.monotonic()
 
 
 @pytest.mark.parametrize(
@@ -92,42 +93,42 @@ def test_requests_are_recorded_with_bodies_unpacked(through: Through) -> None:
 def test_status_is_answered_and_nothing_stored(
     through: Through, answer: Status, status: int, header: tuple[str, str]
 ) -> None:
-    """A scripted status comes with its headers and the server sees no request."""
+    """A scripted status has its headers, and the server receives no request."""
     front, database = through
     front.script(answer)
-    got = database.write(POINT)
-    assert (got.status, got.headers[header[0]]) == (status, header[1])
-    assert (got.body, stored(through)) == (answer.body, 0)
+    reply = database.write(POINT)
+    assert (reply.status, reply.headers[header[0]]) == (status, header[1])
+    assert (reply.body, stored(through)) == (answer.body, 0)
 
 
-def test_script_gives_one_answer_to_each_request(through: Through) -> None:
-    """Answers are used in order, once each, and then requests pass."""
+def test_script_has_one_answer_for_each_request(through: Through) -> None:
+    """Each answer is played once and in order; later requests pass."""
     front, database = through
     front.script(refused(500), refused(503))
-    got = [database.write(POINT).status for _ in range(3)]
-    assert (got, front.unplayed) == ([500, 503, 204], 0)
+    statuses = [database.write(POINT).status for _ in range(3)]
+    assert (statuses, front.unplayed) == ([500, 503, 204], 0)
 
 
-def test_always_holds_until_changed(through: Through) -> None:
-    """The answer for always stays for every request."""
+def test_always_applies_until_changed(through: Through) -> None:
+    """The answer set with `always` is played for every request."""
     front, database = through
     front.always(refused(503))
     assert [database.write(POINT).status for _ in range(3)] == [503, 503, 503]
 
 
 def test_function_chooses_the_answer(through: Through) -> None:
-    """A function in the script sees the request's head and chooses."""
+    """A function in the script gets the request's head and returns the answer."""
     front, database = through
 
     def choose(request: Request) -> Answer:
         return refused(404 if request.path == "/no" else 400)
 
     front.always(choose)
-    got = [database.request("GET", path).status for path in ("/no", "/yes")]
-    assert got == [404, 400]
+    statuses = [database.request("GET", path).status for path in ("/no", "/yes")]
+    assert statuses == [404, 400]
 
 
-def test_unheard_stores_and_says_nothing(through: Through) -> None:
+def test_unheard_stores_without_an_answer(through: Through) -> None:
     """The server has the point although the client got no answer."""
     front, database = through
     front.script(Unheard())
@@ -137,7 +138,7 @@ def test_unheard_stores_and_says_nothing(through: Through) -> None:
 
 
 def test_cut_request_stores_nothing(through: Through) -> None:
-    """Half the body is read, the connection ends, and the server has nothing."""
+    """The front reads half the body and closes; the server stores nothing."""
     front, database = through
     front.script(CutRequest())
     with pytest.raises(ConnectionError):
@@ -147,7 +148,7 @@ def test_cut_request_stores_nothing(through: Through) -> None:
 
 
 def test_cut_answer_ends_half_way(through: Through) -> None:
-    """The server has the point and the client half of the answer's body."""
+    """The server has the point, and the client gets half of the answer's body."""
     front, database = through
     front.script(CutAnswer(HttpAnswer(200, {}, b"0123456789")))
     with pytest.raises(http.client.IncompleteRead) as caught:
@@ -156,7 +157,7 @@ def test_cut_answer_ends_half_way(through: Through) -> None:
 
 
 def test_hang_lasts_until_the_client_leaves(through: Through) -> None:
-    """Nothing comes within the client's limit, and the front is free afterwards."""
+    """The client gets no answer in its time limit; later requests still work."""
     front, database = through
     front.script(Hang())
     connection = connect(database.url)
@@ -169,7 +170,7 @@ def test_hang_lasts_until_the_client_leaves(through: Through) -> None:
 
 
 def test_hang_ends_at_its_limit(through: Through) -> None:
-    """A hang with a limit ends by closing."""
+    """A hang with a limit ends with a closed connection."""
     front, database = through
     front.script(Hang(limit_s=0.05))
     with pytest.raises(http.client.RemoteDisconnected):
@@ -177,12 +178,12 @@ def test_hang_ends_at_its_limit(through: Through) -> None:
 
 
 def test_delay_waits_before_the_answer(through: Through) -> None:
-    """The answer comes, and not before its time."""
+    """The answer arrives after the delay."""
     front, database = through
     front.script(Delay(0.2))
-    began_mono = time.monotonic()
+    start_mono = time.monotonic()
     assert database.write(POINT).status == 204
-    assert time.monotonic() - began_mono >= 0.2
+    assert time.monotonic() - start_mono >= 0.2
 
 
 def test_delay_for_a_client_that_left_stores_nothing(through: Through) -> None:
@@ -198,7 +199,7 @@ def test_delay_for_a_client_that_left_stores_nothing(through: Through) -> None:
 
 
 def test_reset_is_a_reset(through: Through) -> None:
-    """The client sees RST, not an orderly end, whether or not it has sent all."""
+    """The client gets RST instead of a normal end, with small and large bodies."""
     front, database = through
     front.script(Reset(), Reset())
     for body in (b"", LARGE):
@@ -208,7 +209,7 @@ def test_reset_is_a_reset(through: Through) -> None:
 
 
 def test_early_answer_comes_before_the_body_is_read(through: Through) -> None:
-    """A 413 is sent on the head alone, as a proxy does it."""
+    """A 413 is sent after the head of the request, as a proxy does."""
     front, database = through
     front.script(replace(refused(413), early=True))
     connection = connect(database.url)
@@ -221,26 +222,26 @@ def test_early_answer_comes_before_the_body_is_read(through: Through) -> None:
 
 
 def test_connection_is_kept_for_the_next_request(through: Through) -> None:
-    """Several requests go over one connection, as they do to the real server."""
+    """Several requests use one connection, as with the real server."""
     front, database = through
     front.script(refused(503))
     connection = connect(database.url)
-    got = []
+    replies = []
     for _ in range(3):
         connection.request("GET", "/ping")
         response = connection.getresponse()
-        got.append((response.status, len(response.read()) > 0, connection.sock))
+        replies.append((response.status, len(response.read()) > 0, connection.sock))
     connection.close()
-    assert [(status, body) for status, body, _ in got] == [
+    assert [(status, body) for status, body, _ in replies] == [
         (503, True),
         (204, False),
         (204, False),
     ]
-    assert len({sock for _, _, sock in got}) == 1
+    assert len({sock for _, _, sock in replies}) == 1
 
 
-def test_chunked_body_is_refused_and_not_taken_for_empty(through: Through) -> None:
-    """The front cannot read chunks, and says so by 411."""
+def test_chunked_body_is_refused(through: Through) -> None:
+    """The front cannot read chunks and answers 411 instead of an empty body."""
     _, database = through
     connection = connect(database.url)
     connection.putrequest("POST", "/api/v2/write")
@@ -251,7 +252,7 @@ def test_chunked_body_is_refused_and_not_taken_for_empty(through: Through) -> No
 
 
 def test_stopped_front_refuses_and_returns_on_its_port(through: Through) -> None:
-    """A stop cuts open connections and refuses new ones until the start."""
+    """A stopped front closes open connections and refuses new ones."""
     front, database = through
     idle = connect(database.url)
     idle.request("GET", "/ping")
@@ -267,7 +268,7 @@ def test_stopped_front_refuses_and_returns_on_its_port(through: Through) -> None
 
 
 def test_stop_ends_a_hang(through: Through) -> None:
-    """A request that hangs does not hold up the front's stop."""
+    """A request that hangs does not delay the stop of the front."""
     front, database = through
     front.script(Hang())
     outcome: list[type[BaseException]] = []
@@ -286,10 +287,10 @@ def test_stop_ends_a_hang(through: Through) -> None:
     assert outcome == [http.client.RemoteDisconnected]
 
 
-def test_server_that_is_down_looks_down(
+def test_request_to_a_killed_server_has_no_answer(
     front: MakeFront, influxdb_process: InfluxDB
 ) -> None:
-    """With the server behind killed, a passed request ends without an answer."""
+    """If the target is killed, a passed request ends without an answer."""
     influxdb_process.kill()
     database = replace(influxdb_process.view, url=front(influxdb_process.url).url)
     with pytest.raises(http.client.RemoteDisconnected):
@@ -297,7 +298,7 @@ def test_server_that_is_down_looks_down(
 
 
 def test_concurrent_requests_do_not_wait_for_each_other(through: Through) -> None:
-    """A request that hangs leaves the front free for others."""
+    """While one request hangs, the front answers others."""
     front, database = through
     front.script(Hang(limit_s=5))
     with socket.create_connection((front.address, front.port)) as first:
@@ -306,14 +307,14 @@ def test_concurrent_requests_do_not_wait_for_each_other(through: Through) -> Non
         assert database.write(POINT).status == 204
 
 
-def test_wait_for_says_what_is_missing(front: MakeFront) -> None:
-    """Waiting for requests that never come fails with their number."""
+def test_wait_for_reports_missing_requests(front: MakeFront) -> None:
+    """Waiting for requests that never arrive fails with their number."""
     with pytest.raises(AssertionError, match="0 of 1 requests"):
         front("").wait_for(1, limit_s=0.05)
 
 
 def ping(front: Front, context: ssl.SSLContext, name: str = "127.0.0.1") -> int:
-    """Make one request over TLS, asking for a name."""
+    """Send one request over TLS for a server name and return the status."""
     raw = socket.create_connection((front.address, front.port), 5)
     with context.wrap_socket(raw, server_hostname=name) as secured:
         secured.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -324,26 +325,26 @@ def ping(front: Front, context: ssl.SSLContext, name: str = "127.0.0.1") -> int:
 def test_good_certificate_is_accepted(
     front: MakeFront, authority: Authority, name: str
 ) -> None:
-    """A client that trusts the authority gets its answer under each name."""
-    made = front("", tls=authority.server_context())
-    made.always(Status(204))
-    assert ping(made, authority.client_context(), name) == 204
-    assert made.url.startswith("https://")
+    """A client that trusts the authority gets an answer for each name."""
+    server = front("", tls=authority.server_context())
+    server.always(Status(204))
+    assert ping(server, authority.client_context(), name) == 204
+    assert server.url.startswith("https://")
 
 
 def test_good_certificate_passes_strict_verification(
     front: MakeFront, authority: Authority
 ) -> None:
-    """The strict checks that Python 3.13 makes by default find no fault."""
-    made = front("", tls=authority.server_context())
-    made.always(Status(204))
+    """The certificate passes the strict checks that Python 3.13 does by default."""
+    server = front("", tls=authority.server_context())
+    server.always(Status(204))
     strict = authority.client_context()
     strict.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
-    assert ping(made, strict) == 204
+    assert ping(server, strict) == 204
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "message"),
     [
         ("expired", "certificate has expired"),
         ("not_yet_valid", "certificate is not yet valid"),
@@ -351,23 +352,23 @@ def test_good_certificate_passes_strict_verification(
         ("self_signed", "self-signed certificate|self signed certificate"),
     ],
 )
-def test_wrong_certificate_is_wrong_in_its_own_way(
-    front: MakeFront, authority: Authority, fault: Fault, words: str
+def test_faulty_certificate_fails_verification(
+    front: MakeFront, authority: Authority, fault: Fault, message: str
 ) -> None:
-    """Each faulty certificate fails verification for the reason it is named for."""
-    made = front("", tls=authority.server_context(fault))
-    with pytest.raises(ssl.SSLCertVerificationError, match=words):
-        ping(made, authority.client_context())
-    assert made.requests == []
+    """Each faulty certificate fails with the error of its fault."""
+    server = front("", tls=authority.server_context(fault))
+    with pytest.raises(ssl.SSLCertVerificationError, match=message):
+        ping(server, authority.client_context())
+    assert server.requests == []
 
 
-def test_stranger_authority_is_not_trusted(
+def test_unknown_authority_is_not_trusted(
     front: MakeFront, authority: Authority
 ) -> None:
-    """A client with only the system's authorities refuses the good certificate."""
-    made = front("", tls=authority.server_context())
+    """A client with only the system's authorities rejects the valid certificate."""
+    server = front("", tls=authority.server_context())
     with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local"):
-        ping(made, ssl.create_default_context())
+        ping(server, ssl.create_default_context())
 
 
 @pytest.mark.parametrize("answer", [Reset(), Hang(limit_s=0.05)])
@@ -375,8 +376,8 @@ def test_faults_work_over_tls(
     front: MakeFront, authority: Authority, answer: Answer
 ) -> None:
     """Reset and hang end a TLS connection without an answer."""
-    made = front("", tls=authority.server_context())
-    made.script(answer)
+    server = front("", tls=authority.server_context())
+    server.script(answer)
     with pytest.raises((ConnectionError, ssl.SSLError, IndexError)):
-        ping(made, authority.client_context())
-    assert len(made.requests) == 1
+        ping(server, authority.client_context())
+    assert len(server.requests) == 1

@@ -1,4 +1,4 @@
-"""The choice of the server program: what is there, what is built, what is said."""
+"""Selection of the server program: installed, built, and reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers import influxd
 
-# Stands in for Go: "builds" a program that knows its version, slowly, and counts.
+# A fake Go that slowly "builds" a program with a version, and counts its builds.
 GO = """#!/bin/sh
 echo built >> {count}
 sleep 0.2
@@ -21,17 +21,17 @@ exit {status}
 """
 
 
-def program(path: Path, says: str) -> Path:
+def program(path: Path, output: str) -> Path:
     """Write a program that prints one line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.write_text(f"#!/bin/sh\necho '{output}'\n")
     path.chmod(0o755)
     return path
 
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with an empty cache and nothing but a shell on PATH."""
+    """Set an empty cache and a PATH with a shell only; return their folder."""
     for name in ("QOS_TEST_INFLUXDB_URL", "QOS_TEST_INFLUXD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -43,12 +43,12 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def find() -> influxd.Influxd | None:
-    """Find anew, past what an earlier test found."""
+    """Find the program without the cached result of earlier tests."""
     return influxd.find.__wrapped__()
 
 
 def install_go(bare: Path, status: int = 0) -> Path:
-    """Put the stand-in for Go on PATH and return the file it counts in."""
+    """Put the fake Go on PATH and return the file with its count."""
     count = bare / "count"
     go = bare / "bin" / "go"
     go.write_text(GO.format(count=count, status=status))
@@ -57,7 +57,7 @@ def install_go(bare: Path, status: int = 0) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("says", "version"),
+    ("output", "version"),
     [
         ("InfluxDB v1.8.10 (git: 1.8 abc)", "1.8.10"),
         ("InfluxDB v1.6.7~rc0 (git: unknown unknown)", "1.6.7"),
@@ -67,55 +67,55 @@ def install_go(bare: Path, status: int = 0) -> Path:
         ("", None),
     ],
 )
-def test_version_is_read(tmp_path: Path, says: str, version: str | None) -> None:
-    """A program of the 1.x line is known by what it prints; others are not taken."""
-    found = influxd.inspect(program(tmp_path / "influxd", says))
-    assert (found and found.version) == version
+def test_version_is_read(tmp_path: Path, output: str, version: str | None) -> None:
+    """A program of 1.x is recognised by its output; other programs are rejected."""
+    inspected = influxd.inspect(program(tmp_path / "influxd", output))
+    assert (inspected and inspected.version) == version
 
 
-def test_nothing_there_is_nothing_found(bare: Path) -> None:
-    """Without any server or Go the answer is none, with the mend."""
+def test_without_a_server_or_go_there_is_none(bare: Path) -> None:
+    """Without a server and without Go the description says how to install one."""
     assert find() is None
-    assert influxd.MEND in influxd.plan()
+    assert influxd.INSTALL in influxd.describe()
 
 
 def test_named_program_comes_first(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """QOS_TEST_INFLUXD wins over PATH, even when it is older."""
+    """QOS_TEST_INFLUXD has priority over PATH, even if it is older."""
     program(bare / "bin" / "influxd", "InfluxDB v1.8.10 (git)")
     named = program(bare / "mine", "InfluxDB v1.7.9 (git)")
     monkeypatch.setenv("QOS_TEST_INFLUXD", str(named))
     assert find() == influxd.Influxd(named, "1.7.9")
 
 
-def test_named_program_that_is_none_is_an_error(
+def test_wrong_named_program_is_an_error(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong QOS_TEST_INFLUXD is said and not passed over."""
+    """A wrong QOS_TEST_INFLUXD is an error and not ignored."""
     monkeypatch.setenv("QOS_TEST_INFLUXD", "/nowhere/influxd")
-    with pytest.raises(FileNotFoundError, match="QOS_TEST_INFLUXD names /nowhere"):
+    with pytest.raises(FileNotFoundError, match="QOS_TEST_INFLUXD: /nowhere"):
         influxd.find.__wrapped__()
 
 
 def test_recent_program_on_path_needs_no_build(bare: Path) -> None:
-    """An influxd of 1.8 or later on PATH is used although Go is there."""
+    """An influxd of 1.8 or later on PATH is used even if Go is installed."""
     count = install_go(bare)
     on_path = program(bare / "bin" / "influxd", "InfluxDB v1.11.8 (git)")
     assert (find(), count.exists()) == (influxd.Influxd(on_path, "1.11.8"), False)
 
 
-def test_build_is_preferred_to_an_old_program_and_kept(bare: Path) -> None:
-    """Go builds 1.8.10 before Debian's 1.6.7 is used, and builds it once."""
+def test_build_is_preferred_to_an_old_program_and_cached(bare: Path) -> None:
+    """Go builds 1.8.10 once, instead of using Debian's 1.6.7."""
     count = install_go(bare)
     program(bare / "bin" / "influxd", "InfluxDB v1.6.7~rc0 (git)")
-    assert "built by Go" in influxd.plan()
-    found = [find(), find()]
-    assert [one and one.version for one in found] == ["1.8.10", "1.8.10"]
+    assert "built by Go" in influxd.describe()
+    programs = [find(), find()]
+    assert [p and p.version for p in programs] == ["1.8.10", "1.8.10"]
     assert count.read_text() == "built\n"
-    assert "1.8.10, " in influxd.plan()
+    assert "1.8.10, " in influxd.describe()
 
 
 def test_failed_build_falls_back_to_the_old_program(bare: Path) -> None:
-    """When the build fails nothing is cached and the old server serves."""
+    """If the build fails, nothing is cached and the old server is used."""
     install_go(bare, status=1)
     old = program(bare / "bin" / "influxd", "InfluxDB v1.6.7~rc0 (git)")
     assert find() == influxd.Influxd(old, "1.6.7")
@@ -128,21 +128,22 @@ def test_failed_build_falls_back_to_the_old_program(bare: Path) -> None:
 
 
 def test_two_processes_build_once(bare: Path) -> None:
-    """Of two suites that start together one builds and the other waits for it."""
+    """If two processes start together, one builds and the other waits for it."""
     count = install_go(bare)
     command = [sys.executable, "-m", "tests.servers.influxd"]
     root = Path(__file__).parents[2]
-    suites = [
+    processes = [
         subprocess.Popen(command, cwd=root, env=os.environ, stdout=subprocess.DEVNULL)
         for _ in range(2)
     ]
-    assert [suite.wait(20) for suite in suites] == [0, 0]
+    assert [process.wait(20) for process in processes] == [0, 0]
     assert count.read_text() == "built\n"
 
 
-def test_server_of_the_environment_is_named(
+def test_external_server_is_described(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The header says when an outside server is used."""
-    monkeypatch.setenv("QOS_TEST_INFLUXDB_URL", "http://127.0.0.1:8086")
-    assert influxd.plan() == "InfluxDB: http://127.0.0.1:8086 (QOS_TEST_INFLUXDB_URL)"
+    """The header of the test run contains the URL of an external server."""
+    url = "http://127.0.0.1:8086"
+    monkeypatch.setenv("QOS_TEST_INFLUXDB_URL", url)
+    assert influxd.describe() == f"InfluxDB: {url} (QOS_TEST_INFLUXDB_URL)"
