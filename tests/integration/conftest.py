@@ -1,4 +1,4 @@
-"""Which of the tests of this folder are collected (decision 099)."""
+"""Selects the tests of this folder (docs/design/alerts.md)."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 from deploy.demo.grafana import VARIABLE
 
-# Not every machine can have a Grafana; `make grafana-test` demands one.
+# Not every machine has a Grafana; `make grafana-test` requires one.
 collect_ignore = [] if os.environ.get(VARIABLE) else ["test_grafana.py"]

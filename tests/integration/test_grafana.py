@@ -1,8 +1,8 @@
-"""Boards and alerts in a real Grafana, which evaluates them by its own clock.
+"""Dashboards and alerts in a real Grafana, which evaluates them with its own clock.
 
-The committed files are provisioned into the Grafana that QOS_GRAFANA names. A drill is
-held now, with one planted trouble: an operator's core fails in one regency. Without the
-variable nothing of this file is collected (decision 099).
+The committed files are provisioned into the Grafana of QOS_GRAFANA. The data are a live
+simulation with one fault: the core network of an operator fails in one regency. Without
+the variable this file is not collected (docs/design/alerts.md).
 """
 
 from __future__ import annotations
@@ -54,38 +54,38 @@ FULL_LIMIT_S = 900.0
 FIRES_LIMIT_S = 1200.0
 BOARDS = sorted((FILES / "dashboards").rglob("*.json"))
 ALERTING = sorted((FILES / "provisioning" / "alerting").glob("*.yaml"))
-# How a panel says that its query failed: until 9.4, and later.
+# The mark of a panel whose query failed: first until 9.4, then later versions.
 FAILED = re.compile(r"panel-info-corner--error|Panel status error[^\"]*")
-LOOKS = 8
-CHOSEN = {"source": "qos-rollup"}
+MAX_LOADS = 8
+SELECTED = {"source": "qos-rollup"}
 
 
 @dataclass
 class Centre:
-    """An operations centre under way: its Grafana, its databases, its clock."""
+    """A running operations centre with its Grafana and its database."""
 
     grafana: Grafana
     influxdb: InfluxDB
 
     @cached_property
     def rules(self) -> dict[str, dict[str, Any]]:
-        """Every rule of the committed files by its uid."""
+        """All rules of the committed files by uid."""
         files = (json.loads(path.read_text(encoding="utf-8")) for path in ALERTING)
         groups = (group for file in files for group in file.get("groups", ()))
         return {rule["uid"]: rule for group in groups for rule in group["rules"]}
 
     def states(self) -> list[dict[str, Any]]:
-        """Every rule as the scheduler sees it now."""
+        """Return the state of every rule in Grafana's scheduler."""
         groups = self.get("/api/prometheus/grafana/api/v1/rules")["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
     def firing(self) -> list[dict[str, str]]:
-        """The labels of all alerts that fire now."""
-        found = self.get("/api/prometheus/grafana/api/v1/alerts")["data"]["alerts"]
-        return [a["labels"] for a in found if a["state"].startswith("Alerting")]
+        """Return the labels of all firing alerts."""
+        alerts = self.get("/api/prometheus/grafana/api/v1/alerts")["data"]["alerts"]
+        return [a["labels"] for a in alerts if a["state"].startswith("Alerting")]
 
     def get(self, path: str) -> Any:
-        """What the API says. Fails the test where that is an error."""
+        """Return the answer of the API. Fails the test if it is an error."""
         answer = self.grafana.ask(path)
         assert answer.status == 200, (path, answer.body)
         return answer.body
@@ -95,7 +95,7 @@ class Centre:
 def centre(
     influxd_program: Influxd, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Centre]:
-    """Half an hour of a drill, which then goes on, and a Grafana that looks at it."""
+    """Start a live simulation with half an hour of history, and a Grafana on it."""
     home = grafana.found()
     assert home is not None
     folder = tmp_path_factory.mktemp("grafana")
@@ -124,32 +124,32 @@ def centre(
         server.stop()
 
 
-def test_it_says_which_it_is(centre: Centre) -> None:
-    """The Grafana under test is one of those that the files are written for."""
+def test_version_is_supported(centre: Centre) -> None:
+    """The files support the version of the Grafana under test."""
     version = centre.get("/api/health")["version"]
     print(f"\nGrafana {version}")
     assert (9, 3) <= tuple(map(int, version.split(".")[:2])) < (14, 0)
 
 
-def test_every_file_of_alerts_is_taken(centre: Centre) -> None:
-    """All rules, contact points, mute timings, the policies, the words are there."""
-    taken = {rule["uid"] for rule in centre.get("/api/v1/provisioning/alert-rules")}
-    assert taken == set(centre.rules)
+def test_every_alerting_file_is_provisioned(centre: Centre) -> None:
+    """Grafana has all rules, contact points, mute timings, policies and templates."""
+    loaded = {rule["uid"] for rule in centre.get("/api/v1/provisioning/alert-rules")}
+    assert loaded == set(centre.rules)
     contents = [json.loads(path.read_text(encoding="utf-8")) for path in ALERTING]
     for key, path in (
         ("contactPoints", "contact-points"),
         ("muteTimes", "mute-timings"),
         ("templates", "templates"),
     ):
-        ours = {one["name"] for file in contents for one in file.get(key, ())}
-        there = {one["name"] for one in centre.get(f"/api/v1/provisioning/{path}")}
-        assert ours <= there, key
-    (tree,) = [one for file in contents for one in file.get("policies", ())]
+        committed = {item["name"] for file in contents for item in file.get(key, ())}
+        items = centre.get(f"/api/v1/provisioning/{path}")
+        assert committed <= {item["name"] for item in items}, key
+    (tree,) = [policy for file in contents for policy in file.get("policies", ())]
     assert centre.get("/api/v1/provisioning/policies")["receiver"] == tree["receiver"]
 
 
 def test_every_rule_is_evaluated_without_an_error(centre: Centre) -> None:
-    """Grafana's scheduler has evaluated each rule on the drill, and none failed."""
+    """Grafana's scheduler has evaluated each rule, and none failed."""
 
     def all_evaluated() -> bool:
         states = centre.states()
@@ -169,50 +169,50 @@ def test_every_rule_is_evaluated_without_an_error(centre: Centre) -> None:
     )
 
 
-def test_the_planted_trouble_fires_and_nothing_else(centre: Centre) -> None:
-    """The failing operator's regency is named by an alert; no other place is."""
+def test_only_the_simulated_fault_fires(centre: Centre) -> None:
+    """Alerts fire for the regency of the failing operator and for no other place."""
 
-    def named() -> bool:
+    def is_reported() -> bool:
         return any(
             labels.get("regency") == FAILING and labels.get("operator") == "telkomsel"
             for labels in centre.firing()
         )
 
-    began = time.monotonic()
-    centre.grafana.await_(named, FIRES_LIMIT_S)
+    start_s = time.monotonic()
+    centre.grafana.await_(is_reported, FIRES_LIMIT_S)
     firing = centre.firing()
-    print(f"\nafter {time.monotonic() - began:.0f} s:")
+    print(f"\nafter {time.monotonic() - start_s:.0f} s:")
     print(*sorted(labels["alertname"] for labels in firing), sep="\n")
     assert {labels["regency"] for labels in firing if "regency" in labels} == {FAILING}
     assert "heartbeat" in {labels.get("alert") for labels in firing}
 
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda p: f"{p.parent.name}-{p.stem}")
-def test_a_board_is_there_and_its_queries_answer(path: Path, centre: Centre) -> None:
-    """The board is loaded whole, and each query of each panel answers through it."""
+def test_dashboard_is_loaded_and_its_queries_work(path: Path, centre: Centre) -> None:
+    """The dashboard has all its panels, and each query of each panel succeeds."""
     board = json.loads(path.read_text(encoding="utf-8"))
     loaded = _loaded(centre, board["uid"])
     panels = list(_panels(board))
     assert [p["id"] for p in _panels(loaded)] == [p["id"] for p in panels]
-    given = _variables(centre)
-    asked = filled = 0
+    selected = _variables(centre)
+    queries = with_data = 0
     for panel in panels:
         for target in panel.get("targets", ()):
-            frames = _frames(centre, panel, target, given)
-            asked += 1
-            filled += any(any(frame["data"]["values"]) for frame in frames)
-    print(f"\n{board['uid']}: {asked} queries, {filled} with data")
-    assert asked
-    assert filled
+            frames = _frames(centre, panel, target, selected)
+            queries += 1
+            with_data += any(any(frame["data"]["values"]) for frame in frames)
+    print(f"\n{board['uid']}: {queries} queries, {with_data} with data")
+    assert queries
+    assert with_data
 
 
 def _loaded(centre: Centre, uid: str) -> Any:
-    """The board as Grafana has it, once its provisioning has come to it."""
+    """Wait until Grafana has provisioned a dashboard, and return it."""
 
-    def there() -> bool:
+    def exists() -> bool:
         return centre.grafana.ask(f"/api/dashboards/uid/{uid}").status == 200
 
-    centre.grafana.await_(there, 60)
+    centre.grafana.await_(exists, 60)
     return centre.get(f"/api/dashboards/uid/{uid}")["dashboard"]
 
 
@@ -223,7 +223,7 @@ def _panels(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _variables(centre: Centre) -> dict[str, str]:
-    """What a person would have chosen: the regency in trouble, a station in it."""
+    """Return the variables of a user who selects the failing regency and a station."""
     view = centre.influxdb.view
     raw = type(view)(view.url, view.token, view.org, "qos-drill")
     query = (
@@ -234,21 +234,24 @@ def _variables(centre: Centre) -> dict[str, str]:
     return {"province": "31", "regency": FAILING, "station": station}
 
 
-class _Chosen(dict[str, str]):
-    """Any variable that the tests name no value for is All."""
+class _Variables(dict[str, str]):
+    """Values of variables; the value of all others is All."""
 
     def __missing__(self, key: str) -> str:
         return ".*"
 
 
 def _frames(
-    centre: Centre, panel: dict[str, Any], target: dict[str, Any], given: dict[str, str]
+    centre: Centre,
+    panel: dict[str, Any],
+    target: dict[str, Any],
+    selected: dict[str, str],
 ) -> list[dict[str, Any]]:
-    """The frames that a target's query gives. Fails the test where it is refused."""
+    """Return the frames of a target's query. Fails the test if Grafana refuses it."""
     now_ms = time.time_ns() // 10**6
     uid = target["datasource"]["uid"]
-    query = substitute(target["query"], now_ms * 10**6, 3600, _Chosen(given))
-    source = CHOSEN["source"] if uid.startswith("${") else uid
+    query = substitute(target["query"], now_ms * 10**6, 3600, _Variables(selected))
+    source = SELECTED["source"] if uid.startswith("${") else uid
     answer = centre.grafana.ask(
         "/api/ds/query",
         {
@@ -271,34 +274,34 @@ def _frames(
     return list(result.get("frames", ()))
 
 
-def test_each_board_can_be_seen(centre: Centre, tmp_path: Path) -> None:
-    """Chromium draws each board: every panel is there, and none fails at every look."""
+def test_each_dashboard_is_drawn(centre: Centre, tmp_path: Path) -> None:
+    """Chromium draws every panel of each dashboard, and no panel fails every time."""
     require(pictures.browser() is not None, "Chromium", "apt-get install chromium")
-    given = "".join(f"&var-{k}={quote(v)}" for k, v in _variables(centre).items())
+    selected = "".join(f"&var-{k}={quote(v)}" for k, v in _variables(centre).items())
     for uid, height in pictures.boards():
-        address = pictures.page(centre.grafana.url, uid, given)
-        always = {panel["title"] for panel in _panels(_loaded(centre, uid))}
-        for _ in range(LOOKS):
-            shown = pictures.text(address, height)
-            assert {title for title in always if title not in shown} == set(), uid
-            always &= _failed(shown)
-            if not always:
+        address = pictures.page(centre.grafana.url, uid, selected)
+        failing = {panel["title"] for panel in _panels(_loaded(centre, uid))}
+        for _ in range(MAX_LOADS):
+            html = pictures.text(address, height)
+            assert {title for title in failing if title not in html} == set(), uid
+            failing &= _failed(html)
+            if not failing:
                 break
-        assert always == set(), uid
+        assert failing == set(), uid
         picture = tmp_path / f"{uid}.png"
         pictures.take(address, height, picture)
         assert picture.stat().st_size > 10_000
         print(picture)
 
 
-def _failed(shown: str) -> set[str]:
-    """The panels that say they have failed.
+def _failed(html: str) -> set[str]:
+    """Return the titles of the panels that show an error.
 
-    A browser in virtual time cancels questions now and then ("abort Handler" in
-    Grafana's log), each time others; what Grafana refuses fails at every look.
+    A browser in virtual time sometimes cancels queries, each time other ones ("abort
+    Handler" in Grafana's log). A query that Grafana refuses fails every time.
     """
     return {
         titles[-1]
-        for mark in FAILED.finditer(shown)
-        if (titles := re.findall(r'aria-label="([^"]*) panel"', shown[: mark.start()]))
+        for mark in FAILED.finditer(html)
+        if (titles := re.findall(r'aria-label="([^"]*) panel"', html[: mark.start()]))
     }
