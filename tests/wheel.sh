@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the wheel and installs it in a clean environment far from this folder: what
-# is missing from the package is missing there. Usage: tests/wheel.sh PYTHON
+# Builds the wheel and installs it in a clean environment outside this folder, to find
+# files that the package lacks. Usage: tests/wheel.sh PYTHON
 set -eu
 python=$1
 root=$(pwd)

@@ -1,4 +1,4 @@
-"""A calendar that is well, for tests to change."""
+"""A valid calendar, which tests change."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ end = 2029-02-01T00:00:00
 
 
 def calendar_of(folder: Path, text: str) -> Calendar:
-    """The calendar of a file with this text."""
+    """Write the text to a calendar file and load it."""
     path = folder / "calendar.toml"
     path.write_text(text)
     return calendar_file.load(path)

@@ -1,4 +1,4 @@
-"""Whether something left a child, a file, a socket or a thread behind."""
+"""Checks that a block leaves no child process, file, socket or thread behind."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _DEATH_S = 2.0
 
 
 def children() -> set[int]:
-    """Our own that are alive: a killed one may wait for whoever started it."""
-    found = psutil.Process().children(recursive=True)
-    return {child.pid for child in found if alive(child.pid)}
+    """Return the child processes that are alive, without zombies."""
+    processes = psutil.Process().children(recursive=True)
+    return {child.pid for child in processes if alive(child.pid)}
 
 
 def alive(pid: int) -> bool:
-    """False for a zombie that waits for init too."""
+    """Return True if a process exists and is not a zombie."""
     try:
         status: str = psutil.Process(pid).status()
     except psutil.NoSuchProcess:
@@ -32,7 +32,7 @@ def alive(pid: int) -> bool:
 
 @contextmanager
 def no_child_left() -> Iterator[None]:
-    """The block leaves no process that was not there before it, orphans included."""
+    """Check that the block leaves no new process, also no orphan."""
     before = children()
     with adopting():
         yield
@@ -44,7 +44,7 @@ def no_child_left() -> Iterator[None]:
 
 @contextmanager
 def adopting() -> Iterator[None]:
-    """Be the parent of whom a child leaves behind, in init's place: prctl(2)."""
+    """Become the parent of orphans in the block instead of init (prctl(2))."""
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
@@ -55,7 +55,7 @@ def adopting() -> Iterator[None]:
 
 @contextmanager
 def nothing_left(within_s: float) -> Iterator[None]:
-    """The block ends in time; children, files, sockets and threads are as before it."""
+    """Check that the block ends in time and leaves no process, file or thread."""
     started_s, files, threads = time.monotonic(), _files(), threading.active_count()
     with no_child_left():
         yield

@@ -16,7 +16,7 @@ from tests.support.clocks import ELECTION_MORNING_NS, FakeClock
 JAKARTA = ZoneInfo("Asia/Jakarta")
 MAIN = Link("main", "telkomsel")
 HOUR_NS = 3600 * 10**9
-# Votes are cast from 07:00 to 13:00 in Jakarta, when the tests' clock starts.
+# Voting is from 07:00 to 13:00 in Jakarta; the tests' clock starts at 07:00.
 ELECTION = Timeline(
     (
         Change(ELECTION_MORNING_NS - 700 * HOUR_NS, Phase.PRE),
@@ -39,23 +39,23 @@ class MemoryLedger:
     def reserve(
         self, link: str, probe: str, size_bytes: int, boot_id: str, due_boot_ns: int
     ) -> int:
-        """Enter a reservation."""
+        """Add a reservation and return its id."""
         self.rows.append((link, self.day(boot_id, due_boot_ns), size_bytes, False))
         return len(self.rows) - 1
 
     def settle_reservation(self, reservation_id: int, spent_bytes: int) -> None:
-        """Replace what was reserved."""
+        """Replace the reserved bytes by the used bytes."""
         link, day, _, _ = self.rows[reservation_id]
         self.rows[reservation_id] = (link, day, spent_bytes, True)
 
     def spend(
         self, link: str, probe: str, size_bytes: int, boot_id: str, boot_ns: int
     ) -> None:
-        """Enter bytes without a reservation."""
+        """Add used bytes without a reservation."""
         self.rows.append((link, self.day(boot_id, boot_ns), size_bytes, True))
 
     def usage(self, link: str, since_day: str) -> list[Usage]:
-        """Every entry of a link from a day on."""
+        """Return the entries of a link since a day."""
         return [
             Usage(day, "any", size)
             for of_link, day, size, _ in self.rows
@@ -63,7 +63,7 @@ class MemoryLedger:
         ]
 
     def day(self, boot_id: str, boot_ns: int) -> str:
-        """By the clock while it is trusted, else the last day known."""
+        """Return the day by the clock if it is trusted, else the last known day."""
         if self.clock.trusted:
             wall_s = (boot_ns + self.clock.offset_ns) / 1e9
             moment = datetime.fromtimestamp(wall_s, UTC).astimezone(JAKARTA)
@@ -71,11 +71,11 @@ class MemoryLedger:
         return self.last_day
 
     def state(self, key: str) -> str | None:
-        """A value kept."""
+        """Return a stored value."""
         return self.kept.get(key)
 
     def set_state(self, key: str, value: str) -> None:
-        """Keep a value."""
+        """Store a value."""
         self.kept[key] = value
 
 

@@ -1,4 +1,4 @@
-"""Probes that behave, hang, crash or learn little: what the envelope must bear."""
+"""A probe with a scripted result, for tests of the envelope and the runner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _measured(task: Task, deadline: Deadline) -> ProbeResult:
 
 @dataclass
 class ScriptedProbe:
-    """A latency probe whose measuring is a function of the test's."""
+    """A latency probe whose `measure` calls a function of the test."""
 
     body: Callable[[Task, Deadline], ProbeResult] = _measured
     measurement: str = "latency"
@@ -24,14 +24,14 @@ class ScriptedProbe:
     ran: list[Task] = field(default_factory=list)
 
     def worst_case_bytes(self) -> int:
-        """As the test says."""
+        """Return the value that the test set."""
         return self.bytes_at_most
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
-        """The target's."""
+        """Return the tags of the target."""
         return ({"target": "gateway", "layer": "gateway"},)
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
-        """Whatever the test wants."""
+        """Record the task and call the function of the test."""
         self.ran.append(task)
         return self.body(task, deadline)

@@ -1,4 +1,4 @@
-"""Readings for tests: plain ones, and hypothesis strategies for any."""
+"""Readings for tests: simple ones, and hypothesis strategies for all others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LATENCY_TAGS = {
 
 
 def latency(boot_ns: int = 10**12, received: int = 20, sent: int = 20) -> Reading:
-    """A train to the gateway."""
+    """Return the reading of a train to the gateway."""
     fields: dict[str, Value] = {
         "sent": sent,
         "received": received,
@@ -32,7 +32,7 @@ def latency(boot_ns: int = 10**12, received: int = 20, sent: int = 20) -> Readin
 
 
 def values(field: Field) -> st.SearchStrategy[Value]:
-    """Any value of a field's type that a device could record."""
+    """Return a strategy for all values of a field's type that a device can record."""
     match field.type:
         case "int":
             return st.integers(-(2**63), 2**63 - 1)
@@ -45,20 +45,20 @@ def values(field: Field) -> st.SearchStrategy[Value]:
 
 
 def fields_of(measurement: Measurement) -> st.SearchStrategy[dict[str, Value]]:
-    """Any non-empty choice of a measurement's fields."""
+    """Return a strategy for non-empty sets of a measurement's fields."""
     return st.lists(
         st.sampled_from(measurement.fields), min_size=1, max_size=12, unique=True
-    ).flatmap(lambda some: st.fixed_dictionaries({f.name: values(f) for f in some}))
+    ).flatmap(lambda chosen: st.fixed_dictionaries({f.name: values(f) for f in chosen}))
 
 
 def tags_of(measurement: Measurement) -> st.SearchStrategy[dict[str, str]]:
-    """Any choice of a measurement's tags, with any value they may have."""
+    """Return a strategy for sets of a measurement's tags with all valid values."""
     value = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
     return st.dictionaries(st.sampled_from(measurement.tags), value)
 
 
 def records() -> st.SearchStrategy[Record]:
-    """Any record the schema allows."""
+    """Return a strategy for all records that the schema allows."""
     return st.sampled_from(sorted(MEASUREMENTS)).flatmap(
         lambda name: st.builds(
             Record,

@@ -1,7 +1,7 @@
-"""Runs a schedule whose wall clock is stepped, under libfaketime; prints what ran.
+"""Runs a schedule with a stepped wall clock under libfaketime and prints its slots.
 
-A program of its own, for the clock of a process can only be changed from outside it:
-libfaketime reads the shift from a file, anew at every call.
+This is a separate program, because the clock of a process can only be changed from
+outside. At every clock call libfaketime reads the offset from a file.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ YEAR_S = 365 * 86_400
 SLOTS = 15
 
 
-def _step(shift: Path, text: str) -> None:
-    """At once: every clock call of every thread reads the file."""
-    half = shift.with_suffix(".half")
-    half.write_text(text)
-    half.replace(shift)
+def _step(offset: Path, text: str) -> None:
+    """Replace the file atomically, because every clock call reads it."""
+    temporary = offset.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(offset)
 
 
 def main() -> None:
-    """Fifteen slots, a year forward, fifteen slots, two years back, fifteen slots."""
-    shift = Path(os.environ["FAKETIME_TIMESTAMP_FILE"])
+    """Run 15 slots, step a year forward, run 15, step two years back, run 15."""
+    offset = Path(os.environ["FAKETIME_TIMESTAMP_FILE"])
     clock = SystemClock(0)
     ran: list[tuple[int, float, float]] = []
     missed: list[tuple[int, int]] = []
@@ -39,9 +39,9 @@ def main() -> None:
         late_s = (clock.boot_ns() - due_boot_ns) / 1e9
         ran.append((due_boot_ns, late_s, time.time()))
         if len(ran) == SLOTS:
-            _step(shift, f"+{YEAR_S}s")
+            _step(offset, f"+{YEAR_S}s")
         if len(ran) == 2 * SLOTS:
-            _step(shift, f"-{YEAR_S}s")
+            _step(offset, f"-{YEAR_S}s")
         if len(ran) == 3 * SLOTS:
             done.set()
 
