@@ -1,6 +1,7 @@
-"""Draws the live screen of a real run: python docs/pictures/screen.py FOLDER > x.svg.
+"""Draws the live screen of a real run as SVG.
 
-FOLDER holds the status.json that an agent wrote; nothing is invented.
+`python docs/pictures/screen.py FOLDER [id] > screen.svg` reads the status.json that an
+agent wrote into FOLDER. With `id` the screen is in Indonesian.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from rich.terminal_theme import MONOKAI
 
 from qos_agent.agent import status
 from qos_agent.cli.screen import render
-from qos_agent.system.language import Words
+from qos_agent.system.language import Translator
 
 
 def main() -> None:
-    """Print the picture."""
-    found = status.read(Path(sys.argv[1]))
-    if found is None:
-        sys.exit(f"{sys.argv[1]}: no status.json here")
-    words = Words("id" if "id" in sys.argv[2:] else "en")
+    """Print the SVG."""
+    current = status.read(Path(sys.argv[1]))
+    if current is None:
+        sys.exit(f"{sys.argv[1]}: no status.json in this folder")
+    translate = Translator("id" if "id" in sys.argv[2:] else "en")
     console = Console(record=True, width=104, file=io.StringIO(), force_terminal=True)
-    console.print(render(found, found.boot_ns, words))
+    console.print(render(current, current.boot_ns, translate))
     picture = console.export_svg(title="qos-agent run", theme=MONOKAI)
-    # Fonts from elsewhere would be fetched by whoever looks at the picture.
+    # The font rules would make the reader's browser load fonts from another server.
     print(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL))
 
 

@@ -1,1 +1,4 @@
-"""The command line: one file per command group, heavy imports in the commands."""
+"""The command line: one module per command or group of commands.
+
+Commands import heavy modules in their bodies, so that `--help` stays fast.
+"""

@@ -1,4 +1,4 @@
-"""`qos-agent config`: write a commented file, check one, show what is in force."""
+"""`qos-agent config`: writes, checks, shows and reloads the configuration."""
 
 from __future__ import annotations
 
@@ -15,50 +15,52 @@ from qos_agent.model.errors import ConfigError
 if TYPE_CHECKING:
     from qos_agent.config.settings import Settings
 
-app = typer.Typer(
-    help="Write, check and show the configuration.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+PathArgument = Annotated[Path, typer.Argument(help="The file to write.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace the file if it exists.")
+]
+NowOption = Annotated[
+    bool, typer.Option("--now", help="Reload even during voting and counting.")
+]
 
 
 @app.command("init")
-def init(
-    path: Annotated[Path, typer.Argument(help="Where to write.")] = Path("agent.toml"),
-    force: Annotated[bool, typer.Option(help="Write over an existing file.")] = False,
-) -> None:
-    """Write a commented configuration with every key and its default."""
+def init(path: PathArgument = Path("agent.toml"), force: ForceOption = False) -> None:
+    """Write a commented file with every key and its default."""
     from qos_agent.config.template import commented
     from qos_agent.schedule.jobs import DEFAULT_INTERVALS
+    from qos_agent.system.language import translator_for_locale
 
     if path.exists() and not force:
-        raise ConfigError(
-            str(path), "a file", "a new file", f"qos-agent config init {path} --force"
-        )
+        fix = f"choose another name, or run: qos-agent config init {path} --force"
+        raise ConfigError(str(path), None, "the file exists already", fix)
     path.write_text(commented(DEFAULT_INTERVALS), encoding="utf-8")
-    print(f"{path}: written; edit it, then: qos-agent config check -c {path}")
+    text = "Wrote {path}. Edit it, then run: qos-agent config check -c {path}"
+    print(translator_for_locale()(text, path=path))
 
 
 @app.command("check")
 def check(config: ConfigOption = None) -> int:
-    """Check the configuration; one line for each fault, exit status 2.
+    """Check the configuration.
 
-    Status 1 where it is well, but the schedule does not fit the data allowance.
+    Prints one line per fault and ends with status 2. The status is 1 if the
+    configuration is valid but the schedule needs more data than the allowance has.
     """
     loaded = load_configuration(config)
     settings = loaded.settings
-    short = list(_shortfalls(settings))
-    for line in short:
+    shortfalls = list(_shortfalls(settings))
+    for line in shortfalls:
         print(line)
     print(
-        f"well: station {settings.station.id}, {len(settings.links)} link(s), "
+        f"ok: station {settings.station.id}, {len(settings.links)} link(s), "
         f"{len(settings.targets)} target(s), configuration {loaded.hash}"
     )
-    return 1 if short else 0
+    return 1 if shortfalls else 0
 
 
 def _shortfalls(settings: Settings) -> Iterator[str]:
-    """A line for each way in which the schedule does not fit a link's SIM."""
+    """Yield a line for each link whose allowance is too small for the schedule."""
     from zoneinfo import ZoneInfo
 
     from qos_agent.agent.build import demand
@@ -70,41 +72,42 @@ def _shortfalls(settings: Settings) -> Iterator[str]:
     from qos_agent.system.clock import system_clock
     from qos_agent.verdict.judge import rules
 
-    rules(settings)  # a bad file of thresholds is a fault of the configuration too
+    rules(settings)  # raises an error if the file of thresholds is invalid
     identity = settings.identity()
     timeline = calendar_file.named(settings.election.calendar).timeline(identity)
     station = StationCalendar(timeline, ZoneInfo(identity.time_zone))
-    wanted = demand(settings, make_probes(settings))
+    needed = demand(settings, make_probes(settings))
     now_ns = system_clock().wall_ns()
     for link, allowance in allowances(settings).items():
-        yield from shortfalls(wanted, link, station, allowance, now_ns)
+        yield from shortfalls(needed, link, station, allowance, now_ns)
 
 
 @app.command("show")
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show what is in force and where each value comes from; secrets as stars.
+    """Show every value and its source.
 
-    Below it, what the throughput backends in force say of themselves.
+    Secrets are printed as stars. The last lines describe the throughput backends that
+    the links use: licence, data use, byte limit, limitations.
     """
     from qos_agent.config.loading import in_force, leaves
     from qos_agent.schedule.jobs import DEFAULT_INTERVALS
 
     loaded = load_configuration(config)
     values = in_force(loaded.settings, DEFAULT_INTERVALS)
-    backends = _statements(loaded.settings)
+    backends = _backends(loaded.settings)
     if as_json:
-        whole = {"settings": values, "origins": dict(loaded.origins)}
-        print(json.dumps({**whole, "backends": backends}))
+        tables = {"settings": values, "origins": dict(loaded.origins)}
+        print(json.dumps({**tables, "backends": backends}))
         return
     for key, value in leaves(values):
         print(f"{key} = {json.dumps(value)}  # {loaded.origins.get(key, 'default')}")
-    for name, statement in backends.items():
-        for about, text in statement.items():
-            print(f"# throughput by {name}, {about}: {text}")
+    for name, properties in backends.items():
+        for label, text in properties.items():
+            print(f"# throughput by {name}, {label}: {text}")
 
 
-def _statements(settings: Settings) -> dict[str, dict[str, str]]:
-    """Licence, data use, bound and blind spots of each backend that some link uses."""
+def _backends(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return the properties of each throughput backend that a link uses."""
     from qos_agent.probes.throughput import BACKENDS
 
     links = settings.link_list()
@@ -114,23 +117,24 @@ def _statements(settings: Settings) -> dict[str, dict[str, str]]:
         name: {
             "licence": backend.licence,
             "data use": backend.data_use,
-            "bound on bytes": backend.byte_bound,
-            "cannot see": backend.cannot_see,
+            "byte limit": backend.byte_bound,
+            "limitations": backend.cannot_see,
         }
         for name, backend in used.items()
     }
 
 
 @app.command("reload")
-def reload(
-    config: ConfigOption = None,
-    now: Annotated[
-        bool, typer.Option("--now", help="Even while votes are cast or counted.")
-    ] = False,
-) -> None:
-    """Have the running agent read its configuration again, once it checks well."""
+def reload(config: ConfigOption = None, now: NowOption = False) -> None:
+    """Make the running agent reload its configuration.
+
+    The configuration is checked first. During voting and counting the agent keeps the
+    current one, unless --now is given.
+    """
     from qos_agent.schedule.control import request_reload
+    from qos_agent.system.language import translator_for_locale
 
     loaded = load_configuration(config)
     request_reload(loaded.settings.runtime_folder(), now)
-    print(f"configuration {loaded.hash}: asked for; see it: qos-agent status")
+    text = "Requested a reload of configuration {hash}. The agent logs the result."
+    print(translator_for_locale()(text, hash=loaded.hash))

@@ -1,4 +1,4 @@
-"""`qos-agent doctor`: every precondition, each with the command that mends it."""
+"""`qos-agent doctor`: checks everything that measuring needs."""
 
 from __future__ import annotations
 
@@ -10,32 +10,39 @@ from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
 
 if TYPE_CHECKING:
     from qos_agent.agent.doctor import Check
-    from qos_agent.system.language import Words
+    from qos_agent.system.language import Translator
+
+_LABELS = {"ok": "ok", "degraded": "warning", "bad": "error"}
 
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Check everything that measuring needs; exit status 1 where something is bad."""
+    """Check everything that measuring needs.
+
+    Prints each problem with the command that fixes it. The exit status is 1 if a check
+    finds an error.
+    """
     from qos_agent.agent.doctor import Health, diagnose
     from qos_agent.system.clock import system_clock
-    from qos_agent.system.language import of_environment
+    from qos_agent.system.language import translator_for_locale
 
-    words = of_environment()
+    translate = translator_for_locale()
     settings = load_configuration(config).settings
     checks = []
     for check in diagnose(settings, system_clock()):
         checks.append(check)
         if not as_json:
-            _print(check, words)
+            _print(check, translate)
     if as_json:
         print(json.dumps([asdict(check) for check in checks]))
     elif all(check.health == Health.OK for check in checks):
-        print(words("Everything is well."))
+        print(translate("All checks passed."))
     return 1 if any(check.health == Health.BAD for check in checks) else 0
 
 
-def _print(check: Check, words: Words) -> None:
-    subject, _, rest = check.name.partition(" ")
-    name = f"{words(subject)} {rest}".strip()
-    print(f"{words(check.health.value):<10} {name:<20} {check.result}")
+def _print(check: Check, translate: Translator) -> None:
+    subject, _, link = check.name.partition(" ")
+    name = f"{translate(subject)} {link}".strip()
+    label = translate(_LABELS[check.health.value])
+    print(f"{label:<10} {name:<20} {translate(check.result)}")
     if check.fix:
-        print(f"{'':<10} {words('fix')}: {check.fix}")
+        print(f"{'':<10} {translate('fix')}: {check.fix}")

@@ -1,4 +1,4 @@
-"""`qos-agent election`: show and check an election calendar."""
+"""`qos-agent election`: shows and checks an election calendar."""
 
 from __future__ import annotations
 
@@ -14,68 +14,79 @@ from qos_agent.config.places import province_zones
 from qos_agent.model.calendar import ZONES
 from qos_agent.model.errors import ConfigError
 
-if TYPE_CHECKING:  # reading the reference data is for the command that needs it
+if TYPE_CHECKING:
     from qos_agent.model import Identity
     from qos_agent.model.calendar import Calendar
 
-app = typer.Typer(
-    help="Show and check the election calendar.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 FileArgument = Annotated[
     str,
-    typer.Argument(metavar="FILE", help="A calendar, or a shipped one's name."),
+    typer.Argument(
+        metavar="FILE", help="A calendar file, or the name of a built-in one."
+    ),
+]
+OptionalFileArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE",
+        help="A calendar file, or the name of a built-in one. The default is the "
+        "calendar of the configuration.",
+    ),
 ]
 ProvinceOption = Annotated[
-    str | None, typer.Option(help="Show one province, by its two digits.")
+    str | None, typer.Option(help="Show this province (two digits).")
 ]
 StationOption = Annotated[
-    str | None, typer.Option(help="Show one station, with its --province.")
+    str | None, typer.Option(help="Show this station. Needs --province.")
 ]
 
 
 @app.command("check")
 def check(file: FileArgument) -> None:
-    """Check a calendar; one line for each fault, exit status 2."""
+    """Check a calendar.
+
+    Prints one line per fault and ends with status 2.
+    """
     from qos_agent.config import calendar_file
 
     calendar = calendar_file.load(calendar_file.find(file))
     elections = sorted({period.election for period in calendar.periods})
     print(
-        f"well: {', '.join(elections)}; {len(calendar.periods)} periods, "
+        f"ok: {', '.join(elections)}; {len(calendar.periods)} periods, "
         f"calendar {calendar.hash}"
     )
 
 
 @app.command("show")
 def show(
-    file: Annotated[
-        str | None,
-        typer.Argument(metavar="FILE", help="Without one, the agent's own calendar."),
-    ] = None,
+    file: OptionalFileArgument = None,
     province: ProvinceOption = None,
     station: StationOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the phases of the nation, a province or a station, local and UTC."""
+    """Show the phases in local time and UTC.
+
+    Shows the phases of the configured station, or of all three time zones if a file is
+    given.
+    """
     from qos_agent.config import calendar_file
 
-    own = None
+    configured = None
     if file is None:
         settings = load_configuration(config).settings
-        file, own = settings.election.calendar, settings.identity()
+        file, configured = settings.election.calendar, settings.identity()
         if file is None:
-            names = ", ".join(calendar_file.shipped())
             raise ConfigError(
-                "election.calendar", "nothing", f"a file, or {names}",
-                "set it, or name a file: qos-agent election show FILE",
-            )  # fmt: skip
+                "election.calendar",
+                None,
+                "missing",
+                f"set it to a file or to one of {', '.join(calendar_file.shipped())}, "
+                "or run: qos-agent election show FILE",
+            )
     calendar = calendar_file.load(calendar_file.find(file))
-    rows = [
-        row for who in _whom(own, province, station) for row in _rows(calendar, who)
-    ]
+    identities = _identities(configured, province, station)
+    rows = [row for identity in identities for row in _rows(calendar, identity)]
     if as_json:
         print(json.dumps(rows))
     else:
@@ -84,56 +95,57 @@ def show(
 
 @app.command("template")
 def template() -> None:
-    """Print a commented calendar to fill in for the next election."""
+    """Print a commented calendar to fill in."""
     from qos_agent.config import calendar_file
 
     print(calendar_file.template().read_text(encoding="utf-8"), end="")
 
 
-def _whom(
-    own: Identity | None, province: str | None, station: str | None
+def _identities(
+    configured: Identity | None, province: str | None, station: str | None
 ) -> list[Identity]:
-    """Whose phases to show: the agent's own, those named, or one for each zone."""
+    """Return the stations to show.
+
+    This is the named station, the configured one, or one station per time zone.
+    """
     from qos_agent.model import Identity
 
     if station is not None and province is None:
-        raise ConfigError(
-            "--province", "nothing", "the station's province", "add --province 31"
-        )
+        fix = "add the station's province, for example --province 31"
+        raise ConfigError("--province", None, "missing", fix)
     if province is not None:
         zone = province_zones().get(province)
         if zone is None:
-            known = ", ".join(province_zones())
-            raise ConfigError("--province", repr(province), known, "correct it")
+            fix = f"use one of {', '.join(province_zones())}"
+            raise ConfigError("--province", repr(province), "is not a province", fix)
         return [Identity(station or "", province, "", zone, "")]
-    if own is not None:
-        return [own]
+    if configured is not None:
+        return [configured]
     return [Identity("", "", "", zone, "") for zone in ZONES.values()]
 
 
-def _rows(calendar: Calendar, who: Identity) -> list[dict[str, str]]:
-    """The timeline of one station, as text."""
-    from qos_agent.model.calendar import ZONES
-
+def _rows(calendar: Calendar, identity: Identity) -> list[dict[str, str]]:
+    """Return the timeline of one station as text."""
     names = {zone: name for name, zone in ZONES.items()}
-    zone = ZoneInfo(who.time_zone)
+    zone = ZoneInfo(identity.time_zone)
     rows = []
-    for change in calendar.timeline(who).entries:
+    for change in calendar.timeline(identity).entries:
         moment = datetime.fromtimestamp(change.at_wall_ns // 10**9, UTC)
-        rows.append({
-            "zone": names[who.time_zone],
+        row = {
+            "zone": names[identity.time_zone],
             "from_local": f"{moment.astimezone(zone):%Y-%m-%d %H:%M}",
             "from_utc": f"{moment:%Y-%m-%d %H:%M}Z",
             "period": change.period.kind if change.period else "",
             "phase": change.phase.value,
             "election": change.period.election if change.period else "",
-        })  # fmt: skip
+        }
+        rows.append(row)
     return rows
 
 
 def _print(rows: list[dict[str, str]]) -> None:
     if not rows:
-        print("no period holds there: idle for ever")
+        print("No period applies: the phase is always idle.")
         return
     form = "{zone:5} {from_local:17} {from_utc:18} {phase:9} {period:15} {election}"
     head = {name: name.replace("_", " ") for name in rows[0]}

@@ -1,9 +1,9 @@
-"""`qos-agent export`: the journal as CSV with its dictionary and a manifest."""
+"""`qos-agent export`: writes the journal as CSV files with checksums."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,11 +11,15 @@ from qos_agent.cli.options import ConfigOption, load_configuration
 
 
 def export(
-    folder: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
-    form: Annotated[Literal["csv"], typer.Option("--format", help="csv")] = "csv",  # noqa: ARG001
+    folder: Annotated[
+        Path, typer.Option("--out", help="Write the files into this folder.")
+    ],
     config: ConfigOption = None,
 ) -> None:
-    """Export the journal: a CSV for each measurement, dictionary, SHA-256 of each."""
+    """Export the journal as CSV files with checksums.
+
+    Writes one CSV file per measurement, the data dictionary, and SHA256SUMS.
+    """
     from qos_agent.archive.csv import export_csv
     from qos_agent.journal.reader import EVERY_SEQ, reading
 
@@ -24,4 +28,4 @@ def export(
         exported = export_csv(journal.lines(EVERY_SEQ), folder)
     for name, count in sorted(exported.points.items()):
         print(f"{name}: {count} points")
-    print(f"written to {folder}; check with: cd {folder} && sha256sum -c SHA256SUMS")
+    print(f"Wrote {folder}. To check: cd {folder} && sha256sum -c SHA256SUMS")

@@ -1,4 +1,4 @@
-"""`qos-agent journal`: look into the local store, check it, send again from it."""
+"""`qos-agent journal`: inspects, verifies, exports and requeues the local journal."""
 
 from __future__ import annotations
 
@@ -14,23 +14,30 @@ import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
 
-if TYPE_CHECKING:  # the journal is for the command that needs it
+if TYPE_CHECKING:
     from qos_agent.journal.reader import Stats
 
-app = typer.Typer(
-    help="Look into the local store of readings, check it, send again from it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-CountOption = Annotated[int, typer.Option("-n", "--lines", min=1, help="How many.")]
-AfterOption = Annotated[int | None, typer.Option(help="Only points after this number.")]
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+CountOption = Annotated[
+    int, typer.Option("-n", "--lines", min=1, help="Print this many points.")
+]
+AfterOption = Annotated[
+    int | None, typer.Option(help="Write only points with a higher number than this.")
+]
 FileArgument = Annotated[
-    Path | None, typer.Argument(help="Where to write; standard output by default.")
+    Path | None,
+    typer.Argument(help="The file to write. The default is standard output."),
 ]
 FirstOption = Annotated[
-    int | None, typer.Option("--from", help="First number of a span to send again.")
+    int | None,
+    typer.Option("--from", help="Requeue the points from this number on."),
 ]
-LastOption = Annotated[int | None, typer.Option("--to", help="Its last number.")]
+LastOption = Annotated[
+    int | None,
+    typer.Option(
+        "--to", help="Requeue the points up to this number, else only --from."
+    ),
+]
 
 
 def _folder(config: Path | None) -> Path:
@@ -39,33 +46,33 @@ def _folder(config: Path | None) -> Path:
 
 @app.command("stats")
 def stats(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Say what is stored, owed, refused and removed."""
-
+    """Show what is stored, pending, refused and removed."""
     from qos_agent.journal.reader import reading
 
     with reading(_folder(config)) as journal:
-        found = journal.stats()
+        statistics = journal.stats()
     if as_json:
-        print(json.dumps(asdict(found), default=bytes.decode))
+        print(json.dumps(asdict(statistics), default=bytes.decode))
     else:
-        _print(found)
+        _print(statistics)
 
 
-def _print(found: Stats) -> None:
+def _print(statistics: Stats) -> None:
     from qos_agent.model.units import size_text
 
-    print(f"journal {found.journal}: {size_text(found.file_bytes)}")
-    print(f"points {found.points}, waiting for a clock {found.pending}")
-    for name, count in found.undelivered.items():
-        print(f"owed to {name}: {count}")
-    for kind in found.kinds:
+    print(f"journal {statistics.journal}: {size_text(statistics.file_bytes)}")
+    print(f"points {statistics.points}, waiting for a clock {statistics.pending}")
+    for name, count in statistics.undelivered.items():
+        print(f"pending for {name}: {count}")
+    for kind in statistics.kinds:
         span = f"{_moment(kind.first_ns)} to {_moment(kind.last_ns)}"
         print(f"{kind.measurement:<12} {kind.points:>8}  {span}")
-    for refusal in found.refused:
+    for refusal in statistics.refused:
         print(f"refused by {refusal.collector}: point {refusal.seq}: {refusal.message}")
-    for gone in found.removals:
-        span = f"{_moment(gone.first_ns)} to {_moment(gone.last_ns)}"
-        print(f"removed ({gone.reason}): {gone.points} {gone.measurement}, {span}")
+    for removal in statistics.removals:
+        span = f"{_moment(removal.first_ns)} to {_moment(removal.last_ns)}"
+        points = f"{removal.points} {removal.measurement}"
+        print(f"removed ({removal.reason}): {points}, {span}")
 
 
 def _moment(time_ns: int) -> str:
@@ -78,7 +85,7 @@ def _moment(time_ns: int) -> str:
 def tail(
     config: ConfigOption = None, lines: CountOption = 20, as_json: JsonOption = False
 ) -> None:
-    """Print the newest points as they are stored: canonical line protocol."""
+    """Print the newest points as line protocol."""
     from qos_agent.journal.reader import EVERY_SEQ, reading
 
     with reading(_folder(config)) as journal:
@@ -99,15 +106,16 @@ def export(
     after: AfterOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write all points, byte for byte as stored, for `influx write` or an archive."""
-    from qos_agent.journal.reader import EVERY_SEQ
+    """Write all points exactly as stored.
 
-    first = EVERY_SEQ if after is None else after
-    from qos_agent.journal.reader import reading
+    The output is line protocol, which `influx write` accepts.
+    """
+    from qos_agent.journal.reader import EVERY_SEQ, reading
 
-    with reading(_folder(config)) as journal, _output(file) as out:
-        for line in journal.lines(first):
-            out.write((_as_json(line).encode() if as_json else line) + b"\n")
+    after_seq = EVERY_SEQ if after is None else after
+    with reading(_folder(config)) as journal, _output(file) as output:
+        for line in journal.lines(after_seq):
+            output.write((_as_json(line).encode() if as_json else line) + b"\n")
 
 
 @contextmanager
@@ -116,14 +124,17 @@ def _output(file: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with file.open("wb") as out:
-        yield out
+    with file.open("wb") as output:
+        yield output
 
 
 @app.command("verify")
 def verify(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Check the file, each point's hash and form, and that no number is missing."""
+    """Check the file, all hashes and all numbers.
 
+    Checks the structure of the file, the hash and the format of each point, and that
+    no number is missing. The exit status is 1 if there is a fault.
+    """
     from qos_agent.journal.reader import reading
 
     with reading(_folder(config)) as journal:
@@ -131,7 +142,7 @@ def verify(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     if as_json:
         print(json.dumps(asdict(verdict)))
     else:
-        print("\n".join(verdict.faults) or f"well: {verdict.points} points")
+        print("\n".join(verdict.faults) or f"ok: {verdict.points} points")
     return 1 if verdict.faults else 0
 
 
@@ -142,8 +153,11 @@ def requeue(
     last: LastOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send again what the collector refused, or a span of points by their numbers."""
+    """Queue points for delivery again.
+
+    Queues the points that the collector refused, or a range of points by number.
+    """
     from qos_agent.journal import reader
 
     count = reader.requeue(_folder(config), first, last)
-    print(json.dumps({"points": count}) if as_json else f"to be sent again: {count}")
+    print(json.dumps({"points": count}) if as_json else f"queued again: {count}")

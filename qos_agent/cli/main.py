@@ -1,7 +1,4 @@
-"""The commands, and the one boundary where errors become exit statuses.
-
-0 done · 1 the world is not well · 2 wrong usage or configuration · 3 a bug.
-"""
+"""The table of commands, and the one place where errors become exit statuses."""
 
 from __future__ import annotations
 
@@ -14,26 +11,26 @@ import typer
 from qos_agent.model.errors import OperatorError, QosAgentError
 
 # Name: module of this folder, function or typer app in it, help. Importing every
-# command to print this list would cost a slow board a second.
+# command only to print this list would take a second on a slow board.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("run_agent", "run", "Run the agent in the foreground."),
-    "once": ("run_agent", "once", "Run one round now and print it."),
-    "status": ("status", "status", "Show what the running agent sees."),
+    "once": ("run_agent", "once", "Run one round of measurements and print it."),
+    "status": ("status", "status", "Show the state of the running agent."),
     "doctor": ("doctor", "doctor", "Check everything that measuring needs."),
     "config": ("config", "app", "Write, check, show and reload the configuration."),
-    "pause": ("pause", "pause", "Skip tasks for a time; it is recorded."),
-    "resume": ("pause", "resume", "End a pause before its time."),
-    "journal": ("journal", "app", "Look into the local store; check it; send again."),
-    "export": ("export", "export", "Export the journal as CSV with SHA-256 of it all."),
+    "pause": ("pause", "pause", "Pause one probe or all probes for a limited time."),
+    "resume": ("pause", "resume", "End a pause early."),
+    "journal": ("journal", "app", "Inspect, verify and export the local journal."),
+    "export": ("export", "export", "Export the journal as CSV files with checksums."),
     "election": ("election", "app", "Show and check the election calendar."),
     "reflector": ("reflector", "reflector", "Answer STAMP test packets (RFC 8762)."),
-    "noc": ("noc", "app", "For the NOC: register, census, a simulated nation."),
+    "noc": ("noc", "app", "Run the operations centre: register, census, simulator."),
 }
 
 
 EXIT_STATUSES: dict[int, str] = {
     0: "The command is done.",
-    1: "Something is not well: a check failed, or a server or file has a problem.",
+    1: "A check failed, or a server or a file has a problem.",
     2: "The usage or the configuration is wrong. The message says how to fix it.",
     3: "The command met a bug in qos-agent. Please report the traceback.",
     130: "The user interrupted the command with Ctrl-C.",
@@ -41,10 +38,10 @@ EXIT_STATUSES: dict[int, str] = {
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
-    """The command line, with those commands loaded that the arguments name."""
+    """Return the command line. Only commands named in the arguments are loaded."""
     app = typer.Typer(
         name="qos-agent",
-        help="Measures a polling station's network; loses nothing; pushes to InfluxDB.",
+        help="Measure a polling station's network and send the results to InfluxDB.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -52,42 +49,45 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     )
     for name, (module, member, text) in COMMANDS.items():
         if name not in arguments:
-            app.command(name, help=text)(_unloaded)
+            app.command(name, help=text)(_not_loaded)
             continue
-        found = getattr(import_module(f"qos_agent.cli.{module}"), member)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name, help=text)
+        command = getattr(import_module(f"qos_agent.cli.{module}"), member)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, help=text)
         else:
-            app.command(name)(found)
+            app.command(name)(command)
     return app
 
 
-def _unloaded() -> None:
-    """Stands in the list for a command that is not asked for."""
+def _not_loaded() -> None:
+    """Stand in the list for a command that is not loaded."""
 
 
 def run() -> int:
-    """Run one command; the exit status. One of the two broad excepts is here."""
+    """Run one command and return its exit status.
+
+    This is one of two places that catch every exception.
+    """
     try:
         result = build(sys.argv[1:])(standalone_mode=False)
     except OperatorError as error:
-        return _say(str(error), 2)
+        return _report(str(error), 2)
     except QosAgentError as error:
-        return _say(str(error), 1)
+        return _report(str(error), 1)
     except typer.Abort:
         return 130
-    except Exception as error:  # noqa: BLE001  the boundary: status 3, not a crash
+    except Exception as error:  # noqa: BLE001  a bug must end with status 3
         return _unexpected(error)
     return result if isinstance(result, int) else 0
 
 
-def _say(message: str, exit_status: int) -> int:
+def _report(message: str, exit_status: int) -> int:
     print(message, file=sys.stderr)
     return exit_status
 
 
 def _unexpected(error: Exception) -> int:
-    """Wrong usage is the parser's to explain; anything else is a bug of ours."""
+    """Let the parser explain wrong usage; report any other exception as a bug."""
     show = getattr(error, "show", None)
     if callable(show):
         show()
@@ -95,4 +95,4 @@ def _unexpected(error: Exception) -> int:
     import traceback
 
     traceback.print_exception(error)
-    return _say("This is a fault of qos-agent; please report the lines above.", 3)
+    return _report("This is a bug in qos-agent. Please report the lines above.", 3)

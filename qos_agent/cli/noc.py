@@ -1,4 +1,4 @@
-"""`qos-agent noc`: the register of stations, the census with its sums, a simulator."""
+"""`qos-agent noc`: the commands of the operations centre."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ from qos_agent.model.errors import ConfigError
 if TYPE_CHECKING:
     from qos_agent.noc.service.service import Service
 
-app = typer.Typer(
-    help="For the operations centre: register, census, roll-ups, a simulated nation.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(register, name="register")
 app.command("simulate")(simulate)
+OnceOption = Annotated[bool, typer.Option("--once", help="Count one minute and stop.")]
+RecomputeOption = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        metavar="FROM TO",
+        help="Recalculate the roll-ups between two moments and stop. "
+        "A moment has the form 2024-02-14T07:00:00+07:00.",
+    ),
+]
 
 
 @app.command("census")
 def census(
-    once: Annotated[bool, typer.Option("--once", help="One minute, then end.")] = False,
-    recompute: Annotated[
-        tuple[str, str] | None, typer.Option(help="Sum again FROM TO, then end.")
-    ] = None,
+    once: OnceOption = False,
+    recompute: RecomputeOption = None,
     config: NocConfigOption = None,
 ) -> int:
-    """Count who reports, and sum what they measured, each minute."""
+    """Count stations and calculate roll-ups each minute.
+
+    Runs until SIGTERM or SIGINT. The systemd service runs this command.
+    """
     import logging
     import signal
     import threading
@@ -43,15 +49,16 @@ def census(
     from qos_agent.noc.service.service import Service
     from qos_agent.noc.settings import load
 
-    span = _span(*recompute) if recompute is not None else None
+    span_ns = _span_ns(*recompute) if recompute is not None else None
     settings = load(config)
     need_collectors(settings)
     if settings.rollup.url is None:
-        raise ConfigError("rollup.url", "nothing", "a URL", "set rollup.url")
+        fix = "set it to the URL of the InfluxDB for census and roll-ups"
+        raise ConfigError("rollup.url", None, "missing", fix)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     service = Service(settings)
-    if span is not None:
-        return _sum_again(service, *span)
+    if span_ns is not None:
+        return _recalculate(service, *span_ns)
     if once:
         report = service.minute(time.time_ns())
         print(report)
@@ -63,34 +70,37 @@ def census(
     return 0
 
 
-def _span(begins: str, ends: str) -> tuple[int, int]:
-    """Two moments in their order, in nanoseconds."""
-    from_s, to_s = moment_s(begins), moment_s(ends)
-    if from_s >= to_s:
+def _span_ns(start: str, end: str) -> tuple[int, int]:
+    """Parse two moments. Raises ConfigError if they are in the wrong order."""
+    start_s, end_s = moment_s(start), moment_s(end)
+    if start_s >= end_s:
         raise ConfigError(
-            "--recompute", f"{begins} to {ends}", "FROM before TO", "swap them"
+            "--recompute",
+            f"{start} to {end}",
+            "FROM must be before TO",
+            "swap the two moments",
         )
-    return from_s * 10**9, to_s * 10**9
+    return start_s * 10**9, end_s * 10**9
 
 
-def _sum_again(service: Service, from_ns: int, to_ns: int) -> int:
-    """Sum a span again, a line a stretch; what stands in the way is raised."""
-    for words in service.expired(from_ns):
-        print(words, file=sys.stderr)
+def _recalculate(service: Service, from_ns: int, to_ns: int) -> int:
+    """Recalculate the roll-ups of a span and print a line for each part of it."""
+    for notice in service.expired(from_ns):
+        print(notice, file=sys.stderr)
     points = 0
     try:
-        for stretch, count in service.recompute(from_ns, to_ns):
+        for part, count in service.recompute(from_ns, to_ns):
             points += count
-            at = datetime.fromtimestamp(stretch.to_ns // 10**9, UTC).isoformat()
-            print(f"province {stretch.province}: to {at}, {count} points", flush=True)
+            end = datetime.fromtimestamp(part.to_ns // 10**9, UTC).isoformat()
+            print(f"province {part.province}: up to {end}, {count} points", flush=True)
     except KeyboardInterrupt:
         print(
-            f"stopped by hand, {points} points; sums are replaced whole: "
-            "the same command again makes the rest",
+            f"stopped by hand, {points} points. Run the same command again to "
+            "continue; minutes that are written already are replaced.",
             file=sys.stderr,
         )
         return 130
     finally:
         service.close()
-    print(f"summed again: {points} points")
+    print(f"recalculated: {points} points")
     return 0

@@ -1,4 +1,4 @@
-"""What the commands of `qos-agent noc` share: their file, moments, progress."""
+"""Options and helpers that the commands of `qos-agent noc` share."""
 
 from __future__ import annotations
 
@@ -16,58 +16,68 @@ if TYPE_CHECKING:
     from qos_agent.noc.settings import NocSettings
 
 NocConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration (noc.toml).")
+    Path | None,
+    typer.Option("--config", "-c", help="Read this configuration file (noc.toml)."),
 ]
 
 
 def moment_s(text: str) -> int:
-    """An ISO date and time as seconds since 1970; a zone must be given."""
+    """Parse an ISO 8601 date and time with an offset into seconds since 1970.
+
+    Raises ConfigError.
+    """
     try:
-        at = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
+        moment = None
+    if moment is None or moment.tzinfo is None:
         raise ConfigError(
-            "time", repr(text), "2024-02-14T07:00:00+07:00", "give the offset"
+            "time",
+            repr(text),
+            "must be a date and time with an offset",
+            "use the form 2024-02-14T07:00:00+07:00",
         )
-    return int(at.timestamp())
+    return int(moment.timestamp())
 
 
 def need_collectors(settings: NocSettings) -> None:
-    """Raise ConfigError where no collector is configured: nobody could be asked."""
+    """Raise ConfigError if no collector is configured."""
     if not settings.collectors:
-        raise ConfigError("collectors", "nothing", "[[collectors]]", "add one")
+        fix = "add at least one [[collectors]] table to noc.toml"
+        raise ConfigError("collectors", None, "missing", fix)
 
 
 def need_writable(**files: Path | None) -> None:
-    """Raise ConfigError where a file of an option cannot be written."""
+    """Raise ConfigError if a file named by an option cannot be written."""
     for name, path in files.items():
         try:
             if path is not None:
                 path.open("ab").close()
         except OSError as error:
             raise ConfigError(
-                f"--{name}", f"{path}: {error.strerror}", "a file that can be written",
-                "name another",
-            ) from error  # fmt: skip
+                f"--{name}",
+                str(path),
+                f"cannot be written: {error.strerror}",
+                "use another file",
+            ) from error
 
 
 class Progress:
-    """Says how far it is: often to a terminal, now and then to a log."""
+    """Prints progress to standard error, often on a terminal and rarely in a log."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
         self._every_s = 0.5 if sys.stderr.isatty() else 10.0
-        self._said_mono = self._began_mono = time.monotonic()
+        self._printed_mono = self._started_mono = time.monotonic()
 
-    def __call__(self, number: int, where: str = "") -> None:
-        """`number` are done; `where` says more."""
+    def __call__(self, count: int, detail: str = "") -> None:
+        """Report that `count` units are done, with a detail to append."""
         now_mono = time.monotonic()
-        if now_mono - self._said_mono < self._every_s:
+        if now_mono - self._printed_mono < self._every_s:
             return
-        self._said_mono = now_mono
-        rate = number / (now_mono - self._began_mono)
-        said = f"{number:,} {self._what}, {rate:,.0f}/s{where}"
-        tty = sys.stderr.isatty()
-        start, end = ("\r", "\033[K") if tty else ("", "\n")
-        print(f"{start}{said}", end=end, file=sys.stderr, flush=True)
+        self._printed_mono = now_mono
+        rate = count / (now_mono - self._started_mono)
+        text = f"{count:,} {self._unit}, {rate:,.0f}/s{detail}"
+        on_terminal = sys.stderr.isatty()
+        start, end = ("\r", "\033[K") if on_terminal else ("", "\n")
+        print(f"{start}{text}", end=end, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`qos-agent noc register`: which stations there are, and what is noted of them."""
+"""`qos-agent noc register`: imports, shows and annotates the registered stations."""
 
 from __future__ import annotations
 
@@ -25,9 +25,51 @@ if TYPE_CHECKING:
     from qos_agent.noc.register.store import Register
 
 register = typer.Typer(
-    help="Which stations there are.", no_args_is_help=True, rich_markup_mode=None
+    help="Import, show and annotate the stations.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 _FAULTS_SHOWN = 50
+_MOMENT = "for example 2024-02-14T07:00:00+07:00"
+FileArgument = Annotated[Path, typer.Argument(help="The CSV file of the stations.")]
+ApplyOption = Annotated[
+    bool,
+    typer.Option("--apply", help="Apply the changes. Without it, only show them."),
+]
+PartialOption = Annotated[
+    bool,
+    typer.Option("--partial", help="Import the valid rows and leave out the others."),
+]
+CloseMissingOption = Annotated[
+    bool,
+    typer.Option("--close-missing", help="Close the stations missing from the file."),
+]
+ChangeFromOption = Annotated[
+    str | None,
+    typer.Option("--from", help=f"When it takes effect, {_MOMENT}. Default: now."),
+]
+FaultsOption = Annotated[
+    Path | None,
+    typer.Option(help="Write all faults to this CSV file. Only 50 are printed."),
+]
+StationArgument = Annotated[
+    str, typer.Argument(help="The 13-digit code of the station.")
+]
+KindArgument = Annotated[Literal["maintenance", "acknowledged"], typer.Argument()]
+ScopeArgument = Annotated[
+    str, typer.Argument(help="The code of a station, a regency or a province.")
+]
+NoteFromOption = Annotated[
+    str, typer.Option("--from", help=f"When it starts, {_MOMENT}.")
+]
+NoteToOption = Annotated[str, typer.Option("--to", help="When it ends.")]
+ReasonOption = Annotated[str, typer.Option(help="Who wrote the note, and why.")]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Show also the notes that have ended.")
+]
+NumberArgument = Annotated[
+    int, typer.Argument(help="The number that `notes` prints before the note.")
+]
 
 
 def _open(config: Path | None) -> Register:
@@ -39,45 +81,45 @@ def _open(config: Path | None) -> Register:
 
 @register.command("import")
 def import_(
-    path: Annotated[Path, typer.Argument(help="CSV of stations.")],
-    apply: Annotated[bool, typer.Option("--apply", help="Not only show.")] = False,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Import the sound rows, leave the rest.")
-    ] = False,
-    close_missing: Annotated[
-        bool, typer.Option(help="Close stations that the file does not have.")
-    ] = False,
-    since: Annotated[
-        str | None, typer.Option("--from", help="When it holds from; now.")
-    ] = None,
-    faults: Annotated[
-        Path | None, typer.Option(help="Every fault as a CSV; else the first 50.")
-    ] = None,
+    path: FileArgument,
+    apply: ApplyOption = False,
+    partial: PartialOption = False,
+    close_missing: CloseMissingOption = False,
+    since: ChangeFromOption = None,
+    faults: FaultsOption = None,
     config: NocConfigOption = None,
 ) -> int:
-    """Check a CSV, show what it would change, and with --apply change it."""
+    """Import the stations of a CSV file.
+
+    Checks the file and prints the changes. Add --apply to apply them. The exit status
+    is 1 if the file has faults.
+    """
     from qos_agent.noc.register.importing import described, stage, write_faults
 
     if partial and close_missing:
-        raise ConfigError("--close-missing", "with --partial", "a whole file",
-                          "mend the rows first: theirs are not missing")  # fmt: skip
+        raise ConfigError(
+            "--close-missing",
+            None,
+            "cannot be used with --partial: the stations of faulty rows would close",
+            "correct the faulty rows, or leave out one of the two options",
+        )
     need_writable(faults=faults)
     at_s = moment_s(since) if since else int(time.time())
     store = _open(config)
-    found = stage(store, path, Progress("rows"))
+    staged = stage(store, path, Progress("rows"))
     if faults is not None:
-        write_faults(found.faults, faults)
-    for fault in found.faults[:_FAULTS_SHOWN]:
+        write_faults(staged.faults, faults)
+    for fault in staged.faults[:_FAULTS_SHOWN]:
         print(fault)
-    if (more := len(found.faults) - _FAULTS_SHOWN) > 0:
-        print(f"… and {more} more faults: --faults FILE.csv has all of them")
+    if (hidden := len(staged.faults) - _FAULTS_SHOWN) > 0:
+        print(f"… and {hidden} more faults. To write all: --faults FILE.csv")
     for line in described(store.difference()):
         print(line)
-    if found.faults and not partial:
-        print("nothing imported: mend the rows above, or leave them out by --partial")
+    if staged.faults and not partial:
+        print("Nothing was imported. Correct the rows above, or add --partial.")
         return 1
     if not apply:
-        print("nothing imported yet: the same command with --apply does it")
+        print("Nothing was imported yet. To apply the changes, add --apply.")
         return 0
     store.apply(at_s, close_missing=close_missing)
     print(f"imported: {sum(store.expected(at_s).values())} stations are expected")
@@ -86,11 +128,11 @@ def import_(
 
 @register.command("show")
 def show(
-    station: Annotated[str, typer.Argument(help="13 digits.")],
+    station: StationArgument,
     config: NocConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Show a station through time."""
+    """Show a station with its history."""
     rows = _open(config).history(station)
     if as_json:
         print(json.dumps(rows))
@@ -103,7 +145,7 @@ def show(
 
 @register.command("count")
 def count(config: NocConfigOption = None, as_json: JsonOption = False) -> None:
-    """Count the stations expected now, by province."""
+    """Count the expected stations by province."""
     from qos_agent.config.places import provinces
 
     totals: dict[str, int] = {}
@@ -119,114 +161,127 @@ def count(config: NocConfigOption = None, as_json: JsonOption = False) -> None:
 
 @register.command("note")
 def note(
-    kind: Annotated[Literal["maintenance", "acknowledged"], typer.Argument()],
-    scope: Annotated[str, typer.Argument(help="Station, regency or province code.")],
-    since: Annotated[str, typer.Option("--from")],
-    until: Annotated[str, typer.Option("--to")],
-    words: Annotated[str, typer.Option(help="Who and why.")],
+    kind: KindArgument,
+    scope: ScopeArgument,
+    since: NoteFromOption,
+    until: NoteToOption,
+    reason: ReasonOption,
     config: NocConfigOption = None,
 ) -> None:
-    """Record planned maintenance or that someone has taken a trouble on.
+    """Record maintenance or an acknowledgement.
 
-    It is shown beside the stations; none of them leaves a denominator.
+    `maintenance` is planned work. `acknowledged` means that someone works on a problem.
+    Boards show the note next to the stations. The stations are still counted.
     """
     from qos_agent.noc.register.store import Note
 
     from_s, to_s = moment_s(since), moment_s(until)
     if from_s >= to_s:
-        raise ConfigError("--to", f"{since} to {until}", "after --from", "swap them")
+        problem, fix = "must be after --from", "swap the two moments"
+        raise ConfigError("--to", f"{since} to {until}", problem, fix)
     store = _open(config)
     if not _is_known(scope, store):
         raise ConfigError(
-            "scope", repr(scope), "a province, a regency, or a registered station",
-            "give its 2, 4 or 13 digits",
-        )  # fmt: skip
-    store.note(Note(kind, scope, from_s, to_s, words))
+            "scope",
+            repr(scope),
+            "must be a province, a regency or a registered station",
+            "give its code of 2, 4 or 13 digits",
+        )
+    store.note(Note(kind, scope, from_s, to_s, reason))
     print(f"{kind} of {scope}: recorded")
 
 
 @register.command("notes")
 def notes(
-    every: Annotated[bool, typer.Option("--all", help="Those that ended too.")] = False,
+    every: AllOption = False,
     config: NocConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show planned maintenance and acknowledgements, the newest first."""
+    """Show maintenance and acknowledgements.
+
+    The newest note is printed first.
+    """
     from dataclasses import asdict
 
     now_s = int(time.time())
-    found = [
+    numbered = [
         (number, note)
         for number, note in _open(config).all_notes()
         if every or note.ends > now_s
     ]
     if as_json:
-        print(json.dumps([{"number": number} | asdict(note) for number, note in found]))
+        rows = [{"number": number} | asdict(note) for number, note in numbered]
+        print(json.dumps(rows))
         return
-    for number, each in found:
-        print(f"{number}: {each.kind} of {each.scope}, {_when(each.starts)} to "
-              f"{_when(each.ends)}: {each.words}")  # fmt: skip
+    for number, note in numbered:
+        span = f"{_utc(note.starts)} to {_utc(note.ends)}"
+        print(f"{number}: {note.kind} of {note.scope}, {span}: {note.reason}")
 
 
 @register.command("end-note")
-def end_note(
-    number: Annotated[int, typer.Argument(help="As `notes` shows it.")],
-    config: NocConfigOption = None,
-) -> int:
-    """End a note now: the work is done, the trouble is over."""
-    done = _open(config).end_note(number, int(time.time()))
-    print(f"{number}: " + ("ended" if done else "no such note; see `notes --all`"))
-    return 0 if done else 1
+def end_note(number: NumberArgument, config: NocConfigOption = None) -> int:
+    """End a note now.
+
+    Use it when the work is done or the problem is solved.
+    """
+    ended = _open(config).end_note(number, int(time.time()))
+    print(f"{number}: " + ("ended" if ended else "no such note; see `notes --all`"))
+    return 0 if ended else 1
 
 
 @register.command("close")
 def close(
-    station: Annotated[str, typer.Argument(help="13 digits.")],
-    since: Annotated[
-        str | None, typer.Option("--from", help="When it closes; now.")
-    ] = None,
+    station: StationArgument,
+    since: ChangeFromOption = None,
     config: NocConfigOption = None,
 ) -> int:
-    """Close a station: it is expected no more, and its history stays."""
+    """Close a station.
+
+    The station is no longer expected. Its history stays in the register.
+    """
     at_s = moment_s(since) if since else int(time.time())
-    done = _open(config).close_station(station, at_s)
-    print(f"{station}: " + ("closed" if done else "no such station then"))
-    return 0 if done else 1
+    closed = _open(config).close_station(station, at_s)
+    print(f"{station}: " + ("closed" if closed else "no such station at that time"))
+    return 0 if closed else 1
 
 
 @register.command("mismatches")
 def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> int:
-    """List stations that report from another area than they are registered in."""
+    """List stations that report from a wrong area.
+
+    Their points name another area than the register. The exit status is 1 if there are
+    such stations.
+    """
     from dataclasses import asdict
 
-    from qos_agent.noc.census.mismatches import mismatches as found_in
+    from qos_agent.noc.census.mismatches import mismatches as find_mismatches
     from qos_agent.noc.register.store import Register
     from qos_agent.noc.settings import load
 
     settings = load(config)
     need_collectors(settings)
     store = Register(settings.folder / "register.sqlite3")
-    found = list(found_in(settings, store, time.time_ns()))
+    differing = list(find_mismatches(settings, store, time.time_ns()))
     if as_json:
-        print(json.dumps([asdict(each) for each in found]))
-    for each in () if as_json else found:
-        print(each)
-    return 1 if found else 0
+        print(json.dumps([asdict(mismatch) for mismatch in differing]))
+    for mismatch in () if as_json else differing:
+        print(mismatch)
+    return 1 if differing else 0
 
 
 def _is_known(scope: str, store: Register) -> bool:
-    """Whether a note on it would be shown anywhere."""
+    """Return True if the code is in the reference data or in the register."""
     from qos_agent.config.places import provinces, regencies
 
     return scope in provinces() or scope in regencies() or bool(store.history(scope))
 
 
 def _shown(row: dict[str, object]) -> Iterator[tuple[str, object]]:
-    """A row's values for a person."""
+    """Yield the values of a row as text."""
     for name, value in row.items():
         if value:
-            yield name, _when(value) if isinstance(value, int) else value
+            yield name, _utc(value) if isinstance(value, int) else value
 
 
-def _when(at_s: int) -> str:
+def _utc(at_s: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))

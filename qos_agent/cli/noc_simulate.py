@@ -1,4 +1,4 @@
-"""`qos-agent noc simulate`: a nation into collectors or a file."""
+"""`qos-agent noc simulate`: simulates stations and sends or writes their points."""
 
 from __future__ import annotations
 
@@ -18,31 +18,68 @@ if TYPE_CHECKING:
 
     from qos_agent.noc.simulator.run import Batch
 
+ScenarioArgument = Annotated[
+    str, typer.Argument(help="The name of a built-in scenario, or a TOML file.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(help="Write the points to this file and send nothing."),
+]
+KeyOption = Annotated[
+    Path | None, typer.Option(help="Write the simulated faults to this JSON file.")
+]
+StationsOption = Annotated[
+    Path | None,
+    typer.Option(help="Write the stations to this CSV file for `register import`."),
+]
+RateOption = Annotated[
+    float, typer.Option(min=1, help="Send at most this many points per second.")
+]
+SpeedOption = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Factor on real time: 1 sends each minute when it has passed, 60 is 60 "
+        "times as fast, 0 does not wait.",
+    ),
+]
+CountOption = Annotated[
+    int | None,
+    typer.Option("--count", help="Number of stations, in place of the scenario's."),
+]
+MinutesOption = Annotated[
+    int | None, typer.Option(help="Number of minutes, in place of the scenario's.")
+]
+PartOption = Annotated[
+    str,
+    typer.Option(
+        help="Simulate one share of the stations: 2/3 is the second of three processes."
+    ),
+]
+DryOption = Annotated[
+    bool,
+    typer.Option("--dry", help="Write only the --stations and --key files."),
+]
 
-def simulate(  # noqa: PLR0913, PLR0917  each is an option of its own
-    scenario: Annotated[str, typer.Argument(help="A shipped name, or a TOML file.")],
-    out: Annotated[Path | None, typer.Option(help="Line protocol to a file.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Planted events (JSON).")] = None,
-    stations: Annotated[
-        Path | None, typer.Option(help="The stations as a CSV for `register import`.")
-    ] = None,
-    rate: Annotated[float, typer.Option(min=1, help="Most points a second.")] = 20_000,
-    speed: Annotated[float, typer.Option(min=0, help="1 real time; 0 no waiting.")] = 0,
-    count: Annotated[
-        int | None, typer.Option("--count", help="Stations, not the scenario's.")
-    ] = None,
-    minutes: Annotated[
-        int | None, typer.Option(help="Minutes, not the scenario's.")
-    ] = None,
-    part: Annotated[
-        str, typer.Option(help="2/3: the second of three processes that share it.")
-    ] = "1/1",
-    dry: Annotated[
-        bool, typer.Option("--dry", help="Only --stations and --key, no points.")
-    ] = False,
+
+def simulate(  # noqa: PLR0913, PLR0917  each parameter is an option
+    scenario: ScenarioArgument,
+    out: OutOption = None,
+    key: KeyOption = None,
+    stations: StationsOption = None,
+    rate: RateOption = 20_000,
+    speed: SpeedOption = 0,
+    count: CountOption = None,
+    minutes: MinutesOption = None,
+    part: PartOption = "1/1",
+    dry: DryOption = False,
     config: NocConfigOption = None,
 ) -> None:
-    """Simulate a nation into the collectors of the configuration, or into a file."""
+    """Simulate stations and send their points.
+
+    Sends the points to the collectors of the configuration, or writes them to a file
+    with --out.
+    """
     from qos_agent.noc.settings import load as load_settings
     from qos_agent.noc.simulator.delivery import to_collectors, to_file, write_key
     from qos_agent.noc.simulator.population import write_register
@@ -50,43 +87,44 @@ def simulate(  # noqa: PLR0913, PLR0917  each is an option of its own
     from qos_agent.noc.simulator.scenario import load
 
     need_writable(out=out, key=key, stations=stations)
-    wanted = load(scenario, stations=count, minutes=minutes)
-    made = Nation(wanted, datetime.now(UTC), _part(part))
+    loaded = load(scenario, stations=count, minutes=minutes)
+    nation = Nation(loaded, datetime.now(UTC), _part(part))
     if stations is not None:
-        write_register(stations, iter(made.stations))
+        write_register(stations, iter(nation.stations))
     if key is not None:
-        write_key(made, key)
+        write_key(nation, key)
     if dry:
-        print(f"{wanted.name}: {len(made.stations)} stations")
+        print(f"{loaded.name}: {len(nation.stations)} stations")
         return
     settings = load_settings(config)
     if not settings.collectors and out is None:
-        raise ConfigError(
-            "collectors", "nothing", "[[collectors]]", "add one, or --out"
-        )
+        fix = "add a [[collectors]] table to noc.toml, or use --out FILE"
+        raise ConfigError("collectors", None, "missing", fix)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if out is not None:
-        batches = to_file(made, out, stop)
+        batches = to_file(nation, out, stop)
     else:
-        batches = to_collectors(made, settings, rate, speed, stop)
-    total = _followed(batches, wanted.minutes)
-    said = "stopped by hand, " if stop.is_set() else ""
-    print(f"{wanted.name}: {said}{len(made.stations)} stations, {total} points")
+        batches = to_collectors(nation, settings, rate, speed, stop)
+    total = _count_points(batches, loaded.minutes)
+    stopped = "stopped by hand, " if stop.is_set() else ""
+    print(f"{loaded.name}: {stopped}{len(nation.stations)} stations, {total} points")
 
 
 def _part(text: str) -> tuple[int, int]:
-    number, _, of = text.partition("/")
-    if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
-        return int(number), int(of)
-    raise ConfigError("--part", repr(text), "1/1, or such as 2/3", "give both numbers")
+    """Parse "2/3" into (2, 3). Raises ConfigError."""
+    number, _, total = text.partition("/")
+    if number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total):
+        return int(number), int(total)
+    problem = "must be 1/1, or a part such as 2/3"
+    raise ConfigError("--part", repr(text), problem, "give both numbers")
 
 
-def _followed(batches: Iterator[Batch], minutes: int) -> int:
-    """Points in all, with progress."""
-    total, say = 0, Progress("points")
+def _count_points(batches: Iterator[Batch], minutes: int) -> int:
+    """Print progress while the points are written; return their number."""
+    total, progress = 0, Progress("points")
     for batch in batches:
         total += batch.count
-        say(total, f", minute {batch.minute + 1} of {minutes}")
+        progress(total, f", minute {batch.minute + 1} of {minutes}")
     return total

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they find the configuration."""
+"""Options that several commands share, and the loading of the configuration."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:  # pydantic costs 200 ms, which `--help` must not pay
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Configuration file (TOML)."),
+    typer.Option("--config", "-c", help="Read this configuration file (TOML)."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs to read.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def load_configuration(path: Path | None) -> Loaded:
-    """The configuration in force. Raises InvalidConfigError, a line for each fault."""
+    """Return the configuration. Raises InvalidConfigError with a line per fault."""
     from qos_agent.config.loading import load
     from qos_agent.config.sources import Sources
     from qos_agent.probes.registry import PROBES

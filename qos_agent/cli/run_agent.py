@@ -1,4 +1,4 @@
-"""`qos-agent run` and `qos-agent once`: measure, and show it."""
+"""`qos-agent run` and `qos-agent once`: measure and show the results."""
 
 from __future__ import annotations
 
@@ -19,41 +19,51 @@ if TYPE_CHECKING:
     from qos_agent.agent.agent import Agent
     from qos_agent.agent.status import Status
     from qos_agent.config.loading import Loaded
-    from qos_agent.system.language import Words
+    from qos_agent.system.language import Translator
 
+ForOption = Annotated[
+    str | None,
+    typer.Option("--for", help="Stop after this time, for example 60s or 2h."),
+]
 WithoutOption = Annotated[
-    list[str] | None, typer.Option("--without", help="Leave out this probe.")
+    list[str] | None,
+    typer.Option("--without", help="Do not run this probe. Repeat for several."),
+]
+ProbeOption = Annotated[
+    str | None, typer.Option("--probe", help="Run only this probe.")
 ]
 
 
 def run(
     config: ConfigOption = None,
-    for_: Annotated[
-        str | None, typer.Option("--for", help="End after this time, such as 60s.")
-    ] = None,
+    for_: ForOption = None,
     without: WithoutOption = None,
 ) -> None:
-    """Run the agent in the foreground; systemd runs the same."""
+    """Run the agent in the foreground.
+
+    On a terminal it shows a live screen, otherwise it logs one line per reading. The
+    systemd service runs this command.
+    """
     from qos_agent.agent.agent import Agent
     from qos_agent.system.clock import system_clock
-    from qos_agent.system.language import of_environment
+    from qos_agent.system.language import translator_for_locale
 
-    words = of_environment()
+    translate = translator_for_locale()
     loaded = load_configuration(config)
     for_s = _duration(for_)
-    left_out = tuple(without or ())
+    disabled = tuple(without or ())
     on_terminal = sys.stdout.isatty()
-    _log_to_stdout(quiet=on_terminal)
-    _announce(loaded, left_out, words)
+    _log_to_stdout(errors_only=on_terminal)
+    _announce(loaded, disabled, translate)
     started_s = time.monotonic()
     while True:
-        agent = Agent(loaded, system_clock(), left_out)
+        agent = Agent(loaded, system_clock(), disabled)
         _stop_on_signals(agent)
-        status = _shown(agent, for_s, words) if on_terminal else agent.run(for_s)
-        _summarise(status, time.monotonic() - started_s, words)
+        status = _shown(agent, for_s, translate) if on_terminal else agent.run(for_s)
+        _summarise(status, time.monotonic() - started_s, translate)
         if not agent.reload:
             return
-        loaded = _reloaded(config, loaded)
+        loaded = _reloaded(config, loaded, translate)
 
 
 def _stop_on_signals(agent: Agent) -> None:
@@ -61,15 +71,16 @@ def _stop_on_signals(agent: Agent) -> None:
         signal.signal(number, lambda *_: agent.stop())
 
 
-def _reloaded(config: Path | None, before: Loaded) -> Loaded:
-    """The configuration read again; the one in force where it has become bad."""
+def _reloaded(config: Path | None, current: Loaded, translate: Translator) -> Loaded:
+    """Read the configuration again; keep the current one if the new one is invalid."""
     from qos_agent.model.errors import InvalidConfigError
 
     try:
         return load_configuration(config)
     except InvalidConfigError as error:
-        print(f"not reloaded: {error}", file=sys.stderr, flush=True)
-        return before
+        text = translate("The configuration was not reloaded")
+        print(f"{text}: {error}", file=sys.stderr, flush=True)
+        return current
 
 
 def _duration(text: str | None) -> float | None:
@@ -82,14 +93,15 @@ def _duration(text: str | None) -> float | None:
         raise ConfigError("--for", repr(text), str(error), "try --for 60s") from error
 
 
-def _log_to_stdout(*, quiet: bool) -> None:
-    """One line a reading; on a terminal the screen shows them, and only faults."""
+def _log_to_stdout(*, errors_only: bool) -> None:
+    """Log one line per reading; errors only if a screen shows the readings."""
+    message = "%(levelname)s %(message)s"
     logging.basicConfig(
-        level=logging.ERROR if quiet else logging.INFO,
+        level=logging.ERROR if errors_only else logging.INFO,
         stream=sys.stdout,
-        format="%(levelname)s %(message)s" if _under_systemd() else
-        "%(asctime)s %(levelname)s %(message)s",
-    )  # fmt: skip
+        # systemd's journal adds the time itself.
+        format=message if _under_systemd() else f"%(asctime)s {message}",
+    )
 
 
 def _under_systemd() -> bool:
@@ -98,73 +110,73 @@ def _under_systemd() -> bool:
     return "JOURNAL_STREAM" in os.environ or "INVOCATION_ID" in os.environ
 
 
-def _announce(loaded: Loaded, without: tuple[str, ...], words: Words) -> None:
-    """Say beforehand what a throughput test may cost."""
+def _announce(loaded: Loaded, disabled: tuple[str, ...], translate: Translator) -> None:
+    """Print how much data a throughput test may use, before the first one."""
     from qos_agent.model import Phase
     from qos_agent.model.units import duration_text, size_text
     from qos_agent.schedule.jobs import interval
 
     settings = loaded.settings
     interval_s = interval(settings, Phase.IDLE, "throughput")
-    if "throughput" in without or not interval_s:
+    if "throughput" in disabled or not interval_s:
         return
     data = settings.throughput.download_limit + settings.throughput.upload_limit
-    every = words("every {interval}", interval=duration_text(interval_s))
+    every = translate("every {interval}", interval=duration_text(interval_s))
     text = (
-        "Throughput tests: at most {data} each, {interval}; leave them out with "
+        "Throughput tests use at most {data} each, {interval}. To disable them: "
         "THROUGHPUT=off"
     )
-    print(words(text, data=size_text(data), interval=every), flush=True)
+    print(translate(text, data=size_text(data), interval=every), flush=True)
 
 
-def _shown(agent: Agent, for_s: float | None, words: Words) -> Status:
+def _shown(agent: Agent, for_s: float | None, translate: Translator) -> Status:
     from rich.live import Live
 
     from qos_agent.cli.screen import render
 
     with Live(refresh_per_second=2) as live:
         show: Callable[[Status], None] = lambda status: live.update(  # noqa: E731
-            render(status, status.boot_ns, words)
+            render(status, status.boot_ns, translate)
         )
         return agent.run(for_s, show)
 
 
-def _summarise(status: Status, lasted_s: float, words: Words) -> None:
-    """due, ok, failed by cause, skipped by reason, stored, sent."""
+def _summarise(status: Status, lasted_s: float, translate: Translator) -> None:
+    """Print counts of tasks by outcome, cause and reason, and of points."""
     from qos_agent.model.units import duration_text
 
-    def said(name: str, by: dict[str, int]) -> str:
-        parts = ", ".join(f"{word} {count}" for word, count in sorted(by.items()))
-        total = f"{words(name)} {status.outcomes.get(name, 0)}"
+    def outcome(name: str, details: dict[str, int]) -> str:
+        parts = ", ".join(f"{word} {count}" for word, count in sorted(details.items()))
+        total = f"{translate(name)} {status.outcomes.get(name, 0)}"
         return f"{total} ({parts})" if parts else total
 
-    print(words("Summary after {duration}", duration=duration_text(lasted_s)) + ":")
-    print(f"  {words('due')} {sum(status.outcomes.values())}")
-    print(f"  {said('ok', {})}")
-    print(f"  {said('failed', status.causes)}")
-    print(f"  {said('skipped', status.reasons)}")
-    print(f"  {words('stored')} {status.stored_points} {words('points')}")
-    print(f"  {words('sent')} {status.sent_points} {words('points')}")
+    duration = duration_text(lasted_s)
+    print(translate("Summary after {duration}", duration=duration) + ":")
+    print(f"  {translate('due')} {sum(status.outcomes.values())}")
+    print(f"  {outcome('ok', {})}")
+    print(f"  {outcome('failed', status.causes)}")
+    print(f"  {outcome('skipped', status.reasons)}")
+    print(f"  {translate('stored')} {status.stored_points} {translate('points')}")
+    print(f"  {translate('sent')} {status.sent_points} {translate('points')}")
 
 
-def once(
-    config: ConfigOption = None,
-    probe: Annotated[
-        str | None, typer.Option("--probe", help="Only this probe.")
-    ] = None,
-) -> int:
-    """Run one round now and print it; status 0 when every outcome was recorded."""
+def once(config: ConfigOption = None, probe: ProbeOption = None) -> int:
+    """Run one round of measurements and print the readings.
+
+    The exit status is 0 if every reading was recorded, also if some have failed.
+    """
     from qos_agent.agent.agent import Agent
     from qos_agent.model.errors import ConfigError
     from qos_agent.probes.registry import PROBES
     from qos_agent.system.clock import system_clock
 
     if probe is not None and probe not in PROBES:
-        allowed = ", ".join(PROBES)
-        raise ConfigError("--probe", repr(probe), allowed, "choose one of them")
+        raise ConfigError(
+            "--probe", repr(probe), "is not a probe", f"use one of {', '.join(PROBES)}"
+        )
     loaded = load_configuration(config)
-    _log_to_stdout(quiet=False)
-    without = () if probe is None else set(PROBES) - {probe}
-    agent = Agent(loaded, system_clock(), tuple(without))
+    _log_to_stdout(errors_only=False)
+    disabled = () if probe is None else set(PROBES) - {probe}
+    agent = Agent(loaded, system_clock(), tuple(disabled))
     _stop_on_signals(agent)
     return 0 if agent.run_once() else 1

@@ -1,4 +1,4 @@
-"""The agent's status as a screen: the live view of `run` and `status --watch`."""
+"""The screen of `run` and `status`, drawn from the agent's status."""
 
 from __future__ import annotations
 
@@ -11,83 +11,107 @@ from rich.text import Text
 
 from qos_agent.agent.status import Latest, LinkStatus, Status
 from qos_agent.model.units import duration_text, size_text
-from qos_agent.system.language import Words
+from qos_agent.system.language import Translator
 
-# Blue, orange and vermilion of Okabe and Ito: told apart by the colour-blind too.
+# Blue, orange and vermilion of Okabe and Ito differ for colour-blind readers too.
 _STYLES = {
-    "good": "#56b4e9", "ok": "#56b4e9",
-    "degraded": "#e69f00", "skipped": "#e69f00",
-    "bad": "bold #d55e00", "failed": "bold #d55e00",
-}  # fmt: skip
+    "good": "#56b4e9",
+    "ok": "#56b4e9",
+    "degraded": "#e69f00",
+    "skipped": "#e69f00",
+    "bad": "bold #d55e00",
+    "failed": "bold #d55e00",
+}
+_LINK_COLUMNS = (
+    "link",
+    "operator",
+    "interface",
+    "verdict",
+    "data used",
+    "allowance left",
+    "needed until reset",
+)
+_LATEST_COLUMNS = (
+    "measurement",
+    "link",
+    "target",
+    "median RTT",
+    "packet loss",
+    "result",
+    "measured",
+)
+_COLLECTOR_STATES = {
+    "idle": "waiting",
+    "sending": "sending",
+    "failing": "delivery fails",
+}
 
 
-def render(status: Status, now_boot_ns: int, words: Words) -> RenderableType:
-    """The whole screen."""
+def render(status: Status, now_boot_ns: int, translate: Translator) -> RenderableType:
+    """Return the whole screen. Ages refer to `now_boot_ns`."""
     return Group(
-        _header(status, words),
-        _links(status.links, words),
-        _latest(status.latest, now_boot_ns, words),
-        _footer(status, words),
+        _header(status, translate),
+        _links(status.links, translate),
+        _latest(status.latest, now_boot_ns, translate),
+        _footer(status, translate),
     )
 
 
-def _header(status: Status, words: Words) -> RenderableType:
+def _header(status: Status, translate: Translator) -> RenderableType:
     lines = [
         (
-            f"{words('station')} {status.station} · {status.device} · "
-            f"{words('phase')} {words(status.phase)}"
+            f"{translate('station')} {status.station} · {status.device} · "
+            f"{translate('phase')} {translate(status.phase)}"
         ),
         (
-            f"{words('clock')} {_clock(status, words)} · "
-            f"{words('collector')} {_collector(status, words)}"
+            f"{translate('clock')} {_clock(status, translate)} · "
+            f"{translate('collector')} {_collector(status, translate)}"
         ),
     ]
     if status.figures.in_memory:
-        lines.append(words("in memory only: nothing survives a stop"))
+        text = (
+            "The journal is in memory only. All readings are lost when the agent stops."
+        )
+        lines.append(translate(text))
     title = f"QoS Agent {status.figures.version}"
     return Panel(Text("\n".join(lines)), title=title, title_align="left")
 
 
-def _clock(status: Status, words: Words) -> str:
+def _clock(status: Status, translate: Translator) -> str:
     if not status.clock_trusted:
-        return words("not trusted")
+        return translate("not trusted")
     if not status.clock_synced:
-        return words("not synchronised")
-    error = status.clock_error_ms
-    return words("synchronised") + (f" ±{error:.0f} ms" if error is not None else "")
+        return translate("not synchronised")
+    error_ms = status.clock_error_ms
+    accuracy = "" if error_ms is None else f" ±{error_ms:.0f} ms"
+    return translate("synchronised") + accuracy
 
 
-def _collector(status: Status, words: Words) -> str:
+def _collector(status: Status, translate: Translator) -> str:
     if status.collector is None:
-        return words("none configured")
-    return f"{status.collector} ({status.collector_state})"
+        return translate("none configured")
+    state = _COLLECTOR_STATES.get(status.collector_state, status.collector_state)
+    return f"{status.collector} ({translate(state)})"
 
 
-def _links(links: Sequence[LinkStatus], words: Words) -> Table:
-    table = _table(
-        words, "Links",
-        ("link", "operator", "interface", "verdict", "moved", "left this month",
-         "needed until reset"),
-    )  # fmt: skip
+def _links(links: Sequence[LinkStatus], translate: Translator) -> Table:
+    table = _table(translate, "Links", _LINK_COLUMNS)
     for link in links:
         left = link.month_left_bytes
         table.add_row(
             link.name,
             link.operator,
             link.interface or "-",
-            _styled(link.verdict or "unknown", words, link.verdict_kpi),
+            _styled(link.verdict or "unknown", translate, link.verdict_kpi),
             "-" if link.moved_bytes is None else size_text(link.moved_bytes),
-            words("unlimited") if left is None else size_text(left),
+            translate("unlimited") if left is None else size_text(left),
             "-" if (need := link.month_need_bytes) is None else size_text(need),
         )
     return table
 
 
-def _latest(latest: Sequence[Latest], now_boot_ns: int, words: Words) -> Table:
-    table = _table(
-        words, "Measurements",
-        ("what", "link", "target", "median RTT", "loss", "result", "last"),
-    )  # fmt: skip
+def _latest(latest: Sequence[Latest], now_boot_ns: int, translate: Translator) -> Table:
+    table = _table(translate, "Measurements", _LATEST_COLUMNS)
     for entry in latest:
         age_s = max(0.0, (now_boot_ns - entry.boot_ns) / 1e9)
         table.add_row(
@@ -96,16 +120,16 @@ def _latest(latest: Sequence[Latest], now_boot_ns: int, words: Words) -> Table:
             entry.tags.get("target") or entry.tags.get("direction", ""),
             _milliseconds(entry.fields.get("rtt_p50_ms")),
             _loss(entry),
-            _result(entry, words),
-            f"{duration_text(age_s)} {words('ago')}",
+            _result(entry, translate),
+            translate("{age} ago", age=duration_text(age_s)),
         )
     return table
 
 
-def _table(words: Words, title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=words(title), title_justify="left", expand=True, box=None)
+def _table(translate: Translator, title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=translate(title), title_justify="left", expand=True, box=None)
     for column in columns:
-        table.add_column(words(column), header_style="bold", overflow="fold")
+        table.add_column(translate(column), header_style="bold", overflow="fold")
     return table
 
 
@@ -123,34 +147,39 @@ def _loss(entry: Latest) -> str:
     return f"{lost}/{sent}"
 
 
-def _result(entry: Latest, words: Words) -> Text:
+def _result(entry: Latest, translate: Translator) -> Text:
     rate = entry.fields.get("rate_bps")
-    said = f"{rate / 1e6:.1f} Mbit/s" if rate is not None else entry.reason
-    return _styled(entry.outcome, words, said)
+    detail = f"{rate / 1e6:.1f} Mbit/s" if rate is not None else entry.reason
+    return _styled(entry.outcome, translate, detail)
 
 
-def _styled(kind: str, words: Words, more: str | None) -> Text:
-    text = words(kind) + (f" · {more}" if more else "")
+def _styled(kind: str, translate: Translator, detail: str | None) -> Text:
+    text = translate(kind) + (f" · {detail}" if detail else "")
     return Text(text, style=_STYLES.get(kind, ""))
 
 
-def _footer(status: Status, words: Words) -> RenderableType:
+def _footer(status: Status, translate: Translator) -> RenderableType:
     counts = " · ".join(
-        f"{words(name)} {status.outcomes.get(name, 0)}"
+        f"{translate(name)} {status.outcomes.get(name, 0)}"
         for name in ("ok", "failed", "skipped")
     )
     upcoming = ", ".join(
-        f"{task.task} {words('in')} {duration_text(max(0.0, task.in_s))}"
-        for task in status.upcoming[:3]
+        translate(
+            "{task} in {delay}",
+            task=upcoming.task,
+            delay=duration_text(max(0.0, upcoming.in_s)),
+        )
+        for upcoming in status.upcoming[:3]
     )
-    lines = [
-        counts,
-        (
-            f"{words('stored')} {status.stored_points} · {words('sent')} "
-            f"{status.sent_points} · {words('backlog')} {status.figures.backlog_points}"
-        ),
-        f"{words('Next')}: {upcoming}",
-    ]
+    points = " · ".join(
+        f"{translate(label)} {count}"
+        for label, count in (
+            ("stored", status.stored_points),
+            ("sent", status.sent_points),
+            ("backlog", status.figures.backlog_points),
+        )
+    )
+    lines = [counts, points, f"{translate('Next')}: {upcoming}"]
     if status.paused:
-        lines.append(f"{words('paused')}: {', '.join(status.paused)}")
+        lines.append(f"{translate('paused')}: {', '.join(status.paused)}")
     return Panel(Text("\n".join(lines)))

@@ -1,4 +1,4 @@
-"""`qos-agent status`: what the running agent sees."""
+"""`qos-agent status`: shows the state of the running agent."""
 
 from __future__ import annotations
 
@@ -17,79 +17,85 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qos_agent.agent.status import Status
+    from qos_agent.system.language import Translator
+
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")
+]
 
 
 def status(
-    config: ConfigOption = None,
-    watch: Annotated[bool, typer.Option(help="Keep showing, until Ctrl-C.")] = False,
-    as_json: JsonOption = False,
+    config: ConfigOption = None, watch: WatchOption = False, as_json: JsonOption = False
 ) -> int:
-    """Show links, verdicts, backlog, allowance and clock, as the agent sees them."""
+    """Show the state of the running agent.
+
+    Shows links, verdicts, backlog, data allowance and clock. The exit status is 1 if
+    the agent is not running.
+    """
+    from qos_agent.system.language import translator_for_locale
+
+    translate = translator_for_locale()
     folder = load_configuration(config).settings.runtime_folder()
-    found = _read(folder)
+    current = _read(folder, translate)
     if as_json:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(current)))
     elif watch:
-        _watch(folder, found)
+        _watch(folder, current, translate)
     else:
-        _print(found)
-    return 0 if _running(found) else 1
+        _print(current, translate)
+    return 0 if _running(current) else 1
 
 
-def _read(folder: Path) -> Status:
+def _read(folder: Path, translate: Translator) -> Status:
     from qos_agent.agent import status as status_file
-    from qos_agent.system.language import of_environment
 
-    found = status_file.read(folder)
-    if found is None:
-        text = "No agent has written a status in {folder}; start one: qos-agent run"
-        raise OperatorError(of_environment()(text, folder=folder))
-    return found
+    current = status_file.read(folder)
+    if current is None:
+        text = "There is no status file in {folder}. Start an agent: qos-agent run"
+        raise OperatorError(translate(text, folder=folder))
+    return current
 
 
-def _running(found: Status) -> bool:
-    """The process is there, and this is the boot it wrote in."""
+def _running(current: Status) -> bool:
+    """Return True if the process exists and wrote the file since the last boot."""
     try:
-        os.kill(found.pid, 0)
+        os.kill(current.pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return found.boot_ns <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return current.boot_ns <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def _print(found: Status) -> None:
+def _print(current: Status, translate: Translator) -> None:
     from rich.console import Console
 
     from qos_agent.cli.screen import render
     from qos_agent.model.units import duration_text
-    from qos_agent.system.language import of_environment
 
-    words = of_environment()
-    if not _running(found):
-        age_s = max(0.0, (time.time_ns() - found.written_ns) / 1e9)
-        text = "The agent is not running; this is what it saw {age} ago."
-        print(words(text, age=duration_text(age_s)))
-    Console().print(render(found, _now_boot_ns(found), words))
+    if not _running(current):
+        age_s = max(0.0, (time.time_ns() - current.written_ns) / 1e9)
+        text = "The agent is not running. It wrote this status {age} ago."
+        print(translate(text, age=duration_text(age_s)))
+    Console().print(render(current, _now_boot_ns(current), translate))
 
 
-def _now_boot_ns(found: Status) -> int:
-    """This moment on the boot clock that the file was written by."""
-    return found.boot_ns + max(0, time.time_ns() - found.written_ns)
+def _now_boot_ns(current: Status) -> int:
+    """Return the present moment on the boot clock that the status file uses."""
+    return current.boot_ns + max(0, time.time_ns() - current.written_ns)
 
 
-def _watch(folder: Path, found: Status) -> None:
+def _watch(folder: Path, current: Status, translate: Translator) -> None:
     from rich.live import Live
 
     from qos_agent.cli.screen import render
-    from qos_agent.system.language import of_environment
 
-    words = of_environment()
-    with Live(render(found, _now_boot_ns(found), words), screen=True) as live:
+    screen = render(current, _now_boot_ns(current), translate)
+    with Live(screen, screen=True) as live:
         try:
             while True:
                 time.sleep(1)
-                found = _read(folder)
-                live.update(render(found, _now_boot_ns(found), words))
+                current = _read(folder, translate)
+                live.update(render(current, _now_boot_ns(current), translate))
         except KeyboardInterrupt:
             return

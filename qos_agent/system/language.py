@@ -1,7 +1,7 @@
-"""The words a technician or the NOC reads, in English and Indonesian.
+"""Texts of commands and screens in English and Indonesian.
 
-Code, logs and documents are in English; what stands here is shown on a screen. A
-key is its English text, so that the code reads as what it says.
+Code, logs and documents are in English. Commands that a technician runs on site print
+in the language of the locale. The English text is the key of its translation.
 """
 
 from __future__ import annotations
@@ -12,42 +12,47 @@ from typing import Literal
 
 Language = Literal["en", "id"]
 
-_INDONESIAN: dict[str, str] = {
-    "Links": "Tautan",
-    "link": "tautan",
+INDONESIAN: Mapping[str, str] = {
+    # The screen of `run` and `status`.
+    "Links": "Link",
+    "link": "link",
     "operator": "operator",
-    "interface": "antarmuka",
+    "interface": "interface",
     "verdict": "penilaian",
-    "moved": "terpakai",
-    "left this month": "sisa bulan ini",
-    "needed until reset": "dibutuhkan",
-    "unlimited": "tak terbatas",
+    "data used": "data terpakai",
+    "allowance left": "sisa kuota",
+    "needed until reset": "perlu sampai reset",
+    "unlimited": "tanpa batas",
     "Measurements": "Pengukuran",
-    "what": "apa",
-    "target": "sasaran",
-    "last": "terakhir",
+    "measurement": "pengukuran",
+    "target": "target",
     "median RTT": "RTT median",
-    "loss": "hilang",
+    "packet loss": "packet loss",
     "result": "hasil",
-    "ago": "lalu",
+    "measured": "diukur",
+    "{age} ago": "{age} lalu",
     "Next": "Berikutnya",
-    "in": "dalam",
+    "{task} in {delay}": "{task} dalam {delay}",
     "station": "TPS",
     "phase": "fase",
     "clock": "jam",
     "synchronised": "sinkron",
     "not synchronised": "tidak sinkron",
-    "not trusted": "tidak dipercaya",
-    "collector": "pengumpul",
+    "not trusted": "tidak tepercaya",
+    "collector": "kolektor",
+    "none configured": "belum dikonfigurasi",
+    "waiting": "menunggu",
+    "sending": "mengirim",
+    "delivery fails": "pengiriman gagal",
     "backlog": "antrean",
-    "points": "titik",
     "sent": "terkirim",
     "stored": "tersimpan",
-    "in memory only: nothing survives a stop":
-        "hanya di memori: semua hilang bila berhenti",
-    "none configured": "belum diatur",
+    "points": "titik data",
+    "The journal is in memory only. All readings are lost when the agent stops.": (
+        "Jurnal hanya di memori. Semua hasil pengukuran hilang jika agen berhenti."
+    ),
     "paused": "dijeda",
-    "due": "jatuh tempo",
+    # Outcomes, verdicts and phases.
     "ok": "berhasil",
     "failed": "gagal",
     "skipped": "dilewati",
@@ -60,42 +65,82 @@ _INDONESIAN: dict[str, str] = {
     "counting": "penghitungan",
     "post": "pasca",
     "idle": "di luar pemilu",
-    "No agent has written a status in {folder}; start one: qos-agent run":
-        "Belum ada agen yang menulis status di {folder}; jalankan: qos-agent run",
-    "The agent is not running; this is what it saw {age} ago.":
-        "Agen tidak berjalan; ini yang dilihatnya {age} lalu.",
-    "Throughput tests: at most {data} each, {interval}; leave them out with "
-    "THROUGHPUT=off":
-        "Uji throughput: paling banyak {data} tiap kali, {interval}; matikan dengan "
-        "THROUGHPUT=off",
-    "every {interval}": "tiap {interval}",
+    # `status`.
+    "There is no status file in {folder}. Start an agent: qos-agent run": (
+        "Belum ada file status di {folder}. Jalankan agen: qos-agent run"
+    ),
+    "The agent is not running. It wrote this status {age} ago.": (
+        "Agen tidak berjalan. Status ini ditulis {age} lalu."
+    ),
+    # `run`.
+    "Throughput tests use at most {data} each, {interval}. To disable them: "
+    "THROUGHPUT=off": (
+        "Uji throughput memakai paling banyak {data} per uji, {interval}. "
+        "Untuk mematikan: THROUGHPUT=off"
+    ),
+    "every {interval}": "setiap {interval}",
     "Summary after {duration}": "Ringkasan setelah {duration}",
-    "Everything is well.": "Semua baik.",
+    "due": "terjadwal",
+    "The configuration was not reloaded": "Konfigurasi tidak dimuat ulang",
+    # `pause` and `resume`.
+    "{name}: paused for {length}, until {end}. To end the pause: "
+    "qos-agent resume {name}": (
+        "{name}: dijeda selama {length}, sampai {end}. Untuk melanjutkan: "
+        "qos-agent resume {name}"
+    ),
+    "resumed": "dilanjutkan",
+    "{name} was not paused": "{name} tidak sedang dijeda",
+    "{name} is still paused because all probes are paused. Run: qos-agent resume": (
+        "{name} masih dijeda karena semua probe dijeda. Jalankan: qos-agent resume"
+    ),
+    # `config`.
+    "Wrote {path}. Edit it, then run: qos-agent config check -c {path}": (
+        "{path} sudah ditulis. Edit file itu, lalu jalankan: "
+        "qos-agent config check -c {path}"
+    ),
+    "Requested a reload of configuration {hash}. The agent logs the result.": (
+        "Muat ulang konfigurasi {hash} sudah diminta. Hasilnya ada di log agen."
+    ),
+    # `doctor`: the subjects, states and results of its checks.
+    "All checks passed.": "Semua pemeriksaan berhasil.",
+    "warning": "peringatan",
+    "error": "masalah",
     "fix": "perbaikan",
     "configuration": "konfigurasi",
-    "probes": "pengukur",
-    "binding": "ikatan tautan",
-    "names": "nama (DNS)",
-    "gateway": "gerbang",
+    "probes": "probe",
+    "binding": "interface",
+    "gateway": "gateway",
+    "names": "DNS",
+    "throughput": "throughput",
     "disk": "penyimpanan",
-    "running": "berjalan",
-}  # fmt: skip
+    "no interface": "tidak ada interface",
+    "no default route": "tidak ada default route",
+    "no resolver": "tidak ada resolver DNS",
+    "neither a ping nor a raw socket": "socket ping dan raw tidak tersedia",
+    "the clock is in the past": "jam tertinggal",
+    "the clock is not synchronised to a time server": (
+        "jam tidak sinkron dengan server waktu"
+    ),
+}
 
 
-class Words:
-    """Says things in one language; what has no translation stays English."""
+class Translator:
+    """Returns texts in one language. A text without a translation stays English."""
 
     def __init__(self, language: Language) -> None:
         self.language = language
 
     def __call__(self, english: str, **values: object) -> str:
-        """The text in this language, with `{name}` filled in."""
-        text = _INDONESIAN.get(english, english) if self.language == "id" else english
+        """Return the text in this language, with `{name}` filled in."""
+        text = INDONESIAN.get(english, english) if self.language == "id" else english
         return text.format(**values) if values else text
 
 
-def of_environment(environment: Mapping[str, str] | None = None) -> Words:
-    """Indonesian where the locale says so, else English."""
-    given = os.environ if environment is None else environment
-    locale = given.get("LC_ALL") or given.get("LC_MESSAGES") or given.get("LANG") or ""
-    return Words("id" if locale.lower().startswith("id") else "en")
+def translator_for_locale(
+    environment: Mapping[str, str] | None = None,
+) -> Translator:
+    """Return a translator into Indonesian if the locale is Indonesian, else English."""
+    variables = os.environ if environment is None else environment
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next(filter(None, map(variables.get, names)), "")
+    return Translator("id" if locale.lower().startswith("id") else "en")

@@ -1,4 +1,4 @@
-"""`qos-agent pause` and `resume`, as a technician types them."""
+"""`qos-agent pause` and `resume`, run as a technician would."""
 
 from __future__ import annotations
 
@@ -20,31 +20,34 @@ app.command("resume")(commands.resume)
 
 @pytest.fixture
 def agent(tmp_path: Path) -> tuple[Path, Pauses]:
-    """A configuration whose runtime folder is the test's, and what its agent sees."""
+    """Write a configuration for the test's folder; return it with the agent's view."""
     path = tmp_path / "agent.toml"
     path.write_text(f'[runtime]\nfolder = "{tmp_path}"\n')
     return path, Pauses(tmp_path, SystemClock(0))
 
 
 def test_pause_and_resume(agent: tuple[Path, Pauses]) -> None:
-    """A pause is made, shown with its end, and ended."""
+    """A pause is created, printed with its end, and ended."""
     path, pauses = agent
-    made = CliRunner().invoke(
+    paused = CliRunner().invoke(
         app, ["pause", "throughput", "--for", "2h", "-c", str(path)]
     )
-    assert made.output.startswith("throughput: paused for 2h, until 2")
+    assert paused.output.startswith("throughput: paused for 2h, until 2")
     assert pauses.is_paused("throughput")
     ended = CliRunner().invoke(app, ["resume", "throughput", "-c", str(path)])
     assert ended.output == "resumed: throughput\n"
     assert not pauses.is_paused("throughput")
 
 
-def test_resume_of_one_says_when_all_are_held(agent: tuple[Path, Pauses]) -> None:
-    """Nobody is told that a probe goes on while `all` holds it."""
+def test_resume_of_one_probe_reports_that_all_are_paused(
+    agent: tuple[Path, Pauses],
+) -> None:
+    """A probe does not go on while all probes are paused."""
     path, pauses = agent
     CliRunner().invoke(app, ["pause", "all", "-c", str(path)])
-    answer = CliRunner().invoke(app, ["resume", "web", "-c", str(path)])
-    assert "web is still held, for all are: qos-agent resume" in answer.output
+    result = CliRunner().invoke(app, ["resume", "web", "-c", str(path)])
+    text = "web is still paused because all probes are paused. Run: qos-agent resume"
+    assert text in result.output
     assert CliRunner().invoke(app, ["resume", "-c", str(path)]).output == (
         "resumed: all\n"
     )
@@ -52,14 +55,10 @@ def test_resume_of_one_says_when_all_are_held(agent: tuple[Path, Pauses]) -> Non
 
 
 WRONG = {
-    "pause: found 'troughput'; allowed: all, latency, throughput, web, form, signal, "
-    "host; did you mean throughput?": ["pause", "troughput"],
-    "--for: found '2 weeks'; allowed: a duration such as": [
-        "pause",
-        "web",
-        "--for=2 weeks",
-    ],
-    "--for: found '0s'; allowed: more than nothing; --for 2h": [
+    "PROBE: must be one of all, latency, throughput, web, form, signal, host "
+    "(found: 'troughput'). Fix: use throughput.": ["pause", "troughput"],
+    "(found: '2 weeks'). Fix: try --for 2h.": ["pause", "web", "--for=2 weeks"],
+    "--for: must be positive (found: '0s'). Fix: try --for 2h.": [
         "pause",
         "web",
         "--for=0s",
@@ -68,12 +67,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("line", "arguments"), WRONG.items())
-def test_wrong_usage_is_one_line_with_its_mend(
+def test_wrong_usage_is_one_line_with_its_fix(
     agent: tuple[Path, Pauses], line: str, arguments: list[str]
 ) -> None:
-    """Unknown names and lengths change nothing and say what to type."""
+    """An unknown name or a wrong length changes nothing."""
     path, pauses = agent
-    answer = CliRunner().invoke(app, [*arguments, "-c", str(path)])
-    assert isinstance(answer.exception, ConfigError)
-    assert str(answer.exception).startswith(line)
+    result = CliRunner().invoke(app, [*arguments, "-c", str(path)])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).endswith(line)
+    assert "\n" not in str(result.exception)
     assert pauses.active() == []
