@@ -1,1 +1,1 @@
-"""Which stations there are: read and checked, compared, applied, kept with history."""
+"""The register of expected stations: reading, comparing, applying, keeping history."""

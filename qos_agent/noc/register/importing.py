@@ -1,4 +1,7 @@
-"""From a CSV to the register: everything checked first, the difference before it."""
+"""Import of a CSV file into the register.
+
+All rows are checked first, and the difference is known before anything is changed.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +10,56 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
-from qos_agent.noc.register.rows import (
-    Fault,
-    InvalidRegisterError,
-    Station,
-    read,
-)
+from qos_agent.noc.register.rows import Fault, InvalidRegisterError, Station, read
 from qos_agent.noc.register.store import Difference, Register
 
 _BATCH = 20_000
-# A change in any of these is a move.
+# A station has moved if one of these columns has changed.
 _PLACE = {"province", "regency", "district", "village", "latitude", "longitude"}
 
 
 @dataclass(slots=True)
-class Reading:
-    """What a file holds: stations staged, faults found."""
+class Staged:
+    """The result of reading a file: number of valid stations, and the faults."""
 
     stations: int = 0
     faults: list[Fault] = field(default_factory=list)
 
 
-def stage(register: Register, path: Path, progress: Callable[[int], None]) -> Reading:
-    """Read and check a file, and hold its sound rows ready for a comparison.
+def stage(register: Register, path: Path, progress: Callable[[int], None]) -> Staged:
+    """Read and check a file, and stage its valid rows for a comparison.
 
-    `progress` hears the number of rows so far. Raises InvalidRegisterError where
-    the file cannot be read as a register, or has no row: an empty one, by mistake,
-    must not close a nation.
+    `progress` is called with the number of rows so far. Raises InvalidRegisterError if
+    the file cannot be read as a register or has no rows. An empty file would otherwise
+    close every station of the nation.
     """
-    found = Reading()
+    staged = Staged()
     try:
         with path.open(
             encoding="utf-8-sig", errors="surrogateescape", newline=""
         ) as lines:
-            for batch in _batches(read(lines, str(path)), found):
-                found.stations = register.stage(batch)
-                progress(found.stations + len(found.faults))
-    except (OSError, csv.Error) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        raise InvalidRegisterError(str(path), said) from error
-    if not found.stations and not found.faults:
-        raise InvalidRegisterError(str(path), "has no row below its head")
-    return found
+            for batch in _batches(read(lines, str(path)), staged):
+                staged.stations = register.stage(batch)
+                progress(staged.stations + len(staged.faults))
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        raise InvalidRegisterError(str(path), problem, "check the path") from error
+    except csv.Error as error:
+        problem = f"is not a CSV file: {error}"
+        raise InvalidRegisterError(str(path), problem, "save it as CSV") from error
+    if not staged.stations and not staged.faults:
+        problem = "has no row below its head"
+        raise InvalidRegisterError(str(path), problem, "add a row for each station")
+    return staged
 
 
 def _batches(
-    rows: Iterator[Station | list[Fault]], found: Reading
+    rows: Iterator[Station | list[Fault]], staged: Staged
 ) -> Iterator[list[Station]]:
     batch: list[Station] = []
     for row in rows:
         if isinstance(row, list):
-            found.faults += row
+            staged.faults += row
             continue
         batch.append(row)
         if len(batch) == _BATCH:
@@ -67,31 +69,31 @@ def _batches(
 
 
 def write_faults(faults: Iterable[Fault], path: Path) -> None:
-    """All faults as a CSV. Bytes that are no UTF-8 stand as they came."""
+    """Write all faults as CSV. Bytes that are not UTF-8 are written unchanged."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("row", "column", "value", "why"))
+        writer.writerow(("row", "column", "value", "problem"))
         writer.writerows(map(astuple, faults))
 
 
 def described(difference: Difference, limit: int = 10) -> Iterator[str]:
-    """The difference for a person: totals, then the first of each kind."""
+    """Yield lines for a person: the totals, then the first changes of each kind."""
     moved = [c for c in difference.changed if _PLACE.intersection(c[1])]
     renamed = [c for c in difference.changed if "name" in c[1]]
     yield (
         f"{len(difference.added)} added, {len(difference.changed)} changed "
         f"({len(moved)} moved, {len(renamed)} renamed), "
-        f"{len(difference.replaced)} replaced, {difference.unchanged} as before, "
+        f"{len(difference.replaced)} replaced, {difference.unchanged} unchanged, "
         f"{len(difference.missing)} of the register not in the file"
     )
-    yield from _some("+", difference.added, limit)
+    yield from _first("+", difference.added, limit)
     changes = tuple(f"{code}: {', '.join(names)}" for code, names in difference.changed)
-    yield from _some("~", changes, limit)
-    yield from _some("replaced", difference.replaced, limit)
-    yield from _some("not in the file", difference.missing, limit)
+    yield from _first("~", changes, limit)
+    yield from _first("replaced", difference.replaced, limit)
+    yield from _first("not in the file", difference.missing, limit)
 
 
-def _some(sign: str, lines: tuple[str, ...], limit: int) -> Iterator[str]:
-    yield from (f"{sign} {line}" for line in lines[:limit])
+def _first(label: str, lines: tuple[str, ...], limit: int) -> Iterator[str]:
+    yield from (f"{label} {line}" for line in lines[:limit])
     if len(lines) > limit:
-        yield f"{sign} … and {len(lines) - limit} more"
+        yield f"{label} … and {len(lines) - limit} more"

@@ -1,9 +1,10 @@
-"""A CSV of stations, read and checked line by line. Pure.
+"""Rows of a CSV file of stations: reading and checking. Pure.
 
-Every fault is one line that names row, column, value and why; a row with a fault is
-no station. Codes are Kemendagri's: province 2 digits, regency 4, district 6, village
-10. A station's own 13 digits are its name for life: they may begin with another
-village's code, since a station that is moved keeps them.
+Every fault names its row, column and value and says what is wrong. A row with a fault
+gives no station. Area codes are those of the Ministry of Home Affairs (Kemendagri):
+2 digits for a province, 4 for a regency, 6 for a district, 10 for a village. The 13
+digits of a station never change. They may begin with the code of another village,
+because a station keeps its code when it moves.
 """
 
 from __future__ import annotations
@@ -26,52 +27,67 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 LINKS_MAX = 4
-# The land and sea of Indonesia, with room: a swap or a missing sign falls outside.
+# Bounds around the land and sea of Indonesia. Swapped coordinates and a missing sign
+# fall outside.
 _LATITUDES = (-11.5, 6.5)
 _LONGITUDES = (94.5, 141.5)
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# Bytes that are no UTF-8, as Python's `surrogateescape` reads them.
+# Bytes that are not UTF-8, as Python's `surrogateescape` decodes them.
 _UNDECODED = re.compile(r"[\udc80-\udcff]")
-_OPEN_QUOTE = "a quote opens here and does not close in this row"
+_OPEN_QUOTE = "a quote opens in this row and does not close in it"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one value. Row 1 is the head."""
+    """One wrong value. The head of the file is row 1."""
 
     row: int
     column: str
     value: str
-    why: str
+    problem: str
 
     def __str__(self) -> str:
-        """One line a clerk can act on."""
-        return f"row {self.row}, {self.column}: {self.value!r}: {self.why}"
+        """Return one line that a person can act on."""
+        return f"row {self.row}, {self.column}: {self.problem} (found: {self.value!r})"
 
 
 @dataclass(eq=False)
 class InvalidRegisterError(OperatorError):
-    """A file that cannot be read as a register at all."""
+    """A file that cannot be read as a register."""
 
     path: str
-    why: str
+    problem: str
+    fix: str
 
     def __str__(self) -> str:
-        """What is wrong and what a head looks like."""
-        return f"{self.path}: {self.why}; columns: {', '.join(COLUMNS)}"
+        """Return the one line that users see."""
+        return f"{self.path}: {self.problem}. Fix: {self.fix}."
 
 
-# What one station's row in the database holds, in this order.
-STATION = ("code", "name", "province", "regency", "district", "village", "latitude",
-           "longitude", "time_zone", "contact", "links", "replaces")  # fmt: skip
+# The columns of a station in the database, in this order.
+FIELDS = (
+    "code",
+    "name",
+    "province",
+    "regency",
+    "district",
+    "village",
+    "latitude",
+    "longitude",
+    "time_zone",
+    "contact",
+    "links",
+    "replaces",
+)
 Station = tuple[str | float | None, ...]
 _Check = Callable[[str], str | None]
 
 
 def _digits(count: int) -> _Check:
     pattern = re.compile(rf"\d{{{count}}}", re.ASCII)
-    return lambda value: None if pattern.fullmatch(value) else f"{count} digits"
+    problem = f"must be {count} digits"
+    return lambda value: None if pattern.fullmatch(value) else problem
 
 
 def _number(low: float, high: float) -> _Check:
@@ -79,30 +95,32 @@ def _number(low: float, high: float) -> _Check:
         try:
             inside = low <= float(value) <= high
         except ValueError:
-            return "a number, with a point"
-        return None if inside else f"between {low} and {high}"
+            return "must be a number with a decimal point"
+        return None if inside else f"must be between {low} and {high}"
 
     return check
 
 
 def _regency(value: str) -> str | None:
-    return None if value in regencies() else "no such regency in the reference data"
+    return None if value in regencies() else "is not a regency of the reference data"
 
 
 def _word(value: str) -> str | None:
-    return None if _WORD.fullmatch(value) else "letters, digits, - and _"
+    problem = "must consist of letters, digits, - and _"
+    return None if _WORD.fullmatch(value) else problem
 
 
 def _zone(value: str) -> str | None:
-    return None if value in ZONES or value in ZONE_NAMES else "WIB, WITA or WIT"
+    known = value in ZONES or value in ZONE_NAMES
+    return None if known else "must be WIB, WITA or WIT"
 
 
 def _text(value: str) -> str | None:
     if _UNDECODED.search(value):
-        return "not UTF-8; save the file as CSV UTF-8"
+        return "is not UTF-8; save the file as CSV UTF-8"
     if _CONTROL.search(value):
-        return "without control characters"
-    return None if len(value) <= 200 else "at most 200 characters"
+        return "must not contain control characters"
+    return None if len(value) <= 200 else "must be at most 200 characters long"
 
 
 _REQUIRED: dict[str, _Check] = {
@@ -129,9 +147,10 @@ _OPTIONAL: dict[str, _Check] = {
     },
 }
 COLUMNS = (*_REQUIRED, *_OPTIONAL)
-# What is a row's own, and what recurs over a nation and is worked out once: where it
-# lies (a narrower area's code begins with the wider one's) and how it is linked.
-_OWN = ("station", "name", "latitude", "longitude", "contact", "replaces")
+_USE_COLUMNS = f"use the columns {', '.join(COLUMNS)}"
+# Areas, zones and links recur over a nation, so each combination is checked only once.
+# The code of a narrower area begins with the code of the wider one.
+_STATION = ("station", "name", "latitude", "longitude", "contact", "replaces")
 _AREAS = ("province", "regency", "district", "village")
 _PLACE = (*_AREAS, "time_zone")
 _LINKS = tuple(
@@ -140,52 +159,58 @@ _LINKS = tuple(
     for name in ("link", "operator", "ticket")
 )
 _CHECKS = _REQUIRED | _OPTIONAL
-_Wrong = tuple[str, str, str]  # column, value, why
+_Problem = tuple[str, str, str]  # column, value, problem
 
 
 def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
-    """Each row as a station, or as what is wrong with it.
+    """Yield each row as a station, or as its faults.
 
-    Raises InvalidRegisterError where the head lacks a column or has one too many.
-    `lines` are read with `surrogateescape`, so that a byte that is no UTF-8 is a fault
-    of its value.
+    `lines` must be decoded with `surrogateescape`, so that a byte that is not UTF-8
+    becomes a fault of its value. Raises InvalidRegisterError if the head lacks a column
+    or has an unknown or repeated one.
     """
     reader = csv.reader(lines)
     head = [name.strip().lower() for name in next(reader, [])]
     _check_head(head, path)
-    own, place, links = (_taking(head, names) for names in (_OWN, _PLACE, _LINKS))
-    seen: dict[str, int] = {}
-    held: list[tuple[int, Station]] = []
+    pick_own, pick_place, pick_links = (
+        _picker(head, names) for names in (_STATION, _PLACE, _LINKS)
+    )
+    first_rows: dict[str, int] = {}
+    replacing: list[tuple[int, Station]] = []
     for number, values in _numbered(reader):
         if isinstance(values, Fault):
             yield [values]
             continue
         if len(values) != len(head):
-            said = f"{len(head)} as in the head"
-            yield [Fault(number, "row", f"{len(values)} values", said)]
+            problem = f"must have {len(head)} values, as the head has"
+            yield [Fault(number, "row", f"{len(values)} values", problem)]
             continue
         row = [*map(str.strip, values), ""]
-        mine, placed, linked = own(row), _placed(place(row)), _linked(links(row))
-        wrong = [*_unsound(_OWN, mine), *placed.wrong, *linked.wrong]
-        first = seen.setdefault(mine[0], number)
+        own, place, links = (
+            pick_own(row),
+            _checked_place(pick_place(row)),
+            _checked_links(pick_links(row)),
+        )
+        problems = [*_problems(_STATION, own), *place.problems, *links.problems]
+        first = first_rows.setdefault(own[0], number)
         if first != number:
-            wrong.append(("station", mine[0], f"stands in row {first} already"))
-        if wrong:
-            yield [Fault(number, *each) for each in wrong]
+            problems.append(("station", own[0], f"is in row {first} already"))
+        if problems:
+            yield [Fault(number, *problem) for problem in problems]
             continue
-        station = _station(mine, place(row), placed.zone, linked.text)
-        if mine[-1]:
-            held.append((number, station))
+        station = _station(own, pick_place(row), place.zone, links.text)
+        if own[-1]:
+            replacing.append((number, station))
         else:
             yield station
-    yield from _replacing(held, seen)
+    yield from _replacing(replacing, first_rows)
 
 
 def _numbered(reader: Reader) -> Iterator[tuple[int, list[str] | Fault]]:
-    """Each row that is not empty, and the number of the line on which it begins.
+    """Yield each row that is not empty with the number of its first line.
 
-    A row has one line. Where it has more, what follows an open quote was taken for a
-    value of it: the rows up to the next quote.
+    A row has one line. A row of several lines has an open quote, and the lines after
+    the quote were read as part of one value.
     """
     while True:
         number = reader.line_num + 1
@@ -204,120 +229,127 @@ def _numbered(reader: Reader) -> Iterator[tuple[int, list[str] | Fault]]:
 
 
 def _replacing(
-    held: list[tuple[int, Station]], seen: dict[str, int]
+    numbered: list[tuple[int, Station]], first_rows: dict[str, int]
 ) -> Iterator[Station | list[Fault]]:
-    """The rows that replace a station, which must not stand in the file as well."""
+    """Yield the stations that replace another one, which must not be in the file."""
     replaced: dict[str, int] = {}
-    for number, station in held:
+    for number, station in numbered:
         old = str(station[-1])
         first = replaced.setdefault(old, number)
-        if old in seen:
-            why = f"stands in row {seen[old]}: one of the two, or it counts twice"
-            yield [Fault(number, "replaces", old, why)]
+        if old in first_rows:
+            problem = f"is in row {first_rows[old]}; it would be counted twice"
+            yield [Fault(number, "replaces", old, problem)]
         elif first != number:
-            yield [Fault(number, "replaces", old, f"replaced in row {first} already")]
+            yield [
+                Fault(number, "replaces", old, f"is replaced in row {first} already")
+            ]
         else:
             yield station
 
 
-def _taking(
+def _picker(
     head: list[str], names: tuple[str, ...]
 ) -> Callable[[list[str]], tuple[str, ...]]:
-    """A function that takes some columns of a row, whose last value is empty."""
-    found: Callable[[list[str]], tuple[str, ...]] = itemgetter(
+    """Return a function that picks columns of a row.
+
+    The last value of the row must be empty. It stands for columns that the file lacks.
+    """
+    pick: Callable[[list[str]], tuple[str, ...]] = itemgetter(
         *(head.index(name) if name in head else -1 for name in names)
     )
-    return found
+    return pick
 
 
 def _check_head(head: list[str], path: str) -> None:
     if any(map(_UNDECODED.search, head)):
-        raise InvalidRegisterError(path, "is not UTF-8 text")
+        raise InvalidRegisterError(path, "is not UTF-8 text", "save it as CSV UTF-8")
     missing = [name for name in _REQUIRED if name not in head]
     unknown = [name for name in head if name not in _REQUIRED | _OPTIONAL]
     twice = sorted({name for name in head if head.count(name) > 1})
-    for names, what in (
-        (missing, "lacks"), (unknown, "has unknown"), (twice, "repeats")
-    ):  # fmt: skip
+    for names, verb in (
+        (missing, "lacks"),
+        (unknown, "has unknown"),
+        (twice, "repeats"),
+    ):
         if names:
-            said = f"the head {what} {', '.join(map(repr, names))}"
-            raise InvalidRegisterError(path, said)
+            problem = f"the head {verb} {', '.join(map(repr, names))}"
+            raise InvalidRegisterError(path, problem, _USE_COLUMNS)
 
 
-def _unsound(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[_Wrong]:
-    """The values that are not well by themselves."""
+def _problems(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[_Problem]:
+    """Yield the values that are wrong by themselves."""
     for name, value in zip(names, values, strict=True):
         if not value:
             if name in _REQUIRED:
-                yield name, value, "must be given"
-        elif (why := _CHECKS[name](value)) is not None:
-            yield name, value, why
+                yield name, value, "is missing"
+        elif (problem := _CHECKS[name](value)) is not None:
+            yield name, value, problem
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
-    """The time zone of a place, and what is wrong with it."""
+class _Place:
+    """The time zone of a place, and its problems."""
 
     zone: str
-    wrong: tuple[_Wrong, ...]
+    problems: tuple[_Problem, ...]
 
 
 @lru_cache(65_536)
-def _placed(values: tuple[str, ...]) -> _Placed:
-    """The area codes and the zone of a row."""
+def _checked_place(values: tuple[str, ...]) -> _Place:
+    """Check the area codes and the zone of a row."""
     *codes, zone = values
-    wrong = tuple(_unsound(_PLACE, values)) or tuple(_misplaced(codes))
-    if wrong:
-        return _Placed("", wrong)
-    return _Placed(ZONES.get(zone, zone) or regencies()[codes[1]].time_zone, ())
+    problems = tuple(_problems(_PLACE, values)) or tuple(_misplaced(codes))
+    if problems:
+        return _Place("", problems)
+    return _Place(ZONES.get(zone, zone) or regencies()[codes[1]].time_zone, ())
 
 
-def _misplaced(codes: list[str]) -> Iterator[_Wrong]:
-    """Areas that do not lie in the next wider one that is given."""
-    given = [each for each in zip(_AREAS, codes, strict=True) if each[1]]
-    for (wide, within), (narrow, value) in pairwise(given):
-        if not value.startswith(within):
-            yield narrow, value, f"does not lie in {wide} {within}"
+def _misplaced(codes: list[str]) -> Iterator[_Problem]:
+    """Yield the areas that are not in the next wider area of the row."""
+    named = [(name, code) for name, code in zip(_AREAS, codes, strict=True) if code]
+    for (wider_name, wider), (name, code) in pairwise(named):
+        if not code.startswith(wider):
+            yield name, code, f"is not in {wider_name} {wider}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Linked:
-    """How a row is linked, and what is wrong with it."""
+class _Links:
+    """The links of a row as JSON, and their problems."""
 
     text: str
-    wrong: tuple[_Wrong, ...]
+    problems: tuple[_Problem, ...]
 
 
 @lru_cache(16_384)
-def _linked(values: tuple[str, ...]) -> _Linked:
-    """The links of a row as JSON: few ways to be linked recur."""
-    links, wrong = [], list(_unsound(_LINKS, values))
+def _checked_links(values: tuple[str, ...]) -> _Links:
+    """Check the links of a row; few combinations recur."""
+    links, problems = [], list(_problems(_LINKS, values))
     for index in range(LINKS_MAX):
         link, operator, ticket = values[3 * index : 3 * index + 3]
         if operator:
-            usual = "main" if index == 0 else f"link{index + 1}"
-            links.append((link or usual, operator, ticket))
+            default = "main" if index == 0 else f"link{index + 1}"
+            links.append((link or default, operator, ticket))
         elif index:
             number = index + 1
-            wrong += [
-                (f"{name}_{number}", value, f"without operator_{number}")
+            problems += [
+                (f"{name}_{number}", value, f"needs operator_{number}")
                 for name, value in (("link", link), ("ticket", ticket))
                 if value
             ]
     names = [name for name, *_ in links]
     if len(names) != len(set(names)):
-        why = "link names are unique within a station"
-        wrong.append(("link", ", ".join(names), why))
-    return _Linked(json.dumps(links, ensure_ascii=False), tuple(wrong))
+        problem = "must be unique within a station"
+        problems.append(("link", ", ".join(names), problem))
+    return _Links(json.dumps(links, ensure_ascii=False), tuple(problems))
 
 
 def _station(
     own: tuple[str, ...], place: tuple[str, ...], zone: str, links: str
 ) -> Station:
+    """Return the values of `FIELDS`."""
     code, name, latitude, longitude, contact, replaces = own
     province, regency, district, village, _ = place
-    return (
-        code, name, province, regency, district or None, village or None,
-        float(latitude), float(longitude), zone, contact or None, links,
-        replaces or None,
-    )  # fmt: skip
+    areas = (province, regency, district or None, village or None)
+    coordinates = (float(latitude), float(longitude))
+    rest = (zone, contact or None, links, replaces or None)
+    return (code, name, *areas, *coordinates, *rest)

@@ -1,9 +1,9 @@
-"""The register's database: stations with their history, maintenance, acknowledgements.
+"""The register's database: stations with their history, and notes.
 
-A station's row holds from `valid_from` until `valid_to` (seconds since 1970); a change
-closes the row and opens another, so that yesterday's figures can be asked of
-yesterday's register. What is planned or acknowledged is shown beside a station and
-never takes it out of a count.
+A row of a station is valid from `valid_from` until `valid_to` (seconds since 1970). A
+change closes the row and opens another, so that figures of an earlier day use the
+register of that day. Notes record maintenance and acknowledgements. They are shown next
+to a station and never remove it from a count.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qos_agent.noc.database import open_database, transaction
-from qos_agent.noc.register.rows import STATION, Station
+from qos_agent.noc.register.rows import FIELDS, Station
 
-_COLUMNS = ", ".join(STATION)
+_COLUMNS = ", ".join(FIELDS)
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
@@ -38,13 +38,13 @@ CREATE TEMP TABLE IF NOT EXISTS staged (
     links TEXT, replaces TEXT) WITHOUT ROWID;
 """
 _VALID = "valid_from <= :at AND (valid_to IS NULL OR valid_to > :at)"
-_COMPARED = tuple(name for name in STATION if name not in {"code", "replaces"})
+_COMPARED = tuple(name for name in FIELDS if name not in {"code", "replaces"})
 _DIFFERS = " OR ".join(f"s.{name} IS NOT n.{name}" for name in _COMPARED)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One station as the register has it: (link, operator, ticket) for each link."""
+    """One registered station. `links` has (link, operator, ticket) for each link."""
 
     code: str
     name: str
@@ -58,7 +58,7 @@ class Entry:
 
     @property
     def operators(self) -> frozenset[str]:
-        """The operators behind its links."""
+        """Return the operators of its links."""
         return frozenset(operator for _, operator, _ in self.links)
 
 
@@ -66,19 +66,20 @@ class Entry:
 class Note:
     """Planned maintenance, or an acknowledgement, of a station or an area.
 
-    `scope` is a code: 13 digits a station, 4 a regency, 2 a province.
+    `scope` is a code of 13 digits (station), 4 digits (regency) or 2 digits (province).
+    `reason` is stored in the column `words`.
     """
 
     kind: str
     scope: str
     starts: int
     ends: int
-    words: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What an import would do: codes, or for changes (code, columns that differ)."""
+    """The changes of an import: codes, and for `changed` (code, changed columns)."""
 
     added: tuple[str, ...]
     changed: tuple[tuple[str, tuple[str, ...]], ...]
@@ -98,19 +99,19 @@ class Register:
         self._db.close()
 
     def version(self) -> int:
-        """A number that changes when anything in the register has."""
+        """Return a number that changes whenever the register changes."""
         changes = self._db.execute("PRAGMA data_version").fetchone()[0]
         return int(changes) * 1_000_000_007 + self._db.total_changes
 
     def stage(self, stations: Iterable[Station]) -> int:
-        """Hold stations ready for a comparison; how many there are now."""
-        marks = ", ".join("?" for _ in STATION)
+        """Stage stations for a comparison, and return the number of staged stations."""
+        marks = ", ".join("?" for _ in FIELDS)
         with transaction(self._db):
             self._db.executemany(f"INSERT INTO staged VALUES ({marks})", stations)
         return int(self._db.execute("SELECT count(*) FROM staged").fetchone()[0])
 
     def difference(self) -> Difference:
-        """What is staged against what holds now."""
+        """Compare the staged stations with the valid ones."""
         rows = self._db.execute(
             "SELECT s.code FROM staged s LEFT JOIN station n "
             "ON n.code = s.code AND n.valid_to IS NULL WHERE n.code IS NULL"
@@ -130,48 +131,51 @@ class Register:
         return Difference(added, changed, replaced, missing, unchanged)
 
     def apply(self, at_s: int, *, close_missing: bool) -> None:
-        """Make what is staged hold from a moment on, in one transaction.
+        """Make the staged stations valid from a moment on, in one transaction.
 
-        Of a moment before the last change it replaces what was said since: a station
-        holds once at every moment, whatever the order of imports.
+        If the moment is before the last change, it replaces the rows since then. At
+        every moment a station has at most one valid row, whatever the order of imports.
         """
         with transaction(self._db):
-            self._db.execute("CREATE TEMP TABLE leaving (code TEXT PRIMARY KEY)")
+            self._db.execute("CREATE TEMP TABLE changing (code TEXT PRIMARY KEY)")
             self._db.execute(
-                "INSERT INTO leaving SELECT s.code FROM staged s LEFT JOIN station n "
+                "INSERT INTO changing SELECT s.code FROM staged s LEFT JOIN station n "
                 "ON n.code = s.code AND n.valid_to IS NULL "
                 f"WHERE n.code IS NULL OR {_DIFFERS}"
             )
             self._db.execute(
-                "INSERT OR IGNORE INTO leaving SELECT replaces FROM staged "
+                "INSERT OR IGNORE INTO changing SELECT replaces FROM staged "
                 "WHERE replaces IS NOT NULL"
             )
             if close_missing:
                 self._db.execute(
-                    "INSERT OR IGNORE INTO leaving SELECT code FROM station WHERE "
+                    "INSERT OR IGNORE INTO changing SELECT code FROM station WHERE "
                     "valid_to IS NULL AND code NOT IN (SELECT code FROM staged)"
                 )
-            self._end("code IN (SELECT code FROM leaving)", at_s)
+            self._end("code IN (SELECT code FROM changing)", at_s)
             self._db.execute(
                 f"INSERT INTO station ({_COLUMNS}, valid_from) "
                 f"SELECT {_COLUMNS}, ? FROM staged WHERE code IN "
-                "(SELECT code FROM leaving)",
+                "(SELECT code FROM changing)",
                 (at_s,),
             )
-            self._db.execute("DROP TABLE leaving")
+            self._db.execute("DROP TABLE changing")
             self._db.execute("DELETE FROM staged")
 
     def close_station(self, code: str, at_s: int) -> bool:
-        """End a station; False where there is none of that code then."""
+        """Close a station. Return False if no such station is valid at that moment."""
         with transaction(self._db):
             return self._end("code = ?2", at_s, code) > 0
 
-    def _end(self, which: str, at_s: int, *more: str) -> int:
-        """Let rows end at a moment; one that begins after it never held."""
+    def _end(self, condition: str, at_s: int, *parameters: str) -> int:
+        """End the rows that meet a condition, and return their number.
+
+        A row that would end before it starts gets an empty span.
+        """
         ended = self._db.execute(
             "UPDATE station SET valid_to = max(?1, valid_from) "
-            f"WHERE (valid_to IS NULL OR valid_to > ?1) AND {which}",
-            (at_s, *more),
+            f"WHERE (valid_to IS NULL OR valid_to > ?1) AND {condition}",
+            (at_s, *parameters),
         )
         return ended.rowcount
 
@@ -179,11 +183,11 @@ class Register:
         """Record planned maintenance or an acknowledgement."""
         self._db.execute(
             "INSERT INTO note (kind, scope, starts, ends, words) VALUES (?,?,?,?,?)",
-            (note.kind, note.scope, note.starts, note.ends, note.words),
+            (note.kind, note.scope, note.starts, note.ends, note.reason),
         )
 
     def notes(self, at_s: int) -> tuple[Note, ...]:
-        """The notes that hold at a moment."""
+        """Return the notes that are in effect at a moment."""
         rows = self._db.execute(
             "SELECT kind, scope, starts, ends, words FROM note "
             "WHERE starts <= ? AND ends > ? ORDER BY id",
@@ -192,14 +196,14 @@ class Register:
         return tuple(Note(*row) for row in rows)
 
     def all_notes(self) -> tuple[tuple[int, Note], ...]:
-        """Every note with its number, the newest first."""
+        """Return every note with its number, the newest first."""
         rows = self._db.execute(
             "SELECT id, kind, scope, starts, ends, words FROM note ORDER BY id DESC"
         )
         return tuple((number, Note(*rest)) for number, *rest in rows)
 
     def end_note(self, number: int, at_s: int) -> bool:
-        """Let a note end before its time; False where there is none of that number."""
+        """End a note early. Return False if there is no note of that number."""
         ended = self._db.execute(
             "UPDATE note SET ends = max(starts, min(ends, ?)) WHERE id = ?",
             (at_s, number),
@@ -207,7 +211,7 @@ class Register:
         return ended.rowcount > 0
 
     def expected(self, at_s: int) -> dict[str, int]:
-        """How many stations each regency should hear from at a moment."""
+        """Return the number of expected stations at a moment, by regency."""
         rows = self._db.execute(
             f"SELECT regency, count(*) FROM station WHERE {_VALID} GROUP BY regency",
             {"at": at_s},
@@ -215,7 +219,7 @@ class Register:
         return dict(rows.fetchall())
 
     def expected_by_operator(self, at_s: int) -> dict[tuple[str, str], int]:
-        """How many stations have a link of an operator, by (regency, operator)."""
+        """Return the number of stations per (regency, operator of a link)."""
         rows = self._db.execute(
             "SELECT regency, json_extract(link.value, '$[1]') AS operator, "
             f"count(DISTINCT code) FROM station, json_each(links) AS link "
@@ -225,7 +229,7 @@ class Register:
         return {(regency, operator): count for regency, operator, count in rows}
 
     def tickets(self, at_s: int) -> dict[tuple[str, str], str]:
-        """Each operator's most frequent ticket address, by (regency, operator)."""
+        """Return the most frequent ticket address by (regency, operator)."""
         rows = self._db.execute(
             "SELECT regency, json_extract(link.value, '$[1]') AS operator, "
             "json_extract(link.value, '$[2]') AS ticket, count(*) AS n "
@@ -236,7 +240,10 @@ class Register:
         return {(regency, operator): ticket for regency, operator, ticket, _ in rows}
 
     def unchanged(self, at_s: int) -> tuple[int, int | None]:
-        """From when until when the same stations hold as at a moment; None for ever."""
+        """Return the span around a moment in which the valid stations do not change.
+
+        The end is None if there is no later change.
+        """
         edges = "SELECT valid_from AS s FROM station UNION SELECT valid_to FROM station"
         row = self._db.execute(
             "SELECT max(s) FILTER (WHERE s <= :at), min(s) FILTER (WHERE s > :at) "
@@ -246,7 +253,7 @@ class Register:
         return row[0] or 0, row[1]
 
     def stations(self, regency: str, at_s: int) -> dict[str, Entry]:
-        """The stations of a regency at a moment, by code."""
+        """Return the valid stations of a regency at a moment, by code."""
         rows = self._db.execute(
             "SELECT code, name, province, regency, latitude, longitude, time_zone, "
             f"contact, links FROM station WHERE regency = :regency AND {_VALID}",
@@ -255,7 +262,7 @@ class Register:
         return {row[0]: _entry(row) for row in rows}
 
     def some(self, regency: str, codes: Iterable[str], at_s: int) -> dict[str, Entry]:
-        """Those of some stations that a regency has at a moment, by code."""
+        """Return those of some stations that are valid in a regency, by code."""
         rows = self._db.execute(
             "SELECT code, name, province, regency, latitude, longitude, time_zone, "
             "contact, links FROM station WHERE code IN (SELECT value FROM "
@@ -265,7 +272,7 @@ class Register:
         return {row[0]: _entry(row) for row in rows}
 
     def home(self, code: str, at_s: int) -> str | None:
-        """The regency where a station is expected; None where it is not known."""
+        """Return the regency of a station, or None if it is not registered then."""
         row = self._db.execute(
             f"SELECT regency FROM station WHERE code = :code AND {_VALID}",
             {"code": code, "at": at_s},
@@ -273,14 +280,14 @@ class Register:
         return row[0] if row else None
 
     def history(self, code: str) -> tuple[dict[str, object], ...]:
-        """A station through time, and what it replaced, oldest first."""
+        """Return all rows of a station and of the one it replaced, oldest first."""
         rows = self._db.execute(
             f"SELECT {_COLUMNS}, valid_from, valid_to FROM station "
             "WHERE code = ?1 OR code IN "
             "(SELECT replaces FROM station WHERE code = ?1) ORDER BY valid_from, id",
             (code,),
         )
-        names = (*STATION, "valid_from", "valid_to")
+        names = (*FIELDS, "valid_from", "valid_to")
         return tuple(dict(zip(names, row, strict=True)) for row in rows)
 
     def _codes(self, query: str) -> tuple[str, ...]:
@@ -294,7 +301,7 @@ class Register:
         )
         for code, *differs in rows:
             names = zip(_COMPARED, differs, strict=True)
-            yield code, tuple(name for name, other in names if other)
+            yield code, tuple(name for name, changed in names if changed)
 
 
 def _entry(row: tuple[object, ...]) -> Entry:

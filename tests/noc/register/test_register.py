@@ -1,4 +1,4 @@
-"""The register: what an import changes, what history keeps."""
+"""The register: changes of an import, and history."""
 
 from __future__ import annotations
 
@@ -20,16 +20,22 @@ CODES = [f"317101000100{n}" for n in range(1, 5)]
 @pytest.mark.parametrize(
     "change",
     [
-        {"name": "TPS 9"}, {"latitude": "-6.2"}, {"longitude": "106.9"},
-        {"operator": "xl"}, {"ticket": "other@example.id"}, {"contact": "Sari"},
-        {"time_zone": "WITA"}, {"district": "317101"}, {"village": "3171010001"},
+        {"name": "TPS 9"},
+        {"latitude": "-6.2"},
+        {"longitude": "106.9"},
+        {"operator": "xl"},
+        {"ticket": "other@example.id"},
+        {"contact": "Sari"},
+        {"time_zone": "WITA"},
+        {"district": "317101"},
+        {"village": "3171010001"},
     ],
     ids=lambda change: next(iter(change)),
-)  # fmt: skip
+)
 def test_a_change_of_any_column_is_shown_and_kept(
     register: Register, tmp_path: Path, change: dict[str, str]
 ) -> None:
-    """Whom to call and where it stands change as well as what it is called."""
+    """Contact, place, links and name can change; each change opens a new row."""
     imported(register, csv_of(tmp_path, GOOD), 100)
     difference = imported(register, csv_of(tmp_path, GOOD | change), 200)
     ((code, columns),) = difference.changed
@@ -44,7 +50,7 @@ def test_a_change_of_any_column_is_shown_and_kept(
 def test_an_import_that_fails_leaves_the_register_as_it_was(
     register: Register, tmp_path: Path
 ) -> None:
-    """One transaction: a fault in the middle of it takes back what came before."""
+    """An import is one transaction: an error in the middle undoes it."""
     imported(register, csv_of(tmp_path, GOOD, OTHER), 100)
     stage(register, csv_of(tmp_path, GOOD | {"name": "TPS 9"}), lambda _: None)
     with sqlite3.connect(tmp_path / "register.sqlite3") as other:
@@ -58,20 +64,20 @@ def test_an_import_that_fails_leaves_the_register_as_it_was(
     assert len(register.history(GOOD["station"])) == 1
 
 
-def test_a_station_ends_no_earlier_than_it_began(
+def test_a_station_ends_no_earlier_than_it_starts(
     register: Register, tmp_path: Path
 ) -> None:
-    """Closed of a moment before its import, it never held; its row makes sense."""
+    """A station closed before its import was never valid, and its span is empty."""
     imported(register, csv_of(tmp_path, GOOD), 200)
     assert register.close_station(GOOD["station"], 100)
     (row,) = register.history(GOOD["station"])
     assert (row["valid_from"], row["valid_to"]) == (200, 200)
 
 
-def test_same_stations_hold_from_one_change_to_the_next(
+def test_the_same_stations_are_valid_between_two_changes(
     register: Register, tmp_path: Path
 ) -> None:
-    """What the census may keep between two changes, and not a second longer."""
+    """The census may reuse its counts in this span, and not a second longer."""
     imported(register, csv_of(tmp_path, GOOD), 100)
     imported(register, csv_of(tmp_path, GOOD | {"name": "TPS 9"}), 200)
     assert register.unchanged(99) == (0, 100)
@@ -79,19 +85,19 @@ def test_same_stations_hold_from_one_change_to_the_next(
     assert register.unchanged(200) == (200, None)
 
 
-def test_a_ticket_address_is_one_that_was_given(
+def test_an_empty_ticket_address_is_not_used(
     register: Register, tmp_path: Path
 ) -> None:
-    """Most stations leave it out: nobody is no address to write to."""
+    """Most stations leave it out, and a NOC cannot write to an empty address."""
     without = [OTHER | {"ticket": "", "station": code} for code in CODES[1:]]
     imported(register, csv_of(tmp_path, GOOD, *without), 100)
     assert register.tickets(200) == {("3171", "telkomsel"): GOOD["ticket"]}
 
 
-def test_some_stations_are_those_of_the_regency_that_is_asked(
+def test_stations_of_other_regencies_are_left_out(
     register: Register, tmp_path: Path
 ) -> None:
-    """One that is registered elsewhere is no station of this regency."""
+    """A station that is registered elsewhere does not belong to this regency."""
     away = OTHER | {"regency": "3172"}
     imported(register, csv_of(tmp_path, GOOD, away), 100)
     both = [GOOD["station"], OTHER["station"]]
@@ -101,7 +107,7 @@ def test_some_stations_are_those_of_the_regency_that_is_asked(
 def test_the_difference_is_known_before_it_applies(
     register: Register, tmp_path: Path
 ) -> None:
-    """Added, renamed, moved, missing: shown, and nothing changed by showing."""
+    """Added, renamed, moved and missing stations are shown, and nothing changes."""
     imported(register, csv_of(tmp_path, GOOD, OTHER), 100)
     moved = GOOD | {"province": "32", "regency": "3201", "name": "TPS 1"}
     new = GOOD | {"station": "3171010001003"}
@@ -121,7 +127,7 @@ def test_the_difference_is_known_before_it_applies(
 def test_a_station_that_moves_is_counted_once_at_every_moment(
     register: Register, tmp_path: Path
 ) -> None:
-    """Before the change in the old area, after it in the new one, never in both."""
+    """It counts in the old area before the change and in the new one after it."""
     imported(register, csv_of(tmp_path, GOOD, OTHER), 100)
     moved = GOOD | {"regency": "3172"}
     imported(register, csv_of(tmp_path, moved, OTHER), 200)
@@ -146,7 +152,7 @@ def test_a_renumbered_station_closes_the_one_it_replaces(
     assert codes == [GOOD["station"], OTHER["station"]]
 
 
-def test_only_when_told_are_missing_stations_closed(
+def test_missing_stations_are_closed_only_on_request(
     register: Register, tmp_path: Path
 ) -> None:
     """A file of one province does not close the rest of the nation by accident."""
@@ -171,7 +177,7 @@ def test_importing_the_same_file_again_changes_nothing(
 def test_stations_are_counted_by_operator_once_each(
     register: Register, tmp_path: Path
 ) -> None:
-    """Two links of one operator are one station of it; two operators are two."""
+    """Two links of one operator count once; links of two operators count for each."""
     same = GOOD | {"operator_2": "telkomsel"}
     both = OTHER | {"operator_2": "xl"}
     imported(register, csv_of(tmp_path, both, same), 100)
@@ -192,12 +198,12 @@ imports = st.lists(
 
 @settings(deadline=None)
 @given(imports, st.sampled_from(CODES), st.integers(0, 9))
-def test_a_station_holds_once_at_every_moment_whatever_the_order_of_imports(
+def test_a_station_is_valid_once_at_every_moment_in_any_order_of_imports(
     steps: list[tuple[int, bool, dict[str, str], str]], closed: str, at_s: int
 ) -> None:
-    """Forward, backdated, replaced, closed: counted once, where the last import says.
+    """It is counted once, in the regency of the last import.
 
-    One station of each file replaces another one where that is not in the file.
+    One station of each file replaces another one if that is not in the file.
     """
     with tempfile.TemporaryDirectory() as folder:
         register = Register(Path(folder) / "register.sqlite3")
@@ -208,17 +214,17 @@ def test_a_station_holds_once_at_every_moment_whatever_the_order_of_imports(
             for code, regency in stations.items():
                 assert register.home(code, 10) == regency
             assert old in stations or register.home(old, 10) is None
-            _once_each(register)
+            _assert_once_each(register)
         register.close_station(closed, at_s)
-        _once_each(register)
+        _assert_once_each(register)
         later = [register.home(closed, moment) for moment in range(at_s, 11)]
         assert set(later) == {None}
         register.close()
 
 
-def _once_each(register: Register) -> None:
+def _assert_once_each(register: Register) -> None:
     for moment in range(11):
-        held = [
+        valid = [
             row
             for code in CODES
             for row in register.history(code)
@@ -226,7 +232,7 @@ def _once_each(register: Register) -> None:
             and _int(row["valid_from"]) <= moment
             and (row["valid_to"] is None or moment < _int(row["valid_to"]))
         ]
-        codes = [row["code"] for row in held]
+        codes = [row["code"] for row in valid]
         assert len(codes) == len(set(codes))
         assert sum(register.expected(moment).values()) == len(codes)
 
@@ -237,7 +243,7 @@ def _int(value: object) -> int:
 
 
 def test_a_closed_station_keeps_its_history(register: Register, tmp_path: Path) -> None:
-    """Closing on the day takes it out from then on, and not before."""
+    """A closed station is not expected from then on."""
     imported(register, csv_of(tmp_path, GOOD, OTHER), 100)
     assert register.close_station(GOOD["station"], 200)
     assert not register.close_station(GOOD["station"], 300)
@@ -246,7 +252,7 @@ def test_a_closed_station_keeps_its_history(register: Register, tmp_path: Path) 
 
 
 def test_an_ended_note_stays_on_record(register: Register) -> None:
-    """It holds no more, and is shown among all notes with when it ended."""
+    """It is no longer in effect, and all notes show when it ended."""
     register.note(Note("acknowledged", "3171", 100, 900, "NOC: ticket 17"))
     ((number, _),) = register.all_notes()
     assert register.end_note(number, 300)
@@ -258,10 +264,9 @@ def test_an_ended_note_stays_on_record(register: Register) -> None:
         assert register.all_notes()[0][1].ends == ends
 
 
-def test_notes_hold_for_their_time(register: Register) -> None:
-    """Maintenance and acknowledgements end by themselves."""
+def test_notes_are_in_effect_for_their_span(register: Register) -> None:
+    """Maintenance and acknowledgements end without an action."""
     note = Note("maintenance", "3171", 100, 200, "PLN")
     register.note(note)
-    assert [register.notes(at) for at in (99, 100, 199, 200)] == [
-        (), (note,), (note,), ()
-    ]  # fmt: skip
+    in_effect = [register.notes(at_s) for at_s in (99, 100, 199, 200)]
+    assert in_effect == [(), (note,), (note,), ()]

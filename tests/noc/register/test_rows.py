@@ -1,4 +1,4 @@
-"""A file of stations: what is refused and why, what is read."""
+"""CSV files of stations: rejected rows and files, and valid ones."""
 
 from __future__ import annotations
 
@@ -14,91 +14,91 @@ from tests.noc.register.registers import GOOD, OTHER, csv_of, imported
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "why"),
+    ("column", "value", "problem"),
     [
-        ("station", "317101000100", "13 digits"),
-        ("station", "٣١٧١٠١٠٠٠١٠٠١", "13 digits"),
-        ("province", "3", "2 digits"),
-        ("regency", "3199", "no such regency in the reference data"),
-        ("regency", "3201", "does not lie in province 31"),
-        ("district", "320101", "does not lie in regency 3171"),
-        ("district", "31710", "6 digits"),
-        ("village", "31710100011", "10 digits"),
-        ("link", "a b", "letters, digits, - and _"),
-        ("operator_2", "a b", "letters, digits, - and _"),
-        ("name", "x" * 201, "at most 200 characters"),
-        ("latitude", "106.83", "between -11.5 and 6.5"),
-        ("longitude", "-106.83", "between 94.5 and 141.5"),
-        ("latitude", "6,18", "a number, with a point"),
-        ("latitude", "nan", "between -11.5 and 6.5"),
-        ("operator", "", "must be given"),
-        ("operator", "XL Axiata", "letters, digits, - and _"),
-        ("time_zone", "GMT+7", "WIB, WITA or WIT"),
-        ("replaces", "1", "13 digits"),
-        ("ticket_2", "a@b", "without operator_2"),
-        ("link_2", "backup", "without operator_2"),
-        ("name", "a\x07b", "without control characters"),
+        ("station", "317101000100", "must be 13 digits"),
+        ("station", "٣١٧١٠١٠٠٠١٠٠١", "must be 13 digits"),
+        ("province", "3", "must be 2 digits"),
+        ("regency", "3199", "is not a regency of the reference data"),
+        ("regency", "3201", "is not in province 31"),
+        ("district", "320101", "is not in regency 3171"),
+        ("district", "31710", "must be 6 digits"),
+        ("village", "31710100011", "must be 10 digits"),
+        ("link", "a b", "must consist of letters, digits, - and _"),
+        ("operator_2", "a b", "must consist of letters, digits, - and _"),
+        ("name", "x" * 201, "must be at most 200 characters long"),
+        ("latitude", "106.83", "must be between -11.5 and 6.5"),
+        ("longitude", "-106.83", "must be between 94.5 and 141.5"),
+        ("latitude", "6,18", "must be a number with a decimal point"),
+        ("latitude", "nan", "must be between -11.5 and 6.5"),
+        ("operator", "", "is missing"),
+        ("operator", "XL Axiata", "must consist of letters, digits, - and _"),
+        ("time_zone", "GMT+7", "must be WIB, WITA or WIT"),
+        ("replaces", "1", "must be 13 digits"),
+        ("ticket_2", "a@b", "needs operator_2"),
+        ("link_2", "backup", "needs operator_2"),
+        ("name", "a\x07b", "must not contain control characters"),
     ],
 )
-def test_a_wrong_value_is_told_with_row_column_value_and_why(
-    register: Register, tmp_path: Path, column: str, value: str, why: str
+def test_a_wrong_value_is_reported_with_row_column_value_and_problem(
+    register: Register, tmp_path: Path, column: str, value: str, problem: str
 ) -> None:
     """Each fault names its place in the file, and the row is not staged."""
     path = csv_of(tmp_path, GOOD, OTHER | {column: value})
-    found = stage(register, path, lambda _: None)
-    assert [(f.row, f.column, f.value, f.why) for f in found.faults] == [
-        (3, column, value, why)
+    staged = stage(register, path, lambda _: None)
+    assert [(f.row, f.column, f.value, f.problem) for f in staged.faults] == [
+        (3, column, value, problem)
     ]
-    assert found.stations == 1
+    assert staged.stations == 1
 
 
-def test_every_fault_of_a_row_is_told(register: Register, tmp_path: Path) -> None:
-    """Not only the first one: a clerk mends a file once."""
+def test_every_fault_of_a_row_is_reported(register: Register, tmp_path: Path) -> None:
+    """All faults of a row are reported, so that the file is corrected only once."""
     bad = GOOD | {"name": "", "latitude": "x", "regency": "3201", "operator": "a b"}
-    found = stage(register, csv_of(tmp_path, bad), lambda _: None)
-    assert {f.column for f in found.faults} == {
-        "name", "latitude", "regency", "operator"
-    }  # fmt: skip
+    staged = stage(register, csv_of(tmp_path, bad), lambda _: None)
+    columns = {fault.column for fault in staged.faults}
+    assert columns == {"name", "latitude", "regency", "operator"}
 
 
 def test_a_repeated_station_and_a_repeated_link_are_faults(
     register: Register, tmp_path: Path
 ) -> None:
-    """A station stands once in a file; link names are unique within it."""
+    """A station may be in a file only once, and its link names must be unique."""
     twice = OTHER | {"link": "a", "operator_2": "xl", "link_2": "a"}
-    found = stage(register, csv_of(tmp_path, GOOD, GOOD, twice), lambda _: None)
-    assert [f.why for f in found.faults] == [
-        "stands in row 2 already",
-        "link names are unique within a station",
+    staged = stage(register, csv_of(tmp_path, GOOD, GOOD, twice), lambda _: None)
+    assert [f.problem for f in staged.faults] == [
+        "is in row 2 already",
+        "must be unique within a station",
     ]
 
 
 def test_a_station_and_its_replacement_are_not_in_one_file(
     register: Register, tmp_path: Path
 ) -> None:
-    """Nor is one replaced twice: it would be counted twice."""
+    """A replaced station in the file, or one replaced twice, would count twice."""
     third = GOOD | {"station": "3171010001003", "replaces": "3171010001009"}
-    path = csv_of(tmp_path, GOOD, OTHER | {"replaces": GOOD["station"]}, third,
-                third | {"station": "3171010001004"})  # fmt: skip
-    found = stage(register, path, lambda _: None)
-    assert [(f.row, f.column, f.why.split(":")[0]) for f in found.faults] == [
-        (3, "replaces", "stands in row 2"),
-        (5, "replaces", "replaced in row 4 already"),
+    second = OTHER | {"replaces": GOOD["station"]}
+    fourth = third | {"station": "3171010001004"}
+    path = csv_of(tmp_path, GOOD, second, third, fourth)
+    staged = stage(register, path, lambda _: None)
+    assert [(f.row, f.column, f.problem.split(";")[0]) for f in staged.faults] == [
+        (3, "replaces", "is in row 2"),
+        (5, "replaces", "is replaced in row 4 already"),
     ]
-    assert found.stations == 2
+    assert staged.stations == 2
 
 
-def test_a_village_is_held_against_the_next_wider_area_that_is_given(
+def test_a_village_must_be_in_the_next_wider_area_of_the_row(
     register: Register, tmp_path: Path
 ) -> None:
-    """Without a district it must lie in the regency."""
+    """Without a district, the village must be in the regency."""
     path = csv_of(tmp_path, GOOD | {"village": "3201010001"})
     (fault,) = stage(register, path, lambda _: None).faults
-    assert str(fault) == ("row 2, village: '3201010001': does not lie in regency 3171")
+    assert str(fault) == "row 2, village: is not in regency 3171 (found: '3201010001')"
 
 
 @pytest.mark.parametrize(
-    ("head", "said"),
+    ("head", "problem"),
     [
         ("station,name", "lacks 'province', 'regency'"),
         ("", "lacks 'station'"),
@@ -106,80 +106,86 @@ def test_a_village_is_held_against_the_next_wider_area_that_is_given(
         (f"{','.join(GOOD)},station", "repeats 'station'"),
     ],
 )
-def test_a_head_that_is_no_registers_is_refused(
-    register: Register, tmp_path: Path, head: str, said: str
+def test_a_wrong_head_is_rejected(
+    register: Register, tmp_path: Path, head: str, problem: str
 ) -> None:
-    """Missing, unknown and repeated columns are told before any row is read."""
+    """Missing, unknown and repeated columns are reported before any row is read."""
     path = tmp_path / "stations.csv"
     path.write_text(f"{head}\n1,2,3\n")
-    with pytest.raises(InvalidRegisterError, match=f"the head {said}"):
+    with pytest.raises(InvalidRegisterError, match=f"the head {problem}"):
         stage(register, path, lambda _: None)
 
 
-def test_a_row_of_another_width_is_told_and_the_next_is_read(
+def test_a_row_with_too_many_values_is_reported_and_the_next_is_read(
     register: Register, tmp_path: Path
 ) -> None:
-    """A comma too many shifts every value behind it: nothing of the row is taken."""
+    """An extra comma shifts the values after it, so the row gives no station."""
     rows = (GOOD, GOOD | {"name": "TPS, 1"}, OTHER)
     lines = "\n".join(",".join(row.values()) for row in rows)
     path = tmp_path / "stations.csv"
     path.write_text(f"{','.join(GOOD)}\n{lines}\n")
-    found = stage(register, path, lambda _: None)
+    staged = stage(register, path, lambda _: None)
     width = len(GOOD)
-    assert [str(fault) for fault in found.faults] == [
-        f"row 3, row: '{width + 1} values': {width} as in the head"
-    ]
-    assert found.stations == 2
+    (fault,) = staged.faults
+    assert str(fault) == (
+        f"row 3, row: must have {width} values, as the head has "
+        f"(found: '{width + 1} values')"
+    )
+    assert staged.stations == 2
 
 
 @pytest.mark.parametrize(
     ("rest", "value"),
     [
-        ((OTHER, GOOD | {"name": '"TPS 9"', "station": "3171010001009"}),
-         "lines 3 to 5"),
+        (
+            (OTHER, GOOD | {"name": '"TPS 9"', "station": "3171010001009"}),
+            "lines 3 to 5",
+        ),
         ((OTHER,), "lines 3 to 4"),
         ((GOOD | {"name": "x" * 140_000},) * 2, "field larger than field limit"),
     ],
     ids=["closed later", "never closed", "endless"],
-)  # fmt: skip
-def test_an_open_quote_is_told_where_it_opens(
+)
+def test_an_open_quote_is_reported_at_the_row_where_it_opens(
     register: Register, tmp_path: Path, rest: tuple[dict[str, str], ...], value: str
 ) -> None:
-    """It swallows the rows behind it: told by the row that a clerk must mend."""
+    """The rows after it become one value; the fault names the row to correct."""
     rows = (GOOD, GOOD | {"name": '"TPS 2'}, *rest)
     lines = "\n".join(",".join(row.values()) for row in rows)
     path = tmp_path / "stations.csv"
     path.write_text(f"{','.join(GOOD)}\n{lines}\n")
-    found = stage(register, path, lambda _: None)
-    first, *_ = found.faults
-    why = "a quote opens here and does not close in this row"
-    assert (first.row, first.column, first.why) == (3, "row", why)
+    staged = stage(register, path, lambda _: None)
+    first, *_ = staged.faults
+    problem = "a quote opens in this row and does not close in it"
+    assert (first.row, first.column, first.problem) == (3, "row", problem)
     assert first.value.startswith(value)
-    assert found.stations == 1
+    assert staged.stations == 1
 
 
 def test_a_byte_of_another_encoding_is_a_fault_of_its_value(
     register: Register, tmp_path: Path
 ) -> None:
-    """One name out of an old file costs its own row, and is told where it stands."""
+    """A name from an old file costs only its own row."""
     path = csv_of(tmp_path, GOOD, OTHER | {"name": "TPS Cafe"})
     path.write_bytes(path.read_bytes().replace(b"Cafe", b"Caf\xe9"))
-    found = stage(register, path, lambda _: None)
-    assert list(map(str, found.faults)) == [
-        r"row 3, name: 'TPS Caf\udce9': not UTF-8; save the file as CSV UTF-8"
-    ]
-    assert found.stations == 1
+    staged = stage(register, path, lambda _: None)
+    (fault,) = staged.faults
+    assert str(fault) == (
+        r"row 3, name: is not UTF-8; save the file as CSV UTF-8 "
+        r"(found: 'TPS Caf\udce9')"
+    )
+    assert staged.stations == 1
 
 
-def test_a_file_without_rows_is_refused(register: Register, tmp_path: Path) -> None:
-    """Else --close-missing would close a nation by an export that went wrong."""
+def test_a_file_without_rows_is_rejected(register: Register, tmp_path: Path) -> None:
+    """With --close-missing, a failed export would otherwise close a nation."""
     path = csv_of(tmp_path, GOOD)
     path.write_text(path.read_text().splitlines()[0] + "\n\n")
     with pytest.raises(InvalidRegisterError, match="no row below its head"):
         stage(register, path, lambda _: None)
 
 
-def test_a_spreadsheets_mark_before_the_head_is_no_part_of_it(
+def test_a_byte_order_mark_before_the_head_is_ignored(
     register: Register, tmp_path: Path
 ) -> None:
     """UTF-8 as Excel saves it begins with a byte order mark."""
@@ -189,10 +195,10 @@ def test_a_spreadsheets_mark_before_the_head_is_no_part_of_it(
 
 
 @pytest.mark.parametrize("content", [b"station,\xff\n", b"x" * 200_000])
-def test_a_file_that_is_no_csv_is_refused_in_words(
+def test_a_file_that_is_not_csv_is_rejected(
     register: Register, tmp_path: Path, content: bytes
 ) -> None:
-    """Neither other encodings nor endless fields are a fault of ours."""
+    """Other encodings and endless fields are not reported as bugs."""
     path = tmp_path / "stations.csv"
     path.write_bytes(content)
     with pytest.raises(InvalidRegisterError, match=r"UTF-8|field larger"):
@@ -200,7 +206,7 @@ def test_a_file_that_is_no_csv_is_refused_in_words(
 
 
 @pytest.mark.parametrize(
-    ("where", "zone"),
+    ("columns", "zone"),
     [
         ({"time_zone": "WITA"}, "Asia/Makassar"),
         ({"time_zone": "Asia/Jayapura"}, "Asia/Jayapura"),
@@ -208,34 +214,36 @@ def test_a_file_that_is_no_csv_is_refused_in_words(
         ({}, "Asia/Jakarta"),
     ],
 )
-def test_the_zone_is_the_given_one_or_the_regencys(
-    register: Register, tmp_path: Path, where: dict[str, str], zone: str
+def test_the_zone_is_that_of_the_row_or_of_its_regency(
+    register: Register, tmp_path: Path, columns: dict[str, str], zone: str
 ) -> None:
-    """Polls open by it, so that a wrong one is an hour of false silence."""
-    row = GOOD | where
+    """Voting starts in this zone, so a wrong zone is an hour of false silence."""
+    row = GOOD | columns
     imported(register, csv_of(tmp_path, row), 100)
     (entry,) = register.stations(row["regency"], 200).values()
     assert entry.time_zone == zone
 
 
-def test_progress_is_heard_before_the_end(register: Register, tmp_path: Path) -> None:
-    """A nation's file is read in parts, and memory does not grow with it."""
+def test_progress_is_reported_before_the_end(
+    register: Register, tmp_path: Path
+) -> None:
+    """A large file is read in parts, so that memory does not grow with it."""
     rows = (GOOD | {"station": str(3171010000000 + n)} for n in range(20_001))
-    heard: list[int] = []
-    stage(register, csv_of(tmp_path, *rows), heard.append)
-    assert heard == [20_000, 20_001]
+    reported: list[int] = []
+    stage(register, csv_of(tmp_path, *rows), reported.append)
+    assert reported == [20_000, 20_001]
 
 
-def test_of_a_long_difference_the_first_are_shown_and_the_rest_counted() -> None:
-    """A clerk sees what it is about, on one screen."""
+def test_a_long_difference_shows_the_first_lines_and_counts_the_rest() -> None:
+    """The summary fits on one screen."""
     codes = tuple(str(3171010001000 + n) for n in range(12))
     lines = list(described(Difference(codes, (), (), (), 0), limit=10))
     assert len(lines) == 12
     assert lines[-1] == "+ … and 2 more"
 
 
-def test_the_reference_data_is_whole() -> None:
-    """38 provinces and 514 regencies, each in its province, with a zone and marker."""
+def test_the_reference_data_is_complete() -> None:
+    """38 provinces and 514 regencies, each in its province, with zone and marker."""
     assert len(provinces()) == 38
     assert len(regencies()) == 514
     for regency in regencies().values():
