@@ -1,5 +1,6 @@
-"""A nation of stations: measured values drawn, troubles planted, points delivered.
+"""Simulated stations: values are drawn, faults are injected, points are delivered.
 
-What it writes goes through the agent's own model, stamper and line protocol. It knows
-nothing of the census: what it planted is written down for tests to hold others to.
+Points are encoded by the agent's own model and encoder. The simulator knows nothing of
+the census. It writes down the injected faults, so that tests can compare the census
+with them.
 """

@@ -1,4 +1,4 @@
-"""Where a simulated nation's points go: a file, or collectors at a bounded rate."""
+"""Delivery of simulated points to a file, or to collectors at a limited rate."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from qos_agent.noc.settings import NocSettings, ShardSection
 from qos_agent.noc.simulator.run import Batch, Lines, Nation
 
 
-def write_key(made: Nation, path: Path) -> None:
-    """The planted events, as JSON."""
-    path.write_text(json.dumps(made.answer_key(), indent=1), encoding="utf-8")
+def write_key(nation: Nation, path: Path) -> None:
+    """Write the injected faults as JSON."""
+    path.write_text(json.dumps(nation.answer_key(), indent=1), encoding="utf-8")
 
 
-def to_file(made: Nation, path: Path, stop: threading.Event) -> Iterator[Batch]:
-    """Write the lines in the order of their arrival, until told to stop."""
+def to_file(nation: Nation, path: Path, stop: threading.Event) -> Iterator[Batch]:
+    """Write the lines in the order of their arrival, until `stop` is set."""
     with path.open("wb") as file:
-        for batch in made.parts():
+        for batch in nation.parts():
             for lines in batch.lines.values():
                 file.writelines(line + b"\n" for line in lines)
             yield batch
@@ -32,25 +32,26 @@ def to_file(made: Nation, path: Path, stop: threading.Event) -> Iterator[Batch]:
 
 
 def to_collectors(
-    made: Nation,
+    nation: Nation,
     settings: NocSettings,
     rate: float,
     speed: float,
     stop: threading.Event,
     now_mono: Callable[[], float] = time.monotonic,
 ) -> Iterator[Batch]:
-    """Deliver each minute when it has passed; `speed` 0 does not wait for it.
+    """Deliver each minute when it has passed, at most `rate` points per second.
 
-    `rate` is the most points a second. What was measured before the start is not waited
-    for. While one part is on its way the next is made. Told to stop, it sends no more;
-    what was yielded is written. Raises WriteError.
+    `speed` is a factor on real time; 0 does not wait. Minutes before the start of the
+    scenario are delivered without waiting. The next part is calculated while one is
+    being sent. Once `stop` is set nothing more is sent, and every batch that was
+    yielded is written. Raises WriteError.
     """
-    began_mono = now_mono()
+    started_mono = now_mono()
     with Delivery(settings, stop.wait) as delivery:
-        for batch in made.parts():
+        for batch in nation.parts():
             if speed and batch.minute >= 0:
                 due_s = (batch.minute + 1) * 60 / speed
-                stop.wait(max(0.0, due_s - (now_mono() - began_mono)))
+                stop.wait(max(0.0, due_s - (now_mono() - started_mono)))
             if stop.is_set():
                 break
             sent_mono = now_mono()
@@ -63,34 +64,34 @@ def to_collectors(
 
 
 class Delivery:
-    """Writes to the collector of each province, one part behind."""
+    """Writes lines to the collector of their province while the next are calculated."""
 
     def __init__(self, settings: NocSettings, wait: Callable[[float], object]) -> None:
         self._settings = settings
         self._writers = {shard: Writer(shard, wait) for shard in settings.collectors}
-        self._hand = ThreadPoolExecutor(1)
-        self._under_way: Future[None] | None = None
+        self._executor = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hand.shutdown(wait=True)
+        self._executor.shutdown(wait=True)
         for writer in self._writers.values():
             writer.close()
 
     def finish(self) -> None:
-        """Wait until what was sent is written. Raises WriteError."""
-        if self._under_way is not None:
-            self._under_way.result()
+        """Wait until all lines are written. Raises WriteError."""
+        if self._writing is not None:
+            self._writing.result()
 
     def send(self, lines: Lines) -> None:
-        """Start to write, when what was sent before is written. Raises WriteError."""
+        """Write lines after the previous ones, in the background. Raises WriteError."""
         self.finish()
-        self._under_way = self._hand.submit(self._write, lines)
+        self._writing = self._executor.submit(self._write, lines)
 
     def _write(self, lines: Lines) -> None:
-        for province, some in lines.items():
+        for province, province_lines in lines.items():
             shard: ShardSection | None = self._settings.shard_of(province)
             if shard is not None:
-                self._writers[shard].write(some)
+                self._writers[shard].write(province_lines)

@@ -1,4 +1,4 @@
-"""What each kind of trouble does to a station or a link, and whom it hits."""
+"""Injected faults: the stations that they affect, and their effects."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from random import Random
 
 from qos_agent.noc.simulator.device import Condition
 from qos_agent.noc.simulator.population import SimulatedLink, SimulatedStation
-from qos_agent.noc.simulator.scenario import Scenario, Trouble
+from qos_agent.noc.simulator.scenario import InjectedFault, Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What troubles do together to one link in one minute.
+    """The combined effect of faults on one link in one minute.
 
-    `dead` is the cause of failure. `searching`: the radio has no network either, which
-    is an incident's second sign.
+    `dead` is the cause with which measurements fail. `searching` means that the modem
+    has no network, which is the second sign of an incident.
     """
 
     load: float = 1.0
@@ -24,121 +24,127 @@ class Effect:
     searching: bool = False
 
 
-_USUAL = Effect()
-_CUTS = ("cut_off", "backlog")
-_STOPS = ("power_cut", "never")
+_NO_EFFECT = Effect()
+_UPLINK_FAULTS = ("cut_off", "backlog")
+_DEVICE_FAULTS = ("power_cut", "never")
 
 
-class Troubles:
-    """The troubles of a scenario and the stations that each one hits."""
+class FaultInjection:
+    """The faults of a scenario, and the stations that each one affects."""
 
     def __init__(
         self, scenario: Scenario, stations: Sequence[SimulatedStation]
     ) -> None:
-        self._of: dict[int, tuple[Trouble, ...]] = {}
-        self.hit: list[list[SimulatedStation]] = []
-        for index, trouble in enumerate(scenario.trouble):
-            hit = list(_hit(scenario, index, trouble, stations))
-            self.hit.append(hit)
-            for station in hit:
-                before = self._of.get(station.number, ())
-                self._of[station.number] = (*before, trouble)
+        self._by_station: dict[int, tuple[InjectedFault, ...]] = {}
+        self.affected: list[list[SimulatedStation]] = []
+        for index, fault in enumerate(scenario.trouble):
+            affected = list(_affected(scenario, index, fault, stations))
+            self.affected.append(affected)
+            for station in affected:
+                earlier = self._by_station.get(station.number, ())
+                self._by_station[station.number] = (*earlier, fault)
 
     def condition(self, station: SimulatedStation, minute: int) -> Condition:
-        """What a station can do in a minute."""
-        if station.number not in self._of:
+        """Return the condition of a station in a minute."""
+        if station.number not in self._by_station:
             return Condition(minute)
-        now = list(self._now(station, minute))
-        late = [int(t.amount) for t in now if t.kind == "slow_uplink"]
-        ends = [t.end for t in now if t.kind in _CUTS]
-        errors = [t.amount for t in now if t.kind == "wrong_clock"]
-        lefts = [_left(t, minute) for t in now if t.kind == "allowance"]
+        active = list(self._active(station, minute))
+        delays = [int(f.amount) for f in active if f.kind == "slow_uplink"]
+        ends = [f.end for f in active if f.kind in _UPLINK_FAULTS]
+        errors = [f.amount for f in active if f.kind == "wrong_clock"]
+        shares = [_left_share(f, minute) for f in active if f.kind == "allowance"]
         return Condition(
-            max([minute, *ends, *(minute + wait for wait in late)]),
-            measures=not any(t.kind in _STOPS for t in now),
+            max([minute, *ends, *(minute + delay for delay in delays)]),
+            measures=not any(f.kind in _DEVICE_FAULTS for f in active),
             clock_error_s=errors[0] if errors else 0.0,
-            allowance_share=min(lefts, default=None),
+            allowance_share=min(shares, default=None),
         )
 
     def effect(
         self, station: SimulatedStation, link: SimulatedLink, minute: int
     ) -> Effect:
-        """What a link gives in a minute."""
+        """Return the effect of faults on a link in a minute."""
         load, dead = 1.0, None
-        for trouble in self._now(station, minute):
-            if trouble.operator not in {None, link.operator}:
+        for fault in self._active(station, minute):
+            if fault.operator not in {None, link.operator}:
                 continue
-            if trouble.kind == "overload":
-                load *= trouble.amount
-            elif trouble.kind == "core_failure":
+            if fault.kind == "overload":
+                load *= fault.amount
+            elif fault.kind == "core_failure":
                 dead = "timeout"
-            elif trouble.kind == "cut_off":
+            elif fault.kind == "cut_off":
                 dead = "unreachable"
-        return Effect(load, dead, bool(dead)) if load > 1 or dead else _USUAL
+        return Effect(load, dead, bool(dead)) if load > 1 or dead else _NO_EFFECT
 
-    def ended(self, station: SimulatedStation, minute: int) -> Trouble | None:
-        """The power cut that a station has come back from in this very minute."""
-        mine = self._of.get(station.number, ())
-        ended = (t for t in mine if t.kind == "power_cut" and t.end == minute)
+    def ended(self, station: SimulatedStation, minute: int) -> InjectedFault | None:
+        """Return the power cut of a station that ends in this minute."""
+        faults = self._by_station.get(station.number, ())
+        ended = (f for f in faults if f.kind == "power_cut" and f.end == minute)
         return next(ended, None)
 
-    def _now(self, station: SimulatedStation, minute: int) -> Iterator[Trouble]:
-        mine = self._of.get(station.number)
-        return (t for t in mine if t.holds_at(minute)) if mine else iter(())
+    def _active(
+        self, station: SimulatedStation, minute: int
+    ) -> Iterator[InjectedFault]:
+        faults = self._by_station.get(station.number, ())
+        return (fault for fault in faults if fault.is_active(minute))
 
 
-def _left(trouble: Trouble, minute: int) -> float:
-    """What is left of the allowance: all gone when the trouble ends."""
-    to_go = (trouble.end - minute) / (trouble.end - trouble.first)
-    return trouble.amount / 100 * to_go
+def _left_share(fault: InjectedFault, minute: int) -> float:
+    """Return the share of the allowance that is left; it is 0 when the fault ends."""
+    remaining = (fault.end - minute) / (fault.end - fault.first)
+    return fault.amount / 100 * remaining
 
 
-def _hit(
+def _affected(
     scenario: Scenario,
     index: int,
-    trouble: Trouble,
+    fault: InjectedFault,
     stations: Sequence[SimulatedStation],
 ) -> Iterator[SimulatedStation]:
-    """Drawn regency by regency, so that a part of the nation draws as the whole."""
-    rng, place = Random(), ""  # noqa: S311  reproducible, not secret
+    """Draw the affected stations.
+
+    Each regency has its own seed, so that a part of the nation draws the same stations
+    as the whole.
+    """
+    rng, code = Random(), ""  # noqa: S311  reproducible, not secret
     for station in stations:
-        if station.regency.code != place:
-            place = station.regency.code
-            rng = Random(f"{scenario.seed}/trouble/{index}/{place}")  # noqa: S311
-        if _may_hit(trouble, station) and rng.random() < trouble.share:
+        if station.regency.code != code:
+            code = station.regency.code
+            rng = Random(f"{scenario.seed}/trouble/{index}/{code}")  # noqa: S311
+        if _matches(fault, station) and rng.random() < fault.share:
             yield station
 
 
-def _may_hit(trouble: Trouble, station: SimulatedStation) -> bool:
-    place, links = station.regency, station.links
+def _matches(fault: InjectedFault, station: SimulatedStation) -> bool:
+    regency, links = station.regency, station.links
     return (
-        trouble.province in {None, place.province}
-        and trouble.regency in {None, place.code}
+        fault.province in {None, regency.province}
+        and fault.regency in {None, regency.code}
         and (
-            trouble.operator is None
-            or any(link.operator == trouble.operator for link in links)
+            fault.operator is None
+            or any(link.operator == fault.operator for link in links)
         )
     )
 
 
 def answer_key(
-    scenario: Scenario, troubles: Troubles, start_s: int
+    scenario: Scenario, faults: FaultInjection, start_s: int
 ) -> list[dict[str, object]]:
-    """What was planted: kind, when, where, and which stations, for tests to read.
+    """Return the injected faults with their affected stations, for tests to read.
 
-    A trouble that would begin after the last minute is no event.
+    A fault that would begin after the last minute is left out.
     """
     return [
         {
-            "kind": trouble.kind,
-            "from": start_s + 60 * trouble.first,
-            "to": start_s + 60 * min(trouble.end, scenario.minutes),
-            "province": trouble.province,
-            "regency": trouble.regency,
-            "operator": trouble.operator,
-            "amount": trouble.amount,
-            "stations": [station.identity.station for station in hit],
+            "kind": fault.kind,
+            "from": start_s + 60 * fault.first,
+            "to": start_s + 60 * min(fault.end, scenario.minutes),
+            "province": fault.province,
+            "regency": fault.regency,
+            "operator": fault.operator,
+            "amount": fault.amount,
+            "stations": [station.identity.station for station in affected],
         }
-        for trouble, hit in zip(scenario.trouble, troubles.hit, strict=True)
-        if trouble.first < scenario.minutes
+        for fault, affected in zip(scenario.trouble, faults.affected, strict=True)
+        if fault.first < scenario.minutes
     ]

@@ -1,16 +1,16 @@
-"""Stations over the country, by population, each with its links.
+"""Simulated stations, spread over the country by population, each with its links.
 
-Where polling stations really stand is not part of this package: they are spread over
-the regencies by population, which is good for sizes and for nothing else. What links
-give is drawn from published figures where there are any:
+The real places of polling stations are not part of this package. Stations are spread
+over the regencies by population, which fits tests of size and nothing else. The
+properties of links are drawn from published figures if there are any:
 
-- rates: log-normal with the spread of 10,000 4G tests of Swiftest (SIGCOMM '22):
-  median 26.1, mean 52.6 Mbit/s, so sigma = sqrt(2 ln(mean/median)) = 1.18 (this
-  gives a 90th percentile of 119; theirs is 110), and with the means that Opensignal
-  gave for Indonesia's operators in December 2024: some 25 Mbit/s down, 10 up;
-- shares of operators: Telkomsel 46 %, Indosat 28 % (Weplan, October 2024); how the
-  rest is shared is chosen here;
-- round trips and signal: chosen here, without a source.
+- Rates are log-normal with the spread of 10,000 4G tests of Swiftest (SIGCOMM '22):
+  median 26.1 and mean 52.6 Mbit/s, so sigma = sqrt(2 ln(mean/median)) = 1.18. This
+  gives a 90th percentile of 119; Swiftest has 110. The means are those of Opensignal
+  for Indonesia's operators in December 2024: about 25 Mbit/s down and 10 up.
+- Shares of operators: Telkomsel 46 %, Indosat 28 % (Weplan, October 2024). The shares
+  of the others are assumed.
+- Round-trip times and signal are assumed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from qos_agent.model import Identity
 from qos_agent.noc.register.rows import COLUMNS
 from qos_agent.noc.simulator.device import Device
 from qos_agent.noc.simulator.scenario import Scenario
-from qos_agent.noc.simulator.verdicts import Judgement
+from qos_agent.noc.simulator.verdicts import LinkJudge
 
 RATE_SIGMA = math.sqrt(2 * math.log(52.6 / 26.1))
 DOWN_MEAN_BPS = 25e6
@@ -39,7 +39,7 @@ OPERATORS = (("telkomsel", 0.46), ("indosat", 0.28), ("xl", 0.16), ("smartfren",
 
 @dataclass(slots=True)
 class SimulatedLink:
-    """One way out, what it usually gives, and how it was judged last."""
+    """One link: its usual properties, and its judge."""
 
     name: str
     operator: str
@@ -49,12 +49,12 @@ class SimulatedLink:
     up_bps: float
     rsrp_dbm: float
     cell: int
-    judgement: Judgement = field(default_factory=Judgement)
+    judge: LinkJudge = field(default_factory=LinkJudge)
 
 
 @dataclass(slots=True)
 class SimulatedStation:
-    """One station with its device. `number` counts within the nation."""
+    """One station with its device. `number` is unique in the nation."""
 
     number: int
     identity: Identity
@@ -64,17 +64,19 @@ class SimulatedStation:
 
     @property
     def offset_ns(self) -> int:
-        """When in a minute it measures: a fixed moment, spread over the minute."""
+        """Return the moment within a minute at which the station measures."""
         return self.number * 7919 % 59_000 * 1_000_000
 
 
-def spread(total: int, among: list[Regency]) -> dict[str, int]:
-    """Stations by regency in proportion to population, by largest remainders."""
-    people = sum(regency.population for regency in among)
-    shares = {r.code: total * r.population / people for r in among}
+def spread(total: int, chosen: list[Regency]) -> dict[str, int]:
+    """Distribute stations over regencies by population (largest remainders)."""
+    population = sum(regency.population for regency in chosen)
+    shares = {r.code: total * r.population / population for r in chosen}
     counts = {code: int(share) for code, share in shares.items()}
-    by_rest = sorted(among, key=lambda r: (counts[r.code] - shares[r.code], r.code))
-    for regency in by_rest[: total - sum(counts.values())]:
+    by_remainder = sorted(
+        chosen, key=lambda r: (counts[r.code] - shares[r.code], r.code)
+    )
+    for regency in by_remainder[: total - sum(counts.values())]:
         counts[regency.code] += 1
     return counts
 
@@ -82,18 +84,19 @@ def spread(total: int, among: list[Regency]) -> dict[str, int]:
 def nation(
     scenario: Scenario, part: tuple[int, int] = (1, 1)
 ) -> Iterator[SimulatedStation]:
-    """The stations of a scenario, regency by regency, the same for the same seed.
+    """Yield the stations of a scenario, regency by regency.
 
-    `part` (2, 3) is every third regency from the second on.
+    The same seed gives the same stations. `part` (2, 3) is every third regency from the
+    second on.
     """
-    among = [
+    chosen = [
         regency
         for regency in regencies().values()
         if not scenario.provinces or regency.province in scenario.provinces
     ]
     number = 0
-    for place, (code, count) in enumerate(spread(scenario.stations, among).items()):
-        if place % part[1] != part[0] - 1:
+    for position, (code, count) in enumerate(spread(scenario.stations, chosen).items()):
+        if position % part[1] != part[0] - 1:
             number += count
             continue
         rng = Random(f"{scenario.seed}/nation/{code}")  # noqa: S311
@@ -105,7 +108,7 @@ def nation(
 def _station(
     scenario: Scenario, regency: Regency, number: int, index: int, rng: Random
 ) -> SimulatedStation:
-    # Twenty stations a village, as the numbers of real ones run.
+    # Twenty stations per village, as in the numbering of real stations.
     village = f"{regency.code}{index // 400 + 1:02}{index // 20 % 20 + 1001}"
     code = f"{village}{index % 1000:03}"
     identity = Identity(
@@ -124,22 +127,22 @@ def _station(
 
 def _link(name: str, operator: str, rng: Random) -> SimulatedLink:
     # The mean of a log-normal is its median times exp(sigma^2 / 2).
-    median = math.exp(-(RATE_SIGMA**2) / 2)
-    spread_of = rng.gauss(0, RATE_SIGMA)
+    median_per_mean = math.exp(-(RATE_SIGMA**2) / 2)
+    deviation = rng.gauss(0, RATE_SIGMA)
     return SimulatedLink(
         name,
         operator,
         "nr" if rng.random() < 0.03 else "lte",
         RTT_MEDIAN_MS * math.exp(rng.gauss(0, RTT_SIGMA)),
-        max(64e3, DOWN_MEAN_BPS * median * math.exp(spread_of)),
-        max(64e3, UP_MEAN_BPS * median * math.exp(spread_of)),
+        max(64e3, DOWN_MEAN_BPS * median_per_mean * math.exp(deviation)),
+        max(64e3, UP_MEAN_BPS * median_per_mean * math.exp(deviation)),
         rng.gauss(-97, 9),
         rng.randrange(1, 2**28),  # E-UTRAN cell identity: 28 bits, 3GPP TS 36.413
     )
 
 
 def write_register(path: Path, stations: Iterator[SimulatedStation]) -> int:
-    """The stations as a CSV for `noc register import`; how many."""
+    """Write the stations as CSV for `noc register import`; return their number."""
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -151,17 +154,17 @@ def write_register(path: Path, stations: Iterator[SimulatedStation]) -> int:
 
 
 def _register_row(station: SimulatedStation) -> dict[str, str]:
-    place = station.regency
+    regency = station.regency
     code = station.identity.station
     row = {
         "station": code,
-        "name": f"TPS {int(code[-3:]):03} {place.name}",
-        "province": place.province,
-        "regency": place.code,
-        "district": place.code + code[4:6],
-        "village": place.code + code[4:10],
-        "latitude": f"{place.latitude:.4f}",
-        "longitude": f"{place.longitude:.4f}",
+        "name": f"TPS {int(code[-3:]):03} {regency.name}",
+        "province": regency.province,
+        "regency": regency.code,
+        "district": regency.code + code[4:6],
+        "village": regency.code + code[4:10],
+        "latitude": f"{regency.latitude:.4f}",
+        "longitude": f"{regency.longitude:.4f}",
         "contact": f"Petugas {code[-6:]}",
     }
     for index, link in enumerate(station.links, start=1):

@@ -1,4 +1,4 @@
-"""Minute by minute: measure at every station, keep back what cannot be delivered."""
+"""The simulation: measures at every station and delays points that cannot arrive."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from qos_agent.model.calendar import Calendar
 from qos_agent.model.line_protocol import encode, points
 from qos_agent.noc.simulator import readings
 from qos_agent.noc.simulator.device import Condition
-from qos_agent.noc.simulator.faults import Troubles, answer_key
-from qos_agent.noc.simulator.link_model import day_load, minute_of
+from qos_agent.noc.simulator.faults import FaultInjection, answer_key
+from qos_agent.noc.simulator.link_model import day_load, draw_step
 from qos_agent.noc.simulator.population import SimulatedStation, nation
-from qos_agent.noc.simulator.readings import Step, Turn
+from qos_agent.noc.simulator.readings import AreaStep, StationStep
 from qos_agent.noc.simulator.scenario import Scenario
 from qos_agent.schedule.jobs import DEFAULT_INTERVALS
 
 _MINUTE_NS = 60 * 10**9
-# Boot time at the scenario's start: no device booted after the days before it.
+# Boot time at the scenario's start, so that boot times of earlier days are positive.
 _BOOT_NS = 40 * 86400 * 10**9
-# A clock that was never set: the kernel's bound on its error stands at its most.
+# The kernel's maximum bound on the error, which a clock has that was never set.
 _UNSET_ERROR_MS = 16_000.0
-# What a journal adds to a stamp that it has already: a clock set back meets its own.
+# A journal adds this to a time stamp that it has used already, for example after the
+# clock was set back.
 _COLLISION_NS = 1000
-_EVERYBODY = (1, 1)
+_WHOLE = (1, 1)
 
 Lines = dict[str, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What arrives at the collectors in one minute, or in part of one, by province.
+    """The lines that arrive in one minute, or in a part of it, by province.
 
-    `minute` counts from the scenario's start, under 0 before it; `whole` with the last
-    part of a minute.
+    `minute` counts from the scenario's start and is negative before it. `whole` is true
+    for the last part of a minute.
     """
 
     minute: int
@@ -54,148 +55,155 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """Points in it."""
+        """Return the number of points."""
         return sum(map(len, self.lines.values()))
 
 
 class Nation:
-    """A scenario under way.
+    """A running scenario.
 
-    `part` (2, 3) is the second of three: each regency is in one of them, and what its
-    stations say is the same as in the whole.
+    `part` (2, 3) is the second of three parts. Each regency is in one part, and its
+    stations give the same points as in the whole nation.
     """
 
     def __init__(
-        self, scenario: Scenario, now: datetime, part: tuple[int, int] = _EVERYBODY
+        self, scenario: Scenario, now: datetime, part: tuple[int, int] = _WHOLE
     ) -> None:
         self.scenario = scenario
         self.start_ns = int(scenario.begins(now).timestamp()) * 10**9
         self.stations = list(nation(scenario, part))
-        self.troubles = Troubles(scenario, self.stations)
+        self.faults = FaultInjection(scenario, self.stations)
         self._calendar = named(scenario.calendar)
         self._phase_at = _phases(self._calendar)
-        self._steps = _Steps(scenario, self.start_ns, self._phase_at)
+        self._area_steps = _AreaSteps(scenario, self.start_ns, self._phase_at)
         self._waiting: dict[int, Lines] = defaultdict(_by_province)
 
     def answer_key(self) -> list[dict[str, object]]:
-        """What was planted."""
+        """Return the injected faults."""
         start_s = self.start_ns // 10**9
-        return answer_key(self.scenario, self.troubles, start_s)
+        return answer_key(self.scenario, self.faults, start_s)
 
     def run(self) -> Iterator[Batch]:
-        """Each minute's arrivals; what is late beyond the end comes with the last."""
+        """Yield the arrivals of each minute. Points later than the end come last."""
         lines = _by_province()
         for part in self.parts():
-            for province, some in part.lines.items():
-                lines[province] += some
+            for province, arrived in part.lines.items():
+                lines[province] += arrived
             if part.whole:
                 yield Batch(part.minute, part.ends_ns, dict(lines))
                 lines = _by_province()
 
     def parts(self) -> Iterator[Batch]:
-        """The same, regency by regency: a minute of the nation is gigabytes."""
+        """Yield the arrivals per regency, as a minute of the nation is gigabytes."""
         minute, ends_ns = 0, self.start_ns
-        for minute, stands_for in self.scenario.steps():
-            ends_ns = self.start_ns + (minute + stands_for) * _MINUTE_NS
-            for _, stations in groupby(self.stations, _place):
-                lines = self._measure(stations, minute, stands_for)
+        for minute, length_min in self.scenario.steps():
+            ends_ns = self.start_ns + (minute + length_min) * _MINUTE_NS
+            for _, stations in groupby(self.stations, _regency_code):
+                lines = self._measure(stations, minute, length_min)
                 yield Batch(minute, ends_ns, lines, whole=False)
-            yield Batch(minute, ends_ns, self._came_late(minute, stands_for))
-        rest = self._came_late(minute, 10**9)
-        if rest:
-            yield Batch(minute + 1, ends_ns + _MINUTE_NS, rest)
+            yield Batch(minute, ends_ns, self._delayed(minute, length_min))
+        remaining = self._delayed(minute, 10**9)
+        if remaining:
+            yield Batch(minute + 1, ends_ns + _MINUTE_NS, remaining)
 
-    def _came_late(self, minute: int, stands_for: int) -> Lines:
-        """What waited and arrives now."""
+    def _delayed(self, minute: int, length_min: int) -> Lines:
+        """Return the delayed lines that arrive in this step."""
         lines = _by_province()
-        for due in sorted(m for m in self._waiting if m < minute + stands_for):
-            for province, some in self._waiting.pop(due).items():
-                lines[province] += some
+        for due in sorted(m for m in self._waiting if m < minute + length_min):
+            for province, arrived in self._waiting.pop(due).items():
+                lines[province] += arrived
         return dict(lines)
 
     def _measure(
-        self, stations: Iterable[SimulatedStation], minute: int, stands_for: int
+        self, stations: Iterable[SimulatedStation], minute: int, length_min: int
     ) -> Lines:
-        """A regency's minute: what arrives at once; the rest waits."""
-        rng, now = Random(), _by_province()  # noqa: S311  reproducible, not secret
-        place = ""
+        """Simulate a step of a regency; return the lines that arrive in it."""
+        rng, arriving = Random(), _by_province()  # noqa: S311  reproducible, not secret
+        code = ""
         for station in stations:
-            if not place:
-                place = station.regency.code
-                rng = Random(f"{self.scenario.seed}/{minute}/{place}")  # noqa: S311
-            self._measure_station(station, (minute, stands_for), rng, now)
-        return dict(now)
+            if not code:
+                code = station.regency.code
+                rng = Random(f"{self.scenario.seed}/{minute}/{code}")  # noqa: S311
+            self._measure_station(station, (minute, length_min), rng, arriving)
+        return dict(arriving)
 
     def _measure_station(
-        self, station: SimulatedStation, span: tuple[int, int], rng: Random, now: Lines
+        self,
+        station: SimulatedStation,
+        span: tuple[int, int],
+        rng: Random,
+        arriving: Lines,
     ) -> None:
-        minute, stands_for = span
-        condition = self.troubles.condition(station, minute)
+        minute, length_min = span
+        condition = self.faults.condition(station, minute)
         if not condition.measures:
             return
-        step = self._steps.at(minute, stands_for, station.identity)
+        area = self._area_steps.at(minute, length_min, station.identity)
         offset_ns = minute * _MINUTE_NS + station.offset_ns
-        turn = Turn(station, step, _BOOT_NS + offset_ns, self.start_ns + offset_ns,
-                    condition)  # fmt: skip
-        lines = self._lines(turn, self._readings(turn, rng))
+        boot_ns, wall_ns = _BOOT_NS + offset_ns, self.start_ns + offset_ns
+        step = StationStep(station, area, boot_ns, wall_ns, condition)
+        lines = self._lines(step, self._readings(step, rng))
         station.device.outbox.put(minute, condition.arrives, len(lines))
         province = station.identity.province
-        late = condition.arrives >= minute + stands_for
-        target = self._waiting[condition.arrives] if late else now
-        target[province] += lines
+        delayed = condition.arrives >= minute + length_min
+        destination = self._waiting[condition.arrives] if delayed else arriving
+        destination[province] += lines
         if share := self.scenario.duplicates:
-            twice = [line for line in lines if rng.random() < share]
-            self._waiting[condition.arrives + stands_for][province] += twice
+            duplicates = [line for line in lines if rng.random() < share]
+            self._waiting[condition.arrives + length_min][province] += duplicates
 
-    def _readings(self, turn: Turn, rng: Random) -> list[Reading]:
-        """All that a station leaves in a step, the heartbeat last."""
-        station, minute = turn.station, turn.step.minute
-        found = list(self._happened(turn))
-        cut = self.troubles.ended(station, minute)
+    def _readings(self, step: StationStep, rng: Random) -> list[Reading]:
+        """Return the readings of a station in a step, the heartbeat last."""
+        station, minute = step.station, step.area.minute
+        results = list(self._events(step))
+        power_cut = self.faults.ended(station, minute)
         for link in station.links:
-            if cut is not None:
-                found += readings.not_running(turn, link, cut.end - cut.first)
-            effect = self.troubles.effect(station, link, minute)
-            now = minute_of(turn.step.load, effect, rng)
-            found += readings.of_link(turn, link, now, rng)
-        found += readings.of_host(turn)
+            if power_cut is not None:
+                downtime_min = power_cut.end - power_cut.first
+                results += readings.not_running(step, link, downtime_min)
+            effect = self.faults.effect(station, link, minute)
+            state = draw_step(step.area.load, effect, rng)
+            results += readings.of_link(step, link, state, rng)
+        results += readings.of_host(step)
         ledger = Ledger()
-        ledger.count(found, sum(len(reading.samples) for reading in found))
-        pulse = station.device.pulse(minute, turn.condition, self._calendar.hash)
-        found.append(heartbeat(turn.boot_ns, pulse, ledger.tally()))
-        return found
+        ledger.count(results, sum(len(reading.samples) for reading in results))
+        figures = station.device.heartbeat_figures(
+            minute, step.condition, self._calendar.hash
+        )
+        results.append(heartbeat(step.boot_ns, figures, ledger.tally()))
+        return results
 
-    def _happened(self, turn: Turn) -> Iterator[Reading]:
-        """A start after a power cut, a change of phase."""
-        station, minute = turn.station, turn.step.minute
-        if self.troubles.ended(station, minute) is not None:
+    def _events(self, step: StationStep) -> Iterator[Reading]:
+        """Yield a start after a power cut, and a change of phase."""
+        station, minute = step.station, step.area.minute
+        if self.faults.ended(station, minute) is not None:
             station.device.booted = minute
-            yield event("start", turn.boot_ns)
-        before_ns = turn.wall_ns - turn.step.stands_for * _MINUTE_NS
+            yield event("start", step.boot_ns)
+        before_ns = step.wall_ns - step.area.length_min * _MINUTE_NS
         before = self._phase_at(station.identity, before_ns)
-        if before is not turn.step.phase:
-            words = {"before": before.value, "after": turn.step.phase.value}
-            yield event("phase", turn.boot_ns, **words)
+        if before is not step.area.phase:
+            phases = {"before": before.value, "after": step.area.phase.value}
+            yield event("phase", step.boot_ns, **phases)
 
-    def _lines(self, turn: Turn, found: Iterable[Reading]) -> list[bytes]:
-        """Through the agent's own path: points, provenance, canonical lines."""
-        station, device = turn.station, turn.station.device
+    def _lines(self, step: StationStep, results: Iterable[Reading]) -> list[bytes]:
+        """Encode readings as canonical lines, with the agent's own code."""
+        station, device = step.station, step.station.device
 
         def phase_at(wall_ns: int) -> Phase:
             return self._phase_at(station.identity, wall_ns)
 
         stamper = PointEncoder(station.identity, f"j{station.number}", phase_at)
-        shift_ns = turn.wall_ns - turn.boot_ns + _error_ns(turn.condition)
+        shift_ns = step.wall_ns - step.boot_ns + _error_ns(step.condition)
         lines = []
-        for reading in found:
-            stamp = _stamp(reading.boot_ns + shift_ns, turn.condition)
+        for reading in results:
+            stamp = _stamp(reading.boot_ns + shift_ns, step.condition)
             for point in points(reading, station.identity):
                 device.seq += 1
                 lines.append(encode(stamper.record(point, device.seq, stamp)))
         return lines
 
 
-def _place(station: SimulatedStation) -> str:
+def _regency_code(station: SimulatedStation) -> str:
     return station.regency.code
 
 
@@ -214,8 +222,8 @@ def _by_province() -> Lines:
     return defaultdict(list)
 
 
-class _Steps:
-    """What a minute is like in an area, worked out once for all its stations."""
+class _AreaSteps:
+    """The steps of areas, calculated once for all stations of an area."""
 
     def __init__(
         self,
@@ -226,20 +234,20 @@ class _Steps:
         self._scenario = scenario
         self._start_ns = start_ns
         self._phase_at = phase_at
-        self._of: dict[tuple[str, str], Step] = {}
+        self._by_area: dict[tuple[str, str], AreaStep] = {}
 
-    def at(self, minute: int, stands_for: int, who: Identity) -> Step:
-        """The step of a station's zone and province."""
-        key = (who.time_zone, who.province)
-        known = self._of.get(key)
-        if known is None or known.minute != minute:
-            known = self._of[key] = self._made(minute, stands_for, who)
-        return known
+    def at(self, minute: int, length_min: int, station: Identity) -> AreaStep:
+        """Return the step of a station's time zone and province."""
+        key = (station.time_zone, station.province)
+        step = self._by_area.get(key)
+        if step is None or step.minute != minute:
+            step = self._by_area[key] = self._calculate(minute, length_min, station)
+        return step
 
-    def _made(self, minute: int, stands_for: int, who: Identity) -> Step:
+    def _calculate(self, minute: int, length_min: int, station: Identity) -> AreaStep:
         wall_ns = self._start_ns + minute * _MINUTE_NS
-        local = datetime.fromtimestamp(wall_ns // 10**9, ZoneInfo(who.time_zone))
-        phase = self._phase_at(who, wall_ns)
+        local = datetime.fromtimestamp(wall_ns // 10**9, ZoneInfo(station.time_zone))
+        phase = self._phase_at(station, wall_ns)
         configured = self._scenario.schedule.profile(phase)
         intervals = {
             probe: -int(-interval_s // 60)
@@ -247,11 +255,11 @@ class _Steps:
         }
         load = day_load(local.hour + local.minute / 60)
         targets = self._scenario.targets
-        return Step(minute, stands_for, load, phase, intervals, targets)
+        return AreaStep(minute, length_min, load, phase, intervals, targets)
 
 
 def _phases(calendar: Calendar) -> Callable[[Identity, int], Phase]:
-    """Phases by zone and minute, remembered; a scenario has no repeat votes."""
+    """Return a cached function of the phase; scenarios have no repeat votes."""
 
     @lru_cache(512)
     def phase(time_zone: str, province: str, minute: int) -> Phase:

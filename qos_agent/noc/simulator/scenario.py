@@ -1,4 +1,4 @@
-"""A scenario: how many stations, from when, for how long, and what goes wrong."""
+"""Scenarios of a simulation: number of stations, time span, injected faults."""
 
 from __future__ import annotations
 
@@ -42,56 +42,72 @@ _Province = Annotated[ProvinceCode, AfterValidator(_known)]
 _Regency = Annotated[RegencyCode, AfterValidator(_known)]
 
 
-class Trouble(Section):
-    """Something that goes wrong, from one minute to another, and for whom.
+class InjectedFault(Section):
+    """A fault that lasts from one minute to another at some stations.
 
-    `amount` is seconds for wrong_clock, minutes for slow_uplink, how many times the
-    usual load for overload, and what is left of the month's allowance at its start, in
-    per cent, for allowance.
+    `amount` depends on the kind: seconds for wrong_clock, minutes for slow_uplink, a
+    factor on the usual load for overload. For allowance it is the share of the month's
+    allowance that is left when the fault begins, in per cent.
     """
 
     kind: Kind
-    first: int = Field(0, alias="from", description="minute; under 0 before the start")
-    end: int = Field(10**6, alias="to", description="first minute after it")
+    first: int = Field(
+        0, alias="from", description="first minute; negative before the start"
+    )
+    end: int = Field(10**6, alias="to", description="first minute after the fault")
     province: _Province | None = None
     regency: _Regency | None = None
     operator: Name | None = None
-    share: float = Field(1.0, gt=0, le=1, description="of the stations it may hit")
+    share: float = Field(1.0, gt=0, le=1, description="share of the matching stations")
     amount: float = 4.0
 
-    def holds_at(self, minute: int) -> bool:
-        """Whether it goes on in a minute of the scenario."""
+    def is_active(self, minute: int) -> bool:
+        """Return True if the fault is active in a minute of the scenario."""
         return self.first <= minute < self.end
 
 
 class Scenario(Section):
-    """A simulated stretch of time: every minute of it, and coarsely what was before."""
+    """A simulated time span: every minute of it, and coarser steps before it."""
 
     name: Name
     seed: int = 1
     stations: int = Field(1000, ge=1, le=823_220)
-    start: AwareDatetime | None = Field(None, description="with offset; else now")
+    start: AwareDatetime | None = Field(
+        None, description="first minute, with UTC offset; default: now"
+    )
     minutes: int = Field(60, ge=1)
-    days_before: float = Field(0, ge=0, le=30, description="for a baseline")
-    step_before: int = Field(60, ge=1, le=1440, description="minutes from one to next")
+    days_before: float = Field(
+        0, ge=0, le=30, description="days to simulate before the start, for a baseline"
+    )
+    step_before: int = Field(
+        60, ge=1, le=1440, description="minutes per step in these days"
+    )
     schedule: ScheduleSection = ScheduleSection()
-    calendar: str | None = Field(None, description="a shipped calendar or a file")
-    provinces: tuple[_Province, ...] = Field((), description="only these; none is all")
+    calendar: str | None = Field(
+        None, description="a calendar file, or the name of a built-in one"
+    )
+    provinces: tuple[_Province, ...] = Field(
+        (), description="only these provinces; default: all"
+    )
     targets: tuple[Literal["gateway", "resolver", "anchor"], ...] = (
         "gateway",
         "resolver",
         "anchor",
     )
-    two_links: float = Field(0.25, ge=0, le=1, description="share with a second link")
-    duplicates: float = Field(0.0, ge=0, le=1, description="share of points sent twice")
-    trouble: tuple[Trouble, ...] = ()
+    two_links: float = Field(
+        0.25, ge=0, le=1, description="share of stations with a second link"
+    )
+    duplicates: float = Field(
+        0.0, ge=0, le=1, description="share of points that arrive twice"
+    )
+    trouble: tuple[InjectedFault, ...] = ()
 
     def begins(self, now: datetime) -> datetime:
-        """The first minute, whole."""
+        """Return the first minute, without seconds."""
         return (self.start or now).replace(second=0, microsecond=0)
 
     def steps(self) -> Iterator[tuple[int, int]]:
-        """Each minute that is simulated, and how many it stands for."""
+        """Yield each simulated minute with the number of minutes in its step."""
         first = -round(self.days_before * 1440)
         for minute in range(first, 0, self.step_before):
             yield minute, min(self.step_before, -minute)
@@ -100,7 +116,7 @@ class Scenario(Section):
 
 
 def shipped() -> dict[str, Path]:
-    """The scenarios that come with the package, by name."""
+    """Return the built-in scenarios by name."""
     folder = Path(str(files("qos_agent.noc.simulator") / "scenarios"))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 

@@ -1,8 +1,8 @@
-"""How a simulated link is judged, and the incidents that follow.
+"""Verdicts and incidents of simulated links.
 
-The class is a simpler one than the agent's: by the loss and the delay of the farthest
-layer alone, the loss forgetting slowly as a window of ten minutes does. Thresholds and
-incidents are the agent's own.
+The class is simpler than the agent's. It depends only on loss and delay of the farthest
+layer, and the loss is smoothed about as much as a window of ten minutes would do.
+Thresholds and incidents are the agent's own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from qos_agent.config.thresholds import Thresholds, load
 from qos_agent.model import Link, Outcome, Reading, Sample, Value
 from qos_agent.verdict.incidents import Incidents, Now
 
-_KEPT = 0.8
+_SMOOTHING = 0.8
 _OUTAGE_S = 60.0
 _UNAVAILABLE_LOSS = 0.2
 _CLASSES = ("good", "degraded", "bad", "unknown")
@@ -23,8 +23,8 @@ _NEAR = {"gateway", "resolver"}
 
 
 @dataclass(slots=True)
-class Judgement:
-    """What is remembered of a link from one minute to the next."""
+class LinkJudge:
+    """The state of a link's verdict from one step to the next."""
 
     name: str = "unknown"
     since_minute: int = 0
@@ -34,35 +34,37 @@ class Judgement:
     incidents: Incidents | None = None
 
     def learn(self, trains: Mapping[str, dict[str, Value]]) -> bool | None:
-        """Take in a minute's trains by layer; whether the link was available."""
+        """Add the trains of a step by layer; return True if the link was available."""
         if not trains:
             return None
         losses = {layer: int(t["lost"]) / int(t["sent"]) for layer, t in trains.items()}
-        *_, far = losses
-        before = losses[far] if self.loss is None else self.loss
-        self.loss = _KEPT * before + (1 - _KEPT) * losses[far]
-        median = trains[far].get("rtt_p50_ms")
+        *_, farthest = losses
+        before = losses[farthest] if self.loss is None else self.loss
+        self.loss = _SMOOTHING * before + (1 - _SMOOTHING) * losses[farthest]
+        median = trains[farthest].get("rtt_p50_ms")
         self.delay_ms = None if median is None else float(median)
-        if losses[far]:
-            near = any(losses.get(layer) for layer in _NEAR)
-            self.side = "access" if near else "destination"
+        if losses[farthest]:
+            near_loss = any(losses.get(layer) for layer in _NEAR)
+            self.side = "access" if near_loss else "destination"
         beyond = [loss for layer, loss in losses.items() if layer != "gateway"]
         return min(beyond or losses.values()) < _UNAVAILABLE_LOSS
 
     def verdict(
-        self, tags: Mapping[str, str], minute: int, boot_ns: int, up: bool | None
+        self, tags: Mapping[str, str], minute: int, boot_ns: int, available: bool | None
     ) -> Reading:
-        """The verdict of a minute."""
-        name, why = self._class()
+        """Return the verdict of a step as a reading."""
+        name, reason = self._class()
         if name != self.name:
             self.name, self.since_minute = name, minute
-        fields: dict[str, Value] = {each: int(each == name) for each in _CLASSES}
+        fields: dict[str, Value] = {
+            class_name: int(class_name == name) for class_name in _CLASSES
+        }
         fields |= {
             "class": name,
             "since_s": 60.0 * (minute - self.since_minute),
-            "available": 60 if up else 0,
-            "unavailable": 60 if up is False else 0,
-            **why,
+            "available": 60 if available else 0,
+            "unavailable": 60 if available is False else 0,
+            **reason,
         }
         return Reading("verdict", Outcome.OK, boot_ns, (Sample(tags, fields),))
 
@@ -75,29 +77,34 @@ class Judgement:
                 limit: float = getattr(threshold, name)
                 if value >= limit:
                     return name, {
-                        "kpi": kpi, "value": value, "threshold": limit,
+                        "kpi": kpi,
+                        "value": value,
+                        "threshold": limit,
                         "threshold_source": threshold.source,
-                        "layer": "anchor", "side": self.side,
-                    }  # fmt: skip
+                        "layer": "anchor",
+                        "side": self.side,
+                    }
         return ("good" if known else "unknown"), {}
 
-    def incident(
+    def incidents_of(
         self,
         link: Link,
         device: str,
-        seen: Sequence[Reading],
+        readings: Sequence[Reading],
         now: Now,
-        up: bool | None,
+        available: bool | None,
     ) -> Iterator[Reading]:
-        """What opens or closes, by the agent's own rules."""
-        if self.incidents is None and up is not False:
+        """Yield events of incidents that open or close, by the agent's own rules."""
+        if self.incidents is None and available is not False:
             return
         if self.incidents is None:
-            self.incidents = Incidents(link, device, "simulated", _Notes(), _OUTAGE_S)
-        for reading in seen:
+            self.incidents = Incidents(
+                link, device, "simulated", _MemoryState(), _OUTAGE_S
+            )
+        for reading in readings:
             self.incidents.observe(reading)
-        yield from self.incidents.cycle(now, up, self.side)
-        if up and self.incidents.open is None:
+        yield from self.incidents.cycle(now, available, self.side)
+        if available and self.incidents.open is None:
             self.incidents = None
 
 
@@ -106,8 +113,8 @@ def _thresholds() -> Thresholds:
     return load(None)
 
 
-class _Notes:
-    """The journal's named values, for incidents alone."""
+class _MemoryState:
+    """The state of incidents, which the agent keeps in its journal."""
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What simulated links give: the published spread of rates, bursts, handovers."""
+"""Simulated links: the published spread of rates, bursts of loss, handovers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import fmean, median, pvariance
 import pytest
 
 from qos_agent.noc.simulator.faults import Effect
-from qos_agent.noc.simulator.link_model import TRAIN, Minute, minute_of, signal, train
+from qos_agent.noc.simulator.link_model import TRAIN, LinkStep, draw_step, signal, train
 from qos_agent.noc.simulator.population import SimulatedLink, nation
 from tests.noc.nation import scenario
 
@@ -18,9 +18,9 @@ MINUTES = 40_000
 
 @pytest.fixture(scope="module")
 def links() -> list[SimulatedLink]:
-    """The first links of 20,000 stations."""
-    made = scenario(stations=20_000, provinces=())
-    return [station.links[0] for station in nation(made)]
+    """Return the first links of 20,000 stations."""
+    plan = scenario(stations=20_000, provinces=())
+    return [station.links[0] for station in nation(plan)]
 
 
 def test_rates_have_the_published_spread(links: list[SimulatedLink]) -> None:
@@ -40,10 +40,10 @@ def test_operators_have_the_published_shares(links: list[SimulatedLink]) -> None
 
 
 def test_losses_come_in_bursts(links: list[SimulatedLink]) -> None:
-    """Of lone losses variance and mean would be alike: of these it is five times."""
+    """Independent losses have a variance equal to the mean. Here it is five times."""
     rng, link = Random(7), links[0]
     lost = [
-        int(str(train(link, minute_of(1.0, Effect(), rng), "anchor", rng)["lost"]))
+        int(str(train(link, draw_step(1.0, Effect(), rng), "anchor", rng)["lost"]))
         for _ in range(MINUTES)
     ]
     assert 3 < pvariance(lost) / fmean(lost) < 8
@@ -53,14 +53,14 @@ def test_losses_come_in_bursts(links: list[SimulatedLink]) -> None:
 def test_a_handover_changes_the_cell_and_delays_the_end_of_the_train(
     links: list[SimulatedLink],
 ) -> None:
-    """One minute in a hundred; at no other is the cell another, or a trip so long."""
+    """It happens in 1 % of the minutes. In the others cell and delay do not change."""
     rng, link = Random(7), links[0]
-    minutes = [minute_of(1.0, Effect(), rng) for _ in range(MINUTES)]
-    share = sum(now.handover for now in minutes) / MINUTES
+    steps = [draw_step(1.0, Effect(), rng) for _ in range(MINUTES)]
+    share = sum(step.handover for step in steps) / MINUTES
     assert share == pytest.approx(0.01, rel=0.2)
     for moved in (True, False):
-        now, cell = Minute(1.0, 0, moved, None), link.cell
-        fields = train(link, now, "anchor", rng)
+        step, cell = LinkStep(1.0, 0, moved, None), link.cell
+        fields = train(link, step, "anchor", rng)
         assert (float(str(fields["rtt_max_ms"])) > 250) == moved
         assert (float(str(fields["rtt_p50_ms"])) > 250) is False
-        assert (signal(link, now, rng)["cell"] != f"{cell:07x}") == moved
+        assert (signal(link, step, rng)["cell"] != f"{cell:07x}") == moved

@@ -1,4 +1,4 @@
-"""The simulated nation: reproducible, true to what was planted, with an answer key."""
+"""The simulated nation: reproducible, with injected faults and an answer key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -25,39 +26,46 @@ from tests.noc.nation import MINUTE_NS, START, START_NS
 from tests.servers.database import Database
 
 SMALL = {"stations": 40, "targets": ["anchor"]}
-MADE_BY_TROUBLE = {
-    "overload", "core_failure", "power_cut", "cut_off", "backlog", "wrong_clock",
-    "never", "slow_uplink", "allowance",
-}  # fmt: skip
+KINDS = {
+    "overload",
+    "core_failure",
+    "power_cut",
+    "cut_off",
+    "backlog",
+    "wrong_clock",
+    "never",
+    "slow_uplink",
+    "allowance",
+}
 
 
-def made(*trouble: dict[str, Any], **given: Any) -> Nation:
-    """A small nation with troubles."""
-    return nation.begin(nation.scenario(**SMALL | {"trouble": list(trouble)} | given))
+def simulate(*faults: dict[str, Any], **values: Any) -> Nation:
+    """Return a small nation with injected faults."""
+    return nation.begin(nation.scenario(**SMALL | {"trouble": list(faults)} | values))
 
 
 def lines_of(simulated: Nation) -> list[bytes]:
-    """All lines in the order of their arrival."""
+    """Return all lines in the order of their arrival."""
     return [
         line
         for batch in simulated.run()
-        for some in batch.lines.values()
-        for line in some
+        for lines in batch.lines.values()
+        for line in lines
     ]
 
 
 def records_of(simulated: Nation) -> dict[str, list[Record]]:
-    """All records by measurement, in the order in which each device made them."""
-    found: dict[str, list[Record]] = defaultdict(list)
+    """Return all records by measurement, in the order of their numbers."""
+    by_measurement: dict[str, list[Record]] = defaultdict(list)
     for record in map(decode, lines_of(simulated)):
-        found[record.measurement].append(record)
-    for records in found.values():
+        by_measurement[record.measurement].append(record)
+    for records in by_measurement.values():
         records.sort(key=lambda r: int(r.fields["seq"]))
-    return found
+    return by_measurement
 
 
-def hit_by(simulated: Nation, index: int = 0) -> set[str]:
-    """The stations of a trouble, as the answer key names them."""
+def affected_by(simulated: Nation, index: int = 0) -> set[str]:
+    """Return the stations that the answer key names for a fault."""
     stations: Any = simulated.answer_key()[index]["stations"]
     return set(stations)
 
@@ -67,29 +75,29 @@ def minute_of(record: Record) -> int:
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    """Every line, in the same order; another seed gives other ones."""
-    trouble = {"kind": "backlog", "from": 2, "to": 5, "share": 0.5}
-    first = lines_of(made(trouble, duplicates=0.1))
-    assert lines_of(made(trouble, duplicates=0.1)) == first
-    assert lines_of(made(trouble, duplicates=0.1, seed=2)) != first
+    """Every line is equal and in the same order. Another seed gives other lines."""
+    fault = {"kind": "backlog", "from": 2, "to": 5, "share": 0.5}
+    first = lines_of(simulate(fault, duplicates=0.1))
+    assert lines_of(simulate(fault, duplicates=0.1)) == first
+    assert lines_of(simulate(fault, duplicates=0.1, seed=2)) != first
 
 
-def test_parts_say_together_what_the_whole_says() -> None:
-    """Three processes that share a nation write its lines, each line once."""
-    wanted = nation.scenario(
-        **SMALL, days_before=0.2,
-        trouble=[{"kind": "core_failure", "from": 2, "to": 6, "share": 0.5},
-                 {"kind": "slow_uplink", "share": 0.3, "amount": 2.0}],
-    )  # fmt: skip
-    whole = Counter(lines_of(Nation(wanted, START)))
-    parts = [lines_of(Nation(wanted, START, (n, 3))) for n in (1, 2, 3)]
+def test_all_parts_together_give_the_lines_of_the_whole() -> None:
+    """Three processes that share a nation write each of its lines once."""
+    faults = [
+        {"kind": "core_failure", "from": 2, "to": 6, "share": 0.5},
+        {"kind": "slow_uplink", "share": 0.3, "amount": 2.0},
+    ]
+    plan = nation.scenario(**SMALL, days_before=0.2, trouble=faults)
+    whole = Counter(lines_of(Nation(plan, START)))
+    parts = [lines_of(Nation(plan, START, (n, 3))) for n in (1, 2, 3)]
     assert all(parts)
     assert Counter(line for part in parts for line in part) == whole
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
-def test_every_shipped_scenario_runs_and_hits_somebody(name: str) -> None:
-    """Each loads, makes points, and its answer key names stations for each trouble."""
+def test_every_built_in_scenario_runs_and_affects_stations(name: str) -> None:
+    """Each gives points, and its answer key names stations for each fault."""
     simulated = Nation(load(name), START)
     key = simulated.answer_key()
     assert len(key) == len(simulated.scenario.trouble)
@@ -97,34 +105,33 @@ def test_every_shipped_scenario_runs_and_hits_somebody(name: str) -> None:
     assert next(simulated.parts()).count > 0
 
 
-def test_a_trouble_that_never_begins_is_no_event() -> None:
-    """Of an election day's first five hours, the key has what happened in them."""
+def test_a_fault_after_the_end_is_not_in_the_answer_key() -> None:
+    """The key of the first five hours of an election day has only their faults."""
     key = Nation(load("election-day", minutes=300), START).answer_key()
-    assert [event["kind"] for event in key] == [
-        "never", "core_failure", "cut_off", "wrong_clock"
-    ]  # fmt: skip
+    kinds = [event["kind"] for event in key]
+    assert kinds == ["never", "core_failure", "cut_off", "wrong_clock"]
     assert all(event["from"] < event["to"] for event in key)  # type: ignore[operator]
 
 
-def test_there_is_a_scenario_of_each_trouble() -> None:
-    """Healthy, election day in three zones, a baseline, and one of each kind."""
-    kinds = {trouble.kind for name in shipped() for trouble in load(name).trouble}
+def test_there_is_a_scenario_of_each_kind_of_fault() -> None:
+    """There is also a healthy one, an election day in three zones and a baseline."""
+    kinds = {fault.kind for name in shipped() for fault in load(name).trouble}
     alone = {
         scenario.trouble[0].kind
         for scenario in map(load, shipped())
         if len(scenario.trouble) == 1
     }
-    assert kinds == alone == MADE_BY_TROUBLE
+    assert kinds == alone == KINDS
     assert load("healthy").trouble == ()
     assert load("election-day").calendar == "2024-02-14"
 
 
-def test_a_scenario_that_cannot_be_is_refused_by_key(tmp_path: Path) -> None:
-    """One line with the key and what is allowed."""
+def test_an_invalid_scenario_is_rejected_by_its_key(tmp_path: Path) -> None:
+    """Each error has one line with the key and the problem."""
     with pytest.raises(InvalidConfigError, match="stations"):
         load("healthy", stations=0)
     with pytest.raises(ValidationError, match="reference data"):
-        made({"kind": "cut_off", "regency": "3199"})
+        simulate({"kind": "cut_off", "regency": "3199"})
     with pytest.raises(InvalidConfigError, match="election-day"):
         load("no-such-scenario")
     path = tmp_path / "scenario.toml"
@@ -133,74 +140,77 @@ def test_a_scenario_that_cannot_be_is_refused_by_key(tmp_path: Path) -> None:
         load(str(path))
 
 
-def test_all_that_is_stored_is_acknowledged_or_waits() -> None:
+def test_every_stored_point_is_acknowledged_or_pending() -> None:
     """At each heartbeat: acknowledged so far + backlog = stored before it."""
-    simulated = made(
+    simulated = simulate(
         {"kind": "backlog", "from": 2, "to": 6, "share": 0.4},
         {"kind": "slow_uplink", "share": 0.3, "amount": 3.0},
         {"kind": "power_cut", "from": 4, "to": 7, "share": 0.3},
         minutes=12,
     )
-    found = records_of(simulated)
+    records = records_of(simulated)
     stored: Counter[tuple[str, int]] = Counter()
-    for record in (r for records in found.values() for r in records):
-        # What is said of an absence stands a second before the return.
+    for record in (r for group in records.values() for r in group):
+        # Skipped readings of a downtime are dated one second before its end.
         minute = (record.time_ns + 10**9 - START_NS) // MINUTE_NS
         stored[record.tags["station"], minute] += 1
     acked: Counter[str] = Counter()
-    for beat in found["agent"]:
+    for beat in records["agent"]:
         station, fields = beat.tags["station"], beat.fields
         acked[station] += sum(
             int(fields[f"acked_{age}"]) for age in ("le_2m", "le_1h", "le_1d", "older")
         )
-        before = sum(n for (s, m), n in stored.items()
-                     if s == station and m < minute_of(beat))  # fmt: skip
-        assert acked[station] + int(fields["backlog_points"]) == before
+        earlier = sum(
+            count
+            for (stored_by, minute), count in stored.items()
+            if stored_by == station and minute < minute_of(beat)
+        )
+        assert acked[station] + int(fields["backlog_points"]) == earlier
 
 
-def test_a_backlog_is_told_and_returns_together() -> None:
-    """It grows, ages, passes an hour, and is acknowledged by age in one minute."""
-    simulated = made({"kind": "backlog", "from": 2, "to": 70, "share": 0.5},
-                     minutes=72, stations=6)  # fmt: skip
-    hit = hit_by(simulated)
+def test_a_backlog_is_reported_and_arrives_together() -> None:
+    """It grows older than an hour, and is acknowledged by age in one minute."""
+    fault = {"kind": "backlog", "from": 2, "to": 70, "share": 0.5}
+    simulated = simulate(fault, minutes=72, stations=6)
+    affected = affected_by(simulated)
     beats: dict[str, dict[int, Record]] = defaultdict(dict)
     for beat in records_of(simulated)["agent"]:
         beats[beat.tags["station"]][minute_of(beat)] = beat
-    assert 0 < len(hit) < len(beats)
-    for station, mine in beats.items():
-        cut = station in hit
-        assert [mine[m].fields["unsent_old"] for m in (10, 62, 63, 70)] == (
-            [0, 0, 1, 0] if cut else [0, 0, 0, 0]
+    assert 0 < len(affected) < len(beats)
+    for station, by_minute in beats.items():
+        cut_off = station in affected
+        assert [by_minute[m].fields["unsent_old"] for m in (10, 62, 63, 70)] == (
+            [0, 0, 1, 0] if cut_off else [0, 0, 0, 0]
         )
-        assert mine[50].fields.get("oldest_unsent_s") == (48 * 60.0 if cut else None)
-        assert (mine[50].fields["uplink_failures"] != 0) == cut
-        back = mine[70].fields
-        assert (int(back["acked_le_1h"]) > 100) == cut
-        assert (int(back["acked_le_1d"]) > 0) == cut
-        assert back["backlog_points"] == 0
+        during, after = by_minute[50].fields, by_minute[70].fields
+        assert during.get("oldest_unsent_s") == (48 * 60.0 if cut_off else None)
+        assert (during["uplink_failures"] != 0) == cut_off
+        assert (int(after["acked_le_1h"]) > 100) == cut_off
+        assert (int(after["acked_le_1d"]) > 0) == cut_off
+        assert after["backlog_points"] == 0
 
 
-def test_what_waits_arrives_when_the_way_is_open() -> None:
-    """Lines of a cut-off regency come in the minute in which it ends, not before."""
-    simulated = made({"kind": "cut_off", "from": 2, "to": 5, "regency": "3171"})
-    hit = hit_by(simulated)
-    came: dict[int, set[int]] = defaultdict(set)
+def test_delayed_points_arrive_when_the_fault_ends() -> None:
+    """Lines of a cut-off regency arrive in the minute in which the fault ends."""
+    simulated = simulate({"kind": "cut_off", "from": 2, "to": 5, "regency": "3171"})
+    affected = affected_by(simulated)
+    arrived: dict[int, set[int]] = defaultdict(set)
     for batch in simulated.run():
-        for line in (line for some in batch.lines.values() for line in some):
-            record = decode(line)  # an incident ends before it is told to have
-            if record.tags["station"] in hit and record.measurement != "incident":
-                came[batch.minute].add(minute_of(record))
-    assert {m: sorted(of) for m, of in came.items() if m < 7} == {
-        0: [0], 1: [1], 5: [2, 3, 4, 5], 6: [6]
-    }  # fmt: skip
+        for line in (line for lines in batch.lines.values() for line in lines):
+            record = decode(line)  # incidents have the time of their end
+            if record.tags["station"] in affected and record.measurement != "incident":
+                arrived[batch.minute].add(minute_of(record))
+    first = {minute: sorted(of) for minute, of in arrived.items() if minute < 7}
+    assert first == {0: [0], 1: [1], 5: [2, 3, 4, 5], 6: [6]}
 
 
 def test_a_failed_core_opens_and_closes_an_incident_on_each_of_its_links(
     tmp_path: Path,
 ) -> None:
-    """As the written answer key has it: which stations, from when, until when."""
-    simulated = made({"kind": "core_failure", "from": 3, "to": 8, "province": "31",
-                      "operator": "telkomsel"}, minutes=14)  # fmt: skip
+    """Stations, start and end are those of the written answer key."""
+    place = {"province": "31", "operator": "telkomsel"}
+    fault = {"kind": "core_failure", "from": 3, "to": 8, **place}
+    simulated = simulate(fault, minutes=14)
     write_key(simulated, tmp_path / "key.json")
     (planted,) = json.loads((tmp_path / "key.json").read_text())
     incidents = records_of(simulated)["incident"]
@@ -212,9 +222,8 @@ def test_a_failed_core_opens_and_closes_an_incident_on_each_of_its_links(
         r.fields["incident"] for r in closed
     }
     for record in incidents:
-        assert (record.fields["sign_1"], record.fields["sign_2"]) == (
-            "trains: lost", "radio: searching"
-        )  # fmt: skip
+        signs = (record.fields["sign_1"], record.fields["sign_2"])
+        assert signs == ("trains: lost", "radio: searching")
         assert 0 <= int(record.fields["start_ns"]) // 10**9 - planted["from"] < 60
     for record in closed:
         assert 0 <= record.time_ns // 10**9 - planted["to"] < 60
@@ -222,88 +231,92 @@ def test_a_failed_core_opens_and_closes_an_incident_on_each_of_its_links(
 
 
 def test_a_healthy_nation_has_no_incident_and_no_backlog() -> None:
-    """Noise alone opens nothing, and every heartbeat is well."""
-    found = records_of(made(minutes=20))
-    assert found["incident"] == []
-    for beat in found["agent"]:
-        said = ("backlog_points", "clock_poor", "allowance_low", "unsent_old")
-        assert [beat.fields[name] for name in said] == [0, 0, 0, 0]
-    assert len({beat.fields["version"] for beat in found["agent"]}) == 2
-    assert len({beat.fields["config_hash"] for beat in found["agent"]}) == 3
+    """Noise alone opens no incident, and every heartbeat is good."""
+    records = records_of(simulate(minutes=20))
+    assert records["incident"] == []
+    for beat in records["agent"]:
+        flags = ("backlog_points", "clock_poor", "allowance_low", "unsent_old")
+        assert [beat.fields[name] for name in flags] == [0, 0, 0, 0]
+    assert len({beat.fields["version"] for beat in records["agent"]}) == 2
+    assert len({beat.fields["config_hash"] for beat in records["agent"]}) == 3
 
 
-def test_a_power_cut_leaves_nothing_and_is_told_on_return() -> None:
-    """No point within; then a start, what was not measured, and a young boot."""
-    simulated = made({"kind": "power_cut", "from": 2, "to": 6, "regency": "3171"})
-    hit = hit_by(simulated)
-    found = records_of(simulated)
-    every = [r for records in found.values() for r in records]
-    mine = [r for r in every if r.tags["station"] in hit]
-    skipped = [r for r in mine if r.fields.get("reason") == "not_running"]
-    rest = [r for r in mine if r not in skipped]
-    assert {minute_of(r) for r in rest} == {0, 1, 6, 7, 8, 9}
+def test_a_power_cut_leaves_no_points_and_is_reported_afterwards() -> None:
+    """After it there are a start event, skipped slots and a short time since boot."""
+    simulated = simulate({"kind": "power_cut", "from": 2, "to": 6, "regency": "3171"})
+    affected = affected_by(simulated)
+    records = records_of(simulated)
+    all_records = [r for group in records.values() for r in group]
+    own = [r for r in all_records if r.tags["station"] in affected]
+    skipped = [r for r in own if r.fields.get("reason") == "not_running"]
+    others = [r for r in own if r not in skipped]
+    assert {minute_of(r) for r in others} == {0, 1, 6, 7, 8, 9}
     assert {(r.fields["slots"], r.fields["span_s"]) for r in skipped} == {(4, 240.0)}
-    starts = [r for r in found["event"] if r.tags["kind"] == "start"]
-    assert {r.tags["station"] for r in starts} == hit
-    assert {r.tags["station"] for r in skipped} == hit
-    boots = {float(r.fields["boot_s"]) for r in found["agent"]
-             if r.tags["station"] in hit and minute_of(r) == 7}  # fmt: skip
-    assert boots == {60.0}
+    starts = [r for r in records["event"] if r.tags["kind"] == "start"]
+    assert {r.tags["station"] for r in starts} == affected
+    assert {r.tags["station"] for r in skipped} == affected
+    boots_s = {
+        float(r.fields["boot_s"])
+        for r in records["agent"]
+        if r.tags["station"] in affected and minute_of(r) == 7
+    }
+    assert boots_s == {60.0}
 
 
-def test_a_wrong_clock_is_told_by_the_device() -> None:
-    """Its points are held, an hour off, and its heartbeat calls the clock poor."""
-    simulated = made({"kind": "wrong_clock", "share": 0.3, "amount": -3600.0})
-    hit = hit_by(simulated)
+def test_a_wrong_clock_is_reported_by_the_device() -> None:
+    """Its points were held and are an hour off, and its heartbeat flags the clock."""
+    simulated = simulate({"kind": "wrong_clock", "share": 0.3, "amount": -3600.0})
+    affected = affected_by(simulated)
     beats = records_of(simulated)["agent"]
     poor = {b.tags["station"] for b in beats if b.fields["clock_poor"]}
-    assert poor == hit
-    assert {b.tags["station"] for b in beats if b.fields.get("clock_held")} == hit
-    for beat in (b for b in beats if b.tags["station"] in hit):
+    assert poor == affected
+    assert {b.tags["station"] for b in beats if b.fields.get("clock_held")} == affected
+    for beat in (b for b in beats if b.tags["station"] in affected):
         assert beat.time_ns < START_NS
         assert abs(float(beat.fields["clock_offset_ms"]) + 3_600_000) <= 20
 
 
-def test_a_clock_set_back_writes_over_nothing() -> None:
-    """A stamp that the device has given already is not given again."""
-    trouble = {"kind": "wrong_clock", "from": 5, "to": 9, "amount": -300.0}
+def test_a_clock_set_back_overwrites_no_point() -> None:
+    """The device does not use a time stamp twice."""
+    fault = {"kind": "wrong_clock", "from": 5, "to": 9, "amount": -300.0}
     keys = [
         (r.measurement, tuple(sorted(r.tags.items())), r.time_ns)
-        for r in map(decode, lines_of(made(trouble)))
+        for r in map(decode, lines_of(simulate(fault)))
     ]
     assert len(keys) == len(set(keys))
 
 
 def test_an_allowance_that_runs_out_skips_tests() -> None:
-    """The heartbeat says low, and every throughput slot is skipped with its reason."""
-    simulated = made({"kind": "allowance", "share": 0.5, "amount": 8.0}, minutes=60)
-    hit = hit_by(simulated)
-    found = records_of(simulated)
-    low = {b.tags["station"] for b in found["agent"] if b.fields["allowance_low"]}
-    assert low == hit
-    tests = [r for r in found["throughput"] if r.tags["station"] in hit]
+    """The heartbeat flags it, and every throughput slot is skipped with its reason."""
+    simulated = simulate({"kind": "allowance", "share": 0.5, "amount": 8.0}, minutes=60)
+    affected = affected_by(simulated)
+    records = records_of(simulated)
+    low = {b.tags["station"] for b in records["agent"] if b.fields["allowance_low"]}
+    assert low == affected
+    tests = [r for r in records["throughput"] if r.tags["station"] in affected]
     assert tests
     assert {r.fields.get("reason") for r in tests} == {"allowance"}
     assert all(r.fields["skipped"] == 1 for r in tests)
 
 
-def test_due_is_what_became_of_it_and_equals_the_points_slots() -> None:
-    """due = ok + failed + skipped, summed over all, is the sum of the points' slots."""
-    found = records_of(made(
+def test_due_slots_are_the_sum_of_outcomes_and_of_the_points_slots() -> None:
+    """due = ok + failed + skipped; their sums equal the sums of the points' slots."""
+    simulated = simulate(
         {"kind": "core_failure", "from": 2, "to": 6},
         {"kind": "power_cut", "from": 3, "to": 7, "share": 0.4},
-    ))  # fmt: skip
-    beats = found.pop("agent")
+    )
+    records = records_of(simulated)
+    beats = records.pop("agent")
     for name, of in (("due", "slots"), ("failed", "failed"), ("skipped", "skipped")):
-        told = sum(int(beat.fields[name]) for beat in beats)
+        reported = sum(int(beat.fields[name]) for beat in beats)
         # Down and up of one throughput test are one slot.
-        assert told == sum(
+        assert reported == sum(
             int(r.fields.get(of, 0))
-            for records in found.values()
-            for r in records
+            for group in records.values()
+            for r in group
             if r.tags.get("direction") != "up"
         )
-        assert told > 0
+        assert reported > 0
     for beat in beats:
         fields = beat.fields
         parts = (int(fields[name]) for name in ("ok", "failed", "skipped"))
@@ -311,35 +324,45 @@ def test_due_is_what_became_of_it_and_equals_the_points_slots() -> None:
 
 
 def test_days_before_give_a_baseline_of_every_probe() -> None:
-    """Hours of the phase pre stand before the start, at every link, then minutes."""
-    simulated = made(days_before=1, step_before=60, minutes=2,
-                     start="2024-02-14T07:00:00+07:00", provinces=["31"],
-                     schedule={"pre": {"form": "1h"}})  # fmt: skip
+    """Every link has hours of the phase pre before the start, and minutes after it."""
+    values = {
+        "days_before": 1,
+        "step_before": 60,
+        "minutes": 2,
+        "start": "2024-02-14T07:00:00+07:00",
+        "provinces": ["31"],
+        "schedule": {"pre": {"form": "1h"}},
+    }
+    simulated = simulate(**values)
     minutes = sorted({batch.minute for batch in simulated.run()})
     assert minutes == [*range(-1440, 0, 60), 0, 1]
-    again = made(days_before=1, step_before=60, minutes=2, provinces=["31"],
-                 start="2024-02-14T07:00:00+07:00",
-                 schedule={"pre": {"form": "1h"}})  # fmt: skip
-    found = records_of(again)
-    links = {(r.tags["station"], r.tags["link"]) for r in found["verdict"]}
+    records = records_of(simulate(**values))
+    links = {(r.tags["station"], r.tags["link"]) for r in records["verdict"]}
     for name in ("latency", "throughput", "signal", "web"):
-        pre = [r for r in found[name] if r.tags["phase"] == "pre"]
+        pre = [r for r in records[name] if r.tags["phase"] == "pre"]
         assert {(r.tags["station"], r.tags["link"]) for r in pre} == links, name
-    changes = [r for r in found["event"] if r.tags["kind"] == "phase"]
+    changes = [r for r in records["event"] if r.tags["kind"] == "phase"]
     assert [(r.fields["before"], r.fields["after"]) for r in changes] == [
         ("pre", "voting")
     ] * 40
 
 
 def test_a_full_cell_is_slower_and_noisier_but_not_weaker() -> None:
-    """RSRQ, SINR, rates and delay get worse under load; RSRP does not."""
+    """RSRQ, SINR, rates and delay get worse under load. RSRP does not."""
 
-    def means(*trouble: dict[str, Any]) -> dict[str, float]:
-        found = records_of(made(*trouble, minutes=60, stations=20))
-        wanted = {"rsrp_dbm": "signal", "rsrq_db": "signal", "sinr_db": "signal",
-                  "rate_bps": "throughput", "rtt_p50_ms": "latency"}  # fmt: skip
-        return {name: sum(_values(found[of], name)) / len(_values(found[of], name))
-                for name, of in wanted.items()}  # fmt: skip
+    def means(*faults: dict[str, Any]) -> dict[str, float]:
+        records = records_of(simulate(*faults, minutes=60, stations=20))
+        measurements = {
+            "rsrp_dbm": "signal",
+            "rsrq_db": "signal",
+            "sinr_db": "signal",
+            "rate_bps": "throughput",
+            "rtt_p50_ms": "latency",
+        }
+        return {
+            name: fmean(_values(records[measurement], name))
+            for name, measurement in measurements.items()
+        }
 
     quiet, full = means(), means({"kind": "overload", "amount": 6.0})
     assert abs(full["rsrp_dbm"] - quiet["rsrp_dbm"]) < 1
@@ -354,7 +377,7 @@ def _values(records: list[Record], name: str) -> list[float]:
 
 
 def test_the_day_has_its_shape() -> None:
-    """Least at four, most at twenty, and a hill of its own as polls close."""
+    """Minimum at 4:00, maximum at 20:00, and a peak when voting closes."""
     loads = {hour: day_load(hour) for hour in range(24)}
     assert min(loads, key=loads.__getitem__) == 4
     assert loads[13] > loads[11]
@@ -362,11 +385,11 @@ def test_the_day_has_its_shape() -> None:
     assert max(loads[h] for h in range(16, 24)) == pytest.approx(1.8, abs=0.05)
 
 
-def test_it_can_be_stopped_at_any_moment(tmp_path: Path) -> None:
-    """After the part under way nothing more is written, and what is there is whole."""
+def test_a_simulation_can_be_stopped_at_any_moment(tmp_path: Path) -> None:
+    """The current part is written in full, and nothing after it."""
     stop = threading.Event()
     path = tmp_path / "lines"
-    batches: Iterator[Any] = to_file(made(), path, stop)
+    batches: Iterator[Any] = to_file(simulate(), path, stop)
     count = next(batches).count
     stop.set()
     assert next(batches, None) is None
@@ -376,31 +399,31 @@ def test_it_can_be_stopped_at_any_moment(tmp_path: Path) -> None:
 def test_every_point_reaches_a_real_collector(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """What is counted as delivered is there, last part included."""
+    """Every point counted as delivered is stored, also those of the last part."""
     settings = nation.settings(influxdb, influxdb, tmp_path)
-    simulated = made({"kind": "slow_uplink", "share": 0.5}, minutes=3)
+    simulated = simulate({"kind": "slow_uplink", "share": 0.5}, minutes=3)
     batches = to_collectors(simulated, settings, 1e9, 0, threading.Event())
     total = sum(batch.count for batch in batches)
-    there = sum(
+    stored = sum(
         influxdb.count(row["name"], "seq")
         for row in influxdb.query("SHOW MEASUREMENTS")
     )
-    assert there == total > 500
+    assert stored == total > 500
 
 
-def test_a_collector_that_does_not_take_points_is_told(
+def test_a_collector_that_rejects_points_is_reported(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """The error of a part that was on its way is not lost."""
+    """The error of the part being sent is not lost."""
     gone = Database(influxdb.url, "", influxdb.org, "no_such_database")
     settings = nation.settings(gone, influxdb, tmp_path)
-    batches = to_collectors(made(), settings, 1e9, 0, _Waits())
+    batches = to_collectors(simulate(), settings, 1e9, 0, _Waits())
     with pytest.raises(WriteError, match="no_such_database"):
         list(batches)
 
 
 class _Waits(threading.Event):
-    """An event whose waits pass at once, on a clock of their own."""
+    """An event whose waits end at once and advance a clock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -411,16 +434,20 @@ class _Waits(threading.Event):
         return self.is_set()
 
 
-def test_the_rate_is_bounded_and_time_may_be_compressed(
+def test_the_rate_is_limited_and_time_can_be_compressed(
     influxdb: Database, tmp_path: Path
 ) -> None:
-    """n points take n / rate; the last of m minutes leaves m minutes / speed in."""
+    """n points take n / rate seconds; minute m is sent after m minutes / speed."""
     settings = nation.settings(influxdb, influxdb, tmp_path)
     waits = _Waits()
-    sent = list(to_collectors(made(minutes=2), settings, 10.0, 0, waits,
-                              lambda: waits.now_s))  # fmt: skip
+    batches = to_collectors(
+        simulate(minutes=2), settings, 10.0, 0, waits, lambda: waits.now_s
+    )
+    sent = list(batches)
     assert waits.now_s == pytest.approx(sum(batch.count for batch in sent) / 10)
     waits = _Waits()
-    for batch in to_collectors(made(minutes=3, days_before=1), settings, 1e9, 60.0,
-                               waits, lambda: waits.now_s):  # fmt: skip
+    simulated = simulate(minutes=3, days_before=1)
+    for batch in to_collectors(
+        simulated, settings, 1e9, 60.0, waits, lambda: waits.now_s
+    ):
         assert waits.now_s == pytest.approx(max(0, batch.minute + 1), abs=0.01)
