@@ -1,1 +1,1 @@
-"""What is installed and started around the agent."""
+"""Everything that is installed or started around the agent."""

@@ -1,1 +1,1 @@
-"""A small nation on a drill day: InfluxDB, Grafana, the census and a simulator."""
+"""The demonstration: InfluxDB, Grafana, the census and simulated stations."""

@@ -1,8 +1,8 @@
-"""`make demo`: by containers, or with an InfluxDB and a Grafana of this machine.
+"""`make demo`: starts the demonstration with containers or with installed programs.
 
-Without containers: QOS_GRAFANA names Grafana's home folder and QOS_INFLUXD the
-program `influxd`, 1.8 or later of its line. `python -m deploy.demo nation URL FOLDER`
-holds the drill alone, against an InfluxDB at that address.
+Without containers, QOS_GRAFANA names Grafana's home folder and QOS_INFLUXD the program
+`influxd` of InfluxDB 1.8 or a later 1.x. `python -m deploy.demo nation URL FOLDER` runs
+only the simulated stations and the census, with the InfluxDB at that address.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from deploy.demo.nation import live
 GRAFANA_PORT = 3000
 _BOARD = "/d/qos-overview-en"
 _MISSING = (
-    "make demo: no container engine answers; start Docker, or "
-    "`apt-get install podman podman-compose`; or set QOS_GRAFANA to an installed "
-    "Grafana's home folder and QOS_INFLUXD to an influxd 1.8"
+    "make demo: no container engine is running. Fix: start Docker, or run "
+    "`apt-get install podman podman-compose`, or set QOS_GRAFANA to the home folder of "
+    "an installed Grafana and QOS_INFLUXD to an influxd 1.8."
 )
 
 
 def main(arguments: list[str]) -> int:
-    """Hold the drill until interrupted; by containers it goes on by itself."""
+    """Run the demonstration until interrupted. Containers run in the background."""
     if arguments[:1] == ["nation"] and len(arguments) == 3:
-        live(Path(arguments[2]), arguments[1], _say, _stopped())
+        live(Path(arguments[2]), arguments[1], _print, _stop_event())
         return 0
     if arguments:
         print("usage: python -m deploy.demo [nation URL FOLDER]", file=sys.stderr)
         return 2
     try:
-        home, program = grafana.found(), influxd.found()
+        home, program = grafana.configured_home(), influxd.configured_program()
     except FileNotFoundError as error:
         print(f"make demo: {error}", file=sys.stderr)
         return 2
     if home is not None and program is not None:
         _local(home, program)
         return 0
-    compose = engine.found()
+    compose = engine.compose_command()
     if compose is None:
         print(_MISSING, file=sys.stderr)
         return 1
@@ -54,15 +54,15 @@ def main(arguments: list[str]) -> int:
 def _contained(compose: tuple[str, ...]) -> int:
     stop = f"{' '.join(compose)} -f deploy/demo/compose.yaml down -v"
     if not engine.start(compose):
-        print(f"the demonstration did not start; remove it: {stop}", file=sys.stderr)
+        print(f"The demonstration did not start. To remove it: {stop}", file=sys.stderr)
         return 1
-    _tell(f"http://127.0.0.1:{GRAFANA_PORT}", stop)
+    _print_addresses(f"http://127.0.0.1:{GRAFANA_PORT}", stop)
     return 0
 
 
 def _local(home: Path, program: Path) -> None:
-    """Both servers, the nation, and an end in good order."""
-    stop = _stopped()
+    """Run both servers and the simulated stations; stop the servers at the end."""
+    stop = _stop_event()
     with ExitStack() as started:
         folder = Path(started.enter_context(tempfile.TemporaryDirectory()))
         port = influxd.free_port()
@@ -74,16 +74,16 @@ def _local(home: Path, program: Path) -> None:
         started.callback(boards.stop)
         boards.start()
 
-        def say(text: str) -> None:
-            _say(text)
+        def report(text: str) -> None:
+            _print(text)
             if text == "ready":
-                _tell(boards.url, "Ctrl-C")
+                _print_addresses(boards.url, "Ctrl-C")
 
-        live(folder / "drill", url, say, stop)
+        live(folder / "drill", url, report, stop)
 
 
 def variables(url: str) -> dict[str, str]:
-    """What the provisioning files leave to the environment; no alert leaves here."""
+    """Return the variables of the provisioning files. No alert leaves the machine."""
     nowhere = "http://127.0.0.1:9/"
     return {
         "QOS_RAW_URL": url,
@@ -102,25 +102,25 @@ def variables(url: str) -> dict[str, str]:
     }
 
 
-def _stopped() -> threading.Event:
+def _stop_event() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 
-def _tell(url: str, stop: str) -> None:
-    _say(f"""
+def _print_addresses(url: str, stop: str) -> None:
+    _print(f"""
   boards      {url}{_BOARD}
-  on a wall   {url}{_BOARD}?kiosk
+  wall screen {url}{_BOARD}?kiosk
   Indonesian  {url}{_BOARD.removesuffix("en")}id
-  anyone may look; as the administrator: {USER}, {PASSWORD}
-  a drill: every station and every trouble is simulated
-  stop        {stop}
+  login       not needed; administrator: {USER}, {PASSWORD}
+  note        all stations and all faults are simulated
+  to stop     {stop}
 """)
 
 

@@ -1,4 +1,4 @@
-"""The drill's day: a calendar in which all three zones vote now, and its scenario."""
+"""The scenario of the demonstration, and its calendar, in which all zones vote now."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from qos_agent.noc.simulator.scenario import load as load_scenario
 HERE = Path(__file__).parent
 BACK_MINUTES = 90
 PRE_MINUTES = 20
-# Names of their own: an earlier drill is dropped, and nothing else may be.
+# A new demonstration drops these databases, so their names must not be used elsewhere.
 RAW_DB, ROLLUP_DB = "qos-drill", "qos-drill-rollup"
 _VOTING = timedelta(hours=6)
 
 
 def opening(now: datetime) -> datetime:
-    """When the polls open, in every zone's own time: two hours ago in WIB.
+    """Return the local time at which voting opens: two hours ago in WIB.
 
-    WITA opened an hour and WIT two hours before, and WIT still votes for an hour.
+    In WITA it opened one hour earlier and in WIT two hours earlier. In WIT voting lasts
+    at least another hour.
     """
-    here = now.astimezone(ZoneInfo("Asia/Jakarta")).replace(tzinfo=None)
-    return here.replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    wib = now.astimezone(ZoneInfo("Asia/Jakarta")).replace(tzinfo=None)
+    return wib.replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
 
 
 def calendar_text(now: datetime) -> str:
-    """The election calendar of a drill that is held now."""
+    """Return the election calendar of a demonstration that starts now."""
     opens = opening(now)
     closes = opens + _VOTING
     edges = (
@@ -47,18 +48,18 @@ def calendar_text(now: datetime) -> str:
 
 
 def planned() -> Scenario:
-    """The nation of drill.toml."""
+    """Return the scenario of drill.toml."""
     return load_scenario(str(HERE / "drill.toml"))
 
 
-def held(plan: Scenario, now: datetime, calendar: Path) -> Scenario:
-    """The plan held today: an hour and a half of it has passed."""
+def started(plan: Scenario, now: datetime, calendar: Path) -> Scenario:
+    """Return the plan with a start an hour and a half ago."""
     start = now - timedelta(minutes=BACK_MINUTES)
     return plan.model_copy(update={"start": start, "calendar": str(calendar)})
 
 
 def days_before(drill: Scenario, now: datetime) -> Scenario:
-    """The same nation two days before, when nothing went wrong: its baseline."""
+    """Return the same stations two days earlier without faults, for the baseline."""
     start = now - timedelta(days=2, minutes=PRE_MINUTES)
     return drill.model_copy(
         update={"start": start, "minutes": PRE_MINUTES, "trouble": ()}
@@ -66,7 +67,7 @@ def days_before(drill: Scenario, now: datetime) -> Scenario:
 
 
 def configuration_text(url: str, folder: Path, provinces: tuple[str, ...]) -> str:
-    """The operations centre's noc.toml: one server holds both databases."""
+    """Return a noc.toml with both databases on one server."""
     return f"""\
 folder = {json.dumps(str(folder))}
 
@@ -80,7 +81,7 @@ url = {json.dumps(url)}
 bucket = "{ROLLUP_DB}"
 
 [rollups]
-back = "3h"                                # there is no week to sum again
+back = "3h"                                # older data does not exist
 
 [election]
 calendar = {json.dumps(str(folder / "calendar.toml"))}
@@ -90,13 +91,13 @@ calendar = {json.dumps(str(folder / "calendar.toml"))}
 def prepare(
     folder: Path, url: str, plan: Scenario, now: datetime
 ) -> tuple[Scenario, NocSettings]:
-    """Write calendar.toml and noc.toml; what they say."""
+    """Write calendar.toml and noc.toml; return the scenario and the settings."""
     folder.mkdir(parents=True, exist_ok=True)
     calendar = folder / "calendar.toml"
     calendar.write_text(calendar_text(now), encoding="utf-8")
-    made = held(plan, now, calendar)
+    scenario = started(plan, now, calendar)
     configuration = folder / "noc.toml"
     configuration.write_text(
-        configuration_text(url, folder, made.provinces), encoding="utf-8"
+        configuration_text(url, folder, scenario.provinces), encoding="utf-8"
     )
-    return made, load(configuration)
+    return scenario, load(configuration)

@@ -1,4 +1,4 @@
-"""The container engine of this machine, asked for the demonstration by compose."""
+"""The container engine of this machine, which runs the demonstration with compose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 COMPOSE_FILE = Path(__file__).parent / "compose.yaml"
 READY_LIMIT_S = 1200.0
-# The engine, how to ask whether it answers, and its compose.
+# The command that fails if the engine is not running, and its compose command.
 _ENGINES = (
     (("docker", "info"), ("docker", "compose")),
     (("podman", "info"), ("podman", "compose")),
@@ -17,8 +17,8 @@ _ENGINES = (
 )
 
 
-def found() -> tuple[str, ...] | None:
-    """The compose command of an engine that answers."""
+def compose_command() -> tuple[str, ...] | None:
+    """Return the compose command of a running engine, or None."""
     for engine, compose in _ENGINES:
         if _works(engine) and _works((*compose, "version")):
             return compose
@@ -26,15 +26,15 @@ def found() -> tuple[str, ...] | None:
 
 
 def start(compose: Sequence[str]) -> bool:
-    """Build and start all services, and wait until the boards are full."""
+    """Build and start all services, and wait until the boards have data."""
     command = [*compose, "-f", str(COMPOSE_FILE)]
     if subprocess.run([*command, "up", "-d", "--build"], check=False).returncode:
         return False
-    print("starting; the nation's first hours are simulated …", flush=True)
-    asked = (*command, "exec", "-T", "nation", "test", "-f", "/drill/ready")
+    print("Starting. The first hours are being simulated …", flush=True)
+    ready = (*command, "exec", "-T", "nation", "test", "-f", "/drill/ready")
     give_up_mono = time.monotonic() + READY_LIMIT_S
     while time.monotonic() < give_up_mono:
-        if _works(asked):
+        if _works(ready):
             return True
         time.sleep(3)
     return False

@@ -1,8 +1,7 @@
-"""A Grafana of this machine with our provisioning, for the demonstration and tests.
+"""An installed Grafana with the project's provisioning, for demonstration and tests.
 
-The files are the committed ones; only the folder in which an installed Grafana finds
-the boards is another here. It listens on the loopback address, sends no usage report
-and looks for no update.
+It uses the committed files. Only the folder with the boards is different. It listens
+on the loopback address, sends no usage report and looks for no update.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ USER, PASSWORD = "admin", "drill"
 # Where the provider looks for boards in a container or after an installation.
 INSTALLED = "/var/lib/grafana/dashboards"
 START_LIMIT_S = 180.0
-_NO_WORD_S = 60.0
+_TIMEOUT_S = 60.0
 _EMPTIED_WITHIN_S = 30.0
 
 
-def found() -> Path | None:
-    """The home folder named by QOS_GRAFANA, which may name the program in it too.
+def configured_home() -> Path | None:
+    """Return the home folder that QOS_GRAFANA names, by itself or by its program.
 
-    Raises FileNotFoundError where it names something else.
+    Raises FileNotFoundError if the variable names something else.
     """
     named = os.environ.get(VARIABLE)
     if not named:
@@ -44,29 +43,29 @@ def found() -> Path | None:
     home = path.parent.parent if path.is_file() else path
     if not (home / "conf" / "defaults.ini").exists():
         raise FileNotFoundError(
-            f"{VARIABLE} names {named}, in which there is no conf/defaults.ini; "
-            "name Grafana's home folder, such as /usr/share/grafana"
+            f"{VARIABLE}: has no conf/defaults.ini (found: {named}). "
+            "Fix: name the home folder of Grafana, such as /usr/share/grafana."
         )
     return home
 
 
 def shared_environment() -> dict[str, str]:
-    """What grafana.env says, which the compose file reads too."""
+    """Return the variables of grafana.env, which the compose file uses too."""
     lines = (HERE / "grafana.env").read_text(encoding="utf-8").splitlines()
     pairs = (line.partition("=") for line in lines if line and line[0] != "#")
     return {name: value for name, _, value in pairs}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What Grafana's API said."""
+class Response:
+    """A response of Grafana's API."""
 
     status: int
     body: Any
 
 
 class Grafana:
-    """One process, its folder, and questions to its API."""
+    """One process with its folder, and requests to its API."""
 
     def __init__(
         self, home: Path, folder: Path, port: int, variables: Mapping[str, str]
@@ -91,13 +90,13 @@ class Grafana:
                 stdout=log,
                 stderr=log,
             )
-        self.await_(lambda: self.ask("/api/health").status == 200, START_LIMIT_S)
+        self.wait_until(lambda: self.ask("/api/health").status == 200, START_LIMIT_S)
         if self.ask("/api/health").body["version"].startswith("9.4."):
             self._name_databases_again()
         return self
 
     def stop(self) -> None:
-        """End it; nothing where it does not run."""
+        """Stop the process if it is running."""
         if self._process is None:
             return
         self._process.terminate()
@@ -110,25 +109,25 @@ class Grafana:
 
     @property
     def log(self) -> str:
-        """What it wrote about itself."""
+        """Return the log."""
         return (self._folder / "log").read_text(errors="replace")
 
-    def ask(self, path: str, body: Any = None) -> Answer:
-        """GET, or POST where there is a body, as the administrator. Raises OSError."""
+    def ask(self, path: str, body: Any = None) -> Response:
+        """Send a GET, or a POST with a body, as administrator. Raises OSError."""
         secret = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        request = Request(  # noqa: S310  our own address
+        request = Request(  # noqa: S310  on the loopback address
             self.url + path,
             None if body is None else json.dumps(body).encode(),
             {"Authorization": f"Basic {secret}", "Content-Type": "application/json"},
         )
         try:
-            with urlopen(request, timeout=_NO_WORD_S) as answer:  # noqa: S310
-                return Answer(answer.status, json.loads(answer.read() or b"null"))
+            with urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
+                return Response(response.status, json.loads(response.read() or b"null"))
         except HTTPError as error:
-            return Answer(error.code, error.read().decode(errors="replace"))
+            return Response(error.code, error.read().decode(errors="replace"))
 
-    def await_(self, holds: Callable[[], bool], limit_s: float) -> None:
-        """Wait until something holds. Raises RuntimeError with the log's end."""
+    def wait_until(self, holds: Callable[[], bool], limit_s: float) -> None:
+        """Wait until a condition is true. Raises RuntimeError with the log."""
         give_up_mono = time.monotonic() + limit_s
         while time.monotonic() < give_up_mono:
             try:
@@ -138,19 +137,21 @@ class Grafana:
                 if self._process is None or self._process.poll() is not None:
                     break
             time.sleep(0.2)
-        raise RuntimeError(f"Grafana: not within {limit_s:g} s:\n{self.log[-4000:]}")
+        raise RuntimeError(
+            f"Grafana: not ready within {limit_s:g} s:\n{self.log[-4000:]}"
+        )
 
     def _name_databases_again(self) -> None:
-        """9.4 empties `database` soon after its very first start (grafana #62790)."""
+        """Reload sources that 9.4 empties after its first start (grafana #62790)."""
 
         def named() -> list[bool]:
             sources = self.ask("/api/datasources").body
             return [bool(source["database"]) for source in sources]
 
-        with suppress(RuntimeError):  # the last releases of 9.4 do it no more
-            self.await_(lambda: False in named(), _EMPTIED_WITHIN_S)
+        with suppress(RuntimeError):  # the last releases of 9.4 have the fix
+            self.wait_until(lambda: False in named(), _EMPTIED_WITHIN_S)
         self.ask("/api/admin/provisioning/datasources/reload", {})
-        self.await_(lambda: all(named()), _NO_WORD_S)
+        self.wait_until(lambda: all(named()), _TIMEOUT_S)
 
     def _environment(self) -> dict[str, str]:
         folder = self._folder
@@ -170,13 +171,13 @@ class Grafana:
 
 
 def _program(home: Path) -> list[str]:
-    """`grafana server`, or the program of its own that versions before 9.4 have."""
+    """Return `grafana server`, or the separate program of versions before 9.4."""
     one = home / "bin" / "grafana"
     return [str(one), "server"] if one.exists() else [str(home / "bin/grafana-server")]
 
 
 def _overlay(home: Path, overlay: Path) -> Path:
-    """Its home with our map among its maps, made of links: nothing of it is changed."""
+    """Build a copy of the home folder with the project's map, out of symbolic links."""
     shutil.rmtree(overlay, ignore_errors=True)
     maps = overlay / "public" / "maps"
     maps.mkdir(parents=True)
@@ -194,7 +195,7 @@ def _link(source: Path, target: Path, but: str = "") -> None:
 
 
 def _provisioning(target: Path) -> None:
-    """The committed files, with the boards found where they lie here."""
+    """Copy the provisioning files, with the path of the boards in this folder."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(FILES / "provisioning", target)
     for path in (target / "dashboards").iterdir():

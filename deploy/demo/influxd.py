@@ -1,4 +1,4 @@
-"""An InfluxDB of this machine for the demonstration: on loopback, reporting nothing."""
+"""An installed InfluxDB for the demonstration, on the loopback address only."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pathlib import Path
 VARIABLE = "QOS_INFLUXD"
 
 
-def found() -> Path | None:
-    """The program named by QOS_INFLUXD: of 1.8 or later of its line, to take points.
+def configured_program() -> Path | None:
+    """Return the program that QOS_INFLUXD names: InfluxDB 1.8 or a later 1.x.
 
-    Raises FileNotFoundError where it names no program.
+    Raises FileNotFoundError if the variable does not name a program.
     """
     named = os.environ.get(VARIABLE)
     if not named:
         return None
     if not os.access(named, os.X_OK) or Path(named).is_dir():
-        raise FileNotFoundError(f"{VARIABLE} names {named}, which is no program")
+        raise FileNotFoundError(f"{VARIABLE}: is not a program (found: {named})")
     return Path(named)
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
+    """Return a free port of the loopback address."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 def start(program: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start it with its data in a folder."""
+    """Start the program with its data in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "influxdb.conf"
     configuration.write_text(_configuration(folder, port), encoding="utf-8")
@@ -47,7 +47,7 @@ def start(program: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
 def _configuration(folder: Path, port: int) -> str:
     return f"""\
 reporting-disabled = true
-# The backup listener cannot be turned off; port 0 keeps it out of everyone's way.
+# The backup listener cannot be turned off. Port 0 lets the kernel choose a free port.
 bind-address = "127.0.0.1:0"
 [meta]
 dir = "{folder}/meta"

@@ -1,8 +1,8 @@
-"""The nation lives: past hours at once, so that boards are full, then by the clock.
+"""The simulated stations and the census of the demonstration, minute by minute.
 
-The simulator and the census go in step, minute by minute, in one process: a minute's
-points are delivered, then counted. Each start is a new drill; what an earlier one left
-in the two databases is dropped.
+Past hours are simulated at once, so that the boards have data, and then the clock is
+followed. One process delivers the points of a minute and then counts them. Each start
+drops the databases of an earlier demonstration.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from qos_agent.noc.simulator.run import Batch, Nation
 from qos_agent.noc.simulator.scenario import Scenario
 
 _log = logging.getLogger(__name__)
-Say = Callable[[str], object]
+Report = Callable[[str], object]
 _MINUTE_NS = 60 * 10**9
 _RETENTION = "365d"
 
 
 class Drill:
-    """One drill under way: who lives in it, where its points go, who counts them."""
+    """A running demonstration: its stations, its writer and its census."""
 
     def __init__(
         self, folder: Path, url: str, plan: Scenario, now: datetime | None = None
     ) -> None:
         self._now = now or datetime.now(UTC)
-        _forget(folder)
+        _delete_files(folder)
         self.scenario, self.settings = prepare(folder, url, plan, self._now)
-        _empty(self.settings)
+        _create_databases(self.settings)
         self.nation = Nation(self.scenario, self._now)
         _register(folder, self.nation, days_before(self.scenario, self._now))
         self._writer = Writer(self.settings.collectors[0])
@@ -51,8 +51,8 @@ class Drill:
         self.service.close()
         self._writer.close()
 
-    def before(self) -> None:
-        """The days before, which give the baseline."""
+    def simulate_baseline(self) -> None:
+        """Simulate two days earlier, which gives the baseline."""
         earlier = Nation(days_before(self.scenario, self._now), self._now)
         for batch in earlier.run():
             self._deliver(batch)
@@ -60,10 +60,10 @@ class Drill:
         self._sum(earlier.start_ns, end_ns)
 
     def minutes(self, wait: Callable[[float], object]) -> Iterator[int]:
-        """Each minute, delivered and counted; how many behind the clock it was.
+        """Deliver and count each minute; yield how many minutes it is behind the clock.
 
-        Past minutes get their census alone. Their sums are made at once, when the
-        clock has been caught up with: that is a third of the work.
+        Past minutes get only their census. Their roll-ups are calculated together at
+        the end, which takes a third of the time.
         """
         caught_up = False
         for batch in self.nation.run():
@@ -80,8 +80,8 @@ class Drill:
             yield behind
 
     def _count(self, at_ns: int) -> None:
-        found = self.service.census.take(at_ns)
-        for lines in found.lines.values():
+        census = self.service.census.take(at_ns)
+        for lines in census.lines.values():
             self.service.writer.write(lines)
 
     def _sum(self, from_ns: int, to_ns: int) -> None:
@@ -89,7 +89,7 @@ class Drill:
             pass
 
     def _serve(self, at_ns: int) -> None:
-        """What the census service does each minute, and what is owed, till the next."""
+        """Run the census service for a minute, with pending work until the next."""
         report = self.service.minute(at_ns)
         if report.failed:
             _log.warning("%s", report)
@@ -104,35 +104,35 @@ class Drill:
 def live(
     folder: Path,
     url: str,
-    say: Say,
+    report: Report,
     stop: threading.Event,
     plan: Scenario | None = None,
     now: datetime | None = None,
 ) -> None:
-    """Hold a drill until told to stop; `ready` is written when the boards are full."""
+    """Run until `stop` is set; write the file `ready` when the boards have data."""
     drill = Drill(folder, url, plan or planned(), now)
-    say(f"{len(drill.nation.stations)} stations; the days before")
-    drill.before()
+    report(f"{len(drill.nation.stations)} stations: simulating the days before")
+    drill.simulate_baseline()
     ready = folder / "ready"
     for behind in drill.minutes(stop.wait):
         if behind > 1 and not ready.exists():
-            say(f"{behind} minutes behind the clock")
+            report(f"{behind} minutes behind the clock")
         elif not ready.exists():
             ready.touch()
-            say("ready")
+            report("ready")
         if stop.is_set():
             break
     drill.close()
 
 
-def _forget(folder: Path) -> None:
+def _delete_files(folder: Path) -> None:
     for name in ("register.sqlite3", "census.sqlite3", "ready"):
         for path in folder.glob(f"{name}*"):
             path.unlink()
 
 
-def _empty(settings: NocSettings) -> None:
-    """Two empty databases. Raises QueryError."""
+def _create_databases(settings: NocSettings) -> None:
+    """Create two empty databases. Raises QueryError."""
     server = Server(settings.collectors[0])
     for name in (RAW_DB, ROLLUP_DB):
         for statement in (
@@ -144,7 +144,7 @@ def _empty(settings: NocSettings) -> None:
 
 
 def _register(folder: Path, nation: Nation, earliest: Scenario) -> None:
-    """Enter every station, from the day before the first point on."""
+    """Register every station from the day before the first point."""
     path = folder / "stations.csv"
     write_register(path, iter(nation.stations))
     register = Register(folder / "register.sqlite3")

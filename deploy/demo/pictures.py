@@ -1,6 +1,6 @@
-"""Pictures of the boards, taken of a running Grafana by headless Chromium.
+"""Pictures of the boards of a running Grafana, taken with headless Chromium.
 
-`python -m deploy.demo.pictures http://127.0.0.1:3000 FOLDER` writes one PNG a board.
+`python -m deploy.demo.pictures http://127.0.0.1:3000 FOLDER` writes one PNG per board.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.demo.grafana import FILES
 
 WIDTH = 1600
-# A row of the grid and what stands between two: Grafana's own figures.
+# Height of a grid row and of the gap between rows, as Grafana draws them.
 _ROW_PX, _GAP_PX, _HEAD_PX = 30, 8, 96
 _QUIET = (
     "--headless",
@@ -28,21 +28,21 @@ _QUIET = (
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
-    # Nothing but this machine is asked, whatever a page names.
+    # Only this machine is contacted, whatever addresses a page contains.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-# Virtual time: it passes in seconds, and stands while answers are awaited.
+# Virtual time of Chromium. It passes quickly and stops while requests are pending.
 _SETTLE_MS = 30_000
 _LIMIT_S = 300
 
 
 def browser() -> str | None:
-    """A Chromium on PATH."""
+    """Return a Chromium on PATH, or None."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def boards(language: str = "en") -> Iterator[tuple[str, int]]:
-    """Each board's uid, and how many pixels it is high."""
+    """Yield the uid of each board and its height in pixels."""
     for path in sorted((FILES / "dashboards" / language).glob("*.json")):
         board = json.loads(path.read_text(encoding="utf-8"))
         rows = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in board["panels"])
@@ -50,24 +50,24 @@ def boards(language: str = "en") -> Iterator[tuple[str, int]]:
 
 
 def page(url: str, uid: str, query: str = "") -> str:
-    """The address of a board without menus, which does not refresh itself."""
+    """Return the address of a board without menus and without automatic refresh."""
     return f"{url}/d/{uid}?kiosk&refresh=1d{query}"
 
 
 def take(address: str, height: int, path: Path) -> None:
-    """Take a picture of a page once it is quiet. Raises CalledProcessError."""
+    """Take a picture of a page once it is loaded. Raises CalledProcessError."""
     _run(f"--window-size={WIDTH},{height}", f"--screenshot={path}", address)
 
 
 def text(address: str, height: int) -> str:
-    """The page's document once it is quiet. Raises CalledProcessError."""
+    """Return the document of a page once it is loaded. Raises CalledProcessError."""
     return _run(f"--window-size={WIDTH},{height}", "--dump-dom", address)
 
 
 def _run(*arguments: str) -> str:
     program = browser()
     if program is None:
-        raise FileNotFoundError("no Chromium; apt-get install chromium")
+        raise FileNotFoundError("chromium: missing. Fix: run apt-get install chromium.")
     with tempfile.TemporaryDirectory() as profile:
         return subprocess.run(
             [
@@ -85,7 +85,7 @@ def _run(*arguments: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Take all."""
+    """Take a picture of every board."""
     if len(arguments) != 2:
         print("usage: python -m deploy.demo.pictures URL FOLDER", file=sys.stderr)
         return 2

@@ -1,1 +1,1 @@
-"""What is around the agent."""
+"""Tests of the files around the agent."""

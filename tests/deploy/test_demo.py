@@ -1,4 +1,4 @@
-"""The demonstration: its compose file, its day, its nation, and what it says."""
+"""The demonstration: compose file, calendar, scenario, stations and messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from deploy.demo.nation import Drill
 from qos_agent.config.calendar_file import named
 from qos_agent.model import Identity, Phase
 from qos_agent.model.calendar import ZONES
-from qos_agent.noc.simulator.faults import Troubles
+from qos_agent.noc.simulator.faults import FaultInjection
 from qos_agent.noc.simulator.population import nation
 from tests.servers.influxdb import InfluxDB
 
@@ -33,7 +33,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"
 SERVICES: dict[str, Any] = COMPOSE["services"]
 ROOT = COMPOSE_FILE.parent.parent.parent
 PROVISIONING = FILES / "provisioning"
-# Annotations hold `{{ $labels.x }}` and queries `$timeFilter`; ours begin with QOS_.
+# Grafana's own variables are `{{ $labels.x }}` and `$timeFilter`.
 NEEDED = {
     name
     for path in PROVISIONING.rglob("*.yaml")
@@ -47,20 +47,20 @@ MOMENTS = st.datetimes(
 
 
 def images() -> list[str]:
-    """Every image that is fetched: of the compose file and of the Dockerfile."""
+    """Return every image that the compose file or the Dockerfile downloads."""
     text = (COMPOSE_FILE.parent / "Dockerfile").read_text(encoding="utf-8")
-    fetched = [service["image"] for service in SERVICES.values() if "image" in service]
-    return fetched + re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    images = [service["image"] for service in SERVICES.values() if "image" in service]
+    return images + re.findall(r"^FROM (\S+)", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("image", images())
 def test_images_are_pinned(image: str) -> None:
-    """Every image names its registry and a whole version."""
+    """Every image has a registry and a complete version."""
     assert re.fullmatch(r"docker\.io/[\w./-]+:\d+\.\d+\.\d+[\w.-]*", image)
 
 
-def test_what_compose_mounts_exists() -> None:
-    """Each folder and file mounted from here is there, each volume declared."""
+def test_mounted_paths_exist() -> None:
+    """Each mounted folder and file exists, and each volume is declared."""
     for service in SERVICES.values():
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
@@ -70,47 +70,47 @@ def test_what_compose_mounts_exists() -> None:
                 assert source in COMPOSE["volumes"], volume
 
 
-def test_boards_are_mounted_where_the_provider_looks() -> None:
-    """The provider's paths lie in the folder that compose mounts the boards at."""
+def test_boards_are_mounted_at_the_path_of_the_provider() -> None:
+    """The provider's paths are in the folder at which compose mounts the boards."""
     mounted = dict(v.split(":")[:2] for v in SERVICES["grafana"]["volumes"])
     assert mounted["../../grafana/dashboards"] == INSTALLED
     provider = yaml.safe_load((PROVISIONING / "dashboards/qos.yaml").read_text("utf-8"))
-    for one in provider["providers"]:
-        path = Path(one["options"]["path"])
+    for entry in provider["providers"]:
+        path = Path(entry["options"]["path"])
         assert (FILES / "dashboards" / path.relative_to(INSTALLED)).is_dir()
 
 
 @pytest.mark.parametrize(
-    "given",
+    "names",
     [set(SERVICES["grafana"]["environment"]), set(variables(""))],
     ids=["compose", "without containers"],
 )
-def test_environment_is_what_provisioning_asks_for(given: set[str]) -> None:
-    """No variable of the provisioning files is missing, and none is left over."""
-    assert {name for name in given if name.startswith("QOS_")} == NEEDED
+def test_the_environment_has_the_variables_of_the_provisioning(names: set[str]) -> None:
+    """No variable of the provisioning files is missing, and none is unused."""
+    assert {name for name in names if name.startswith("QOS_")} == NEEDED
 
 
-def test_compose_and_the_local_way_say_the_same() -> None:
-    """Both ways give Grafana the same values, but for the server's address."""
+def test_both_ways_to_start_use_the_same_values() -> None:
+    """Only the address of the server differs."""
     compose = SERVICES["grafana"]["environment"]
-    here = variables("http://influxdb:8086")
-    assert {name: compose[name] for name in here} == here
+    local = variables("http://influxdb:8086")
+    assert {name: compose[name] for name in local} == local
 
 
 def test_nothing_is_published_beyond_this_machine() -> None:
-    """Ports are published on the loopback address only; Grafana reports nothing."""
+    """Ports are published on the loopback address, and there are no usage reports."""
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
-    said = shared_environment()
-    assert said["GF_ANALYTICS_REPORTING_ENABLED"] == "false"
-    assert said["GF_ANALYTICS_CHECK_FOR_UPDATES"] == "false"
-    assert said["GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES"] == "false"
+    environment = shared_environment()
+    assert environment["GF_ANALYTICS_REPORTING_ENABLED"] == "false"
+    assert environment["GF_ANALYTICS_CHECK_FOR_UPDATES"] == "false"
+    assert environment["GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES"] == "false"
     assert SERVICES["influxdb"]["environment"]["INFLUXDB_REPORTING_DISABLED"] == "true"
 
 
 def test_dockerfile_copies_what_exists() -> None:
-    """Each path that the image is made of is in this folder."""
+    """Each path that the image copies is in this folder."""
     text = (COMPOSE_FILE.parent / "Dockerfile").read_text(encoding="utf-8")
     sources = re.findall(r"^COPY (\S+) ", text, re.MULTILINE)
     assert sources
@@ -119,10 +119,10 @@ def test_dockerfile_copies_what_exists() -> None:
 
 @settings(deadline=None)
 @given(now=MOMENTS)
-def test_the_drill_votes_now(
+def test_all_zones_of_the_demonstration_vote_now(
     now: datetime, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """At any hour of any day all three zones vote, now and for an hour to come."""
+    """At any time of any day all three zones vote, now and for another hour."""
     path = tmp_path_factory.mktemp("drill") / "calendar.toml"
     path.write_text(calendar_text(now), encoding="utf-8")
     calendar = named(str(path))
@@ -135,26 +135,27 @@ def test_the_drill_votes_now(
         assert calendar.phase_at(before_ns, station) is Phase.PRE
 
 
-def test_every_planted_trouble_hits_someone() -> None:
-    """No trouble of drill.toml is planted where nobody lives; some go on at its now."""
+def test_every_injected_fault_affects_stations() -> None:
+    """Each fault of drill.toml affects stations, and some are active at the start."""
     plan = planned()
-    troubles = Troubles(plan, list(nation(plan)))
-    assert [
-        t for t, hit in zip(plan.trouble, troubles.hit, strict=True) if not hit
-    ] == []
-    kinds = {trouble.kind for trouble in plan.trouble if trouble.holds_at(BACK_MINUTES)}
+    faults = FaultInjection(plan, list(nation(plan)))
+    affected = zip(plan.trouble, faults.affected, strict=True)
+    assert [fault for fault, stations in affected if not stations] == []
+    kinds = {fault.kind for fault in plan.trouble if fault.is_active(BACK_MINUTES)}
     assert {"core_failure", "power_cut", "cut_off", "overload"} <= kinds
 
 
-def test_the_nation_lives(influxdb_process: InfluxDB, tmp_path: Path) -> None:
-    """Past minutes are counted and summed when the clock is caught up with."""
+def test_the_demonstration_follows_the_clock(
+    influxdb_process: InfluxDB, tmp_path: Path
+) -> None:
+    """Past minutes are counted, and rolled up once the clock is reached."""
     plan = planned().model_copy(
         update={"stations": 20, "minutes": 6, "provinces": ("51",), "trouble": ()}
     )
     # Six minutes of which four have passed.
     now = datetime.now(UTC) + timedelta(minutes=BACK_MINUTES - 4)
     drill = Drill(tmp_path, influxdb_process.url, plan, now)
-    drill.before()
+    drill.simulate_baseline()
     behind = list(drill.minutes(lambda _: None))
     drill.close()
     assert behind == sorted(behind, reverse=True)
@@ -185,14 +186,14 @@ def _phases(server: InfluxDB) -> set[str]:
     return {str(row["phase"]) for row in rows}
 
 
-def test_an_earlier_drill_is_forgotten(
+def test_an_earlier_demonstration_is_dropped(
     influxdb_process: InfluxDB, tmp_path: Path
 ) -> None:
-    """A new drill begins with empty databases, and touches no other database."""
+    """A new demonstration starts with empty databases and touches no other database."""
     plan = planned().model_copy(update={"stations": 5, "minutes": 1})
     influxdb_process.write(b"kept value=1i 1")
     first = Drill(tmp_path, influxdb_process.url, plan)
-    first.before()
+    first.simulate_baseline()
     first.close()
     assert _rows(influxdb_process, "qos-drill", _SENT)
     Drill(tmp_path, influxdb_process.url, plan).close()
@@ -200,8 +201,8 @@ def test_an_earlier_drill_is_forgotten(
     assert influxdb_process.count("kept", "value") == 1
 
 
-def test_without_an_engine_one_line_says_what_to_do(tmp_path: Path) -> None:
-    """Nothing to start it with: exit status 1, and one line with two ways."""
+def test_without_an_engine_one_line_names_the_fixes(tmp_path: Path) -> None:
+    """The exit status is 1, and one line names both ways to start."""
     done = _demo({"PATH": str(tmp_path)})
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
@@ -210,14 +211,14 @@ def test_without_an_engine_one_line_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "said"),
-    [("QOS_GRAFANA", "conf/defaults.ini"), (influxd.VARIABLE, "no program")],
+    ("variable", "problem"),
+    [("QOS_GRAFANA", "conf/defaults.ini"), (influxd.VARIABLE, "is not a program")],
 )
-def test_a_wrong_name_is_told(variable: str, said: str, tmp_path: Path) -> None:
-    """A variable that names something else is wrong usage, not a fall-back."""
+def test_a_wrong_path_is_reported(variable: str, problem: str, tmp_path: Path) -> None:
+    """A variable with a wrong path is an error. It does not start containers."""
     done = _demo({"PATH": str(tmp_path), variable: str(tmp_path)})
     assert done.returncode == 2
-    assert said in done.stderr
+    assert problem in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""The systemd unit: what the agent's own needs are, and that the bench measures it."""
+"""The systemd unit of the agent, whose environment the benches use."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def _values(key: str) -> list[str]:
     return [value for name, _, value in pairs if name == key]
 
 
-def test_bytecode_is_kept_where_the_service_may_write() -> None:
-    """ProtectSystem=strict leaves only the unit's own directories writable."""
+def test_bytecode_is_stored_in_a_writable_directory() -> None:
+    """With ProtectSystem=strict, only the unit's own directories are writable."""
     folders = [f"/var/cache/{name}" for name in _values("CacheDirectory")]
     prefixes = [
         v for v in _values("Environment") if v.startswith("PYTHONPYCACHEPREFIX")
@@ -26,23 +26,26 @@ def test_bytecode_is_kept_where_the_service_may_write() -> None:
 
 
 def test_bench_runs_as_the_unit_does(tmp_path: Path) -> None:
-    """Its environment gives Python what the unit's gives, and bytecode is kept."""
+    """The environment of the bench has Python's variables of the unit and a cache."""
     environment = unit_environment(tmp_path)
-    given = [v for v in _values("Environment") if not v.startswith("QOS_AGENT_")]
-    names = {value.partition("=")[0] for value in given}
+    assignments = [v for v in _values("Environment") if not v.startswith("QOS_AGENT_")]
+    names = {assignment.partition("=")[0] for assignment in assignments}
     assert {"PYTHONOPTIMIZE", "PYTHONPYCACHEPREFIX"} <= names
     for name in names - {"PYTHONPYCACHEPREFIX"}:
-        assert f"{name}={environment[name]}" in given
+        assert f"{name}={environment[name]}" in assignments
     inherited = {name for name in environment if name.startswith("PYTHON")}
     assert inherited <= names
 
 
 def test_agent_starts_without_docstrings_and_assertions(tmp_path: Path) -> None:
-    """The commands' help comes of docstrings: without them they still run."""
-    said = subprocess.run(
+    """The help of commands comes from docstrings. Without them commands still run."""
+    checked = subprocess.run(
         [sys.executable, "-m", "qos_agent", "config", "check"],
         env=unit_environment(tmp_path / "cache"),
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert said.returncode == 0, said.stderr
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
     assert list((tmp_path / "cache").rglob("*.opt-2.pyc"))
