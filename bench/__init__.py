@@ -1,1 +1,1 @@
-"""What is measured about the agent itself, each a command that prints a table."""
+"""Measurements of the agent itself. Each module is a command that prints a table."""

@@ -1,11 +1,11 @@
-"""`make bench`: every figure, one after the other; `python -m bench NAME` only some."""
+"""`make bench`: runs every bench. `python -m bench NAME ...` runs only some of them."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-# In the order of the README; each is a module of its own and takes some minutes.
+# Each is a module of this folder and takes a few minutes.
 BENCHES = (
     "rtt",
     "loss",
@@ -26,6 +26,9 @@ BENCHES = (
 
 def main() -> None:
     """Run all benches, or those named on the command line."""
+    unknown = [name for name in sys.argv[1:] if name not in BENCHES]
+    if unknown:
+        sys.exit(f"usage: python -m bench [NAME ...]; names: {', '.join(BENCHES)}")
     for name in sys.argv[1:] or BENCHES:
         importlib.import_module(f"bench.{name}").main()
 

@@ -1,4 +1,4 @@
-"""Other work on the device, while something is measured."""
+"""CPU load on the device during a measurement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """So many processes compute, at the priority of everybody."""
+    """Run processes that compute, at normal priority."""
     argv = [sys.executable, "-c", "while True: pass"]
     hogs = [subprocess.Popen(argv) for _ in range(processes)]
     try:

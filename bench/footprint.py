@@ -1,9 +1,8 @@
-"""How small the agent is with everything on, and how little it takes.
+"""Memory, processor time and disk writes of the agent with everything on.
 
-`python -m bench.footprint [SECONDS]`: the voting profile's intervals with latency,
-pages, form uploads, throughput and delivery to a real InfluxDB, in a laboratory, for
-five minutes unless told otherwise; with the environment the systemd unit gives. Peak
-resident memory, processor time, bytes written to disk.
+`python -m bench.footprint [SECONDS]` runs the intervals of the voting profile with
+latency, pages, form uploads, throughput and delivery to a real InfluxDB. It runs in a
+laboratory with the environment of the systemd unit, by default for five minutes.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ folder = "{runtime}"
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What the process has used so far."""
+    """The resources that a process has used so far."""
 
     peak_kib: int
     resident_kib: int
@@ -74,7 +73,7 @@ class Use:
 
 
 def use(pid: int) -> Use:
-    """What the kernel says of a process, its threads included, its children not."""
+    """Read the counters of a process, with its threads and without its children."""
     place = Path(f"/proc/{pid}")
     status = (place / "status").read_text()
     ticks = (place / "stat").read_text().rsplit(")", 1)[1].split()
@@ -88,18 +87,18 @@ def use(pid: int) -> Use:
 
 
 def unit_environment(cache: Path) -> dict[str, str]:
-    """What the unit sets beside the agent's own settings, with a cache of our own."""
+    """Return the environment of the unit without settings, and with another cache."""
     lines = (line.partition("=") for line in _UNIT.read_text().splitlines())
     pairs = (value.partition("=") for key, _, value in lines if key == "Environment")
-    given = {n: value for n, _, value in pairs if not n.startswith("QOS_AGENT_")}
+    assigned = {n: value for n, _, value in pairs if not n.startswith("QOS_AGENT_")}
     inherited = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")}
-    return inherited | given | {"PYTHONPYCACHEPREFIX": str(cache)}
+    return inherited | assigned | {"PYTHONPYCACHEPREFIX": str(cache)}
 
 
 def measured(
     lab: Lab, folder: Path, collector: InfluxDB, length_s: float
 ) -> tuple[Use, Use]:
-    """Use a minute after the start, and at the end; status in memory, as systemd's."""
+    """Return the use one minute after the start and at the end."""
     with target(lab) as url, tempfile.TemporaryDirectory(dir="/dev/shm") as runtime:
         config = folder / "agent.toml"
         config.write_text(
@@ -107,17 +106,18 @@ def measured(
         )
         command = [sys.executable, "-m", "qos_agent", "run", "-c", str(config)]
         environment = unit_environment(folder / "cache")
-        # Not the first start after an installation, which compiles and is larger.
-        lab.popen([*command, "--for", f"{_FIRST_S}s"], "client",
-                  stdout=subprocess.DEVNULL, env=environment).wait()  # fmt: skip
-        agent = lab.popen(command, "client", stdout=subprocess.DEVNULL, env=environment)
+        null = subprocess.DEVNULL
+        # The first start after an installation compiles bytecode and is larger.
+        first = [*command, "--for", f"{_FIRST_S}s"]
+        lab.popen(first, "client", stdout=null, env=environment).wait()
+        agent = lab.popen(command, "client", stdout=null, env=environment)
         time.sleep(_SETTLED_S)
-        begun = use(agent.pid)
+        start = use(agent.pid)
         time.sleep(length_s - _SETTLED_S)
-        ended = use(agent.pid)
+        end = use(agent.pid)
         agent.terminate()
         agent.wait(20)
-    return begun, ended
+    return start, end
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -125,37 +125,38 @@ def main(arguments: Sequence[str] = ()) -> None:
     length_s = float(arguments[0]) if arguments else _LENGTH_S
     program = influxd.find()
     if program is None:
-        sys.exit("influxd is missing; get it: apt-get install influxdb")
+        sys.exit("influxd: missing. Fix: run apt-get install influxdb.")
     with (
         Lab(Shape(rate_mbps=20, delay_ms=30)) as lab,
         tempfile.TemporaryDirectory() as t,
     ):
         server = InfluxDB(
-            program, Path(t) / "influxdb", Server(),
-            namespace=lab.name("server"), address=SERVER,
-        )  # fmt: skip
+            program,
+            Path(t) / "influxdb",
+            Server(),
+            namespace=lab.name("server"),
+            address=SERVER,
+        )
         server.start()
-        begun, ended = measured(lab, Path(t), server, length_s)
+        start, end = measured(lab, Path(t), server, length_s)
         stored = sum(
             len(server.rows(name)) for name in ("latency", "web", "throughput")
         )
         server.stop()
     length_s -= _SETTLED_S
-    written_mb_day = (
-        (ended.written_bytes - begun.written_bytes) / length_s * 86400 / 1e6
-    )
+    written_mb_day = (end.written_bytes - start.written_bytes) / length_s * 86400 / 1e6
+    cpu_share = (end.cpu_s - start.cpu_s) / length_s
     show(
         f"Everything on, {length_s:.0f} s after the first minute (n 1, {stored} points "
         "of latency, web and throughput in InfluxDB)",
-        ("what", "measured", "goal"),
+        ("figure", "measured", "goal"),
         [
-            ("resident, peak", f"{ended.peak_kib / 1024:.1f} MiB", "64 MiB"),
-            ("resident, end", f"{ended.resident_kib / 1024:.1f} MiB", ""),
-            ("processor, of a core",
-             f"{(ended.cpu_s - begun.cpu_s) / length_s:.2%}", "1 %"),
+            ("peak memory", f"{end.peak_kib / 1024:.1f} MiB", "64 MiB"),
+            ("memory at the end", f"{end.resident_kib / 1024:.1f} MiB", ""),
+            ("processor, share of a core", f"{cpu_share:.2%}", "1 %"),
             ("written to disk", f"{written_mb_day:.0f} MB a day", "stated"),
         ],
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Loss against the router's own count, at 1, 5 and 20 % each way.
+"""Packet loss compared with the router's count, at 1, 5 and 20 % each way.
 
-`python -m bench.loss`. Truth is what nft dropped of the very packets: in every run,
-a prober's count of the lost must equal it.
+`python -m bench.loss` compares the lost packets of each prober with the packets that
+nftables dropped in the same run. Both must be equal.
 """
 
 from __future__ import annotations
 
 from statistics import median
 
-from bench.probers import PROBERS, Answer, Count, Prober, reflector
+from bench.probers import PROBERS, Count, Prober, Result, reflector
 from bench.table import show
 from qos_agent.probes.latency import stamp_packets
 from tests.lab.network import Lab
@@ -21,7 +21,7 @@ _HEAD = ("prober", "loss each way", "equal to nft", "lost (nft)", "probes")
 
 
 def dropped(lab: Lab) -> int:
-    """What the router has dropped so far, of echoes and of STAMP's packets."""
+    """Return the number of echo and STAMP packets dropped by the router so far."""
     return (
         lab.dropped("forward", "echo_requests")
         + lab.dropped("back", "echo_replies")
@@ -30,33 +30,33 @@ def dropped(lab: Lab) -> int:
     )
 
 
-def run(lab: Lab, prober: Prober) -> tuple[Answer, int]:
-    """One run, and what the router dropped of it."""
+def run(lab: Lab, prober: Prober) -> tuple[Result, int]:
+    """Run a prober, and return its result with the number of dropped packets."""
     before = dropped(lab)
-    answer = prober(lab, _COUNT)
-    # The exchange that wakes the radio is no probe: its loss is the router's alone.
-    return answer, dropped(lab) - before - answer.wakes_lost
+    result = prober(lab, _COUNT)
+    # The exchange that wakes the radio is not a probe, so its loss does not count.
+    return result, dropped(lab) - before - result.wakes_lost
 
 
 def row(lab: Lab, name: str, loss: float) -> tuple[str, ...]:
-    """Some runs of one prober."""
-    found = [run(lab, PROBERS[name]) for _ in range(_RUNS)]
-    lost = [(answer.sent - answer.received, truth) for answer, truth in found]
+    """Run one prober several times and return a row of the table."""
+    runs = [run(lab, PROBERS[name]) for _ in range(_RUNS)]
+    lost = [(result.sent - result.received, truth) for result, truth in runs]
     equal = sum(ours == truth for ours, truth in lost)
-    seen = ", ".join(f"{ours} ({truth})" for ours, truth in lost)
-    sent = median(answer.sent for answer, _ in found)
-    return (name, f"{loss:.0%}", f"{equal} of {_RUNS}", seen, f"{sent:.0f}")
+    counts = ", ".join(f"{ours} ({truth})" for ours, truth in lost)
+    sent = median(result.sent for result, _ in runs)
+    return (name, f"{loss:.0%}", f"{equal} of {_RUNS}", counts, f"{sent:.0f}")
 
 
 def main() -> None:
-    """Print each prober's count beside the router's."""
+    """Print the count of each prober next to that of the router."""
     rows = []
     with Lab(Shape()) as lab, reflector(lab):
         for loss in _LOSSES:
             lab.set_loss(loss, "forward")
             lab.set_loss(loss, "back")
             rows += [row(lab, name, loss) for name in PROBERS]
-    show("Probes lost, and what the router dropped", _HEAD, rows)
+    show("Lost probes, and packets that the router dropped", _HEAD, rows)
 
 
 if __name__ == "__main__":

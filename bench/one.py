@@ -1,6 +1,6 @@
-"""One measurement by one backend, as JSON: `python -m bench.one '{"backend": ...}'`.
+"""One measurement with one backend: `python -m bench.one '{"backend": ...}'`.
 
-Run inside a laboratory's client, so that interface, routes and names are its own.
+Other benches run it inside a laboratory's client. It prints the fields as JSON.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from qos_agent.system.clock import SystemClock, TaskDeadline
 
 
 def main() -> int:
-    """Read the order, print each direction's fields or cause."""
-    given = json.loads(sys.argv[1])
-    backend = BACKENDS[given.pop("backend")]
+    """Read the order and print the fields or the cause of each direction."""
+    order = json.loads(sys.argv[1])
+    backend = BACKENDS[order.pop("backend")]
     clock = SystemClock(0)
-    end_ns = clock.boot_ns() + int(given["time_limit_s"] * 1e9)
+    end_ns = clock.boot_ns() + int(order["time_limit_s"] * 1e9)
     deadline = TaskDeadline(clock, end_ns, threading.Event())
-    link = Link("lab", "lab", given["interface"])
+    link = Link("lab", "lab", order["interface"])
     try:
-        results = backend.run(Order(link=link, **given), deadline)
+        results = backend.run(Order(link=link, **order), deadline)
     except ProbeError as error:
-        results = dict.fromkeys(given["limits"], error)
+        results = dict.fromkeys(order["limits"], error)
     json.dump({d: _plain(result) for d, result in results.items()}, sys.stdout)
     return 0
 

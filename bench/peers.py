@@ -1,8 +1,9 @@
-"""What others do, inside a laboratory's client: `python -m bench.peers NAME URL down`.
+"""Other ways to measure throughput: `python -m bench.peers NAME URL down`.
 
-`ten`: four flows for ten seconds each way, all that the application read, or that
-`send` took, by all the time, as most testers do.
-`speedtest`: speedtest-cli's own transfer code with its own sizes and ten seconds.
+`ten` runs four flows for ten seconds and divides all bytes that were read or given to
+`send` by the time, as most testers do. `speedtest` runs the transfer code of
+speedtest-cli with its own sizes for ten seconds. Benches run both inside a laboratory's
+client.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ _FLOWS = 4
 
 
 def ten(url: str, direction: str) -> float:
-    """The mean over ten seconds."""
+    """Return the mean over ten seconds."""
     return _mean(url, _read if direction == "down" else _write)
 
 
-def _mean(url: str, carry: Callable[[str, float], int]) -> float:
-    """Bits a second of all flows together."""
+def _mean(url: str, transfer: Callable[[str, float], int]) -> float:
+    """Return the bits per second of all flows together."""
     counts: list[int] = []
     started_s = time.monotonic()
     end_s = started_s + _SECONDS
     threads = [
-        threading.Thread(target=lambda: counts.append(carry(url, end_s)))
+        threading.Thread(target=lambda: counts.append(transfer(url, end_s)))
         for _ in range(_FLOWS)
     ]
     for thread in threads:
@@ -47,8 +48,8 @@ def _mean(url: str, carry: Callable[[str, float], int]) -> float:
 def _read(url: str, end_s: float) -> int:
     count = 0
     while time.monotonic() < end_s:
-        with urllib.request.urlopen(f"{url}/garbage.php") as answer:
-            while time.monotonic() < end_s and (chunk := answer.read1(65536)):
+        with urllib.request.urlopen(f"{url}/garbage.php") as response:
+            while time.monotonic() < end_s and (chunk := response.read1(65536)):
                 count += len(chunk)
     return count
 
@@ -72,7 +73,7 @@ def _write(url: str, end_s: float) -> int:
 
 
 def speedtest(url: str, direction: str) -> float:
-    """speedtest-cli's download() or upload(), unchanged and unbounded."""
+    """Run download() or upload() of speedtest-cli, unchanged and without a limit."""
     from qos_agent.probes.throughput.speedtest_child import own_server
 
     tester = own_server()
@@ -89,8 +90,8 @@ def speedtest(url: str, direction: str) -> float:
             "upload_max": 30,
         }
     )
-    found: float = tester.download() if direction == "down" else tester.upload()
-    return found
+    rate_bps: float = tester.download() if direction == "down" else tester.upload()
+    return rate_bps
 
 
 PEERS: dict[str, Callable[[str, str], float]] = {
@@ -100,7 +101,7 @@ PEERS: dict[str, Callable[[str, str], float]] = {
 
 
 def main() -> int:
-    """Run one in one direction, print its rate in bit/s."""
+    """Run one in one direction and print its rate in bit/s."""
     name, url, direction = sys.argv[1:]
     json.dump(PEERS[name](url, direction), sys.stdout)
     return 0

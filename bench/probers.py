@@ -1,7 +1,7 @@
-"""Those who measure delay and loss: ours over ICMP and STAMP, and three peers.
+"""Programs that measure delay and loss: the agent (ICMP, STAMP) and three others.
 
-Each gives its round trips by sequence number, so that every one of them can be laid
-beside the same packet's on the wire.
+Each returns its round trips by sequence number, so that each can be compared with the
+same packet on the wire.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.lab.network import SERVER, Lab
 from tests.probes.time_left import TimeLeft
 
 Trips = dict[int, float]
-"""Round trips in microseconds by sequence number; the unanswered are not in it."""
+"""Round trips in microseconds by sequence number, without unanswered packets."""
 
 LINK = Link("main", "unknown", "eth0")
 _ICMPLIB = """
@@ -38,7 +38,7 @@ print(json.dumps([h.packets_sent, h.rtts]))
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a prober is asked for."""
+    """The parameters of a run."""
 
     probes: int
     spacing_s: float
@@ -46,8 +46,8 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a prober says: how many it sent and got, and each round trip."""
+class Result:
+    """The result of a run: sent and received packets, and each round trip."""
 
     sent: int
     received: int
@@ -55,20 +55,20 @@ class Answer:
     wakes_lost: int = 0
 
 
-Prober = Callable[[Lab, Count], Answer]
+Prober = Callable[[Lab, Count], Result]
 
 
-def ours_raw(lab: Lab, count: Count) -> Answer:
-    """The agent, where only raw sockets are allowed."""
+def ours_raw(lab: Lab, count: Count) -> Result:
+    """Run the agent with raw sockets only."""
     return _ours_icmp(lab, count, "1 0")
 
 
-def ours_ping(lab: Lab, count: Count) -> Answer:
-    """The agent, by a ping socket."""
+def ours_ping(lab: Lab, count: Count) -> Result:
+    """Run the agent with a ping socket."""
     return _ours_icmp(lab, count, "0 2147483647")
 
 
-def _ours_icmp(lab: Lab, count: Count, groups: str) -> Answer:
+def _ours_icmp(lab: Lab, count: Count, groups: str) -> Result:
     lab.run(["sysctl", "-qw", f"net.ipv4.ping_group_range={groups}"])
 
     def run() -> TrainRecord:
@@ -78,8 +78,8 @@ def _ours_icmp(lab: Lab, count: Count, groups: str) -> Answer:
     return _ours(lab.call("client", run))
 
 
-def ours_stamp(lab: Lab, count: Count) -> Answer:
-    """The agent over STAMP, to its own reflector."""
+def ours_stamp(lab: Lab, count: Count) -> Result:
+    """Run the agent over STAMP with its own reflector."""
 
     def run() -> TrainRecord:
         with open_stamp(SERVER, stamp_packets.PORT, LINK, None) as transport:
@@ -89,48 +89,50 @@ def ours_stamp(lab: Lab, count: Count) -> Answer:
 
 
 def _train(count: Count, transport: Transport) -> TrainRecord:
-    plan = TrainSpec(count.probes, count.spacing_s, count.wait_s)
+    spec = TrainSpec(count.probes, count.spacing_s, count.wait_s)
     limit_s = count.probes * count.spacing_s + 60
-    return Train(plan, transport, TimeLeft(limit_s)).run()
+    return Train(spec, transport, TimeLeft(limit_s)).run()
 
 
-def _ours(record: TrainRecord) -> Answer:
+def _ours(record: TrainRecord) -> Result:
     assert record.kernel_stamped()
-    took = zip(record.trips, record.round_trips_ns(), strict=True)
-    trips = {number: ns / 1e3 for number, ns in took if ns is not None}
+    durations_ns = zip(record.trips, record.round_trips_ns(), strict=True)
+    trips = {number: ns / 1e3 for number, ns in durations_ns if ns is not None}
     wakes_lost = int(record.wake_ns() is None)
-    return Answer(len(record.trips), len(trips), trips, wakes_lost)
+    return Result(len(record.trips), len(trips), trips, wakes_lost)
 
 
-def ping(lab: Lab, count: Count) -> Answer:
-    """iputils' ping."""
-    words = f"ping -n -c {count.probes} -i {count.spacing_s} -W {count.wait_s} {SERVER}"
-    said = lab.run(words.split(), check=False, timeout_s=300).stdout
-    found = re.findall(r"icmp_seq=(\d+) .*time=([\d.]+) ms", said)
-    trips = {int(number): float(ms) * 1e3 for number, ms in found}
-    sent = re.search(r"(\d+) packets transmitted, (\d+) received", said)
-    assert sent is not None, said
-    return Answer(int(sent[1]), int(sent[2]), trips)
+def ping(lab: Lab, count: Count) -> Result:
+    """Run ping of iputils."""
+    command = (
+        f"ping -n -c {count.probes} -i {count.spacing_s} -W {count.wait_s} {SERVER}"
+    )
+    output = lab.run(command.split(), check=False, timeout_s=300).stdout
+    answered = re.findall(r"icmp_seq=(\d+) .*time=([\d.]+) ms", output)
+    trips = {int(number): float(ms) * 1e3 for number, ms in answered}
+    sent = re.search(r"(\d+) packets transmitted, (\d+) received", output)
+    assert sent is not None, output
+    return Result(int(sent[1]), int(sent[2]), trips)
 
 
-def fping(lab: Lab, count: Count) -> Answer:
-    """fping, with a timeout of its own so that it does not count in vain."""
-    words = f"fping -q -C {count.probes} -p {count.spacing_s * 1e3:.0f}"
-    words += f" -t {count.wait_s * 1e3:.0f} {SERVER}"
-    said = lab.run(words.split(), check=False, timeout_s=300).stderr
-    listed = said.strip().splitlines()[-1].partition(" : ")[2].split()
+def fping(lab: Lab, count: Count) -> Result:
+    """Run fping with the same timeout."""
+    command = f"fping -q -C {count.probes} -p {count.spacing_s * 1e3:.0f}"
+    command += f" -t {count.wait_s * 1e3:.0f} {SERVER}"
+    output = lab.run(command.split(), check=False, timeout_s=300).stderr
+    listed = output.strip().splitlines()[-1].partition(" : ")[2].split()
     trips = {n: float(ms) * 1e3 for n, ms in enumerate(listed) if ms != "-"}
-    return Answer(len(listed), len(trips), trips)
+    return Result(len(listed), len(trips), trips)
 
 
-def icmplib(lab: Lab, count: Count) -> Answer:
-    """icmplib's ping, which waits for each answer before it sends the next."""
+def icmplib(lab: Lab, count: Count) -> Result:
+    """Run ping of icmplib, which waits for an answer before it sends again."""
     numbers = [count.probes, count.spacing_s, count.wait_s]
     argv = [sys.executable, "-c", _ICMPLIB, SERVER, *map(str, numbers)]
-    sent, took_ms = json.loads(lab.run(argv, timeout_s=600).stdout)
-    # It does not say which were lost; without loss they are in order.
-    trips = {number: ms * 1e3 for number, ms in enumerate(took_ms)}
-    return Answer(int(sent), len(took_ms), trips)
+    sent, durations_ms = json.loads(lab.run(argv, timeout_s=600).stdout)
+    # icmplib does not name the lost packets. Without loss the list is in order.
+    trips = {number: ms * 1e3 for number, ms in enumerate(durations_ms)}
+    return Result(int(sent), len(durations_ms), trips)
 
 
 PROBERS: dict[str, Prober] = {
@@ -145,7 +147,7 @@ PROBERS: dict[str, Prober] = {
 
 @contextmanager
 def reflector(lab: Lab) -> Iterator[None]:
-    """Our reflector on the laboratory's server, as the command runs it."""
+    """Run the agent's reflector on the laboratory's server."""
     code = (
         "import typer; from qos_agent.cli.reflector import reflector as r; typer.run(r)"
     )
@@ -159,14 +161,14 @@ def reflector(lab: Lab) -> Iterator[None]:
 
 
 def on_the_wire(packets: list[Packet]) -> Trips:
-    """The wire's own round trips, of echoes and of STAMP's packets."""
+    """Return the round trips on the wire, of echo or STAMP packets."""
     echoes = {echo.sequence: ns / 1e3 for echo, ns in round_trips_ns(packets).items()}
     return echoes or _stamp_trips(packets)
 
 
 def _stamp_trips(packets: list[Packet]) -> Trips:
     sent: dict[int, int] = {}
-    took: Trips = {}
+    trips: Trips = {}
     for packet in packets:
         if packet.frame[23] != 17:
             continue
@@ -175,5 +177,5 @@ def _stamp_trips(packets: list[Packet]) -> Trips:
             sent[struct.unpack_from("!I", packet.frame, 42)[0]] = packet.at_ns
         elif source == stamp_packets.PORT:
             number = struct.unpack_from("!I", packet.frame, 42 + 24)[0]
-            took.setdefault(number, (packet.at_ns - sent[number]) / 1e3)
-    return took
+            trips.setdefault(number, (packet.at_ns - sent[number]) / 1e3)
+    return trips

@@ -1,7 +1,8 @@
-"""Round trips against the wire: what each prober adds, idle and on a busy device.
+"""The error of round-trip times, on an idle and on a busy device.
 
-`python -m bench.rtt`. Truth is a capture on the client's own interface, of the same
-packets: the difference is the prober's alone, whatever the network does.
+`python -m bench.rtt` compares each prober with a capture of the same packets on the
+client's interface. The difference is the error of the prober. The network has no part
+in it.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from tests.lab.shape import Shape
 _RUNS = 3
 _COUNT = Count(probes=150, spacing_s=0.02)
 _DELAY_MS = 20
-_HEAD = ("prober", "device", "median us", "p99 of |.| us", "worst us", "samples")
+_HEAD = ("prober", "device", "median µs", "p99 of |error| µs", "worst µs", "samples")
 
 
 def differences_us(lab: Lab, prober: Prober) -> list[float]:
-    """Prober less wire, of each packet that both saw come back."""
+    """Return prober minus wire for each packet that both received."""
     with lab.capture("client") as packets:
-        answer = prober(lab, _COUNT)
+        result = prober(lab, _COUNT)
     wire = on_the_wire(packets)
-    return [us - wire[n] for n, us in answer.trips.items() if n in wire]
+    return [us - wire[n] for n, us in result.trips.items() if n in wire]
 
 
 def row(name: str, device: str, off_us: list[float]) -> tuple[str, ...]:
-    """One line: the median with its sign, and how far off the rest is."""
+    """Return a row: the median error, and the absolute errors."""
     ordered = sorted(abs(us) for us in off_us)
     p99 = ordered[max(0, -(-99 * len(ordered) // 100) - 1)]
     figures = (f"{median(off_us):+.1f}", f"{p99:.1f}", f"{ordered[-1]:.1f}")
@@ -38,7 +39,7 @@ def row(name: str, device: str, off_us: list[float]) -> tuple[str, ...]:
 
 
 def measure(lab: Lab, device: str) -> list[tuple[str, ...]]:
-    """All probers in turn, some times over."""
+    """Run all probers in turn, several times."""
     off: dict[str, list[float]] = {name: [] for name in PROBERS}
     for _ in range(_RUNS):
         for name, prober in PROBERS.items():
@@ -47,13 +48,17 @@ def measure(lab: Lab, device: str) -> list[tuple[str, ...]]:
 
 
 def main() -> None:
-    """Print what each prober adds to the wire's round trip."""
+    """Print the error of each prober."""
     with Lab(Shape(delay_ms=_DELAY_MS)) as lab, reflector(lab):
         rows = measure(lab, "idle")
         cores = os.cpu_count() or 1
         with busy(cores):
             rows += measure(lab, f"{cores} busy processes")
-    show(f"Round trip less the wire's, at {_DELAY_MS} ms; goal 20 and 100", _HEAD, rows)
+    show(
+        f"Error of the round-trip time at {_DELAY_MS} ms (goal: median 20, p99 100)",
+        _HEAD,
+        rows,
+    )
 
 
 if __name__ == "__main__":

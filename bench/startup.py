@@ -1,8 +1,7 @@
-"""How soon the agent is there, and how small it is.
+"""The agent's start: time of `--help` and of the first reading, memory, processor time.
 
-`python -m bench.startup`: `--help`, the first reading after the start, resident memory
-and processor time of a minute's run, in a laboratory so that nothing leaves this
-machine. Medians of several runs.
+`python -m bench.startup` prints medians of several runs. It runs in a laboratory, so
+that nothing leaves this machine.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _LONG_S = 60
 
 
 def help_ms() -> float:
-    """Wall time of `qos-agent --help`."""
+    """Return the wall time of `qos-agent --help`."""
     start_s = time.perf_counter()
     command = [str(Path(sys.executable).parent / "qos-agent"), "--help"]
     subprocess.run(command, check=True, capture_output=True)
@@ -38,7 +37,7 @@ def _run(lab: Lab, folder: str, for_s: int) -> subprocess.Popen[bytes]:
 
 
 def first_reading_s(lab: Lab) -> tuple[float, float]:
-    """From exec to the first reading, and to the first train, both on disk."""
+    """Return the time from exec to the first reading and to the first train on disk."""
     with tempfile.TemporaryDirectory() as folder:
         start_s = time.perf_counter()
         agent = _run(lab, folder, 20)
@@ -58,7 +57,7 @@ def first_reading_s(lab: Lab) -> tuple[float, float]:
 
 
 def footprint(lab: Lab) -> tuple[float, float, float]:
-    """Peak resident MiB, share of a core, and MB written, of a run of a minute."""
+    """Return peak MiB, share of a core, and MB written in a run of one minute."""
     with tempfile.TemporaryDirectory() as folder:
         agent = _run(lab, folder, _LONG_S)
         time.sleep(_LONG_S - 5)
@@ -80,12 +79,12 @@ def main() -> None:
         memory_mib, share, written_mb = footprint(lab)
     show(
         "Start and size",
-        ("what", "measured", "goal"),
+        ("figure", "measured", "goal"),
         [
             ("--help", spread(helps, "ms", 0), "150 ms"),
             ("first reading", spread([s for s, _ in starts], "s", 2), "5 s"),
             ("first train", spread([t for _, t in starts], "s", 2), ""),
-            ("resident, peak", f"{memory_mib:.1f} MiB (n 1)", "64 MiB"),
+            ("peak memory", f"{memory_mib:.1f} MiB (n 1)", "64 MiB"),
             (
                 "processor, of one core",
                 f"{share:.2%} (n 1, 5 targets every 10 s, one minute with the start)",

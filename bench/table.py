@@ -1,4 +1,4 @@
-"""A table on standard output, and the statistics that stand in it."""
+"""Tables on standard output, and their statistics."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from statistics import median
 
 
 def spread(values: Sequence[float], unit: str, digits: int = 1) -> str:
-    """Median with least and greatest, such as "131.0 ms (128.2 to 140.9, n 7)"."""
-    least, most = min(values), max(values)
+    """Return median, minimum and maximum: "131.0 ms (128.2 to 140.9, n 7)"."""
+    smallest, largest = min(values), max(values)
     return (
         f"{median(values):.{digits}f} {unit} "
-        f"({least:.{digits}f} to {most:.{digits}f}, n {len(values)})"
+        f"({smallest:.{digits}f} to {largest:.{digits}f}, n {len(values)})"
     )
 
 

@@ -24,7 +24,7 @@ events {{}}
 http {{ {temporary}
 include {folder}/target.conf; }}
 """
-# What speedtest-cli asks a Speedtest Mini server for; the sizes are the real ones.
+# The requests of speedtest-cli to a Speedtest Mini server, with the real sizes.
 _MINI = """
     location = /speedtest/latency.txt {{ return 200 "test=test"; }}
     location = /speedtest/upload.php {{
@@ -33,10 +33,17 @@ _MINI = """
     location = / {{ return 200 'upload_extension: "php"'; }}
 """
 _MINI_SIZES = {
-    350: 245_388, 500: 505_544, 750: 1_118_012, 1000: 1_986_284, 1500: 4_468_241,
-    2000: 7_907_740, 2500: 12_407_926, 3000: 17_816_816, 3500: 24_262_167,
+    350: 245_388,
+    500: 505_544,
+    750: 1_118_012,
+    1000: 1_986_284,
+    1500: 4_468_241,
+    2000: 7_907_740,
+    2500: 12_407_926,
+    3000: 17_816_816,
+    3500: 24_262_167,
     4000: 31_625_365,
-}  # fmt: skip
+}
 _KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -44,13 +51,13 @@ _KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 def target(
     lab: Lab, congestion_control: str | None = None, pem: Path | None = None
 ) -> Iterator[str]:
-    """Serve in the laboratory's server; gives the URL. iperf3 listens too.
+    """Run nginx and iperf3 on the laboratory's server; yield the URL.
 
-    With `pem`, a certificate and its key, it speaks TLS beside.
+    With `pem`, a certificate and its key, nginx also serves TLS.
     """
     with ExitStack() as stack:
         if congestion_control is not None:
-            stack.enter_context(_governed(lab, congestion_control))
+            stack.enter_context(_congestion_control(lab, congestion_control))
         yield from _served(lab, pem)
 
 
@@ -74,29 +81,30 @@ def _served(lab: Lab, pem: Path | None) -> Iterator[str]:
 
 
 def iperf3_command(port: int = 5201) -> list[str]:
-    """What the shipped unit starts."""
+    """Return the command of the systemd unit."""
     lines = (TARGET / "iperf3@.service").read_text().splitlines()
     (command,) = [line for line in lines if line.startswith("ExecStart=")]
     return command.removeprefix("ExecStart=").replace("%i", str(port)).split()
 
 
 def certificate(folder: Path) -> Path:
-    """A certificate for the laboratory's server, its own authority, and its key."""
+    """Create a self-signed certificate for the laboratory's server, with its key."""
     pem, public = folder / "pem", folder / "certificate"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    program = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     options = f"-days 2 -subj /CN=bench -addext subjectAltName=IP:{SERVER}"
     files = ["-keyout", str(pem), "-out", str(public)]
-    argv = [*make.split(), *options.split(), *files]
+    argv = [*program.split(), *options.split(), *files]
     subprocess.run(argv, check=True, capture_output=True)
     pem.write_text(pem.read_text() + public.read_text())
     return pem
 
 
 @contextmanager
-def _governed(lab: Lab, congestion_control: str) -> Iterator[None]:
-    """Choose the algorithm of both ends; a namespace may only use what is allowed.
+def _congestion_control(lab: Lab, congestion_control: str) -> Iterator[None]:
+    """Set the algorithm of both ends.
 
-    What is allowed is the whole machine's, so it is put back as it was.
+    A namespace may use only allowed algorithms. The list belongs to the whole machine,
+    so it is restored.
     """
     allowed = _ALLOWED.read_text()
     if congestion_control not in allowed.split():
@@ -112,13 +120,13 @@ def _governed(lab: Lab, congestion_control: str) -> Iterator[None]:
 
 
 def _configure(folder: Path, pem: Path | None) -> Path:
-    """The shipped configuration with its one path changed, in a main one of ours."""
+    """Write the configuration of deploy/target with another path; return its file."""
     shipped = (TARGET / "nginx.conf").read_text()
-    ours = shipped.replace("/var/lib/qos-target", str(folder))
+    own = shipped.replace("/var/lib/qos-target", str(folder))
     if pem is not None:
         secure = f"ssl_certificate {pem}; ssl_certificate_key {pem};"
-        ours = ours.replace("# listen 443 ssl", f"{secure} listen 443 ssl")
-    head, _, tail = ours.rpartition("    location / {")
+        own = own.replace("# listen 443 ssl", f"{secure} listen 443 ssl")
+    head, _, tail = own.rpartition("    location / {")
     mini = _MINI.format(folder=folder)
     (folder / "target.conf").write_text(f"{head}{mini}    location / {{{tail}")
     (folder / "mini").mkdir()
@@ -135,6 +143,6 @@ def _wait(lab: Lab) -> None:
     end = time.monotonic() + 10
     for port in ("80", "5201"):
         while time.monotonic() < end:
-            found = lab.run(["ss", "-Hltn", f"sport = :{port}"], "server").stdout
-            if found.strip():
+            listening = lab.run(["ss", "-Hltn", f"sport = :{port}"], "server").stdout
+            if listening.strip():
                 break

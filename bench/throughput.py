@@ -1,14 +1,16 @@
-"""Throughput on constant links, ours and the peers', beside the truth.
+"""Throughput on constant links: the agent's test and others, compared with the truth.
 
 `nice -n -15 python -m bench.throughput [--ours] [--held-out] [--keep FILE]
-[RATE,DELAY,CC ...]`: Mbit/s, ms round trip, cubic or bbr. `--held-out` takes links that
-nothing was tuned on, `--ours` leaves the peers out. With `--keep` each cell is kept in
-FILE as it ends, and a cell that stands there is not measured again.
-Truth is the shaped Ethernet rate x 1448/1514, TCP payload over IPv4 with time stamps.
-Data is what the interface moved, both ways, in per cent of what the ten-second test of
-the same cell moved; without the peers, of the shaped rate times ten seconds.
-Traffic of others, of which there is none here, is what we would report of it, in per
-cent of our data.
+[RATE,DELAY,CC ...]` takes links as Mbit/s, ms of round trip, and cubic or bbr.
+`--held-out` uses links that were not used for tuning. `--ours` leaves out the other
+programs. With `--keep`, each finished cell is stored in FILE, and cells in FILE are not
+measured again.
+
+The truth is the shaped Ethernet rate x 1448/1514, TCP payload over IPv4 with time
+stamps. Data is the traffic of the interface in both directions, in per cent of that of
+the ten-second test of the same cell. With `--ours` it is in per cent of the shaped rate
+times ten seconds. Other traffic, of which there is none here, is what the agent would
+report of it, in per cent of its own data.
 """
 
 from __future__ import annotations
@@ -50,18 +52,18 @@ class Cell:
 
     @property
     def truth_bps(self) -> float:
-        """What TCP can carry."""
+        """Return the TCP payload rate of the link."""
         return self.rate_mbps * 1e6 * TCP_PAYLOAD_SHARE
 
     @property
     def limit_bytes(self) -> int:
-        """What the link carries in ten seconds."""
+        """Return the bytes of ten seconds at the rate of the link."""
         return int(self.rate_mbps * 1e6 / 8 * _SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement of one direction; `moved_bytes` on the interface, both ways."""
+    """One measurement of one direction. `moved_bytes` counts both ways."""
 
     cell: Cell
     who: str
@@ -74,7 +76,7 @@ class Sample:
 
     @property
     def error(self) -> float:
-        """Off the truth, in per cent."""
+        """Return the error in per cent of the truth."""
         return (self.rate_bps / self.cell.truth_bps - 1) * 100
 
 
@@ -82,27 +84,31 @@ Samples = list[Sample]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure every cell, print each as it comes and all together at the end."""
-    given = _arguments(argv or [])
-    samples = _kept(given.keep)
-    print(f"{'Mbit/s':>6} {'ms':>4} cc     who        dir   error %  data %  runs")
-    for cell in given.cells or _cells(_HELD_OUT if given.held_out else _GRID):
-        found = [s for s in samples if s.cell == cell]
-        if not found:
-            found = list(_measured(cell, peers=not given.ours))
-            samples += found
-            _keep(given.keep, found)
-        _print_cell(found)
+    """Measure every cell, print each of them and a summary."""
+    options = _arguments(argv or [])
+    samples = _stored(options.keep)
+    print(f"{'Mbit/s':>6} {'ms':>4} cc     program    dir   error %  data %  runs")
+    for cell in options.cells or _cells(_HELD_OUT if options.held_out else _GRID):
+        of_cell = [s for s in samples if s.cell == cell]
+        if not of_cell:
+            of_cell = list(_measured(cell, peers=not options.ours))
+            samples += of_cell
+            _store(options.keep, of_cell)
+        _print_cell(of_cell)
     _print_all(samples)
     return 0
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.throughput")
-    parser.add_argument("--ours", action="store_true")
-    parser.add_argument("--held-out", action="store_true")
-    parser.add_argument("--keep", type=Path)
-    parser.add_argument("cells", nargs="*", type=_cell)
+    parser.add_argument("--ours", action="store_true", help="Leave out other programs.")
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="Use links that were not used for tuning.",
+    )
+    parser.add_argument("--keep", type=Path, help="Store finished cells here.")
+    parser.add_argument("cells", nargs="*", type=_cell, help="Links: RATE,DELAY,CC.")
     return parser.parse_args(argv)
 
 
@@ -115,14 +121,14 @@ def _cells(links: list[tuple[float, float, str]]) -> list[Cell]:
     return [Cell(*link) for link in links]
 
 
-def _kept(path: Path | None) -> Samples:
+def _stored(path: Path | None) -> Samples:
     if path is None or not path.exists():
         return []
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return [Sample(**{**line, "cell": Cell(**line["cell"])}) for line in lines]
 
 
-def _keep(path: Path | None, samples: Samples) -> None:
+def _store(path: Path | None, samples: Samples) -> None:
     if path is not None:
         with path.open("a") as file:
             file.writelines(json.dumps(asdict(s)) + "\n" for s in samples)
@@ -141,7 +147,7 @@ def _measured(cell: Cell, *, peers: bool) -> Iterator[Sample]:
 
 
 def _even_out(lab: Lab, cell: Cell) -> None:
-    """Let the shaper make up for 10 ms without a processor: others share it."""
+    """Let the shaper catch up on 10 ms without a processor, which others use too."""
     rate_bps = round(cell.rate_mbps * 1e6)
     burst_bytes = max(3028, rate_bps // 800)
     for device in ("client", "server"):
@@ -181,13 +187,13 @@ def _iperf3(lab: Lab, cell: Cell) -> Iterator[Sample]:
     for direction, options in (("down", ["-R"]), ("up", [])):
         before = _moved(lab)
         argv = ["iperf3", "-J", "-c", SERVER, "-t", str(_SECONDS), *options]
-        answer = json.loads(lab.run(argv, check=False).stdout)
-        if "error" in answer:
-            print("FAILED iperf3", cell, answer["error"])
+        report = json.loads(lab.run(argv, check=False).stdout)
+        if "error" in report:
+            print("FAILED iperf3", cell, report["error"])
             continue
         moved_bytes = _moved(lab) - before
         for end in ("received", "sent"):
-            rate_bps = answer["end"][f"sum_{end}"]["bits_per_second"]
+            rate_bps = report["end"][f"sum_{end}"]["bits_per_second"]
             who = f"iperf3 {end[:4]}"
             yield Sample(cell, who, direction, rate_bps, moved_bytes)
 
@@ -210,9 +216,9 @@ def _moved(lab: Lab) -> int:
 
 
 def _data(sample: Sample, among: Samples) -> float:
-    """In per cent of the ten-second test of the same cell."""
-    here = (sample.cell, sample.direction, "ten")
-    of_ten = (s.moved_bytes for s in among if (s.cell, s.direction, s.who) == here)
+    """Return the data in per cent of the ten-second test of the same cell."""
+    key = (sample.cell, sample.direction, "ten")
+    of_ten = (s.moved_bytes for s in among if (s.cell, s.direction, s.who) == key)
     whole_bytes = next(of_ten, None) or sample.cell.limit_bytes
     return (sample.moved_bytes or 0) / whole_bytes * 100
 
@@ -224,18 +230,18 @@ def _print_cell(samples: Samples) -> None:
     for (who, direction), group in groups.items():
         cell = group[0].cell
         data = statistics.median(_data(s, samples) for s in group)
-        each = " ".join(f"{s.error:+.2f}" for s in group)
+        errors = " ".join(f"{s.error:+.2f}" for s in group)
         error = statistics.median(s.error for s in group)
         print(
             f"{cell.rate_mbps:6g} {cell.delay_ms:4g} {cell.congestion_control:6}"
-            f" {who:10} {direction:4} {error:+8.2f} {data:7.1f}  {each}",
+            f" {who:10} {direction:4} {error:+8.2f} {data:7.1f}  {errors}",
             flush=True,
         )
 
 
 def _print_all(samples: Samples) -> None:
-    print("\nall cells: |error| % median, 95th percentile, worst;")
-    print("data % median of all, of the cell with most; samples")
+    print("\nall cells: |error| % (median, 95th percentile, worst),")
+    print("data % (median of all cells, largest median of a cell), samples")
     for low, high, name in _GROUPS:
         chosen = [s for s in samples if low <= s.cell.delay_ms <= high]
         for who in sorted({s.who for s in chosen}):
@@ -263,10 +269,10 @@ def _print_row(name: str, group: Samples, samples: Samples) -> None:
 
 
 def _only_ours(group: Samples) -> str:
-    """What peers do not say at all."""
+    """Return the figures that only the agent's test reports."""
     covers = sum(s.covers for s in group)
     others = max(s.others_bytes / (s.moved_bytes or 1) * 100 for s in group)
-    return f"  interval covers {covers}/{len(group)}  others at most {others:.2f} %"
+    return f"  coverage {covers}/{len(group)}  other traffic at most {others:.2f} %"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Links that vary: many short tests against one long test of as many bytes.
+"""Varying links: several short tests compared with one long test of as many bytes.
 
-`python -m bench.varying`: a simulation on made-up capacity, not a live link. Capacity
-is log-normal with a slow part (a minute) and a fast one (a second), as radio links
-are; a test sees the capacity of its moments, and our own estimator decides when it
-is enough. The truth is the mean of the quarter of an hour. `bench.varying_live` asks
-the same of the real test on links that replay such capacity.
+`python -m bench.varying` simulates the capacity of a link. The capacity is log-normal
+with a slow part (a minute) and a fast one (a second), as on radio links. A test sees
+the capacity during its time, and the agent's own estimator decides when it ends. The
+truth is the mean of the quarter of an hour. `bench.varying_live` runs the real test on
+links that replay such a capacity.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qos_agent.probes.throughput.rates import BIN_S, RateSeries, t_quantile
 _PERIOD_S = 900.0
 _LINKS = 100
 _TESTS = (3, 6, 10)
-_MOST_S = 6.0
+_LONGEST_S = 6.0
 _RTT_S = 0.05
 _SLOW_S, _FAST_S = 60.0, 1.0
 _SPREADS = ((0.2, 0.2), (0.5, 0.3), (0.9, 0.5))
@@ -27,7 +27,7 @@ _SPREADS = ((0.2, 0.2), (0.5, 0.3), (0.9, 0.5))
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One period: errors relative to its mean, and whether the interval has it."""
+    """One period: errors relative to its mean, and coverage of the interval."""
 
     many_error: float
     one_error: float
@@ -38,21 +38,23 @@ class Outcome:
 
 def main() -> int:
     """Simulate and print."""
-    print("spread    k   many: median |e| %   one long: median |e| %   seconds"
-          "   interval covers   one's own covers   n")  # fmt: skip
+    print(
+        "spread    k   many: median |e| %   one long: median |e| %   seconds"
+        "   many: coverage   one long: coverage   n"
+    )
     for slow, fast in _SPREADS:
         for k in _TESTS:
-            found = [
+            outcomes = [
                 _period(random.Random(seed), slow, fast, k) for seed in range(_LINKS)
             ]
-            _print(slow, fast, k, found)
+            _print(slow, fast, k, outcomes)
     return 0
 
 
 def _period(source: random.Random, slow: float, fast: float, k: int) -> Outcome:
     offered = capacity(source, slow, fast)
     truth = statistics.fmean(offered)
-    short = [_test(offered, at, 0.05, _MOST_S) for at in _moments(source, k)]
+    short = [_test(offered, at, 0.05, _LONGEST_S) for at in _moments(source, k)]
     seconds = sum(s.times_s[-1] for s in short)
     rates = [_mean(s) for s in short]
     mean, half = interval(rates)
@@ -69,7 +71,7 @@ def _period(source: random.Random, slow: float, fast: float, k: int) -> Outcome:
 
 
 def interval(rates: list[float]) -> tuple[float, float]:
-    """The mean of some tests, and half of its 95 % interval."""
+    """Return the mean of several tests, and half of its 95 % interval."""
     count = len(rates)
     half = t_quantile(count - 1) * statistics.stdev(rates) / math.sqrt(count)
     return statistics.fmean(rates), half
@@ -82,25 +84,25 @@ def capacity(
     period_s: float = _PERIOD_S,
     slow_s: float = _SLOW_S,
 ) -> list[float]:
-    """Bits a second in each bin of the period, about 10 Mbit/s."""
+    """Return the bits per second in each bin of the period, about 10 Mbit/s."""
     state = {tau: source.gauss(0, 1) for tau in (slow_s, _FAST_S)}
-    found = []
+    rates_bps = []
     for _ in range(int(period_s / BIN_S)):
-        for tau, before in state.items():
+        for tau, previous in state.items():
             keep = math.exp(-BIN_S / tau)
-            state[tau] = keep * before + math.sqrt(1 - keep**2) * source.gauss(0, 1)
-        found.append(1e7 * math.exp(slow * state[slow_s] + fast * state[_FAST_S]))
-    return found
+            state[tau] = keep * previous + math.sqrt(1 - keep**2) * source.gauss(0, 1)
+        rates_bps.append(1e7 * math.exp(slow * state[slow_s] + fast * state[_FAST_S]))
+    return rates_bps
 
 
 def _moments(source: random.Random, k: int) -> list[float]:
-    """One moment in each k-th of the period."""
-    part_s = (_PERIOD_S - _MOST_S - 1) / k
+    """Draw one moment in each k-th part of the period."""
+    part_s = (_PERIOD_S - _LONGEST_S - 1) / k
     return [(i + source.random()) * part_s for i in range(k)]
 
 
 def _test(
-    offered: list[float], at_s: float, tolerance: float, most_s: float
+    offered: list[float], at_s: float, tolerance: float, longest_s: float
 ) -> RateSeries:
     series = RateSeries(_RTT_S)
     total_bytes = 0.0
@@ -109,7 +111,7 @@ def _test(
     for number, rate_bps in enumerate(offered[first:], 1):
         total_bytes += rate_bps * BIN_S / 8
         series.add(number * BIN_S, total_bytes)
-        if number * BIN_S >= most_s or (tolerance and series.precise(tolerance)):
+        if number * BIN_S >= longest_s or (tolerance and series.precise(tolerance)):
             break
     return series
 
@@ -119,15 +121,15 @@ def _mean(series: RateSeries) -> float:
     return moved_bytes * 8 / span_s
 
 
-def _print(slow: float, fast: float, k: int, found: list[Outcome]) -> None:
-    many = statistics.median(o.many_error for o in found) * 100
-    one = statistics.median(o.one_error for o in found) * 100
-    seconds = statistics.median(o.seconds for o in found)
-    covered = statistics.fmean(o.covered for o in found) * 100
-    own = statistics.fmean(o.one_covered for o in found) * 100
+def _print(slow: float, fast: float, k: int, outcomes: list[Outcome]) -> None:
+    many = statistics.median(o.many_error for o in outcomes) * 100
+    one = statistics.median(o.one_error for o in outcomes) * 100
+    seconds = statistics.median(o.seconds for o in outcomes)
+    covered = statistics.fmean(o.covered for o in outcomes) * 100
+    own = statistics.fmean(o.one_covered for o in outcomes) * 100
     print(
         f"{slow}/{fast} {k:4} {many:20.1f} {one:24.1f} {seconds:9.1f}"
-        f" {covered:15.1f} % {own:16.1f} % {len(found):4}",
+        f" {covered:14.1f} % {own:18.1f} % {len(outcomes):4}",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""`make bench` prints every figure."""
+"""`make bench` runs every bench."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pkgutil
 import bench
 from bench.__main__ import BENCHES
 
-# Started by others as processes of their own.
+# Other benches start these as processes.
 CHILDREN = {"one", "peers"}
 
 
-def test_every_bench_is_among_them() -> None:
-    """Each module that can be run is in the list, and runs without an argument."""
+def test_every_bench_is_listed() -> None:
+    """Each module that can be run is in the list and runs without arguments."""
     names = {module.name for module in pkgutil.iter_modules(bench.__path__)}
     mains = {
         name: importlib.import_module(f"bench.{name}").main
