@@ -26,7 +26,7 @@ from deploy.demo.__main__ import variables
 from deploy.demo.drill import BACK_MINUTES, planned
 from deploy.demo.grafana import FILES, Grafana
 from deploy.demo.nation import live
-from qos_agent.noc.simulator.scenario import Trouble
+from qos_agent.noc.simulator.scenario import InjectedFault
 from tests.grafana.day import substitute
 from tests.servers.influxd import Influxd
 from tests.servers.influxdb import InfluxDB
@@ -34,7 +34,7 @@ from tests.support.requirement import require
 
 PAST_MINUTES = 30
 FAILING = "3174"
-TROUBLE = Trouble.model_validate(
+TROUBLE = InjectedFault.model_validate(
     {
         "kind": "core_failure",
         "regency": FAILING,
@@ -96,7 +96,7 @@ def centre(
     influxd_program: Influxd, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Centre]:
     """Start a live simulation with half an hour of history, and a Grafana on it."""
-    home = grafana.found()
+    home = grafana.configured_home()
     assert home is not None
     folder = tmp_path_factory.mktemp("grafana")
     server = InfluxDB(influxd_program, folder / "influxdb").start()
@@ -157,7 +157,7 @@ def test_every_rule_is_evaluated_without_an_error(centre: Centre) -> None:
             not rule["lastEvaluation"].startswith("0001") for rule in states
         )
 
-    centre.grafana.await_(all_evaluated, 300)
+    centre.grafana.wait_until(all_evaluated, 300)
     states = centre.states()
     assert {
         rule["name"]: rule.get("lastError", "")
@@ -179,7 +179,7 @@ def test_only_the_simulated_fault_fires(centre: Centre) -> None:
         )
 
     start_s = time.monotonic()
-    centre.grafana.await_(is_reported, FIRES_LIMIT_S)
+    centre.grafana.wait_until(is_reported, FIRES_LIMIT_S)
     firing = centre.firing()
     print(f"\nafter {time.monotonic() - start_s:.0f} s:")
     print(*sorted(labels["alertname"] for labels in firing), sep="\n")
@@ -212,7 +212,7 @@ def _loaded(centre: Centre, uid: str) -> Any:
     def exists() -> bool:
         return centre.grafana.ask(f"/api/dashboards/uid/{uid}").status == 200
 
-    centre.grafana.await_(exists, 60)
+    centre.grafana.wait_until(exists, 60)
     return centre.get(f"/api/dashboards/uid/{uid}")["dashboard"]
 
 

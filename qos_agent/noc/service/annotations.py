@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from qos_agent.model import Identity, Record, Value
 from qos_agent.model.calendar import ZONES, Calendar
 from qos_agent.model.line_protocol import encode
-from qos_agent.system.language import Words
+from qos_agent.system.language import Translator
 
 
 def calendar_lines(calendar: Calendar) -> list[bytes]:
@@ -25,7 +25,7 @@ def _phases(calendar: Calendar, zone: str) -> Iterator[Record]:
     for start, end in zip_longest(starts, starts[1:]):
         name = start.phase.value
         fields: dict[str, Value] = {
-            "title": f"{_capital(Words('id')(name))} / {_capital(name)}",
+            "title": f"{_capital(Translator('id')(name))} / {_capital(name)}",
             "text": f"{zone} {_local(start.at_wall_ns, zone)}",
             "after": name,
         }

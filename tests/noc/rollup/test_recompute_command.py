@@ -94,7 +94,7 @@ def test_the_sums_equal_duckdb_after_every_run(
     last = done.stdout.splitlines()[-1]
     # If points cannot be overwritten, only changes are written.
     adds = influxdb.version().removeprefix("v").startswith("3.")
-    assert adds or last == f"summed again: {stored} points"
+    assert adds or last == f"recalculated: {stored} points"
 
 
 def test_a_minute_is_recalculated_if_the_span_touches_it(
@@ -148,7 +148,7 @@ def test_deleted_raw_points_are_reported(influxdb: Database, tmp_path: Path) -> 
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
     assert "are deleted; the roll-ups of that time are left as they are" in line
-    assert done.stdout.splitlines()[-1] == "summed again: 0 points"
+    assert done.stdout.splitlines()[-1] == "recalculated: 0 points"
     raw.drop()
 
 

@@ -68,7 +68,7 @@ def start_reflector(lab: Lab, options: Sequence[str] = ()) -> subprocess.Popen[A
         [*REFLECTOR, *options], "server", stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert "reflector: at" in process.stdout.readline()
+    assert "reflector: listening on" in process.stdout.readline()
     return process
 
 
