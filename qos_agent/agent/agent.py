@@ -166,7 +166,9 @@ class Agent:
     def _end(self, uplink: threading.Thread) -> Status:
         """Wait for running tasks, commit and deliver what is possible, within 5 s."""
         components = self._components
-        self._notifier.notify("STOPPING=1")
+        # After STOPPING=1 systemd kills the process within TimeoutStopSec.
+        if not self.reload:
+            self._notifier.notify("STOPPING=1")
         self._stop.set()
         self._schedule.stop()
         self._schedule.wait_for_tasks(_STOP_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -242,13 +243,20 @@ def test_the_phase_changes_by_itself_without_a_network(
 def test_a_pause_and_a_reload_reach_the_running_agent(
     lab: MakeLab, tmp_path: Path
 ) -> None:
-    """Paused tasks are skipped, and a reload starts with the new configuration."""
+    """Paused tasks are skipped, and a reload starts with the new configuration.
+
+    A reload must not announce a stop: systemd would kill the agent.
+    """
     net = lab(Shape())
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(5)
     settings = _settings(
         tmp_path,
         None,
         QOS_AGENT_SCHEDULE__IDLE__HOST="1s",
         QOS_AGENT_SCHEDULE__IDLE__LATENCY="off",
+        NOTIFY_SOCKET=str(tmp_path / "notify"),
     )
     config = tmp_path / "agent.toml"
     config.write_text("[latency]\n")
@@ -271,4 +279,7 @@ def test_a_pause_and_a_reload_reach_the_running_agent(
     assert paused
     kinds = [r.tags["kind"] for r in records if r.measurement == "event"]
     assert kinds.count("start") == 2
+    with manager:
+        states = [manager.recv(100) for _ in range(3)]
+    assert states == [b"READY=1", b"READY=1", b"STOPPING=1"]
     assert {"pause", "configuration"} <= set(kinds)
