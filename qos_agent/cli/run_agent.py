@@ -124,7 +124,7 @@ def _announce(loaded: Loaded, disabled: tuple[str, ...], translate: Translator) 
     every = translate("every {interval}", interval=duration_text(interval_s))
     text = (
         "Throughput tests use at most {data} each, {interval}. To disable them: "
-        "THROUGHPUT=off"
+        "qos-agent run --without throughput"
     )
     print(translate(text, data=size_text(data), interval=every), flush=True)
 

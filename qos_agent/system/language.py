@@ -74,9 +74,9 @@ INDONESIAN: Mapping[str, str] = {
     ),
     # `run`.
     "Throughput tests use at most {data} each, {interval}. To disable them: "
-    "THROUGHPUT=off": (
+    "qos-agent run --without throughput": (
         "Uji throughput memakai paling banyak {data} per uji, {interval}. "
-        "Untuk mematikan: THROUGHPUT=off"
+        "Untuk mematikan: qos-agent run --without throughput"
     ),
     "every {interval}": "setiap {interval}",
     "Summary after {duration}": "Ringkasan setelah {duration}",
