@@ -17,6 +17,9 @@ from tests.lab.network import Lab
 from tests.lab.shape import TCP_PAYLOAD_SHARE, Shape
 from tests.support.requirement import require
 
+# Other load on the machine would change the rates and times that are compared.
+pytestmark = pytest.mark.serial
+
 # Smaller than the 4.6 % error of a rate that includes the headers. Larger than the
 # tolerance of the bench, because a median of few runs on a shared machine varies more.
 TOLERANCE = 0.03
