@@ -43,9 +43,14 @@ test: $(STAMPS)/dev
 	$(BIN)/python -m pytest -m serial
 
 test-fast: $(STAMPS)/dev
-	$(BIN)/python -m pytest -q -m "unit and not serial" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -q -m "unit and not slow and not serial" -n $(WORKERS) --dist loadgroup
 
-check: $(STAMPS)/dev format lint types test wheel
+# The same tests as test-fast, and the branches of the package that they reach.
+coverage: $(STAMPS)/dev
+	$(BIN)/python -m pytest -q -m "unit and not slow and not serial" -n $(WORKERS) --dist loadgroup \
+		--cov=qos_agent --cov-branch --cov-report=term:skip-covered
+
+check: $(STAMPS)/dev format lint types test coverage wheel
 
 check-full: check faults
 	QOS_HYPOTHESIS=full $(BIN)/python -m pytest -q -m "unit and not serial" -n $(WORKERS) --dist loadgroup

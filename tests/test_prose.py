@@ -27,6 +27,7 @@ ALERTS = sorted((ROOT / "grafana" / "provisioning" / "alerting").glob("*.yaml"))
 TEXTS = frozenset({"title", "description", "summary", "text", "content", "label"})
 
 
+@pytest.mark.slow
 def test_the_project_has_no_violation() -> None:
     """Docstrings, comments, strings and documents follow the rules."""
     found = [str(violation) for path in project_files() for violation in check(path)]
@@ -67,6 +68,7 @@ def _texts(node: object) -> Iterator[str]:
             yield from _texts(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ALERTS, ids=lambda path: path.stem)
 def test_an_alert_has_no_violation(path: Path) -> None:
     """The texts of the alert rules and contact points follow the rules."""

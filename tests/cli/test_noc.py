@@ -107,6 +107,7 @@ def test_every_fault_goes_to_a_file(
     assert "… and 40 more faults. To write all: --faults FILE.csv" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scope", "end", "problem"),
     [

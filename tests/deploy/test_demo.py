@@ -210,6 +210,7 @@ def test_without_an_engine_one_line_names_the_fixes(tmp_path: Path) -> None:
     assert "QOS_GRAFANA" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "problem"),
     [("QOS_GRAFANA", "conf/defaults.ini"), (influxd.VARIABLE, "is not a program")],

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.footprint import unit_environment
 
 UNIT = Path(__file__).parents[2] / "deploy/systemd/qos-agent.service"
@@ -37,6 +39,7 @@ def test_bench_runs_as_the_unit_does(tmp_path: Path) -> None:
     assert inherited <= names
 
 
+@pytest.mark.slow
 def test_agent_starts_without_docstrings_and_assertions(tmp_path: Path) -> None:
     """The help of commands comes from docstrings. Without them commands still run."""
     checked = subprocess.run(

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
 from qos_agent.model.errors import StorageError
 from tests.faults.conftest import FULL, Account, tried
@@ -109,6 +111,7 @@ def _reopened(folder: Path, file: bytes, log: bytes) -> list[int]:
     return stored
 
 
+@pytest.mark.slow
 def test_power_cut_at_every_point_of_the_log(tmp_path: Path, account: Account) -> None:
     """Every prefix of the log opens without damage and loses no committed point."""
     commits = _recorded(tmp_path)

@@ -139,6 +139,7 @@ def _either(states: tuple[_Mark, _Mark], seq: int) -> set[bytes | None]:
     return {mark.held.get(seq) for mark in states}
 
 
+@pytest.mark.slow
 def test_power_cut_at_every_point_of_the_recorded_writes(
     quick_disk: Path, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:

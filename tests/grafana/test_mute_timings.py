@@ -109,6 +109,7 @@ def _minutes(first: datetime, last: datetime, step: timedelta) -> Iterator[datet
         first += step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("day", DAYS, ids=lambda day: f"{day:%F}")
 def test_warnings_are_sent_around_the_vote_only(zone: str, day: datetime) -> None:

@@ -128,6 +128,7 @@ def _rendered(renderer: Path, name: str, data: dict[str, Any]) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_message_counts_and_does_not_list(renderer: Path) -> None:
     """A message for 500 alerts is short enough for Telegram, in both languages."""
     labels = {"alert": "silent", "severity": "critical", "area": "java-w"}
@@ -150,6 +151,7 @@ def test_message_counts_and_does_not_list(renderer: Path) -> None:
     assert "ID http://grafana/d/qos-overview-id?orgId=1&viewPanel=7" in text
 
 
+@pytest.mark.slow
 def test_national_message_has_no_place(renderer: Path) -> None:
     """A message is rendered without a regency and without a panel."""
     alert = {

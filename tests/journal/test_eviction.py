@@ -49,6 +49,7 @@ def _removals(folder: Path) -> list[tuple[str, str]]:
     return [(reason, measurement) for reason, measurement in rows]
 
 
+@pytest.mark.slow
 def test_file_stays_within_its_bytes(tmp_path: Path, clock: FakeClock) -> None:
     """Ten times the points that fit are stored, and the file keeps its limit."""
     journal = open_journal(tmp_path, SMALL)
@@ -72,6 +73,7 @@ def test_delivered_points_go_first(tmp_path: Path, clock: FakeClock) -> None:
     assert journal.counts().evicted == 0
 
 
+@pytest.mark.slow
 def test_undelivered_points_go_by_rank(tmp_path: Path, clock: FakeClock) -> None:
     """Host goes first, then signal, then further targets of a layer; events stay."""
     journal = open_journal(tmp_path, SMALL)
@@ -272,6 +274,7 @@ def test_expiry_does_not_read_the_backlog_for_every_point(
     assert cost(3000) < 1.5 * cost(300)
 
 
+@pytest.mark.slow
 def test_freeing_space_does_not_read_the_backlog_for_every_point(
     tmp_path: Path, clock: FakeClock
 ) -> None:

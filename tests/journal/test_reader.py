@@ -37,6 +37,7 @@ def _tail(journal: Reader) -> None:
     assert sum(1 for _ in journal.lines(EVERY_SEQ, 20)) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [_verify, _export, _tail])
 def test_memory_does_not_grow_with_the_journal(
     tmp_path: Path, command: Callable[[Reader], None]

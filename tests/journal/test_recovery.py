@@ -259,6 +259,7 @@ def test_folder_that_cannot_be_made_means_memory(
     assert deliver(journal) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_file_locked_by_another_process_is_an_error(
     tmp_path: Path, clock: FakeClock
 ) -> None:

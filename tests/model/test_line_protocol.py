@@ -27,6 +27,7 @@ def test_what_is_encoded_decodes_to_the_same_record(record: Record) -> None:
     assert decode(encode(record)) == _typed(record)
 
 
+@pytest.mark.slow
 @given(records())
 def test_the_bytes_do_not_depend_on_the_order_of_keys(record: Record) -> None:
     """Two dictionaries with the same content give the same canonical bytes."""

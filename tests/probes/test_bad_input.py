@@ -114,6 +114,7 @@ def assert_clean(result: dict[str, Any], cause: str) -> None:
     assert result["moved_bytes"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("probe", "talk", "cause"),
     [
@@ -151,6 +152,7 @@ def test_a_server_that_is_gone(net: Lab, probe: str) -> None:
     assert_clean(slot(net, probe, **{probe: settings}), "refused")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("probe", "talk", "fault", "cause"),
     [
@@ -174,6 +176,7 @@ def test_bad_tls(
     assert_clean(result, cause)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
@@ -228,6 +231,7 @@ def test_a_busy_iperf3(net: Lab) -> None:
     assert_clean(result, "busy")
 
 
+@pytest.mark.slow
 def test_an_iperf3_that_dies_in_the_middle(net: Lab) -> None:
     """A server that is killed during the download is gone for the upload."""
     net.set_rate(4)

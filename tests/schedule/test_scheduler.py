@@ -159,6 +159,7 @@ def test_the_first_round_comes_at_once(runner: ScheduleRunner) -> None:
     assert second_ns - started_ns < 3e9
 
 
+@pytest.mark.slow
 def test_each_interval_leaves_one_task(runner: ScheduleRunner) -> None:
     """Twenty intervals have twenty slots, one in each."""
     runner.begin(HOST)
@@ -320,6 +321,7 @@ def test_apscheduler_logs_nothing(
     assert [r for r in caplog.records if r.name.startswith("apscheduler")] == []
 
 
+@pytest.mark.slow
 def test_a_year_forward_and_back_changes_nothing(tmp_path: Path) -> None:
     """After steps of the wall clock there is no backlog and no lost slot."""
     library = next(iter(Path("/usr/lib").glob(f"*/{LIBRARY}")), None)

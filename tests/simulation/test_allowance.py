@@ -101,6 +101,7 @@ def fortnight(name: str, zone: str) -> AccountedTasks:
     return tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SPAN))
 @pytest.mark.parametrize("zone", list(WHO))
 def test_the_allowance_is_never_exceeded_and_the_vote_is_measured(

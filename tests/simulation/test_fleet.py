@@ -36,6 +36,7 @@ def arrivals(job: Job, length_s: int, stations: int = STATIONS) -> list[int]:
     return [seconds[second] for second in range(length_s)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("job", "length_s", "multiple"),
     [(LATENCY, 1200, 1.5), (FORM, 3600, 2.5), (THROUGHPUT, 21_600, 5.0)],

@@ -71,6 +71,7 @@ def fortnight(name: str, zone: str, naps: tuple[Nap, ...] = ()) -> Station:
     return station
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "zone"), CASES)
 def test_the_table_of_phases_and_tasks(name: str, zone: str) -> None:
     """Every task of the two weeks is counted, and every change is at its minute."""
@@ -90,6 +91,7 @@ def test_the_table_of_phases_and_tasks(name: str, zone: str) -> None:
     assert changes == list(zip(UTC_CHANGES[name, zone], phases, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "zone"), CASES)
 def test_every_slot_has_an_outcome_for_any_sleep_of_the_device(
     name: str, zone: str

@@ -153,6 +153,7 @@ def test_durations_are_exact_for_minutes_counted_late(
     assert [from_ns // MINUTE_NS - 1 for from_ns, _ in rows_of(state)] == changes
 
 
+@pytest.mark.slow
 def test_durations_survive_a_restart_and_are_bounded(tmp_path: Path) -> None:
     """After a week of changes every ten minutes, two hours of them are stored."""
     path = tmp_path / "census.sqlite3"

@@ -196,6 +196,7 @@ imports = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(imports, st.sampled_from(CODES), st.integers(0, 9))
 def test_a_station_is_valid_once_at_every_moment_in_any_order_of_imports(

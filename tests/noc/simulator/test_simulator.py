@@ -286,6 +286,7 @@ def test_a_clock_set_back_overwrites_no_point() -> None:
     assert len(keys) == len(set(keys))
 
 
+@pytest.mark.slow
 def test_an_allowance_that_runs_out_skips_tests() -> None:
     """The heartbeat flags it, and every throughput slot is skipped with its reason."""
     simulated = simulate({"kind": "allowance", "share": 0.5, "amount": 8.0}, minutes=60)
@@ -323,6 +324,7 @@ def test_due_slots_are_the_sum_of_outcomes_and_of_the_points_slots() -> None:
         assert fields["due"] == sum(parts)
 
 
+@pytest.mark.slow
 def test_days_before_give_a_baseline_of_every_probe() -> None:
     """Every link has hours of the phase pre before the start, and minutes after it."""
     values = {
@@ -347,6 +349,7 @@ def test_days_before_give_a_baseline_of_every_probe() -> None:
     ] * 40
 
 
+@pytest.mark.slow
 def test_a_full_cell_is_slower_and_noisier_but_not_weaker() -> None:
     """RSRQ, SINR, rates and delay get worse under load. RSRP does not."""
 

@@ -196,6 +196,7 @@ def test_mmcli_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cause() == "missing_tool"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "want"),
     [
@@ -221,6 +222,7 @@ def test_bad_mmcli(fake: FakeMmcli, script: str, want: str) -> None:
         assert cause(seconds=1) == want
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option", ["-L", "-m /M/0", "--signal-get", "--location-get", "--get-cell-info"]
 )
@@ -287,6 +289,7 @@ def test_no_identity_is_ever_recorded(
     assert not IDENTITY.search(text + caplog.text)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.text() | st.integers() | st.floats(),

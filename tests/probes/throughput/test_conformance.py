@@ -193,6 +193,7 @@ def test_a_name_that_does_not_exist(name: str) -> None:
         assert causes(backend(name), test_order)["down"] == "name_not_resolved"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["down", "up"])
 @pytest.mark.parametrize("talk", TALKS)
 def test_http_names_what_is_wrong(talk: str, direction: str) -> None:
@@ -204,6 +205,7 @@ def test_http_names_what_is_wrong(talk: str, direction: str) -> None:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "talk"), OTHERS_CAUSES)
 def test_others_name_what_is_wrong(name: str, talk: str) -> None:
     """Both directions fail with the cause of the server, and nothing is left."""
@@ -246,6 +248,7 @@ def test_tls_that_breaks_in_the_middle(
         assert causes(Http(), test_order) == {direction: expected}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("talk", "expected"),
     [(silent, "timeout"), (hangs_up, "closed_early"), (resets_at_once, "reset")],
@@ -365,6 +368,7 @@ def test_another_iperf3(output: str, expected: str, tmp_path: Path) -> None:
     assert failures == {"down": expected, "up": expected}
 
 
+@pytest.mark.slow
 def test_an_iperf3_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     """A program that ignores SIGINT is killed in time, with its children."""
     program = tmp_path / "iperf3"

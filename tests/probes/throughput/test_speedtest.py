@@ -88,6 +88,7 @@ def test_speedtest_net_is_used_over_tls_by_default(tmp_path: Path) -> None:
     assert bad["down"].cause == "tls_untrusted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "response", "expected"),
     [

@@ -175,6 +175,7 @@ def redirect(where: str) -> Play:
     return responds(answer("302 Found", "", f"Location: {where}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("play", "cause"),
     [
