@@ -1,0 +1,57 @@
+"""Decoding of JSON from outside: servers, child processes, and files.
+
+The text must be UTF-8, with or without a byte order mark. A text that is not JSON, has
+NaN or Infinity, or is nested more deeply than Python can read, is a ValueError.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+# A larger text is not read: the largest answers, of the census, are smaller.
+MAX_BYTES = 256_000_000
+
+
+def loads(content: bytes | str, max_bytes: int = MAX_BYTES) -> Any:
+    """Return the value of a JSON text. Raises ValueError."""
+    values = loads_all(content, max_bytes)
+    if len(values) != 1:
+        raise ValueError(f"{len(values)} JSON values instead of one")
+    return values[0]
+
+
+def loads_all(content: bytes | str, max_bytes: int = MAX_BYTES) -> list[Any]:
+    """Return the values of JSON texts that follow each other. Raises ValueError."""
+    text = _text(content, max_bytes)
+    values = []
+    try:
+        position = _next(text, 0)
+        while position < len(text):
+            value, position = _DECODER.raw_decode(text, position)
+            values.append(value)
+            position = _next(text, position)
+    except RecursionError as error:
+        raise ValueError("the JSON text is nested too deeply") from error
+    return values
+
+
+def _text(content: bytes | str, max_bytes: int) -> str:
+    if len(content) > max_bytes:
+        raise ValueError(f"the JSON text is longer than {max_bytes} bytes")
+    text = content if isinstance(content, str) else content.decode("utf-8")
+    return text.removeprefix("\ufeff")
+
+
+def _next(text: str, position: int) -> int:
+    """Return the position of the next character that is no white space."""
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    return position
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
