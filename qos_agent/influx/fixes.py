@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from qos_agent.config import token
+
 CREDENTIALS = "set token or token_file to a valid token"
+MAX_ROWS = "set max-row-limit = 0 in the [http] section of the server's configuration"
 BUCKET = "create the bucket, or correct its name"
+
+# Limits of a server's capacity. The points are not wrong: with a higher limit the
+# server accepts them. 1.8 checks the first two with inmem indexes only.
+CAPACITY_LIMITS = (
+    "max-values-per-tag",
+    "max-series-per-database",
+    "would exceed number of tables",
+)
 
 # Texts that 1.8 prints when a query or a write exceeds one of its limits.
 _BY_MESSAGE = {
@@ -19,6 +30,7 @@ _BY_MESSAGE = {
     "max-series-per-database": (
         "set index-version = tsi1, or raise max-series-per-database"
     ),
+    "would exceed number of tables": "raise the server's limit of tables",
     "beyond retention policy": "raise the retention of this database",
 }
 _BY_QUERY_STATUS = {
@@ -33,6 +45,8 @@ _BY_CAUSE: Mapping[str, str] = {
     "refused": "check that the server is running, and the port in the URL",
     "tls_expired": "check this device's clock and the certificate's dates",
     "tls_untrusted": "set ca_file to the certificate of the server's authority",
+    "token": token.FIX,
+    "token_file": "write the token to it, in plain ASCII on one line",
     "tls_name": "use a host name from the server's certificate in the URL",
 }
 

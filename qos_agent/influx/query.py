@@ -8,23 +8,29 @@ sends Flux, which 1.8 has disabled by default and 3.x does not have.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from qos_agent.config.settings import CollectorSection
-from qos_agent.influx import buckets, dialects, fixes
+from qos_agent.influx import buckets, dialects, fixes, results
 from qos_agent.influx.responses import compose
+from qos_agent.influx.results import PartialResultError, ResultError, Table, tables
 from qos_agent.influx.transport import make_client
-from qos_agent.model.errors import QosAgentError
+from qos_agent.model.errors import ConfigError, QosAgentError
 from qos_agent.model.line_protocol import one_line
 from qos_agent.system.network.tls import collector_context
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
+
+__all__ = ["QueryError", "Row", "Server", "Table", "between", "word"]
+
+_CHUNKED = {"chunked": "true", "chunk_size": "10000"}
 
 
 @dataclass(eq=False)
@@ -50,18 +56,6 @@ class Row:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A series of a result: its tags, and rows of values, which may be None.
-
-    The first column is `time`, in nanoseconds.
-    """
-
-    tags: Mapping[str, str]
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
-
 class Server:
     """One database to query. The token's file is read again for each query.
 
@@ -74,6 +68,8 @@ class Server:
         self._timeout_s = timeout_s
         self._pool: PoolManager | None = None
         self._unreachable: QueryError | None = None
+        # True after the server left out rows of a result that was not chunked.
+        self._is_chunked = False
 
     def wake(self) -> None:
         """Send queries again, also if the last one had no response."""
@@ -92,10 +88,23 @@ class Server:
                 yield Row(table.tags, {k: v for k, v in pairs if v is not None})
 
     def tables(self, query: str) -> Iterator[Table]:
-        """Yield a table for each series of one SELECT. Raises QueryError."""
-        for series in self._series(query):
-            tags = {k: v for k, v in series.get("tags", {}).items() if v}
-            yield Table(tags, series["columns"], series.get("values", ()))
+        """Yield a table for each series of one SELECT. Raises QueryError.
+
+        `max-row-limit` of 1.8 does not apply to chunked responses, so a result with
+        too few rows is requested again in chunks.
+        """
+        yield from self._whole(query)
+
+    def _whole(self, query: str) -> list[Table]:
+        if not self._is_chunked:
+            with suppress(PartialResultError):
+                return self._tables(query, {})
+            self._is_chunked = True
+        try:
+            return self._tables(query, _CHUNKED)
+        except PartialResultError as error:
+            message = compose(error.message, "", fixes.MAX_ROWS)
+            raise QueryError(self.name, message) from error
 
     def version(self) -> str:
         """Return the server's version such as 1.8.10, or nothing if not reported.
@@ -126,7 +135,7 @@ class Server:
                 return buckets.retention_s(
                     client, section.bucket, section.org, self._timeout_s
                 )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ConfigError) as error:
             raise self._no_response(error) from error
 
     def close(self) -> None:
@@ -135,20 +144,20 @@ class Server:
             self._pool.clear()
             self._pool = None
 
-    def _series(self, query: str) -> list[dict[str, Any]]:
-        asked = {"db": self._section.bucket, "epoch": "ns", "q": query}
-        response = self._request("POST", "query", urlencode(asked))
-        content = _object(response.data)
-        results = content.get("results", [])
-        # 2.x reports the error of a request at the top, that of a statement below.
-        messages = map(dialects.error_message, (content, *results))
-        error = next((message for message in messages if message), "")
-        if response.status != 200 or error or not results:
-            error = error or "this response is not from InfluxDB"
-            fix = fixes.for_query(response.status, error)
-            message = compose(f"HTTP {response.status}", error, fix)
-            raise QueryError(self.name, message)
-        return [series for result in results for series in result.get("series", ())]
+    def _tables(self, query: str, options: Mapping[str, str]) -> list[Table]:
+        form = {"db": self._section.bucket, "epoch": "ns", "q": query, **options}
+        response = self._request("POST", "query", urlencode(form))
+        if response.status == HTTPStatus.OK:
+            try:
+                return tables(response.data)
+            except PartialResultError:
+                raise
+            except ResultError as error:
+                reason = error.message
+        else:
+            reason = results.error_of(response.data) or results.NOT_INFLUXDB
+        fix = fixes.for_query(response.status, reason)
+        raise QueryError(self.name, compose(f"HTTP {response.status}", reason, fix))
 
     def _request(self, method: str, path: str, body: str = "") -> BaseHTTPResponse:
         import urllib3
@@ -171,7 +180,7 @@ class Server:
                 retries=False,
                 timeout=self._timeout_s,
             )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ConfigError) as error:
             raise self._no_response(error) from error
 
     def _no_response(self, error: Exception) -> QueryError:
@@ -181,19 +190,13 @@ class Server:
     def _connections(self) -> PoolManager:
         import urllib3
 
+        from qos_agent.influx.http_head import read_final_responses
+
         if self._pool is None:
             context = collector_context(str(self._section.url), self._section.ca_file)
             self._pool = urllib3.PoolManager(ssl_context=context)
+            read_final_responses(self._pool)
         return self._pool
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """Return a JSON object, or an empty one if the body is something else."""
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def between(from_ns: int, to_ns: int) -> str:

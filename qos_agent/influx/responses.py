@@ -2,12 +2,12 @@
 
 Only status 204 acknowledges a write, because captive portals return 200 to any
 request. After an unknown response the points stay queued. A point is quarantined only
-if it was sent alone and InfluxDB itself rejected it.
+if it was sent alone and InfluxDB itself rejected it for a fault of the point. A limit
+of the server's capacity is no fault of a point.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from qos_agent.influx import dialects, fixes
+from qos_agent.model import json_text
 from qos_agent.model.line_protocol import one_line
 
 RETRY_AFTER_MAX_S = 3600.0
@@ -30,6 +31,7 @@ class Action(Enum):
     KEEP = "keep"
     BISECT = "bisect"
     HALVE = "halve"
+    LIMIT = "limit"
     RENEW_TOKEN = "renew token"  # noqa: S105  the name of an action
 
 
@@ -44,7 +46,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request without a response: one of the schema's causes, and the error text."""
+    """A request without a response: the cause and the error text.
+
+    The cause is one of the schema's, or `token` or `token_file` for a wrong setting.
+    """
 
     cause: str
     detail: str
@@ -52,11 +57,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The next step, a message for a person, and the shortest wait before a retry."""
+    """The next step, a message for a person, and the shortest wait before a retry.
+
+    `dropped` is the number of points that the server did not store, if it reports it.
+    """
 
     action: Action
     message: str = ""
     wait_s: float | None = None
+    dropped: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,10 @@ _RULES = (
         "delete a database, or set bucket to an existing one",
         text="Adding a new database",
     ),
+    *(
+        _Rule(400, 599, Action.LIMIT, "a limit of the server is reached", text=limit)
+        for limit in fixes.CAPACITY_LIMITS
+    ),
     _Rule(204, 204, Action.DELIVERED, ""),
     _Rule(201, 201, Action.BISECT, "only some points stored"),
     _Rule(200, 299, _KEEP, _NOT_INFLUXDB, _LOGIN),
@@ -132,12 +145,14 @@ def decide(result: Response | Failure) -> Decision:
     rule = next(rule for rule in _RULES if rule.applies_to(result))
     if rule.action is Action.DELIVERED:
         return Decision(rule.action, f"HTTP {result.status}")
-    if rule.action is Action.BISECT and not _is_from_influxdb(result):
+    from_server = (Action.BISECT, Action.LIMIT)
+    if rule.action in from_server and not _is_from_influxdb(result):
         rule = _Rule(0, 999, Action.KEEP, _NOT_INFLUXDB, _LOGIN)
     detail = _detail(result)
     fix = fixes.for_message(detail) or rule.fix
     message = compose(f"HTTP {result.status}: {rule.meaning}", detail, fix)
-    return Decision(rule.action, message, retry_after_s(result.headers))
+    wait_s = retry_after_s(result.headers)
+    return Decision(rule.action, message, wait_s, _dropped(result.body))
 
 
 def compose(head: str, detail: str, fix: str) -> str:
@@ -161,7 +176,7 @@ def _is_from_influxdb(response: Response) -> bool:
 def _object(body: str) -> dict[str, object]:
     """Return a JSON object, or an empty one if the body is something else."""
     try:
-        content = json.loads(body)
+        content = json_text.loads(body)
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
@@ -172,6 +187,12 @@ def _detail(response: Response) -> str:
     if 300 <= response.status < 400:
         return response.headers.get("location", "")
     return dialects.error_message(_object(response.body)) or _title(response.body)
+
+
+def _dropped(body: str) -> int | None:
+    """Return the number of points that 1.8 and 2.x report as not stored."""
+    match = re.search(r"\bdropped=(\d{1,9})\b", body)
+    return int(match[1]) if match else None
 
 
 def _title(body: str) -> str:

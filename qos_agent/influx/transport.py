@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.responses import Failure, Response, date_of
 from qos_agent.influx.wire_size import WireBytes, wire_bytes
+from qos_agent.model.errors import ConfigError
 from qos_agent.system.network import cause_of
 from qos_agent.system.network.tls import (
     cause_of_tls,
@@ -32,6 +33,8 @@ _USER_AGENT = "qos-agent"
 _BODY_MAX_CHARACTERS = 4000
 
 _BEFORE_SENDING = (
+    "token",
+    "token_file",
     "name_not_resolved",
     "no_route",
     "unreachable",
@@ -72,7 +75,7 @@ class Transport(Protocol):
         ...
 
     def renew(self) -> None:
-        """Read the token again."""
+        """Read the token again before the next request."""
         ...
 
     def close(self) -> None:
@@ -86,7 +89,8 @@ class InfluxTransport:
     def __init__(self, section: CollectorSection) -> None:
         self._section = section
         self._secure = str(section.url).startswith("https")
-        self._token = section.current_token()
+        self._token: str | None = None
+        self._is_token_read = False
         self._client: InfluxDBClient | None = None
         self._connections = 0
 
@@ -110,20 +114,24 @@ class InfluxTransport:
         return cost.sent + cost.received
 
     def renew(self) -> None:
-        """Read the token again if it is in a file."""
-        try:
-            token = self._section.current_token()
-        except (OSError, UnicodeDecodeError):
-            return  # The file may be being replaced at this moment.
-        if token != self._token:
-            self._token = token
-            self.close()
+        """Read the token again before the next request."""
+        self._is_token_read = False
 
     def close(self) -> None:
         """Close connections."""
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _read_token(self) -> None:
+        """Read the token if it is not known. Raises ConfigError."""
+        if self._is_token_read:
+            return
+        token = self._section.current_token()
+        if token != self._token:
+            self._token = token
+            self.close()
+        self._is_token_read = True
 
     def _cost(self, body: bytes, result: Response | Failure) -> WireBytes:
         sent, received = _REQUEST_HEAD_BYTES + len(body), 0
@@ -138,6 +146,7 @@ class InfluxTransport:
         from influxdb_client.rest import ApiException
 
         try:
+            self._read_token()
             _, status, headers = self._service().post_write_with_http_info(
                 self._section.org,
                 self._section.bucket,
@@ -147,6 +156,8 @@ class InfluxTransport:
                 _request_timeout=timeout_s * 1000,
                 urlopen_kw={"redirect": False},
             )
+        except ConfigError as error:
+            return Failure(error.key, f"{error.problem} (found: {error.found})")
         except ApiException as error:
             if not error.status:
                 return _failure(error)
@@ -179,6 +190,8 @@ def make_client(section: CollectorSection, token: str | None) -> InfluxDBClient:
     """Return a client of a collector, without retries and with one connection."""
     from influxdb_client import InfluxDBClient
 
+    from qos_agent.influx.http_head import read_final_responses
+
     client = InfluxDBClient(
         url=str(section.url).rstrip("/"),
         token=token or "",
@@ -189,6 +202,7 @@ def make_client(section: CollectorSection, token: str | None) -> InfluxDBClient:
         connection_pool_maxsize=1,
     )
     client.api_client.user_agent = _USER_AGENT
+    read_final_responses(client.api_client.rest_client.pool_manager)
     return client
 
 

@@ -77,7 +77,7 @@ class Writer:
                     middle = len(batch) // 2
                     write_each(self._write_batch, (batch[:middle], batch[middle:]))
                     return
-                case Action.BISECT:
+                case Action.BISECT | Action.LIMIT:
                     raise self._error(decision.message, refused=True)
                 case Action.RENEW_TOKEN:
                     self._transport.renew()

@@ -165,3 +165,10 @@ def test_a_long_message_keeps_its_fix() -> None:
     message = decide(Response(401, JSON, body)).message
     assert len(message) == 200
     assert message.endswith("Fix: set token or token_file to a valid token")
+
+
+@pytest.mark.parametrize("body", ["[" * 1100, '{"error":' * 1100, "[" * 4000])
+def test_a_deeply_nested_body_keeps_the_points(body: str) -> None:
+    """A body that Python cannot read as JSON is not from InfluxDB."""
+    for status in (200, 400, 500):
+        assert decide(Response(status, {}, body)).action is Action.KEEP

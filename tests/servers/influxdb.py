@@ -34,6 +34,7 @@ class Settings:
     max_values_per_tag: int = 100_000
     max_series_per_database: int = 1_000_000
     max_body_bytes: int = 25_000_000
+    max_row_limit: int = 0
     # Size of the cache in memory at which the server writes it to a file.
     cache_snapshot_bytes: int = 25 * 2**20
     # Time without a write after which the cache is written, and the files are merged.
@@ -224,6 +225,7 @@ bind-address = "{self.address}:{self._inner_port}"
 auth-enabled = {str(settings.auth).lower()}
 log-enabled = false
 max-body-size = {settings.max_body_bytes}
+max-row-limit = {settings.max_row_limit}
 [monitor]
 store-enabled = false
 [subscriber]

@@ -48,7 +48,8 @@ def free_port(address: str, namespace: str | None = None) -> int:
     """Return a TCP port that was free a moment ago."""
 
     def probe() -> int:
-        with socket.socket() as listener:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family) as listener:
             listener.bind((address, 0))
             port: int = listener.getsockname()[1]
             return port
