@@ -51,6 +51,7 @@ class HeartbeatFigures:
     evicted: int
     uplink_bytes: int
     uplink_failures: int
+    collector_full: int
 
 
 def heartbeat(boot_ns: int, figures: HeartbeatFigures, tally: Tally) -> Reading:

@@ -105,6 +105,7 @@ class Metrics:
             evicted=counts.evicted,
             uplink_bytes=uplink.sent_bytes + uplink.received_bytes,
             uplink_failures=uplink.failures,
+            collector_full=int(uplink.full),
         )
 
     def _backlog(self, undelivered: Mapping[str, int]) -> int:

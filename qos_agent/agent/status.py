@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qos_agent.agent.events import HeartbeatFigures
-from qos_agent.model import Reading
+from qos_agent.model import Reading, json_text
 from qos_agent.system.files import write_atomically
 
 FILE_NAME = "status.json"
@@ -131,7 +131,7 @@ def read(folder: Path) -> Status | None:
     Raises ValueError if another version of the agent wrote the file.
     """
     try:
-        values = json.loads((folder / FILE_NAME).read_text())
+        values = json_text.loads((folder / FILE_NAME).read_text())
     except FileNotFoundError:
         return None
     lists = {"links": LinkStatus, "latest": Latest, "upcoming": Upcoming}

@@ -20,6 +20,7 @@ from qos_agent.journal import opening
 from qos_agent.journal.delivery import collector_id, remove_other_collectors
 from qos_agent.journal.encoding import PointEncoder
 from qos_agent.journal.errors import needs_reopening, storage_error
+from qos_agent.journal.event_log import EventLog
 from qos_agent.journal.tables import transaction
 from qos_agent.journal.types import JournalEvent, JournalLimits
 from qos_agent.model import Identity, Phase
@@ -56,7 +57,7 @@ class Session:
     def __init__(self, options: JournalOptions) -> None:
         self.options = options
         self.lock = threading.RLock()
-        self._events: list[JournalEvent] = []
+        self._events = EventLog()
         self._lock_handle = opening.lock(options.folder)
         self.file = self._open(writable=self._lock_handle is not None)
 
@@ -88,13 +89,12 @@ class Session:
     def add_event(self, event: JournalEvent) -> None:
         """Keep an event until it is taken."""
         with self.lock:
-            self._events.append(event)
+            self._events.add([event])
 
-    def take_events(self) -> tuple[JournalEvent, ...]:
-        """Return all events that were not taken before."""
+    def take_events(self, now_boot_ns: int) -> tuple[JournalEvent, ...]:
+        """Return the events that are due and were not taken before."""
         with self.lock:
-            taken, self._events = tuple(self._events), []
-            return taken
+            return self._events.take(now_boot_ns)
 
     def close(self) -> None:
         """Close the file and release its lock for another agent."""
@@ -117,7 +117,7 @@ class Session:
         opened = opening.open_journal(
             options.folder, options.collectors, writable=writable
         )
-        self._events += opened.events
+        self._events.add(opened.events)
         encoder = PointEncoder(options.identity, opened.id, options.phase_at)
         try:
             with transaction(opened.connection) as db:

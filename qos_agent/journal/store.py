@@ -24,6 +24,7 @@ from qos_agent.journal import (
     timestamps,
 )
 from qos_agent.journal.encoding import NumberedPoint, Timestamp, from_text
+from qos_agent.journal.event_log import is_about_rejection
 from qos_agent.journal.eviction import Ranking
 from qos_agent.journal.session import JournalOptions, Session
 from qos_agent.journal.timestamps import Now
@@ -61,6 +62,7 @@ class Journal:
         self._ranking = Ranking(options.eviction_ranks)
         self._fresh: deque[_Put] = deque()
         self._settled = 0
+        self._newest_boot_ns = 0
         self._spent: Counter[reservations.Key] = Counter()
         self._retention = retention.RetentionEnforcer(self._session)
         self.killed = self._session.write(
@@ -106,8 +108,11 @@ class Journal:
         return self._session.file.path is None
 
     def take_events(self) -> tuple[JournalEvent, ...]:
-        """Return the events since the last call; the agent records them as readings."""
-        return self._session.take_events()
+        """Return the new events; the agent records them as readings.
+
+        Rejected points of one cause are one event an hour.
+        """
+        return self._session.take_events(self._newest_boot_ns)
 
     def put(self, points: Sequence[Point], clock: ClockState, boot_id: str) -> range:
         """Number, stamp and store points in one transaction; return their numbers.
@@ -124,6 +129,7 @@ class Journal:
             )
             self._clear_uncommitted()
             self._extend_fresh(newest_boot_ns, seqs)
+            self._newest_boot_ns = max(self._newest_boot_ns, newest_boot_ns)
         return seqs
 
     def stamp_pending(self, clock: ClockState, boot_id: str, now_boot_ns: int) -> int:
@@ -176,11 +182,16 @@ class Journal:
             )
 
     def quarantine(self, batch: Batch, message: str) -> None:
-        """Keep points that the collector rejected, with its message; do not resend."""
+        """Keep points that the collector rejected, with its message; do not resend.
+
+        A rejected event about rejected points makes no event.
+        """
         with self._session.lock:
             numbers = self._numbers(batch)[:1]
             self._quarantine(numbers, batch.seqs, message)
-            self._add_event("quarantine", message, batch.seqs)
+            points = zip(batch.seqs, batch.lines, strict=True)
+            if seqs := [seq for seq, line in points if not is_about_rejection(line)]:
+                self._add_event("quarantine", message, seqs)
 
     def flush(self) -> None:
         """Commit settled points and counted bytes."""

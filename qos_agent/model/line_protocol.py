@@ -20,6 +20,7 @@ from qos_agent.model.schema import MEASUREMENTS, Field, Measurement
 _TAG_VALUE = re.compile(r"[A-Za-z0-9_-]+")
 _FIELD = re.compile(r'([a-z0-9_]+)=("(?:[^"\\]|\\.)*"|[^,"]+)(?:,|$)')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_VALUES = re.compile(r'"(?:[^"\\]|\\.)*"|\d+')
 _INT64 = 2**63
 _TEXT_MAX = 200
 # Every field of every point is looked up here. A search of the table would cost more
@@ -36,6 +37,11 @@ def tag_value(text: str) -> str:
 def one_line(text: str) -> str:
     """Return `text` on one line, without control characters, cut at 200 characters."""
     return _CONTROL.sub(" ", text).strip()[:_TEXT_MAX]
+
+
+def without_values(text: str) -> str:
+    """Return a message without numbers and quoted values, to compare its cause."""
+    return _VALUES.sub("*", text)
 
 
 def points(reading: Reading, identity: Identity) -> tuple[Point, ...]:

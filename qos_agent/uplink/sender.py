@@ -15,6 +15,7 @@ from qos_agent.influx.responses import Action, Decision, decide
 from qos_agent.influx.transport import Exchange, Transport, pack
 from qos_agent.journal import Batch, Journal, Lane
 from qos_agent.model import Clock
+from qos_agent.uplink.capacity import CapacityHold
 from qos_agent.uplink.data_usage import DataUsage
 from qos_agent.uplink.prefetch import PackedBatch, Prefetcher
 from qos_agent.uplink.status import FailureLog, UplinkStatus
@@ -58,6 +59,9 @@ class Sender:
         self._batch = options.batch
         self._failures = 0
         self._jitter = random.Random()  # noqa: S311  not for security
+        self._hold = CapacityHold(options.backoff_s, self._jitter.uniform)
+        # True while points are sent that the collector had no capacity for.
+        self._is_attempt = False
 
     @property
     def failing_s(self) -> float:
@@ -83,19 +87,17 @@ class Sender:
         has no bytes for the batch. With `ahead` the lane's next batch is prepared at
         the same time, until `finish` is called.
         """
-        packed = self._prefetcher.take(lane, self._batch)
-        if packed is None:
-            return 0
-        if not self._usage.allows(lane, self._transport.cost_bytes(packed.body)):
-            self._prefetcher.release(packed.batch)
-            return 0
-        if ahead:
-            self._prefetcher.prepare(lane, self._batch)
         before = self.status.acknowledged.all
-        self.status = replace(self.status, state="sending")
-        self._send_parts(packed, lane, give_up, timeout_s)
-        if self.status.state == "sending":
-            self.status = replace(self.status, state="idle")
+        refused = self._hold.attempt(self._clock.boot_ns())
+        if refused is not None:
+            self._is_attempt = True
+            self._send_batch(_packed(refused), lane, give_up, timeout_s)
+            self._is_attempt = False
+        packed = self._next_batch(lane) if self.may_try() else None
+        if packed is not None and self._may_send(packed, lane):
+            if ahead:
+                self._prefetcher.prepare(lane, self._batch)
+            self._send_batch(packed, lane, give_up, timeout_s)
         return self.status.acknowledged.all - before
 
     def finish(self) -> None:
@@ -108,6 +110,31 @@ class Sender:
         self._prefetcher.close()
         self._transport.close()
 
+    def _next_batch(self, lane: Lane) -> PackedBatch | None:
+        if lane is Lane.BACKLOG and self._hold.is_full:
+            return None
+        return self._prefetcher.take(lane, self._batch)
+
+    def _may_send(self, packed: PackedBatch, lane: Lane) -> bool:
+        """Return True if the data allowance has the bytes; else release the batch."""
+        if self._usage.allows(lane, self._transport.cost_bytes(packed.body)):
+            return True
+        self._prefetcher.release(packed.batch)
+        return False
+
+    def _send_batch(
+        self,
+        packed: PackedBatch,
+        lane: Lane,
+        give_up: threading.Event,
+        timeout_s: float,
+    ) -> None:
+        self.status = replace(self.status, state="sending")
+        self._send_parts(packed, lane, give_up, timeout_s)
+        if self.status.state == "sending":
+            state = "failing" if self._hold.points else "idle"
+            self.status = replace(self.status, state=state)
+
     def _send_parts(
         self,
         packed: PackedBatch,
@@ -118,8 +145,9 @@ class Sender:
         parts = [packed]
         try:
             while parts and not give_up.is_set() and self.status.state != "failing":
-                smaller = self._deliver(parts[-1], lane, timeout_s)
-                parts[-1:] = [PackedBatch(b, pack(b.lines)) for b in smaller]
+                whole = parts[-1] is packed and not self._is_attempt
+                smaller = self._deliver(parts[-1], lane, timeout_s, whole=whole)
+                parts[-1:] = map(_packed, smaller)
         finally:
             # No point stays claimed, even if settling failed on a full disk.
             for part in parts:
@@ -128,9 +156,12 @@ class Sender:
             self.finish()
 
     def _deliver(
-        self, packed: PackedBatch, lane: Lane, timeout_s: float
+        self, packed: PackedBatch, lane: Lane, timeout_s: float, *, whole: bool
     ) -> list[Batch]:
-        """Send once, act on the response, and return the parts to send again."""
+        """Send once, act on the response, and return the parts to send again.
+
+        `whole` is True for a batch, and False for a part of one.
+        """
         part, started_ns = packed.batch, self._clock.boot_ns()
         exchange = self._transport.post(packed.body, timeout_s)
         took_s = (self._clock.boot_ns() - started_ns) / 1e9
@@ -140,10 +171,15 @@ class Sender:
             case Action.DELIVERED:
                 self._delivered(part, took_s)
             case Action.BISECT | Action.HALVE if len(part) > 1:
-                middle = len(part) // 2
                 if decision.action is Action.HALVE:
-                    self._batch = middle
-                return [part.part(middle, len(part)), part.part(0, middle)]
+                    self._batch = len(part) // 2
+                return _halves(part)
+            case Action.LIMIT if 0 < (decision.dropped or 0) < len(part):
+                return _halves(part)
+            case Action.LIMIT:
+                self._refused(part, decision)
+                if whole:
+                    self._back_off(part, decision, took_s)
             case Action.BISECT | Action.HALVE:
                 self._quarantine(part, decision.message)
             case Action.KEEP | Action.RENEW_TOKEN:
@@ -165,11 +201,20 @@ class Sender:
         self._prefetcher.settle(part)
         self._failures = 0
         self._adapt(part, took_s)
-        self._failure_log.succeeded(self.name, self._clock.boot_ns())
+        if self._is_attempt:
+            for refused in self._hold.clear():
+                self._prefetcher.release(refused)
+        if not self._hold.points:
+            self._failure_log.succeeded(self.name, self._clock.boot_ns())
         acknowledged = self.status.acknowledged.plus(
             part.times_ns(), self._clock.wall_ns()
         )
-        self.status = replace(self.status, acknowledged=acknowledged, error=None)
+        self.status = replace(
+            self.status,
+            acknowledged=acknowledged,
+            error=self._hold.message,
+            full=bool(self._hold.points),
+        )
 
     def _adapt(self, part: Batch, took_s: float) -> None:
         """Halve the batch after a slow request, and double it after a fast one."""
@@ -184,23 +229,44 @@ class Sender:
             self.status, quarantined=self.status.quarantined + len(part)
         )
 
+    def _refused(self, part: Batch, decision: Decision) -> None:
+        """Keep points that the collector has no capacity for, and send the others."""
+        now_ns = self._clock.boot_ns()
+        for removed in self._hold.add(part, decision.message, now_ns):
+            self._prefetcher.release(removed)
+        self._count_failure(decision.message)
+        self.status = replace(self.status, full=True)
+
     def _failed(self, part: Batch, decision: Decision, took_s: float) -> None:
         self._prefetcher.release(part)
         if decision.action is Action.RENEW_TOKEN:
             self._transport.renew()
+        self._count_failure(decision.message)
+        self._back_off(part, decision, took_s)
+
+    def _back_off(self, part: Batch, decision: Decision, took_s: float) -> None:
         self._adapt(part, took_s)
-        now_ns = self._clock.boot_ns()
-        self.retry_boot_ns = now_ns + int(self._wait_s(decision) * 1e9)
-        self._failure_log.failed(self.name, decision.message, now_ns)
-        self.status = replace(
-            self.status,
-            state="failing",
-            error=decision.message,
-            failures=self.status.failures + 1,
-        )
+        wait_s = self._wait_s(decision)
+        self.retry_boot_ns = self._clock.boot_ns() + int(wait_s * 1e9)
+        self.status = replace(self.status, state="failing")
+
+    def _count_failure(self, message: str) -> None:
+        self._failure_log.failed(self.name, message, self._clock.boot_ns())
+        failures = self.status.failures + 1
+        self.status = replace(self.status, error=message, failures=failures)
 
     def _wait_s(self, decision: Decision) -> float:
         """Return a random wait, added to Retry-After if the collector sent one."""
         cap_s = min(self._options.backoff_s, _BACKOFF_FIRST_S * 2**self._failures)
         self._failures = min(self._failures + 1, 30)
         return (decision.wait_s or 0.0) + self._jitter.uniform(0.05, cap_s)
+
+
+def _packed(part: Batch) -> PackedBatch:
+    return PackedBatch(part, pack(part.lines))
+
+
+def _halves(part: Batch) -> list[Batch]:
+    """Return the second and the first half; the last one is sent next."""
+    middle = len(part) // 2
+    return [part.part(middle, len(part)), part.part(0, middle)]

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from qos_agent.model.line_protocol import without_values
+
 _log = logging.getLogger(__name__)
 
 _REPEAT_NS = 15 * 60 * 10**9
@@ -39,13 +41,15 @@ class AcknowledgedPoints:
 class UplinkStatus:
     """The state of delivery: `state` is off, idle, sending or failing.
 
-    `error` is the message of the last failure, or None after a success. `offset_ms` is
-    this device's clock minus the collector's. The counts begin at the start.
+    `error` is the message of the last failure, or None after a success. `full` is True
+    while the collector refuses points because of a limit of its capacity. `offset_ms`
+    is this device's clock minus the collector's. The counts begin at the start.
     """
 
     state: str = "idle"
     collector: str | None = None
     error: str | None = None
+    full: bool = False
     acknowledged: AcknowledgedPoints = field(default_factory=AcknowledgedPoints)
     quarantined: int = 0
     failures: int = 0
@@ -74,13 +78,14 @@ class FailureLog:
         if self._since_boot_ns is None:
             self._since_boot_ns = boot_ns
         is_due = boot_ns - self._logged_boot_ns > _REPEAT_NS
-        if message != self._logged or is_due:
+        cause = without_values(message)
+        if cause != self._logged or is_due:
             _log.warning(
                 "uplink: cannot deliver to %s, points stay in the journal: %s",
                 collector,
                 message,
             )
-            self._logged, self._logged_boot_ns = message, boot_ns
+            self._logged, self._logged_boot_ns = cause, boot_ns
 
     def succeeded(self, collector: str, boot_ns: int) -> None:
         """Log the end of a failure."""

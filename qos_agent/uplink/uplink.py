@@ -110,8 +110,10 @@ class Uplink:
         while self._senders and (left_s := (end_ns - self._clock.boot_ns()) / 1e9) > 0:
             if not self._senders[0].may_try():
                 never.wait(min(0.05, left_s))
-            elif not self._send_all(left_s, never) and self._is_empty():
-                break
+            elif not self._send_all(left_s, never):
+                if self._is_empty():
+                    break
+                never.wait(min(0.05, left_s))
         self._finish()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from qos_agent.config.loading import Loaded
 from qos_agent.config.settings import Settings
 from qos_agent.schedule.allowance_forecast import until_reset
 from qos_agent.schedule.scheduler import Schedule
+from qos_agent.uplink import UplinkStatus
 from tests.journal.support import deliver, point
 from tests.support.clocks import FakeClock
 
@@ -156,3 +157,12 @@ def test_the_forecast_is_reused_for_ten_minutes(
     device.clock.step(24 * HOUR_S)
     device.metrics.status("idle")
     assert forecast.call_count == 3
+
+
+def test_a_full_collector_is_in_the_heartbeat(make: Callable[..., Device]) -> None:
+    """The field is 1 while the collector refuses points because of a limit."""
+    device = make()
+    assert device.metrics.heartbeat_figures().collector_full == 0
+    full = UplinkStatus(state="failing", full=True)
+    with mock.patch.object(device.components.uplink, "status", return_value=full):
+        assert device.metrics.heartbeat_figures().collector_full == 1

@@ -396,3 +396,52 @@ def test_a_stop_releases_claimed_points(
     bench.stop.set()
     bench.uplink.wake()
     eventually(lambda: len(bench.journal.claim("collector", 9, Lane.FRESH)) == 5)
+
+
+def test_a_token_that_is_no_header_is_reported_and_a_corrected_file_helps(
+    make_bench: MakeBench, influxdb: Database, front: MakeFront, tmp_path: Path
+) -> None:
+    """The loop keeps running, and the status has the line and column."""
+    token_file = tmp_path / "token"
+    token_file.write_text("old")
+    between = front()
+    known = Pass(headers={"authorization": f"Token {influxdb.token}"})
+    between.always(
+        lambda request: (
+            known if request.headers["authorization"] == "Token new" else refused(401)
+        )
+    )
+    section = towards(influxdb, between.url) | {"token_file": str(token_file)}
+    section.pop("token")
+    bench = make_bench(make_settings(section))
+    token_file.write_bytes(b"ne\xe2\x80\x93w\n")
+    bench.start()
+    bench.put(3)
+    wrong = "token_file: contains U+2013 EN DASH at line 1, column 3"
+    eventually(lambda: wrong in str(bench.uplink.status().error))
+    assert between.requests == []
+    token_file.write_bytes(b"\xef\xbb\xbfnew\r\n")
+    eventually(lambda: held(influxdb) == [1, 2, 3])
+    assert bench.uplink.status().quarantined == 0
+
+
+def test_a_token_is_read_again_until_it_is_a_header(
+    make_bench: MakeBench, influxdb: Database, front: MakeFront, tmp_path: Path
+) -> None:
+    """After 401 a file with a second line is an error of its own."""
+    token_file = tmp_path / "token"
+    token_file.write_text("old")
+    between = front()
+    between.always(refused(401))
+    section = towards(influxdb, between.url) | {"token_file": str(token_file)}
+    section.pop("token")
+    bench = make_bench(make_settings(section))
+    bench.start()
+    bench.put(3)
+    between.wait_for(1)
+    token_file.write_text("new\nnewer\n")
+    wrong = "token_file: contains a second line at line 2, column 1"
+    eventually(lambda: wrong in str(bench.uplink.status().error))
+    token_file.write_text("new\n")
+    between.always(Pass(headers={"authorization": f"Token {influxdb.token}"}))
+    eventually(lambda: held(influxdb) == [1, 2, 3])

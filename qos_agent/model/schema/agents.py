@@ -258,6 +258,11 @@ _AGENT = (
         unit="B",
     ),
     count("uplink_failures", "Deliveries that failed"),
+    whole(
+        "collector_full",
+        "0/1",
+        "1 if the collector refuses points because of a limit of its capacity",
+    ),
 )
 _VERDICT = (
     count("good", "1 if the verdict is good"),

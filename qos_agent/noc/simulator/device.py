@@ -125,6 +125,7 @@ class Device:
             evicted=0,
             uplink_bytes=sent * _POINT_BYTES + failures * _FAILURE_BYTES,
             uplink_failures=failures,
+            collector_full=0,
         )
 
     def _installation(self) -> tuple[str, str]:
