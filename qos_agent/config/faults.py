@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, time
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
@@ -113,7 +113,7 @@ def _explain(
                 key or place(key), found, context["problem"], context["fix"] or fix
             )
         case _:
-            found = _found(location, detail["input"])
+            found = shown_value(location, detail["input"])
             return ConfigError(key or place(key), found, _problem(detail), fix)
 
 
@@ -137,7 +137,7 @@ def _choices(model: type[BaseModel], location: _Location) -> str:
     return f"; it must be one of {', '.join(choices)}"
 
 
-def _found(location: _Location, value: object) -> str:
+def shown_value(location: Sequence[int | str], value: object) -> str:
     """Return the value as users wrote it; the length only of a secret."""
     name = next((part for part in reversed(location) if isinstance(part, str)), "")
     if _SECRET.search(name) and not name.endswith("_file"):

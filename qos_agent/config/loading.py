@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
-from pydantic_settings import EnvSettingsSource, SettingsError
 
-from qos_agent.config import checks, toml_file
+from qos_agent.config import checks, environment, text_file, toml_file
 from qos_agent.config.faults import PlaceOf, masked, validated
 from qos_agent.config.links import LinkSection
 from qos_agent.config.settings import Settings
@@ -25,15 +23,12 @@ from qos_agent.config.sources import Sources
 from qos_agent.model import Phase
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
-_PREFIX = "QOS_AGENT_"
 # The settings without any file (`make run`): they show figures within seconds.
 _BUILT_IN: dict[str, Any] = {
     "schedule": {"idle": {"latency": "10s", "host": "30s", "throughput": "30m"}},
     "latency": {"count": 10},
     "journal": {"commit_every": "1s"},
 }
-# Variables with the prefix of settings that are not settings.
-_NOT_SETTINGS = {"QOS_AGENT_CONFIG"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,7 @@ def load(sources: Sources, probes: Collection[str]) -> Loaded:
     """
     layers = [
         (str(sources.file or "built-in"), _from_file(sources.file)),
-        ("environment", _from_environment(sources.environment)),
+        ("environment", environment.values(sources.environment)),
         ("credentials", _from_credentials(sources.credentials)),
     ]
     merged: dict[str, Any] = {}
@@ -75,10 +70,12 @@ def _place_of(file: Path | None, origins: Mapping[str, str]) -> PlaceOf:
     """Return a function that names the source of a key; by default the file."""
 
     def place_of(key: str) -> str:
+        # A list is one value, so its entries have the origin of the list.
+        while key not in origins and "." in key:
+            key = key.rpartition(".")[0]
         match origins.get(key):
             case "environment":
-                name = _PREFIX + key.upper().replace(".", "__")
-                return f"the environment ({name})"
+                return f"the environment ({environment.variable(key)})"
             case "credentials":
                 return f"the credentials ({key})"
             case _:
@@ -93,29 +90,6 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     return toml_file.read(path, f"check the path, or run qos-agent config init {path}")
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings of QOS_AGENT_SECTION__KEY variables.
-
-    The section of an unknown name is kept, so that it is refused as an unknown key.
-    """
-    source = EnvSettingsSource(Settings)
-    source.env_vars = {name.lower(): value for name, value in environment.items()}
-    try:
-        values = source()
-    except SettingsError as error:
-        field = re.search(r'field "(\w+)"', str(error))
-        variable = _PREFIX + (field[1].upper() if field else "...")
-        problem = "must be a list or table in JSON"
-        fault = ConfigError(variable, None, problem, "correct or remove the variable")
-        raise InvalidConfigError((fault,)) from error
-    for name in environment:
-        if name.startswith(_PREFIX) and name not in _NOT_SETTINGS:
-            section = name.removeprefix(_PREFIX).lower().split("__")[0]
-            if section not in Settings.model_fields:
-                values[section] = environment[name]
-    return values
-
-
 def _from_credentials(folder: Path | None) -> dict[str, Any]:
     """Return the settings of systemd's LoadCredential: a file `collector.token`."""
     values: dict[str, Any] = {}
@@ -124,8 +98,19 @@ def _from_credentials(folder: Path | None) -> dict[str, Any]:
     for path in sorted(folder.iterdir()):
         section, _, key = path.name.partition(".")
         if section in Settings.model_fields and key:
-            values.setdefault(section, {})[key] = path.read_text().strip()
+            values.setdefault(section, {})[key] = _credential(path)
     return values
+
+
+def _credential(path: Path) -> str:
+    try:
+        return text_file.decoded(text_file.read_bytes(path)).strip()
+    except (OSError, ValueError) as error:
+        problem = str(error)
+        if isinstance(error, OSError):
+            problem = f"cannot be read: {error.strerror or error}"
+        fault = ConfigError(str(path), None, problem, "replace the credential")
+        raise InvalidConfigError((fault,)) from error
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

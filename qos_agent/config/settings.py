@@ -12,6 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from qos_agent.config import token
 from qos_agent.config.allowance import AllowanceSection
 from qos_agent.config.faults import invalid
 from qos_agent.config.key_file import read_key
@@ -161,24 +162,29 @@ class CollectorSection(Section):
 
     @model_validator(mode="after")
     def _readable_token(self) -> Self:
-        if self.token_file is not None:
-            try:
-                self.token_file.read_text()
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "not text"
-                raise invalid(
-                    f"cannot be read: {reason}",
-                    key="token_file",
-                    found=str(self.token_file),
-                    fix="check the path, and that the user of this service can read it",
-                ) from error
+        try:
+            self.current_token()
+        except ConfigError as error:
+            raise invalid(
+                error.problem, key=error.key, found=error.found, fix=error.fix
+            ) from error
         return self
 
     def current_token(self) -> str | None:
-        """Return the token; read the file again, so that a new token takes effect."""
+        """Return the token; read the file again, so that a new token takes effect.
+
+        Raises ConfigError if it cannot be sent in an HTTP header.
+        """
         if self.token_file is not None:
-            return self.token_file.read_text().strip()
-        return self.token.get_secret_value() if self.token else None
+            return token.read_token(self.token_file)
+        if self.token is None:
+            return None
+        text = self.token.get_secret_value()
+        try:
+            return token.checked_token(text)
+        except ValueError as error:
+            found = f"hidden, {len(text)} characters"
+            raise ConfigError("token", found, str(error), token.FIX) from error
 
 
 class UplinkSection(Section):

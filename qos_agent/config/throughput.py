@@ -27,7 +27,8 @@ class ThroughputServers(Section):
         None, description="URL of the server of the http backend: nginx or LibreSpeed."
     )
     iperf3_server: HostPort | None = Field(
-        None, description="Server of the iperf3 backend, as host or host:port."
+        None,
+        description="Server of the iperf3 backend, as host, host:port or [IPv6]:port.",
     )
     speedtest_server: Url | None = Field(
         None,

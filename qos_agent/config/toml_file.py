@@ -1,4 +1,7 @@
-"""Reading of TOML files; a file that cannot be read is a configuration error."""
+"""Reading of TOML files; a file that cannot be read is a configuration error.
+
+TOML is UTF-8. A byte order mark, which Windows editors add, is ignored.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from qos_agent.config import text_file
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 
@@ -15,23 +19,32 @@ def read_bytes(path: Path, fix: str) -> bytes:
     Raises InvalidConfigError.
     """
     try:
-        return path.read_bytes()
+        return text_file.read_bytes(path)
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
-        fault = ConfigError(str(path), None, problem, fix)
-        raise InvalidConfigError((fault,)) from error
+        raise _fault(path, problem, fix) from error
+    except ValueError as error:
+        raise _fault(path, str(error), f"name another file than {path}") from error
 
 
 def parse(path: Path, content: bytes) -> dict[str, Any]:
     """Return the table in the content of a TOML file. Raises InvalidConfigError."""
     try:
-        return tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problem = f"is not valid TOML: {error}"
-        fault = ConfigError(str(path), None, problem, f"edit {path}")
-        raise InvalidConfigError((fault,)) from error
+        text = text_file.decoded(content)
+    except ValueError as error:
+        raise _fault(path, str(error), f"save {path} as UTF-8") from error
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise _fault(path, f"is not valid TOML: {error}", f"edit {path}") from error
+    except RecursionError as error:
+        raise _fault(path, "is nested too deeply", f"edit {path}") from error
 
 
 def read(path: Path, fix: str = "check the path and the permissions") -> dict[str, Any]:
     """Return the table in a TOML file. Raises InvalidConfigError."""
     return parse(path, read_bytes(path, fix))
+
+
+def _fault(path: Path, problem: str, fix: str) -> InvalidConfigError:
+    return InvalidConfigError((ConfigError(str(path), None, problem, fix),))

@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
+from qos_agent.model.addresses import is_ipv6, split_host_port
 from qos_agent.model.units import seconds, size_bytes
 
 # DESIGN: no test is ever aimed at the servers of the election commission.
 ELECTION_COMMISSION = ("kpu.go.id",)
+
+
+_WRONG_HOST = "must have a valid host name and a port of at most 65535"
 
 
 def allowed(form: str, pattern: str) -> AfterValidator:
@@ -47,12 +51,28 @@ def _well_formed(value: str) -> str:
     """Refuse a port or host name that would only fail when it is used."""
     try:
         parts = urlsplit(value)
-        (parts.hostname or "").encode("idna")
+        host = (parts.hostname or "").replace("%25", "%")
+        host.encode("idna")
         _ = parts.port
     except ValueError as error:
-        raise ValueError(
-            "must have a valid host name and a port of at most 65535"
-        ) from error
+        raise ValueError(_WRONG_HOST) from error
+    if "[" in parts.netloc and not is_ipv6(host):
+        raise ValueError(_WRONG_HOST)
+    return value
+
+
+def _plain_host(value: str) -> str:
+    """Return a host without brackets; refuse a port, which has a key of its own."""
+    if not value.startswith("["):
+        return value
+    host, port = split_host_port(value)
+    if port is not None:
+        raise ValueError("must be a host without a port")
+    return host
+
+
+def _host_and_port(value: str) -> str:
+    split_host_port(value)
     return value
 
 
@@ -86,16 +106,19 @@ RegencyCode = Annotated[str, allowed("4 digits in quotes", r"\d{4}")]
 Duration = Annotated[float, BeforeValidator(seconds)]
 Interval = Annotated[float, BeforeValidator(interval)]
 Size = Annotated[int, BeforeValidator(size_bytes)]
-Host = Annotated[str, AfterValidator(_not_the_commission)]
+Host = Annotated[str, AfterValidator(_not_the_commission), AfterValidator(_plain_host)]
 Url = Annotated[
     str,
     allowed(
-        "http:// or https:// followed by a host", r"https?://[^/\s:]+(:\d+)?(/\S*)?"
+        "http:// or https:// followed by a host",
+        r"https?://([^/\s:\[\]]+|([^/\s:\[\]@]+@)?\[[^/\s\[\]]+\])(:\d+)?([/?#]\S*)?",
     ),
     AfterValidator(_well_formed),
     AfterValidator(_not_the_commission),
 ]
-HostPort = Annotated[Host, allowed("a host or host:port", r"[^/\s:]+(:\d+)?")]
+HostPort = Annotated[
+    str, AfterValidator(_not_the_commission), AfterValidator(_host_and_port)
+]
 
 
 class Section(BaseModel):

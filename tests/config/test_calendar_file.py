@@ -128,7 +128,7 @@ def test_each_error_is_one_line(
     ("content", "message"),
     [
         (b"[[election]", "is not valid TOML"),
-        (b"\xff\xfe", "is not valid TOML"),
+        (b"\xff\xfe", "is UTF-16, and must be UTF-8"),
         (None, "cannot be read: No such file .* calendar: 2024-02-14, 2024-11-27"),
     ],
 )

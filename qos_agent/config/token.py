@@ -1,0 +1,56 @@
+"""Tokens of a collector, which are sent in an HTTP header.
+
+A token is printable ASCII on one line. A byte order mark and white space around it are
+removed, because editors add them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+from qos_agent.config import text_file
+from qos_agent.model.errors import ConfigError
+
+_PRINTABLE = range(0x20, 0x7F)
+FIX = "write only the token, in plain ASCII on one line"
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file. Raises ConfigError without the token in it."""
+    try:
+        return checked_token(text_file.decoded(text_file.read_bytes(path)))
+    except OSError as error:
+        fix = "check the path, and that the user of this service can read it"
+        problem = f"cannot be read: {error.strerror or error}"
+        raise ConfigError("token_file", str(path), problem, fix) from error
+    except ValueError as error:
+        raise ConfigError("token_file", str(path), str(error), FIX) from error
+
+
+def checked_token(text: str) -> str:
+    """Return a token without what surrounds it.
+
+    Raises ValueError with the line and column of the first character that an HTTP
+    header cannot contain.
+    """
+    text = text.removeprefix("\ufeff")
+    end = len(text.rstrip())
+    start = len(text) - len(text.lstrip())
+    for position in range(start, end):
+        if ord(text[position]) not in _PRINTABLE:
+            raise ValueError(_problem(text, position))
+    return text[start:end]
+
+
+def _problem(text: str, position: int) -> str:
+    character = text[position]
+    code = f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip()
+    problem = f"contains {code}"
+    if character in "\r\n":
+        problem = "contains a second line"
+        rest = text[position:]
+        position += len(rest) - len(rest.lstrip())
+    line = text.count("\n", 0, position) + 1
+    column = position - text.rfind("\n", 0, position)
+    return f"{problem} at line {line}, column {column}"

@@ -1,0 +1,243 @@
+"""Tokens, files and variables of a wrong form: one line with key, value and fix."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qos_agent.config import calendar_file, text_file, thresholds, toml_file
+from qos_agent.config.loading import load
+from qos_agent.config.settings import CollectorSection
+from qos_agent.config.sources import Sources
+from qos_agent.config.token import checked_token, read_token
+from qos_agent.model.errors import ConfigError, InvalidConfigError
+from qos_agent.noc import settings as noc_settings
+from qos_agent.noc.simulator import scenario
+from qos_agent.probes.registry import PROBES
+
+BOM = b"\xef\xbb\xbf"
+CALENDAR = Path(calendar_file.__file__).parent / "elections" / "2024-02-14.toml"
+THRESHOLDS = Path(thresholds.__file__).parent / "data" / "thresholds.toml"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"abc\xe2\x80\x93def\n", "contains U+2013 EN DASH at line 1, column 4"),
+        (b"\n abc\xe2\x80\x93\n", "contains U+2013 EN DASH at line 2, column 5"),
+        (b"one\ntwo\n", "contains a second line at line 2, column 1"),
+        (b"one\r\n\r\n  two\r\n", "contains a second line at line 3, column 3"),
+        (b"a\tb", "contains U+0009 at line 1, column 2"),
+        (b"a\xef\xbb\xbfb", "U+FEFF ZERO WIDTH NO-BREAK SPACE at line 1, column 2"),
+        (b"ab\xff", "is not UTF-8: byte 0xff at line 1, column 3"),
+        (b"\xff\xfea\0b\0", "is UTF-16, and must be UTF-8"),
+    ],
+)
+def test_a_token_that_is_no_header_is_refused(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    """The error has the place, and no character of the token that is allowed."""
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        read_token(path)
+    assert problem in str(raised.value)
+    assert str(path) in str(raised.value)
+    with pytest.raises(ValueError, match=r"collector|token_file"):
+        CollectorSection.model_validate({"token_file": str(path)})
+
+
+@pytest.mark.parametrize(
+    "content", [b"abc", b"abc\n", BOM + b"abc\r\n", b"\n  abc \n\n", BOM + b"\nabc"]
+)
+def test_what_editors_add_around_a_token_is_removed(
+    tmp_path: Path, content: bytes
+) -> None:
+    """A byte order mark and white space are no part of the token."""
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    assert read_token(path) == "abc"
+
+
+@given(st.text())
+def test_a_token_is_always_a_header_value_or_an_error(text: str) -> None:
+    """Every token that passes the check can be sent."""
+    try:
+        token = checked_token(text)
+    except ValueError:
+        return
+    assert token.isascii()
+    assert token.isprintable() or not token
+
+
+@given(st.binary())
+def test_every_content_of_a_file_is_text_or_an_error(content: bytes) -> None:
+    """No content causes another exception."""
+    with suppress(ValueError):
+        assert isinstance(text_file.decoded(content), str)
+
+
+def _load_agent(path: Path) -> object:
+    return load(Sources(path, {}, None), PROBES)
+
+
+READERS: list[tuple[Callable[[Path], object], bytes]] = [
+    (_load_agent, b"[latency]\ncount = 5\n"),
+    (noc_settings.load, b'folder = "x"\n'),
+    (calendar_file.load, CALENDAR.read_bytes()),
+    (thresholds.load, THRESHOLDS.read_bytes()),
+    (lambda path: scenario.load(str(path)), b'name = "x"\n'),
+]
+NAMES = ["agent", "noc", "calendar", "thresholds", "scenario"]
+
+
+@pytest.mark.parametrize(("read", "content"), READERS, ids=NAMES)
+def test_files_may_begin_with_a_byte_order_mark(
+    tmp_path: Path, read: Callable[[Path], object], content: bytes
+) -> None:
+    """Editors of Windows add it to every UTF-8 file."""
+    path = tmp_path / "file.toml"
+    path.write_bytes(BOM + content)
+    read(path)
+
+
+@pytest.mark.parametrize(("read", "content"), READERS, ids=NAMES)
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda c: c.decode().encode("utf-16"), "is UTF-16, and must be UTF-8"),
+        (lambda c: c.decode().encode("utf-16-le"), "is UTF-16, and must be UTF-8"),
+        (lambda c: b"\n# \xff\n" + c, "is not UTF-8: byte 0xff at line 2, column 3"),
+        (lambda _: b"a = " + b"[" * 5000, "is nested too deeply"),
+        (lambda _: b"a = " + b"9" * 5000, "is not valid TOML"),
+        (lambda _: b"a", "is not valid TOML"),
+    ],
+    ids=["utf-16", "utf-16-le", "latin-1", "nested", "digits", "text"],
+)
+def test_files_of_another_form_are_one_error(
+    tmp_path: Path,
+    read: Callable[[Path], object],
+    content: bytes,
+    change: Callable[[bytes], bytes],
+    problem: str,
+) -> None:
+    """The error names the file and what to do."""
+    path = tmp_path / "file.toml"
+    path.write_bytes(change(content))
+    with pytest.raises(InvalidConfigError) as raised:
+        read(path)
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"{path}: {problem}")
+    assert ". Fix: " in line
+
+
+def test_a_file_without_an_end_is_an_error() -> None:
+    """A device such as /dev/zero does not fill the memory."""
+    with pytest.raises(InvalidConfigError, match="must be at most"):
+        toml_file.read(Path("/dev/zero"))
+
+
+_COLLECTOR_KEYS = (
+    "QOS_AGENT_COLLECTOR__URL, QOS_AGENT_COLLECTOR__ORG, QOS_AGENT_COLLECTOR__BUCKET"
+)
+_LINES = {
+    ("LINKS", "wwan0"): (
+        "QOS_AGENT_LINKS: must be a list in JSON (found: 'wwan0'). Fix: write "
+        """QOS_AGENT_LINKS='[{"name": "main", "interface": "wwan0"}]'."""
+    ),
+    ("COLLECTOR", "https://u:p@db.example"): (
+        "QOS_AGENT_COLLECTOR: must be a table in JSON (found: "
+        "'https://***@db.example'). Fix: set the variables of its keys, such as "
+        f"{_COLLECTOR_KEYS}."
+    ),
+    ("COLLECTOR", '{"token": "abc"'): (
+        "QOS_AGENT_COLLECTOR: must be a table in JSON (found: hidden, 15 characters). "
+        f"Fix: set the variables of its keys, such as {_COLLECTOR_KEYS}."
+    ),
+    ("THROUGHPUT__BACKENDS", "http"): (
+        "QOS_AGENT_THROUGHPUT__BACKENDS: must be a list in JSON (found: 'http'). "
+        """Fix: write QOS_AGENT_THROUGHPUT__BACKENDS='["http"]'."""
+    ),
+    ("LINKS__0__NAME", "x"): (
+        "QOS_AGENT_LINKS__0__NAME: is part of a list, which only one variable can "
+        "contain (found: 'x'). Fix: set QOS_AGENT_LINKS to the whole list in JSON, or "
+        "use the file."
+    ),
+    ("LINKS", "[1]"): (
+        "links.0: must be a table (found: 1). Fix: edit links.0 in the environment "
+        "(QOS_AGENT_LINKS)."
+    ),
+}
+
+
+@pytest.mark.parametrize(("variable", "line"), _LINES.items(), ids=str)
+def test_variables_of_another_form_are_one_error(
+    variable: tuple[str, str], line: str
+) -> None:
+    """The line has the variable, its value without secrets, and the fix."""
+    name, text = variable
+    sources = Sources(None, {f"QOS_AGENT_{name}": text}, None)
+    with pytest.raises(InvalidConfigError) as raised:
+        load(sources, PROBES)
+    assert str(raised.value) == line
+
+
+@given(st.sampled_from(["LINKS", "COLLECTOR", "WEB__PAGES", "VERDICT"]), st.text())
+def test_no_value_of_a_variable_causes_another_exception(name: str, text: str) -> None:
+    """Lists and tables are read as JSON, of any depth and with any characters."""
+    for value in (text, "[" * 5000, '{"a":' * 5000 + text):
+        sources = Sources(None, {f"QOS_AGENT_{name}": value}, None)
+        with pytest.raises(InvalidConfigError, match=r"must be a|unknown key"):
+            load(sources, PROBES)
+
+
+@pytest.mark.parametrize("content", [b"abc\xe2\x80\x93", b"\xff", b"\xff\xfea\0"])
+def test_a_credential_of_another_form_is_one_error(
+    tmp_path: Path, content: bytes
+) -> None:
+    """A token of systemd's LoadCredential is checked as one of the file."""
+    (tmp_path / "collector.token").write_bytes(content)
+    with pytest.raises(InvalidConfigError, match=r"token.*Fix: "):
+        load(Sources(None, {}, tmp_path), PROBES)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("config", "check", "-c", "agent.toml"),
+        ("doctor", "-c", "agent.toml"),
+        ("noc", "census", "--once", "-c", "noc.toml"),
+        ("noc", "simulate", "healthy", "-c", "noc.toml"),
+    ],
+    ids=" ".join,
+)
+def test_commands_refuse_a_wrong_token(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """One line, status 2, no traceback."""
+    (tmp_path / "token").write_bytes(b"abc\xe2\x80\x93def\n")
+    collector = 'url = "http://127.0.0.1:1"\ntoken_file = "token"\n'
+    (tmp_path / "agent.toml").write_text(f"[collector]\n{collector}")
+    (tmp_path / "noc.toml").write_text(f"[[collectors]]\n{collector}")
+    command = [sys.executable, "-m", "qos_agent", *arguments]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd())}
+    run = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (line,) = run.stderr.splitlines()
+    assert "token_file: contains U+2013 EN DASH at line 1, column 4" in line
+    assert run.returncode == 2
