@@ -84,7 +84,7 @@ def _sockets(addresses: list[str] | None, port: int) -> list[socket.socket]:
     from qos_agent.probes.latency.stamp_reflector import open_sockets
 
     every = ["0.0.0.0", "::"] if _has_ipv6() else ["0.0.0.0"]  # noqa: S104  a public service
-    wanted = addresses or every
+    wanted = [address.strip("[]") for address in addresses or every]
     try:
         return open_sockets(wanted, port)
     except OSError as error:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from qos_agent.model import Clock
+from qos_agent.model import Clock, json_text
 from qos_agent.model.errors import StorageError
 from qos_agent.probes.registry import PROBES
 from qos_agent.system.files import write_atomically
@@ -144,7 +144,7 @@ class Pauses:
     def _read(self, what: str) -> Pause | None:
         path = _file(self._folder, what)
         try:
-            stored = Pause(**json.loads(path.read_text()))
+            stored = Pause(**json_text.loads(path.read_text()))
             return stored if stored.is_active(self._clock) else None
         except FileNotFoundError:
             self._unreadable.discard(what)

@@ -12,6 +12,7 @@ from typing import Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from qos_agent import __version__
+from qos_agent.model.addresses import in_url
 from qos_agent.model.errors import ProbeError
 
 NETWORK_AUTHENTICATION_REQUIRED = 511
@@ -36,6 +37,7 @@ class RequestTarget:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         host = (parts.hostname or "").encode("idna").decode("ascii")
+        host = host.replace("%25", "%")  # the zone of a link-local address (RFC 6874)
         query = f"?{parts.query}" if parts.query else ""
         path = quote((parts.path or "/") + query, safe=_UNESCAPED)
         return cls(secure, host, parts.port or (443 if secure else 80), path)
@@ -46,7 +48,7 @@ class RequestTarget:
         return request_head(
             method,
             self.path,
-            self.host if default_port else f"{self.host}:{self.port}",
+            in_url(self.host) if default_port else f"{in_url(self.host)}:{self.port}",
             "Accept: */*",
             "Accept-Encoding: identity",
             "Connection: close",
@@ -66,7 +68,7 @@ class RequestTarget:
         Over http, a redirect to another site is the mark of a captive portal.
         """
         try:
-            address = urlsplit(urljoin(f"http://{self.host}/", location))
+            address = urlsplit(urljoin(f"http://{in_url(self.host)}/", location))
             host = address.hostname or ""
         except ValueError:
             return ProbeError("bad_answer", f"redirected to {location!r}")

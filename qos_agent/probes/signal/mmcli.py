@@ -5,13 +5,12 @@ The output of mmcli contains the IMEI. Only the fields named here are kept.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qos_agent.model import Deadline
+from qos_agent.model import Deadline, json_text
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.signal import radio
 from qos_agent.probes.signal.bands import lte_band
@@ -263,7 +262,7 @@ def _parsed(output: bytes) -> object:
     if not text.startswith(("{", "[")):
         return None
     try:
-        return json.loads(text)
+        return json_text.loads(text)
     except ValueError as error:
         raise ProbeError("child_output", f"mmcli: {error}") from None
 

@@ -6,14 +6,14 @@ the time: its SIGINT makes iperf3 print what it has measured so far.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 from dataclasses import dataclass
 from typing import Any
 
-from qos_agent.model import Deadline, Link
+from qos_agent.model import Deadline, Link, json_text
+from qos_agent.model.addresses import split_host_port
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
 from qos_agent.probes.throughput.interface_counter import counter_of, guard
@@ -73,7 +73,7 @@ class Iperf3:
             raise ProbeError("name_not_resolved", "no server is configured")
         if shutil.which(self.program) is None:
             raise ProbeError("missing_tool", self.program)
-        host, _, port = order.server.partition(":")
+        host, port = split_host_port(order.server)
         address = resolve(host, order.link, deadline)
         _check_binding(order.link, address)
         results: dict[Direction, Rate | ProbeError] = {}
@@ -143,7 +143,7 @@ def _report(result: ChildResult) -> dict[str, Any]:
     if failure is not None and failure.cause != "child_exit":
         raise failure
     try:
-        report = json.loads(result.stdout)
+        report = json_text.loads(result.stdout)
     except ValueError as error:
         raise failure or ProbeError("child_output", str(error)) from error
     if not isinstance(report, dict):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from qos_agent.model import Deadline
+from qos_agent.model import Deadline, json_text
 from qos_agent.model.errors import ProbeError
 from qos_agent.model.schema.codes import CAUSES
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
@@ -142,7 +142,7 @@ def _results(text: bytes, order: Order) -> Results:
     Raises ProbeError `child_output` for any other output.
     """
     try:
-        report = json.loads(text)
+        report = json_text.loads(text)
         return {d: _direction(report[d], report["server"]) for d in order.limits}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {text[:100].decode(errors='replace')!r}"

@@ -8,7 +8,6 @@ destination leaves through the interface that owns the address.
 from __future__ import annotations
 
 import errno
-import json
 import socket
 import subprocess
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from qos_agent.model import Link
+from qos_agent.model import Link, json_text
 from qos_agent.model.errors import ProbeError
 from qos_agent.system.network.routes import default_route
 
@@ -119,12 +118,12 @@ def _confirm_route(name: str, source: str, destination: str) -> None:
 def _route_device(source: str, destination: str) -> str | None:
     command = ["ip", "-json", "route", "get", destination, "from", source]
     try:
-        result = subprocess.run(
-            command, capture_output=True, timeout=2, check=False, text=True
-        )
+        result = subprocess.run(command, capture_output=True, timeout=2, check=False)
+        routes = json_text.loads(result.stdout) if result.stdout.strip() else []
+        return str(routes[0]["dev"]) if routes and "dev" in routes[0] else None
     except FileNotFoundError as error:
         raise ProbeError("missing_tool", "ip (Debian: iproute2)") from error
     except subprocess.TimeoutExpired as error:
         raise ProbeError("binding", "ip route get did not answer in 2 s") from error
-    routes = json.loads(result.stdout) if result.stdout.strip() else []
-    return str(routes[0]["dev"]) if routes and "dev" in routes[0] else None
+    except (ValueError, LookupError, TypeError) as error:
+        raise ProbeError("binding", f"ip route get: {error}") from error
