@@ -1,6 +1,6 @@
 """Writes the reference pages from the code: `make docs`.
 
-`python docs/reference/generate.py` writes every page beside this file. A test
+`python docs/reference/generate.py` writes every page into this folder. A test
 compares the pages with what the code gives now.
 """
 

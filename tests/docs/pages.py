@@ -6,14 +6,51 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`[^`\n]*`")
+_PATH = re.compile(
+    r"(?:qos_agent|tests|grafana|docs|deploy|bench|requirements)/[\w./*@-]*"
+)
 OPERATORS = frozenset({"|", "&&", "||", ";", "&", ">", ">>", "<", "2>&1"})
 SHELLS = ("sh", "bash", "console", "shell")
+_BLOCK = re.compile(
+    r"(?:^<!-- test: (\w+) ?(\S*) -->\n)?^ *```(\w+)\n(.*?)^ *```$"
+    r"|^<!-- test: (\w+) ?(\S*) -->$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block, or a mark without a block, with its place in the document.
+
+    `mark` and `argument` come from the comment before the block; both may be empty.
+    """
+
+    mark: str
+    argument: str
+    language: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def is_shell(self) -> bool:
+        """Return True if the block contains commands."""
+        return self.language in SHELLS
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Yield the fenced blocks of a document, and the marks that have none."""
+    for match in _BLOCK.finditer(text):
+        mark, argument = match[1] or match[5] or "", match[2] or match[6] or ""
+        language, content = match[3] or "", match[4] or ""
+        yield Block(mark, argument, language, content, match.start(), match.end())
 
 
 def documents() -> list[Path]:
@@ -30,6 +67,21 @@ def links(text: str) -> Iterator[str]:
     """Yield the target of each link outside code."""
     for match in _LINK.finditer(_CODE.sub("", _FENCE.sub("", text))):
         yield match[1]
+
+
+def paths(text: str) -> Iterator[str]:
+    """Yield each path in a code span that starts with a folder of the project.
+
+    A module without a folder is in the folder of the path before it in its line.
+    """
+    for line in _FENCE.sub("", text).splitlines():
+        folder = ""
+        for word in " ".join(_CODE.findall(line)).replace("`", " ").split():
+            if _PATH.fullmatch(word):
+                folder = re.sub(r"/[^/]*\.[^/]*$|/$", "", word)
+                yield word.rstrip("/")
+            elif folder and re.fullmatch(r"\w+\.py", word):
+                yield f"{folder}/{word}"
 
 
 def anchors(text: str) -> set[str]:

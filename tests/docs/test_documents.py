@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from qos_agent.cli.main import COMMANDS, build
-from tests.docs.pages import ROOT, anchors, commands, documents, links
+from tests.docs.pages import ROOT, anchors, commands, documents, links, paths
 
 DOCUMENTS = documents()
 PROGRAM: Any = typer.main.get_command(build(list(COMMANDS)))
@@ -53,6 +53,14 @@ def test_commands_are_accepted(path: Path) -> None:
         elif program.startswith("python") and words[1:2] == ["-m"]:
             wrong += _unknown_module(words[2])
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_id)
+def test_paths_of_the_project_exist(path: Path) -> None:
+    """Every path in a code span that starts with a folder of the project exists."""
+    text = path.read_text(encoding="utf-8")
+    missing = [name for name in paths(text) if not any(ROOT.glob(name))]
+    assert missing == []
 
 
 def _refused(arguments: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ A comment before a fenced block marks it, and the marked blocks of a page run in
 
     <!-- test: file NAME -->    write the block to NAME
     <!-- test: copy NAME -->    copy NAME from the folder of the page
-    <!-- test: run STATUS -->   run the block; STATUS is 0 if it is left out
+    <!-- test: run STATUS -->   run the block; STATUS is 0, or one of several: 0,1
     <!-- test: output -->       compare the output of the last run with the block
 
 In an expected output, `…` stands for any text, and a line of `…` for any lines.
@@ -12,41 +12,65 @@ In an expected output, `…` stands for any text, and a line of `…` for any li
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT
+from qos_agent.cli.main import run
+from tests.docs.pages import ROOT, Block, blocks, commands
 
-_MARK = re.compile(
-    r"^<!-- test: (\w+) ?(\S*) -->$(?:\n```\w+\n(.*?)^```$)?", re.DOTALL | re.MULTILINE
-)
 PAGES = [
     path
     for path in sorted((ROOT / "docs").rglob("*.md"))
-    if _MARK.search(path.read_text(encoding="utf-8"))
+    if any(block.mark for block in blocks(path.read_text(encoding="utf-8")))
 ]
+# Pages whose commands must run here, or be shown with their output.
+GUIDES = sorted(
+    path for part in ("guide", "noc") for path in (ROOT / "docs" / part).rglob("*.md")
+)
+# These commands start threads and set up logging, so they need their own process.
+PROCESSES = frozenset({"once", "run"})
+# Commands of the guides that neither run here nor show an output, and the reason.
+UNSHOWN = {
+    "mkdir": "prints nothing",
+    "cp": "prints nothing",
+    "ln": "prints nothing",
+    "rm": "prints nothing",
+    "install": "prints nothing",
+    "python3 -m venv": "prints nothing",
+    "python3 -c": "prints nothing",
+    "systemctl daemon-reload": "prints nothing",
+    "systemctl restart": "prints nothing",
+    "systemctl stop": "prints nothing",
+    "systemctl start": "prints nothing",
+    "systemctl clean": "prints nothing",
+    "systemctl enable": "prints the links that systemd creates",
+    "nano": "is interactive",
+    "mmcli": "needs a modem",
+    "ip address": "depends on the network of the device",
+    "influx setup": "needs InfluxDB 2.x",
+    "influx bucket": "needs InfluxDB 2.x",
+    "influx auth": "needs InfluxDB 2.x",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A marked block: what to do with it, an argument, and its text."""
+class Result:
+    """The exit status of a command, with its standard output and errors."""
 
-    action: str
-    argument: str
-    text: str
-
-
-def _steps(text: str) -> Iterator[Step]:
-    for match in _MARK.finditer(text):
-        yield Step(match[1], match[2], match[3] or "")
+    status: int
+    output: str
 
 
 def _pattern(expected: str) -> re.Pattern[str]:
@@ -57,49 +81,132 @@ def _pattern(expected: str) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a user in an English locale, without settings."""
-    programs = folder / "bin"
-    programs.mkdir()
-    program = programs / "qos-agent"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m qos_agent "$@"\n')
-    program.chmod(0o755)
-    path = f"{programs}:{os.environ['PATH']}"
-    return {"PATH": path, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
+def _run_block(text: str) -> Result:
+    """Run the lines of a block until one fails, as `sh -e` does."""
+    outputs = []
+    for line in text.replace("\\\n", " ").splitlines():
+        result = _run_line(shlex.split(line, comments=True))
+        outputs.append(result.output)
+        if result.status:
+            return Result(result.status, "".join(outputs))
+    return Result(0, "".join(outputs))
+
+
+def _run_line(words: list[str]) -> Result:
+    """Run one `qos-agent` command, with variables before it and `> FILE` after it."""
+    words, target = (words[:-2], words[-1]) if ">" in words else (words, None)
+    start = words.index("qos-agent")
+    variables = dict(word.split("=", 1) for word in words[:start] if "=" in word)
+    assert len(variables) == start - words[:start].count("sudo"), words
+    arguments = words[start + 1 :]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        in_process = arguments[0] not in PROCESSES
+        result = _called(arguments, patch) if in_process else _started(arguments)
+    if target is None:
+        return result
+    Path(target).write_text(result.output, encoding="utf-8")
+    return Result(result.status, "")
+
+
+def _called(arguments: list[str], patch: pytest.MonkeyPatch) -> Result:
+    """Run a command in this process: a process for each would take a second."""
+    patch.setattr(sys, "argv", ["qos-agent", *arguments])
+    output = io.StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
+        status = run()
+    return Result(status, output.getvalue())
+
+
+def _started(arguments: list[str]) -> Result:
+    process = subprocess.run(
+        [sys.executable, "-m", "qos_agent", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Result(process.returncode, process.stdout)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_examples_of_a_page_work(page: Path, tmp_path: Path) -> None:
+def test_the_examples_of_a_page_work(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each marked command ends with its status and prints the output shown."""
-    environment = _environment(tmp_path)
-    folder, output = tmp_path / "work", ""
-    folder.mkdir()
-    for step in _steps(page.read_text(encoding="utf-8")):
-        match step.action:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("LC_", "QOS_AGENT"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    result = Result(0, "")
+    for block in blocks(page.read_text(encoding="utf-8")):
+        match block.mark:
+            case "":
+                continue
             case "file":
-                (folder / step.argument).write_text(step.text, encoding="utf-8")
+                Path(block.argument).write_text(block.text, encoding="utf-8")
             case "copy":
-                shutil.copy(page.parent / step.argument, folder)
+                shutil.copy(page.parent / block.argument, tmp_path)
             case "run":
-                result = subprocess.run(
-                    ["sh", "-e"],
-                    input=step.text,
-                    cwd=folder,
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    check=False,
-                )
-                output = result.stdout
-                assert result.returncode == int(step.argument or 0), output
+                result = _run_block(block.text)
+                allowed = (block.argument or "0").split(",")
+                assert str(result.status) in allowed, result.output
             case "output":
-                assert _pattern(step.text).fullmatch(output), output
+                assert _pattern(block.text).fullmatch(result.output), result.output
             case _:
-                pytest.fail(f"unknown mark: {step.action}")
+                pytest.fail(f"unknown mark: {block.mark}")
 
 
 def test_the_guides_have_examples() -> None:
     """The pages with examples are found, so that a wrong mark cannot skip them all."""
     names = {page.name for page in PAGES}
     assert names >= {"configure.md", "register.md", "setup.md"}
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_command_is_run_or_shown_with_its_output(page: Path) -> None:
+    """A shell block runs here, or its output follows, or a reason is listed."""
+    assert list(_unshown(page.read_text(encoding="utf-8"))) == []
+
+
+def _unshown(text: str) -> Iterator[str]:
+    listed: list[Block | None] = [*blocks(text), None]
+    for block, following in pairwise(listed):
+        if block is None or not block.is_shell or block.mark == "run":
+            continue
+        if not _shows_output(text, block, following):
+            yield from (c for c in _printing(block) if not c.startswith(tuple(UNSHOWN)))
+
+
+def _shows_output(text: str, block: Block, following: Block | None) -> bool:
+    """Return True if an output or a picture of it is next to the block.
+
+    A short paragraph may introduce the output, but no heading and no table.
+    """
+    if text[block.end :].lstrip().startswith("!["):
+        return True
+    if following is None or following.language not in {"text", "json"}:
+        return False
+    between = text[block.end : following.start]
+    return "\n#" not in between and "\n|" not in between
+
+
+def _printing(block: Block) -> Iterator[str]:
+    """Yield the commands of a block whose output goes to the terminal."""
+    lines = block.text.replace("\\\n", " ").splitlines(keepends=True)
+    shown = "".join(line for line in lines if " > " not in line)
+    for words in commands(f"```sh\n{shown}```"):
+        yield " ".join([Path(words[0]).name, *words[1:]])
+
+
+def test_a_listed_command_is_in_a_guide() -> None:
+    """No reason is listed for a command that the guides do not contain any more."""
+    lines = [
+        " ".join([Path(words[0]).name, *words[1:]])
+        for page in GUIDES
+        for words in commands(page.read_text(encoding="utf-8"))
+    ]
+    unused = [name for name in UNSHOWN if not any(s.startswith(name) for s in lines)]
+    assert unused == []
