@@ -266,7 +266,7 @@ STATS = (
         ("Expected", "Seharusnya melapor"),
         (
             "Stations that must report now, according to the register.",
-            "TPS yang saat ini harus melapor menurut daftar TPS.",
+            "TPS yang saat ini harus melapor menurut register.",
         ),
         None,
     ),

@@ -79,7 +79,7 @@ COUNTS = (
         None,
         (
             "Stations that must report now, according to the register.",
-            "TPS yang saat ini harus melapor menurut daftar TPS.",
+            "TPS yang saat ini harus melapor menurut register.",
         ),
     ),
     _count(
@@ -89,7 +89,7 @@ COUNTS = (
         None,
         (
             "Stations with a measurement from the last two minutes.",
-            "TPS dengan hasil pengukuran dari dua menit terakhir.",
+            "TPS dengan hasil ukur dari dua menit terakhir.",
         ),
     ),
     _count(
@@ -179,7 +179,7 @@ MAP = Panel(
         ),
         (
             "Status terburuk yang dialami minimal 5 % TPS. Penanda yang lebih besar "
-            "berarti lebih banyak TPS. Abu-abu berarti tidak diketahui. Peta tidak "
+            "berarti lebih banyak TPS. Abu-abu berarti belum diketahui. Peta tidak "
             "memerlukan internet."
         ),
     ),

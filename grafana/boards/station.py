@@ -207,7 +207,7 @@ FORMS = _by_link(
                 "n, the number of uploads."
             ),
             (
-                "Waktu upload berkas seukuran formulir hasil. Tooltip menampilkan n, "
+                "Waktu upload file seukuran formulir hasil. Tooltip menampilkan n, "
                 "jumlah upload."
             ),
         ),

@@ -49,7 +49,7 @@ INDONESIAN: Mapping[str, str] = {
     "stored": "tersimpan",
     "points": "titik data",
     "The journal is in memory only. All readings are lost when the agent stops.": (
-        "Jurnal hanya di memori. Semua hasil pengukuran hilang jika agen berhenti."
+        "Jurnal hanya di memori. Semua hasil ukur hilang jika agen berhenti."
     ),
     "paused": "dijeda",
     # Outcomes, verdicts and phases.
