@@ -89,7 +89,7 @@ class Drill:
             pass
 
     def _serve(self, at_ns: int) -> None:
-        """Run the census service for a minute, with pending work until the next."""
+        """Run the census service for a minute, with remaining work until the next."""
         report = self.service.minute(at_ns)
         if report.failed:
             _log.warning("%s", report)

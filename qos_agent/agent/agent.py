@@ -208,14 +208,14 @@ class Agent:
         self._stamp_pending()
 
     def _stamp_pending(self) -> None:
-        """Give a time stamp to pending points once the clock is trusted."""
+        """Stamp the points that wait for a clock, once the clock is trusted."""
         journal, clock = self._components.journal, self._clock
         if not journal.counts().pending:
             return
         try:
             journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
         except StorageError as error:
-            _log.warning("journal: points stay pending without a time stamp: %s", error)
+            _log.warning("journal: cannot stamp points that wait for a clock: %s", error)
 
     def _judge(self) -> None:
         """Record the verdict of each link, and the incidents that began or ended."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# IPv4 and TCP headers with time stamps, and an acknowledgement for every second
+# IPv4 and TCP headers with timestamps, and an acknowledgement for every second
 # segment.
 _SEGMENT_BYTES = 1348
 _HEADERS_BYTES = 52

@@ -132,7 +132,7 @@ class PointEncoder:
 
 
 def to_text(rank: int, point: Point) -> str:
-    """Return a pending point as JSON, to be read by `from_text`."""
+    """Return a point that waits for a clock as JSON, to be read by `from_text`."""
     return json.dumps([rank, point.measurement, dict(point.tags), dict(point.fields)])
 
 

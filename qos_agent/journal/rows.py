@@ -18,7 +18,7 @@ def insert(db: sqlite3.Connection, line: Line) -> None:
 def insert_pending(
     db: sqlite3.Connection, numbered: NumberedPoint, boot_id: str
 ) -> None:
-    """Store a point that waits for its time stamp."""
+    """Store a point that waits for its timestamp."""
     content = to_text(numbered.rank, numbered.point)
     row = (numbered.seq, boot_id, numbered.point.boot_ns, content)
     db.execute("INSERT INTO pending VALUES (?, ?, ?, ?)", row)
@@ -51,7 +51,7 @@ def lines(
 
 
 def last_time_ns(db: sqlite3.Connection) -> int | None:
-    """Return the newest time stamp, or None if the journal is empty."""
+    """Return the newest timestamp, or None if the journal is empty."""
     row = db.execute("SELECT MAX(time_ns) FROM point").fetchone()
     return None if row[0] is None else int(row[0])
 

@@ -1,6 +1,6 @@
 """The journal, which stores every point on disk before anything else uses it.
 
-A point is encoded once, when it gets its number and its time stamp. These bytes are
+A point is encoded once, when it gets its number and its timestamp. These bytes are
 hashed, delivered and exported. The other modules of this package each do one part.
 """
 
@@ -133,7 +133,7 @@ class Journal:
         return seqs
 
     def stamp_pending(self, clock: ClockState, boot_id: str, now_boot_ns: int) -> int:
-        """Stamp the pending points whose time is known now; return their number."""
+        """Stamp the waiting points whose time is known now; return their number."""
         now = self._now(clock, boot_id, now_boot_ns)
         return self._session.write(
             "stamp points in", lambda db: self._stamp_pending(db, now)
@@ -266,7 +266,7 @@ class Journal:
         return self._session.read("read", lambda db: counters.counts(db, primary))
 
     def last_time_ns(self) -> int | None:
-        """Return the newest time stamp, or None if the journal is empty."""
+        """Return the newest timestamp, or None if the journal is empty."""
         return self._session.read("read", rows.last_time_ns)
 
     def lines(self, after_seq: int = 0) -> Iterator[tuple[int, bytes]]:

@@ -1,10 +1,10 @@
-"""Time stamps of pending points, assigned as soon as their time is known.
+"""Timestamps of points that wait for a clock, assigned as soon as their time is known.
 
 The sources, in order of trust:
 1. the clock of this boot, once it is trusted;
 2. the clock offset that was trusted earlier in the same boot;
 3. after the hold time, the last stored wall time plus the time since the boot. Such a
-   time stamp is flagged. It is never later than the true time.
+   timestamp is flagged. It is never later than the true time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OFFSET_STEP_NS = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The present state of the clock, and the hold time of pending points."""
+    """The present state of the clock, and the hold time of waiting points."""
 
     clock: ClockState
     boot_id: str
@@ -33,7 +33,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class PendingPoint:
-    """A point that waits for its time stamp; `content` is its JSON text."""
+    """A point that waits for its timestamp; `content` is its JSON text."""
 
     seq: int
     boot_id: str
@@ -72,7 +72,7 @@ def offset(db: sqlite3.Connection, key: str, boot_id: str) -> int | None:
 def stampable(
     db: sqlite3.Connection, now: Now
 ) -> Iterator[tuple[PendingPoint, Timestamp]]:
-    """Yield each pending point that can be stamped now, with its time stamp.
+    """Yield each waiting point that can be stamped now, with its timestamp.
 
     Store each one before taking the next: its time may determine the next one's.
     """

@@ -76,7 +76,7 @@ class Batch:
         )
 
     def times_ns(self) -> list[int]:
-        """Return the time stamp of each point."""
+        """Return the timestamp of each point."""
         return [int(line[line.rindex(b" ") :]) for line in self.lines]
 
     def __len__(self) -> int:

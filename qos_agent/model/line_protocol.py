@@ -2,7 +2,7 @@
 
 The bytes are the record: they are stored, hashed, delivered, exported and verified
 unchanged. In the canonical form tags and fields are sorted by name, integers end in
-`i`, floats have their shortest round-trip form and time stamps are in nanoseconds. The
+`i`, floats have their shortest round-trip form and timestamps are in nanoseconds. The
 schema decides the type of a field, not the form of the value.
 
 Syntax: InfluxDB line protocol, as 1.8, 2.x and 3.x read it.

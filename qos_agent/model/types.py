@@ -131,7 +131,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A line of the journal before it has a time stamp."""
+    """A line of the journal before it has a timestamp."""
 
     measurement: str
     tags: Mapping[str, str]
@@ -141,7 +141,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A point with its time stamp in nanoseconds since 1970: one line."""
+    """A point with its timestamp in nanoseconds since 1970: one line."""
 
     measurement: str
     tags: Mapping[str, str]

@@ -46,7 +46,7 @@ class ClockEvidence:
     """Evidence for deciding whether to trust the wall clock.
 
     `collector_offset_ms` is this clock minus the Date header of the collector.
-    `newest_record_ns` is the newest time stamp in the journal.
+    `newest_record_ns` is the newest timestamp in the journal.
     """
 
     wall_ns: int
@@ -59,7 +59,7 @@ class ClockEvidence:
 
 
 def is_trusted(evidence: ClockEvidence) -> bool:
-    """Return True if readings may get a time stamp from the wall clock now.
+    """Return True if readings may get a timestamp from the wall clock now.
 
     A device without a battery-backed clock boots in the past, often at the hour that
     it saved last. A clock that the kernel reports as synchronised is trusted. If it is
@@ -93,7 +93,7 @@ class SystemClock:
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def not_behind(self, newest_record_ns: int | None) -> None:
-        """Record the newest time stamp: a clock before it has not been set yet."""
+        """Record the newest timestamp: a clock before it has not been set yet."""
         self._newest_record_ns = newest_record_ns
 
     def compared(self, collector_offset_ms: float | None) -> None:

@@ -30,7 +30,7 @@ class AcknowledgedPoints:
         return self.le_2m + self.le_1h + self.le_1d + self.older
 
     def plus(self, times_ns: Iterable[int], now_ns: int) -> AcknowledgedPoints:
-        """Return these counts plus the points with the given time stamps."""
+        """Return these counts plus the points with the given timestamps."""
         counts = [self.le_2m, self.le_1h, self.le_1d, self.older]
         for time_ns in times_ns:
             counts[sum(now_ns - time_ns > limit_ns for limit_ns in _AGES_NS)] += 1

@@ -1,4 +1,4 @@
-"""Time stamps with an untrusted clock and after clock steps."""
+"""Timestamps with an untrusted clock and after clock steps."""
 
 from __future__ import annotations
 

@@ -108,6 +108,6 @@ def service(settings: NocSettings) -> Service:
 
 
 def do_pending(census: Service, report: Report) -> None:
-    """Do all pending work after a minute, without pauses."""
+    """Do all remaining work after a minute, without pauses."""
     for _ in census.pending(report):
         pass

@@ -85,7 +85,7 @@ _LATENCY = (
     whole("loss_burst_max", "1", "Longest run of lost packets", "RFC 3357"),
     number("loss_lag1", "ratio", "Lag-1 autocorrelation of the loss", "RFC 3357"),
     text("method", "Protocol: icmp or stamp"),
-    text("stamps", "Source of the time stamps at both ends: kernel or user"),
+    text("stamps", "Source of the timestamps at both ends: kernel or user"),
     number("wake_ms", "ms", "Round-trip time of the exchange that woke the radio"),
     *_RESOLUTION,
     *(

@@ -92,7 +92,7 @@ _PIPELINE = (
     whole(
         "failed",
         "0/1",
-        "1 if the census or a roll-up of this minute, or a pending one, failed here",
+        "1 if the census or a roll-up of this minute, or remaining work, failed here",
     ),
     text("detail", "Error message, with the action to take"),
     number("keep_s", "s", "Retention of raw points; absent if unlimited or unknown"),

@@ -1,4 +1,4 @@
-"""The loop of the census service: each minute's work, then pending work until the next.
+"""The loop of the census service: a minute's work, then remaining work until the next.
 
 Pending work takes at most the share `rollups.load` of the time.
 """
@@ -27,14 +27,14 @@ def run(service: Service, stop: threading.Event) -> None:
         next_ns = at_ns // MINUTE_NS * MINUTE_NS + MINUTE_NS
         _do_pending(service, report, next_ns, stop)
         if errors := report.pending_errors():
-            _log.warning("census: pending work: %s", errors)
+            _log.warning("census: remaining work: %s", errors)
         stop.wait(max(0.0, (next_ns - time.time_ns()) / 1e9))
 
 
 def _do_pending(
     service: Service, report: Report, next_ns: int, stop: threading.Event
 ) -> None:
-    """Do pending work until the next minute, with pauses that limit servers' load."""
+    """Do remaining work until the next minute, with pauses that limit servers' load."""
     pause = 1 / service.settings.rollups.load - 1
     for took_s in service.pending(report):
         stop.wait(took_s * pause)

@@ -1,4 +1,4 @@
-"""The report of one minute's work, and the steps of work that is still pending."""
+"""The report of one minute's work, and the steps of work that remains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Report:
     """One minute's work, for the log and for `--once`.
 
     `failed` has the errors of the minute by province, and `pending_failed` those of the
-    pending work after it.
+    remaining work after it.
     """
 
     at_ns: int
@@ -44,12 +44,12 @@ class Report:
         return "; ".join([figures, *_by_reason(self.failed)])
 
     def pending_errors(self) -> str:
-        """Return the errors of pending work in one line; empty if there are none."""
+        """Return the errors of remaining work in one line; empty if there are none."""
         return "; ".join(_by_reason(self.pending_failed))
 
 
 class Priority(IntEnum):
-    """The order of pending work; the lowest number goes first."""
+    """The order of remaining work; the lowest number goes first."""
 
     GAP = 0
     CENSUS = 1
@@ -59,7 +59,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of pending work, short enough to be finished before a stop."""
+    """One step of remaining work, short enough to be finished before a stop."""
 
     priority: Priority
     run: Callable[[], None]

@@ -118,7 +118,7 @@ class Service:
         return report
 
     def pending(self, report: Report) -> Iterator[float]:
-        """Do pending work step by step; yield the seconds that each step took."""
+        """Do remaining work step by step; yield the seconds that each step took."""
         self._last_pending = report
         while True:
             began_mono = time.monotonic()
@@ -161,7 +161,7 @@ class Service:
             )
 
     def _next_step(self, report: Report) -> Step | None:
-        """Return the pending step with the lowest priority number."""
+        """Return the remaining step with the lowest priority number."""
         jobs = (self._rollup_job, self._census_job, self._baseline_job)
         steps = [step for job in jobs if (step := job.due(report)) is not None]
         return min(steps, key=lambda step: step.priority, default=None)
@@ -178,7 +178,7 @@ class Service:
             _log.warning("census: cannot write the calendar: %s", error)
 
     def _write_heartbeats(self, report: Report) -> None:
-        """Write the figures of this minute and the last errors of pending work."""
+        """Write the figures of this minute and the last errors of remaining work."""
         last = self._last_pending
         pending = {p: e for p, e in last.pending_failed.items() if p not in last.failed}
         failed = pending | report.failed

@@ -32,7 +32,7 @@ _MINUTE_NS = 60 * 10**9
 _BOOT_NS = 40 * 86400 * 10**9
 # The kernel's maximum bound on the error, which a clock has that was never set.
 _UNSET_ERROR_MS = 16_000.0
-# A journal adds this to a time stamp that it has used already, for example after the
+# A journal adds this to a timestamp that it has used already, for example after the
 # clock was set back.
 _COLLISION_NS = 1000
 _WHOLE = (1, 1)

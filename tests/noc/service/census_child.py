@@ -16,7 +16,7 @@ from tests.noc.simulation import do_pending
 
 
 def main() -> None:
-    """Do each minute's work and the pending work; print a line before each minute."""
+    """Do each minute's work and the remaining work; print a line before each minute."""
     settings = NocSettings.model_validate_json(Path(sys.argv[1]).read_text())
     service = Service(settings)
     for minute in range(int(sys.argv[2]), int(sys.argv[3])):

@@ -39,7 +39,7 @@ def settings_of(raw: Database, rollup: Database, folder: Path) -> NocSettings:
 def run_through(
     census: Service, simulation: Simulation, before: BeforeMinute
 ) -> tuple[list[int], list[Report]]:
-    """Run all minutes with their pending work, then continue for 15 minutes."""
+    """Run all minutes with their remaining work, then continue for 15 minutes."""
     ends: list[int] = []
     reports: list[Report] = []
     for at_ns in simulation.minutes(before):

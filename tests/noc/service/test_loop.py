@@ -1,4 +1,4 @@
-"""The loop of the census service: a minute's work, then pending work until the next."""
+"""The loop of the census service: a minute's work, then remaining work until the next."""
 
 from __future__ import annotations
 
@@ -124,12 +124,12 @@ def test_nothing_more_starts_after_a_stop(stop: Waits) -> None:
 def test_warnings_and_errors_are_logged(
     stop: Waits, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Warnings are logged once, figures and errors of pending work each minute."""
+    """Warnings are logged once, figures and errors of remaining work each minute."""
     with caplog.at_level(logging.INFO):
         ran(stop=stop, minutes=2)
     log = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert log.count(("WARNING", "census: raise the retention")) == 1
-    error = "census: pending work: provinces 31 failed: no answer"
+    error = "census: remaining work: provinces 31 failed: no answer"
     assert log.count(("WARNING", error)) == 2
     figures = [message for level, message in log if level == "INFO"]
     assert len(figures) == 2

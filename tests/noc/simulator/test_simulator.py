@@ -277,7 +277,7 @@ def test_a_wrong_clock_is_reported_by_the_device() -> None:
 
 
 def test_a_clock_set_back_overwrites_no_point() -> None:
-    """The device does not use a time stamp twice."""
+    """The device does not use a timestamp twice."""
     fault = {"kind": "wrong_clock", "from": 5, "to": 9, "amount": -300.0}
     keys = [
         (r.measurement, tuple(sorted(r.tags.items())), r.time_ns)
