@@ -195,4 +195,5 @@ def _two_provinces(periods: dict[str, Period]) -> Iterator[ConfigError]:
                     "but in another province here"
                 )
                 fix = "correct one of the two"
-                yield ConfigError(key, str(period.province), problem, fix)
+                value = period.province and repr(period.province)
+                yield ConfigError(key, value, problem, fix)

@@ -1,4 +1,4 @@
-"""Checks that no section can do alone: names and values across sections.
+"""Checks that need more than one section: names and values across sections.
 
 Tasks, points and allowances are identified by names. Two targets with one name would
 be one job, and a value for a link that does not exist would apply to nothing.

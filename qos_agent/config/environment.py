@@ -6,7 +6,7 @@ A variable of a list or a table contains JSON; of other settings, the bare value
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -24,9 +24,13 @@ _SECRET = re.compile("token|password|secret")
 _NOT_SETTINGS = {"QOS_AGENT_CONFIG"}
 
 
-def variable(key: str) -> str:
-    """Return the variable of a dotted key."""
-    return PREFIX + key.upper().replace(".", "__")
+def variable(key: str, variables: Collection[str] = ()) -> str:
+    """Return the variable that set a key: its own one, or that of a table around it."""
+    names = {name.upper(): name for name in variables}
+    own = name = PREFIX + key.upper().replace(".", "__")
+    while name not in names and "__" in name:
+        name = name.rpartition("__")[0]
+    return names.get(name, own)
 
 
 def values(environment: Mapping[str, str]) -> dict[str, Any]:

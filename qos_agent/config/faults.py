@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, time
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
@@ -27,6 +28,9 @@ _Location = tuple[int | str, ...]
 _INVALID = "qos_agent_invalid"  # the type of the errors that `invalid` returns
 _SECRET = re.compile(r"token|password|secret")
 _LONGEST_FOUND = 100
+# A wrong URL may lack its slashes, and a password may contain any character. The last
+# "@" therefore ends the user information.
+_USER_INFORMATION = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.DOTALL | re.I)
 # Problems by pydantic's type of error; other messages begin with "Input should be".
 _PROBLEMS: Mapping[str, str] = MappingProxyType(
     {
@@ -57,6 +61,12 @@ def invalid(
     if found is not None:
         context["found"] = found
     return PydanticCustomError(_INVALID, "{problem}", context)
+
+
+def refuse_former_key(table: object, former: str, key: str) -> None:
+    """Raise an error if a table contains a key by its former name."""
+    if isinstance(table, dict) and former in table:
+        raise invalid("has a new name", key=former, fix=f"rename it to {key}")
 
 
 def validated(
@@ -91,6 +101,12 @@ def unknown_key(key: str, known: Collection[str], place: str = "") -> ConfigErro
 def masked(text: str) -> str:
     """Return a text without the user information of a valid URL in it."""
     return re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
+
+
+def shown_text(value: str | Path) -> str:
+    """Return a text or a path as errors show it: in quotes, without a user name."""
+    text = _USER_INFORMATION.sub(r"\1***@", str(value))
+    return repr(text[:_LONGEST_FOUND])
 
 
 def _explain(
@@ -151,9 +167,10 @@ def shown_value(location: Sequence[int | str], value: object) -> str:
             return "a table"
         case list() | tuple():
             return "a list" if value else "an empty list"
+        case str() | Path():
+            return shown_text(value)
         case _:
-            # A password with a slash makes a URL invalid, so mask up to the last "@".
-            return re.sub(r"(?<=://)\S*@", "***@", repr(value))[:_LONGEST_FOUND]
+            return repr(value)[:_LONGEST_FOUND]
 
 
 def _model_at(model: type[BaseModel], location: _Location) -> type[BaseModel]:

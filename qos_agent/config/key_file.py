@@ -19,7 +19,7 @@ def read_key(path: Path) -> bytes:
         key = path.read_bytes().strip()
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-        raise ConfigError(name, str(path), problem, fix) from error
+        raise ConfigError(name, repr(str(path)), problem, fix) from error
     if len(key) < _MIN_KEY_BYTES:
         found = f"hidden, {len(key)} characters"
         problem = f"must contain at least {_MIN_KEY_BYTES} characters"

@@ -1,4 +1,4 @@
-"""Reading of the configuration, and its form as plain data.
+"""Loads the configuration and converts it to plain data.
 
 `load` is the only way to a `Settings`: the file, then the environment, then the
 credentials directory; later sources win.
@@ -60,13 +60,16 @@ def load(sources: Sources, probes: Collection[str]) -> Loaded:
     for origin, layer in layers:
         merged = _merge(merged, layer)
         origins |= {key: origin for key, _ in leaves(layer)}
-    settings = validated(Settings, merged, _place_of(sources.file, origins))
+    place_of = _place_of(sources.file, origins, sources.environment)
+    settings = validated(Settings, merged, place_of)
     if faults := tuple(checks.faults(settings, probes)):
         raise InvalidConfigError(faults)
     return Loaded(settings, origins)
 
 
-def _place_of(file: Path | None, origins: Mapping[str, str]) -> PlaceOf:
+def _place_of(
+    file: Path | None, origins: Mapping[str, str], variables: Collection[str]
+) -> PlaceOf:
     """Return a function that names the source of a key; by default the file."""
 
     def place_of(key: str) -> str:
@@ -75,7 +78,7 @@ def _place_of(file: Path | None, origins: Mapping[str, str]) -> PlaceOf:
             key = key.rpartition(".")[0]
         match origins.get(key):
             case "environment":
-                return f"the environment ({environment.variable(key)})"
+                return f"the environment ({environment.variable(key, variables)})"
             case "credentials":
                 return f"the credentials ({key})"
             case _:

@@ -75,7 +75,10 @@ class LatencySection(Section):
 
 
 class PageSection(Section):
-    """A page to load; the expected content tells it from that of a captive portal."""
+    """A page to load.
+
+    The expected text distinguishes it from a captive portal's page.
+    """
 
     name: Name = Field(description="Name of the page, unique on this device.")
     url: Url = Field(description="URL of the page.")
@@ -86,7 +89,7 @@ class PageSection(Section):
 
 
 class WebSection(Section):
-    """Pages to load, timed in their parts; redirections are not followed."""
+    """Pages to load. Each step is timed. Redirects are not followed."""
 
     pages: tuple[PageSection, ...] = Field(
         (),
@@ -193,8 +196,8 @@ class UplinkSection(Section):
     link: Name | None = Field(
         None,
         description=(
-            "Link that carries the deliveries, so that a backlog is not sent during a "
-            "measurement on it; by default the first link."
+            "Link over which points are delivered; by default the first link. A "
+            "backlog is not sent while a measurement runs on it."
         ),
     )
     batch: int = Field(
@@ -315,12 +318,15 @@ class Settings(BaseSettings):
         return self.schedule.interval_s(phase, probe)
 
     def throughput_of(self, link_name: str | None) -> ThroughputSection:
-        """Return the throughput settings of a link: its own before the common ones."""
+        """Return the throughput settings of a link.
+
+        Its own values replace the common ones.
+        """
         link = self._link(link_name)
         return merged(self.throughput, link.throughput) if link else self.throughput
 
     def allowance_of(self, link_name: str | None) -> AllowanceSection:
-        """Return the allowance of a link: its own values before the common ones."""
+        """Return the allowance of a link; its own values replace the common ones."""
         link = self._link(link_name)
         return merged(self.allowance, link.allowance) if link else self.allowance
 

@@ -10,7 +10,7 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
@@ -131,6 +131,15 @@ def toml_text(field: FieldInfo, value: Any) -> str:
         return '"off"'
     if seconds in readers or interval in readers:
         return json.dumps(duration_text(value))
+    if isinstance(value, tuple) and seconds in _item_readers(field):
+        return json.dumps([duration_text(item) for item in value])
     if size_bytes in readers:
         return json.dumps(size_text(value).replace(" ", ""))
     return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+def _item_readers(field: FieldInfo) -> list[object]:
+    """Return the functions that read the items of a list."""
+    items = get_args(field.annotation)[:1]
+    metadata = [m for item in items for m in getattr(item, "__metadata__", ())]
+    return [m.func for m in metadata if isinstance(m, BeforeValidator)]

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
+from qos_agent.config.faults import invalid, shown_text
 from qos_agent.model.addresses import is_ipv6, split_host_port
 from qos_agent.model.units import seconds, size_bytes
 
@@ -44,6 +45,17 @@ def _not_the_commission(value: str) -> str:
     if is_election_commission(value):
         domains = ", ".join(ELECTION_COMMISSION)
         raise ValueError(f"must not be a server of the election commission ({domains})")
+    return value
+
+
+def _without_password(value: str) -> str:
+    """Refuse a password in a URL, before the form of the URL is checked."""
+    if re.match(r"\w+://[^/?#]*:[^/?#]*@", value):
+        raise invalid(
+            "must not contain a user name and a password",
+            found=shown_text(value),
+            fix="remove them; the collector's token belongs in token_file",
+        )
     return value
 
 
@@ -109,6 +121,7 @@ Size = Annotated[int, BeforeValidator(size_bytes)]
 Host = Annotated[str, AfterValidator(_not_the_commission), AfterValidator(_plain_host)]
 Url = Annotated[
     str,
+    AfterValidator(_without_password),
     allowed(
         "http:// or https:// followed by a host",
         r"https?://([^/\s:\[\]]+|([^/\s:\[\]@]+@)?\[[^/\s\[\]]+\])(:\d+)?([/?#]\S*)?",

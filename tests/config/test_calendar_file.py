@@ -95,7 +95,7 @@ BAD = {
         'kind = "voting"\nzones = ["WIB"]\nprovinces = ["31"]',
     ),
     "election.0.period.2: station 3171011001001 is in province 31 in "
-    "election.0.period.1, but in another province here (found: 32). Fix: correct one "
+    "election.0.period.1, but in another province here (found: '32'). Fix: correct one "
     "of the two.": (
         'kind = "voting"\nSTART\nkind = "counting"',
         "",

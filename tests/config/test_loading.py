@@ -103,6 +103,47 @@ def test_user_information_of_urls_is_masked(tmp_path: Path) -> None:
     assert "(found: 'https://***@example.id/a')" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "shown_as"),
+    [
+        ("collector.url", "http://bob:pass word@h", "'http://***@h'"),
+        ("collector.url", "https:/bob:hunter2@h", "'***@h'"),
+        ("collector.url", "bob:pass@x.example", "'***@x.example'"),
+        ("throughput.iperf3_server", "u:p@h", "'***@h'"),
+    ],
+)
+def test_user_information_of_wrong_addresses_is_masked(
+    tmp_path: Path, key: str, value: str, shown_as: str
+) -> None:
+    """Everything before the last "@" is hidden, whatever is wrong with the value."""
+    section, _, name = key.partition(".")
+    with pytest.raises(InvalidConfigError) as caught:
+        _load(f'[{section}]\n{name} = "{value}"\n', tmp_path)
+    (fault,) = caught.value.faults
+    assert (fault.key, fault.found) == (key, shown_as)
+
+
+def test_a_password_in_a_url_is_an_error(tmp_path: Path) -> None:
+    """The error shows the place of a collector's token, and not the password."""
+    with pytest.raises(InvalidConfigError) as caught:
+        _load('[collector]\nurl = "http://bob:pw@x"\n', tmp_path)
+    assert str(caught.value) == (
+        "collector.url: must not contain a user name and a password "
+        "(found: 'http://***@x'). Fix: remove them; the collector's token belongs in "
+        "token_file."
+    )
+
+
+def test_an_error_names_the_variable_that_was_set() -> None:
+    """A value in the JSON of a table is not blamed on a variable that is not set."""
+    with pytest.raises(
+        InvalidConfigError, match=r"environment \(QOS_AGENT_COLLECTOR\)"
+    ):
+        _load(COLLECTOR='{"url": "ftp://x"}')
+    with pytest.raises(InvalidConfigError, match=r"\(QOS_AGENT_COLLECTOR__URL\)"):
+        _load(COLLECTOR__URL="ftp://x")
+
+
 def test_a_table_in_the_environment_must_be_json() -> None:
     """A list or table in a variable that is not JSON is an error, not a traceback."""
     with pytest.raises(InvalidConfigError, match="QOS_AGENT_LINKS: must be a list"):
