@@ -215,7 +215,9 @@ class Agent:
         try:
             journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
         except StorageError as error:
-            _log.warning("journal: cannot stamp points that wait for a clock: %s", error)
+            _log.warning(
+                "journal: cannot stamp points that wait for a clock: %s", error
+            )
 
     def _judge(self) -> None:
         """Record the verdict of each link, and the incidents that began or ended."""
@@ -277,8 +279,8 @@ class Agent:
         """Return the wall time, estimated from the last record if it is not trusted.
 
         With the estimate a device without a clock and a network changes its phase
-        too. It assumes, as the journal does, that the boot followed the last record
-        at once, so it is never later than the true time.
+        too. It assumes, as the journal does, that the device booted immediately
+        after the last record, so it is never later than the true time.
         """
         boot_ns, state = self._clock.boot_ns(), self._clock.state()
         if state.trusted or self._last_record_ns is None:

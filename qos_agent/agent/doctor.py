@@ -9,8 +9,8 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,17 +39,27 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its result, and the command that fixes or shows the problem."""
+    """One check: its result, and the command that fixes or shows the problem.
+
+    `text` is the English result. Its placeholders are filled in with `values`, so that
+    it can be translated.
+    """
 
     name: str
     health: Health
-    result: str
+    text: str
     fix: str = ""
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def result(self) -> str:
+        """The result in English."""
+        return self.text.format(**self.values) if self.values else self.text
 
 
 def diagnose(settings: Settings, clock: SystemClock) -> Iterator[Check]:
     """Run all checks, one after the other."""
-    yield Check("configuration", Health.OK, f"station {settings.station.id}")
+    yield _ok("configuration", "station {station}", station=settings.station.id)
     yield _probes()
     for link in settings.link_list():
         yield _binding(link)
@@ -61,19 +71,29 @@ def diagnose(settings: Settings, clock: SystemClock) -> Iterator[Check]:
     yield _disk(settings.journal.folder)
 
 
+def _ok(name: str, text: str, **values: object) -> Check:
+    return Check(name, Health.OK, text, values=values)
+
+
 def _probes() -> Check:
     """Check that a ping socket or a raw socket can be opened, see icmp(7)."""
-    usable = []
-    for name, kind in (("ping socket", socket.SOCK_DGRAM), ("raw", socket.SOCK_RAW)):
-        try:
-            socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
-            usable.append(name)
-        except OSError:
-            continue
-    if usable:
-        return Check("probes", Health.OK, " and ".join(usable))
+    ping, raw = _opens_icmp(socket.SOCK_DGRAM), _opens_icmp(socket.SOCK_RAW)
+    if ping and raw:
+        return _ok("probes", "ICMP over a ping socket or a raw socket")
+    if ping:
+        return _ok("probes", "ICMP over a ping socket")
+    if raw:
+        return _ok("probes", "ICMP over a raw socket")
     fix = "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647'"
     return Check("probes", Health.BAD, "neither a ping nor a raw socket", fix)
+
+
+def _opens_icmp(kind: int) -> bool:
+    try:
+        socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
+    except OSError:
+        return False
+    return True
 
 
 def _binding(link: Link) -> Check:
@@ -95,8 +115,10 @@ def _gateway(link: Link) -> Check:
     route = network.default_route(network.interface_of(link))
     if route is None:
         return Check(name, Health.BAD, "no default route", "ip route")
-    gateway = route.gateway or "point to point"
-    return Check(name, Health.OK, f"{gateway} through {route.interface}")
+    if not route.gateway:
+        return _ok(name, "point-to-point on {interface}", interface=route.interface)
+    text = "{gateway} through {interface}"
+    return _ok(name, text, gateway=route.gateway, interface=route.interface)
 
 
 def _names(link: Link, clock: Clock) -> Check:
@@ -111,21 +133,22 @@ def _names(link: Link, clock: Clock) -> Check:
         address = network.resolve(_KNOWN_NAME, link, deadline)
     except ProbeError as error:
         return Check(name, Health.BAD, str(error), "resolvectl status")
-    return Check(name, Health.OK, f"{', '.join(servers)} returned {address}")
+    text = "{servers} returned {address}"
+    return _ok(name, text, servers=", ".join(servers), address=address)
 
 
 def _throughput(link: Link, settings: Settings) -> Check:
     """Name the backends and their licences, and check that iperf3 is installed."""
     name = f"throughput {link.name}"
     order = settings.throughput_of(link.name).order()
-    backends = ", then ".join(
+    backends = ", ".join(
         f"{backend} ({BACKENDS[backend].licence})" for backend in order
     )
     if "iperf3" not in order or shutil.which("iperf3") is not None:
         return Check(name, Health.OK, backends)
     health = Health.DEGRADED if len(order) > 1 else Health.BAD
-    result = f"{backends}; iperf3 is not installed"
-    return Check(name, health, result, "sudo apt-get install iperf3")
+    text, fix = "{backends}; iperf3 is not installed", "sudo apt-get install iperf3"
+    return Check(name, health, text, fix, {"backends": backends})
 
 
 def _clock(clock: SystemClock) -> Check:
@@ -134,9 +157,10 @@ def _clock(clock: SystemClock) -> Check:
     if not state.trusted:
         return Check("clock", Health.BAD, "the clock is in the past", fix)
     if not state.synced:
-        result = "the clock is not synchronised to a time server"
-        return Check("clock", Health.DEGRADED, result, fix)
-    return Check("clock", Health.OK, f"synchronised, within {state.error_ms:.0f} ms")
+        text = "the clock is not synchronised to a time server"
+        return Check("clock", Health.DEGRADED, text, fix)
+    error_ms = f"{state.error_ms:.0f}"
+    return _ok("clock", "synchronised, within {error_ms} ms", error_ms=error_ms)
 
 
 def _collector(settings: Settings) -> Check:
@@ -150,16 +174,18 @@ def _collector(settings: Settings) -> Check:
         socket.create_connection((parts.hostname, port), timeout=_TIMEOUT_S).close()
     except OSError as error:
         return Check("collector", Health.BAD, f"{url}: {error}", f"curl -v {url}/ping")
-    return Check("collector", Health.OK, f"{url} accepts connections")
+    return _ok("collector", "{url} accepts connections", url=url)
 
 
 def _disk(folder: Path) -> Check:
     existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not os.access(existing, os.W_OK):
         fix = f"sudo chown {os.getuid()} {existing}"
-        return Check("disk", Health.BAD, f"{existing} is not writable", fix)
+        path = {"path": existing}
+        return Check("disk", Health.BAD, "{path} is not writable", fix, path)
     free_bytes = shutil.disk_usage(existing).free
-    result = f"{folder}: {size_text(free_bytes)} free"
+    text = "{folder}: {size} free"
+    values = {"folder": folder, "size": size_text(free_bytes)}
     if free_bytes < _MIN_FREE_BYTES:
-        return Check("disk", Health.DEGRADED, result, f"df -h {existing}")
-    return Check("disk", Health.OK, result)
+        return Check("disk", Health.DEGRADED, text, f"df -h {existing}", values)
+    return _ok("disk", text, **values)

@@ -126,7 +126,7 @@ def test_old_unsent(make: Callable[..., Device], age_s: int, old: int) -> None:
     assert (figures.oldest_unsent_s, figures.unsent_old) == (None, 0)
 
 
-def test_counts_of_a_pulse_are_since_the_one_before(
+def test_counts_of_a_heartbeat_are_since_the_one_before(
     make: Callable[..., Device],
 ) -> None:
     """Counts are differences, so sums over heartbeats count nothing twice."""

@@ -36,6 +36,6 @@ def test_no_other_file_is_left(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    """The caller learns that nothing was written."""
+    """The call raises OSError."""
     with pytest.raises(OSError, match="No such file"):
         write_atomically(tmp_path / "missing" / "pause", "now")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.agent import doctor
 from qos_agent.cli import screen
 from qos_agent.system.language import INDONESIAN, Translator, translator_for_locale
 
@@ -51,6 +52,28 @@ def test_every_text_of_a_command_has_a_translation() -> None:
     texts = set(_translated_texts())
     assert len(texts) > 20
     assert texts - INDONESIAN.keys() == set()
+
+
+def test_every_result_of_the_doctor_has_a_translation() -> None:
+    """Each literal result of a check is in the table, with or without values."""
+    texts: set[str] = set()
+    for node in ast.walk(ast.parse(Path(doctor.__file__).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            place = {"Check": 2, "_ok": 1}.get(node.func.id, len(node.args))
+            texts.update(*map(_literal, node.args[place : place + 1]))
+        elif isinstance(node, ast.Assign):
+            texts.update(_results(node))
+    assert len(texts) > 12
+    assert texts - INDONESIAN.keys() == set()
+
+
+def _results(node: ast.Assign) -> Iterator[str]:
+    """Yield the literal that is assigned to `text`, alone or in a tuple."""
+    target, value = node.targets[0], node.value
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        target, value = target.elts[0], value.elts[0]
+    if isinstance(target, ast.Name) and target.id == "text":
+        yield from _literal(value)
 
 
 def _placeholders(text: str) -> set[str]:
