@@ -70,7 +70,7 @@ def stations_of(provinces: tuple[str, ...], stations: int) -> int:
 def scenario(stations: int, minutes: int, provinces: tuple[str, ...] = ()) -> Scenario:
     """Return a nation with several faults; half of its minutes are after the vote."""
     start = CLOSING.timestamp() - 60 * (minutes // 2)
-    trouble = [
+    faults = [
         {"kind": "core_failure", "province": "35", "operator": "telkomsel"},
         {"kind": "power_cut", "from": 1, "province": "33", "share": 0.1},
         {"kind": "never", "share": 0.01},
@@ -83,7 +83,7 @@ def scenario(stations: int, minutes: int, provinces: tuple[str, ...] = ()) -> Sc
             "minutes": minutes,
             "start": datetime.fromtimestamp(start, CLOSING.tzinfo),
             "calendar": "2024-02-14",
-            "trouble": trouble,
+            "fault": faults,
             "provinces": provinces,
         }
     )

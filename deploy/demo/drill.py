@@ -62,7 +62,7 @@ def days_before(drill: Scenario, now: datetime) -> Scenario:
     """Return the same stations two days earlier without faults, for the baseline."""
     start = now - timedelta(days=2, minutes=PRE_MINUTES)
     return drill.model_copy(
-        update={"start": start, "minutes": PRE_MINUTES, "trouble": ()}
+        update={"start": start, "minutes": PRE_MINUTES, "fault": ()}
     )
 
 

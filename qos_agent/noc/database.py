@@ -15,13 +15,25 @@ def open_database(path: Path, schema: str) -> sqlite3.Connection:
 
     Raises StorageError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(path, isolation_level=None)
         database.executescript(schema)
-    except sqlite3.Error as error:
-        raise StorageError("open", str(path), str(error)) from error
+    except (OSError, sqlite3.Error) as error:
+        problem = getattr(error, "strerror", None) or error
+        fix = f"{problem}. Fix: {_fix(error)}"
+        raise StorageError("cannot open", str(path), fix) from error
     return database
+
+
+def _fix(error: OSError | sqlite3.Error) -> str:
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return "replace the file with a backup"
+        case sqlite3.SQLITE_BUSY:
+            return "wait until the other command has ended"
+        case _:
+            return "set folder in noc.toml to a writable folder"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from qos_agent.config import toml_file
-from qos_agent.config.faults import invalid, validated
+from qos_agent.config.faults import invalid, refuse_former_key, validated
 from qos_agent.config.settings import CollectorSection, ElectionSection
 from qos_agent.config.types import Duration, ProvinceCode, Section
 
@@ -23,62 +23,71 @@ DEFAULT_PATH = Path("/etc/qos-agent/noc.toml")
 class ShardSection(CollectorSection):
     """A database with agents' points, and its provinces; without a list, all others."""
 
-    provinces: tuple[ProvinceCode, ...] = ()
+    provinces: tuple[ProvinceCode, ...] = Field(
+        (),
+        description="Two-digit codes of its provinces; by default all others.",
+    )
 
 
 class RollupSection(CollectorSection):
     """The database for the roll-ups and the census."""
 
-    bucket: str = "qos-rollup"
+    bucket: str = Field("qos-rollup", description="Bucket or database.")
 
 
 class CensusSection(Section):
     """The limits of the census, and the amount of detail that it writes."""
 
     late: Duration = Field(
-        120.0, description="a station is late if its last heartbeat is older than this"
+        120.0, description="A station is late if its last heartbeat is older than this."
     )
     silent: Duration = Field(
         300.0,
-        description="a station is silent if its last heartbeat is older than this",
+        description="A station is silent if its last heartbeat is older than this.",
     )
-    verdict_age: Duration = Field(660.0, description="maximum age of a verdict")
+    verdict_age: Duration = Field(660.0, description="Maximum age of a verdict.")
     lookback: Duration = Field(
         2 * 86400.0,
-        description="how far back to search for a station's last heartbeat",
+        description="How far back to search for a station's last heartbeat.",
     )
     roll_call: Duration = Field(
-        900.0, description="maximum time between two roll calls by name of a regency"
+        900.0, description="Maximum time between two roll calls by name of a regency."
     )
-    exceptions: int = Field(
+    worst_stations: int = Field(
         20,
         ge=0,
         le=10_000,
-        description="maximum number of stations listed per regency, worst first",
+        description="Maximum number of stations listed per regency, worst first.",
     )
     catch_up: Duration = Field(
-        6 * 3600.0, description="how far back to take the census of missed minutes"
+        6 * 3600.0, description="How far back to take the census of missed minutes."
     )
     area_share: float = Field(
         0.05,
         gt=0,
         le=1,
-        description="an area has a class if at least this share of its stations has "
-        "it or a worse one",
+        description="An area has a class if at least this share of its stations has "
+        "it or a worse one.",
     )
     outage_share: float = Field(
         0.3,
         gt=0,
         le=1,
-        description="an operator is down if at least this share of its stations is "
-        "affected",
+        description="An operator is down if at least this share of its stations is "
+        "affected.",
     )
     outage_min: int = Field(
-        3, ge=1, description="minimum number of affected stations for an outage"
+        3, ge=1, description="Minimum number of affected stations for an outage."
     )
     baseline: Duration = Field(
-        7 * 86400.0, description="how far back the baseline of links reaches"
+        7 * 86400.0, description="How far back the baseline of links reaches."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_former_keys(cls, table: object) -> object:
+        refuse_former_key(table, "exceptions", "worst_stations")
+        return table
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -93,25 +102,25 @@ class RollupsSection(Section):
     """When roll-ups are recalculated, so that they count points that arrive late."""
 
     settle: Duration = Field(
-        180.0, description="how much recent history to recalculate every minute"
+        180.0, description="How much recent history to recalculate every minute."
     )
     again: tuple[Duration, ...] = Field(
-        (600.0, 3600.0), description="ages at which each minute is recalculated"
+        (600.0, 3600.0), description="Ages at which each minute is recalculated."
     )
     back: Duration = Field(
-        7 * 86400.0, description="minimum history to recalculate every day"
+        7 * 86400.0, description="Minimum history to recalculate every day."
     )
     span: Duration = Field(
-        600.0, description="maximum time that one recalculation of a province covers"
+        600.0, description="Maximum time that one recalculation of a province covers."
     )
     load: float = Field(
-        0.5, gt=0, le=1, description="maximum share of time for recalculation"
+        0.5, gt=0, le=1, description="Maximum share of time for recalculation."
     )
     raw_keep: Duration | None = Field(
-        None, description="retention of raw points, for servers that do not report it"
+        None, description="Retention of raw points, for servers that do not report it."
     )
     dispute: Duration = Field(
-        180 * 86400.0, description="how long raw points are needed for disputes"
+        180 * 86400.0, description="How long raw points are needed for disputes."
     )
 
 
@@ -120,7 +129,7 @@ class NocSettings(Section):
 
     folder: Path = Field(
         Path("qos-noc"),
-        description="folder of register.sqlite3 and census.sqlite3",
+        description="Folder of register.sqlite3 and census.sqlite3.",
     )
     collectors: tuple[ShardSection, ...] = ()
     rollup: RollupSection = RollupSection()

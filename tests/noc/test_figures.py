@@ -16,7 +16,7 @@ from tests.servers.database import Database
 
 HOUR_NS, DAY_NS = 60 * MINUTE_NS, 1440 * MINUTE_NS
 PLACES = ("17", "19")  # equally large, and in the zone that votes
-TROUBLE = [
+FAULTS = [
     {"kind": "never", "share": 0.1},
     {"kind": "power_cut", "from": 5, "to": 12, "regency": "1771"},
     {"kind": "backlog", "from": 4, "to": 14, "share": 0.2},
@@ -50,7 +50,7 @@ def test_all_figures_equal_those_of_duckdb_after_late_data(
     The service runs each minute, and recalculates every minute after 12 minutes.
     """
     scenario = nation.scenario(
-        stations=96, minutes=16, duplicates=0.05, trouble=TROUBLE, provinces=PLACES
+        stations=96, minutes=16, duplicates=0.05, fault=FAULTS, provinces=PLACES
     )
     nation.register_scenario(scenario, tmp_path)
     rollup = influxdb.fresh()

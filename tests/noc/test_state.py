@@ -121,7 +121,7 @@ def test_a_file_with_three_marks_is_taken_over(
 ) -> None:
     """Its gaps become missed minutes, and all other contents stay."""
     path = tmp_path / "census.sqlite3"
-    # A mark of 0 meant that no census was taken since the gap began.
+    # In the old format, 0 means that no census followed the gap.
     values = {
         f"{name}/31": 0 if number is None else minute(number)
         for name, number in marks.items()

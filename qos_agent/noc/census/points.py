@@ -44,7 +44,7 @@ class CensusPoints:
     def lines(self, area: Area) -> Iterator[bytes]:
         """Yield the lines of a regency, and record its severities in the state."""
         stations = worst_first(area, self.settings.silent)
-        listed = stations[: self.settings.exceptions]
+        listed = stations[: self.settings.worst_stations]
         fields = station_fields(area)
         by_operator = operator_fields(area)
         downs = self._downs(area)

@@ -1,7 +1,7 @@
 """The severity of an area or an operator as a small number. Pure.
 
-The severity is the worst class that a given share of the whole is in, counting worse
-classes too. If one station gets worse, the severity never gets better.
+The severity is the worst class such that at least a given share of the stations has
+this class or a worse one. If one station gets worse, the severity never gets better.
 """
 
 from __future__ import annotations

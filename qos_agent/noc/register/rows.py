@@ -40,7 +40,7 @@ _OPEN_QUOTE = "a quote opens in this row and does not close in it"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One wrong value. The head of the file is row 1."""
+    """One wrong value. The header of the file is row 1."""
 
     row: int
     column: str
@@ -49,7 +49,8 @@ class Fault:
 
     def __str__(self) -> str:
         """Return one line that a person can act on."""
-        return f"row {self.row}, {self.column}: {self.problem} (found: {self.value!r})"
+        found = f" (found: {self.value!r})" if self.value else ""
+        return f"row {self.row}, {self.column}: {self.problem}{found}"
 
 
 @dataclass(eq=False)
@@ -267,12 +268,12 @@ def _check_head(head: list[str], path: str) -> None:
     unknown = [name for name in head if name not in _REQUIRED | _OPTIONAL]
     twice = sorted({name for name in head if head.count(name) > 1})
     for names, verb in (
-        (missing, "lacks"),
-        (unknown, "has unknown"),
-        (twice, "repeats"),
+        (missing, "has no column"),
+        (unknown, "has the unknown column"),
+        (twice, "repeats the column"),
     ):
         if names:
-            problem = f"the head {verb} {', '.join(map(repr, names))}"
+            problem = f"the header row {verb} {', '.join(map(repr, names))}"
             raise InvalidRegisterError(path, problem, _USE_COLUMNS)
 
 

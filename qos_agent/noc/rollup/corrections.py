@@ -53,8 +53,8 @@ def differences(lines: Iterable[bytes], stored: Iterable[bytes]) -> Iterator[byt
 def _difference(new: Record, old: Record) -> dict[str, Value]:
     """Return the values that must be added to the old record to get the new one.
 
-    Values are rounded. Otherwise every pass would correct the last bit of a sum of
-    floats.
+    Values are rounded. Otherwise each pass would write a correction for rounding
+    errors.
     """
     return {
         name: value

@@ -105,7 +105,7 @@ def _prefetched(results: Iterator[_QueryResult]) -> Iterator[_QueryResult]:
 def not_fewer(
     rollup: Rollup, lines: Iterable[bytes], stored: Iterable[bytes]
 ) -> list[bytes]:
-    """Return the lines without those that count less than what is stored already."""
+    """Return the lines without those that count fewer points than the stored ones."""
     before = {key(record): _counted(rollup, record) for record in map(decode, stored)}
     return [
         encode(record)
@@ -115,6 +115,9 @@ def not_fewer(
 
 
 def _counted(rollup: Rollup, record: Record) -> int:
-    """Add up all integer fields; one more raw point never makes this less."""
+    """Add up all integer fields.
+
+    Each additional raw point makes the total larger or leaves it equal.
+    """
     names = (field.name for field in rollup.fields if field.type == "int")
     return sum(int(record.fields.get(name, 0)) for name in names)

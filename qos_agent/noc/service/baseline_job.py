@@ -16,7 +16,10 @@ _HOUR_NS = 3600 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class BaselineJob:
-    """Writes the baseline; `_hours` has the last hour written of each province."""
+    """Writes the baseline; `_hours` has the last hour written of each province.
+
+    All its work can wait, so it has no `run` for each minute as the other jobs have.
+    """
 
     rollups: Server
     writer: Writer
@@ -30,10 +33,10 @@ class BaselineJob:
         for province in self.provinces:
             is_written = self._hours.get(province) == hour
             if not is_written and province not in report.pending_failed:
-                return Step(Priority.BASELINE, partial(self.run, province, report))
+                return Step(Priority.BASELINE, partial(self._write, province, report))
         return None
 
-    def run(self, province: str, report: Report) -> None:
+    def _write(self, province: str, report: Report) -> None:
         """Write the baseline of one province at the report's minute."""
         at_ns = report.at_ns
         try:

@@ -146,7 +146,7 @@ class Service:
                 )
 
     def warnings(self) -> Iterator[str]:
-        """Yield the problems that someone should fix but that stop nothing."""
+        """Yield problems that should be fixed but do not stop the service."""
         for _, warning in self.retention.warnings(self._servers):
             yield warning
         if missing := sorted(set(provinces()) - set(self.servers)):

@@ -37,7 +37,7 @@ class FaultInjection:
     ) -> None:
         self._by_station: dict[int, tuple[InjectedFault, ...]] = {}
         self.affected: list[list[SimulatedStation]] = []
-        for index, fault in enumerate(scenario.trouble):
+        for index, fault in enumerate(scenario.fault):
             affected = list(_affected(scenario, index, fault, stations))
             self.affected.append(affected)
             for station in affected:
@@ -110,6 +110,7 @@ def _affected(
     for station in stations:
         if station.regency.code != code:
             code = station.regency.code
+            # "trouble" keeps the draws of earlier versions.
             rng = Random(f"{scenario.seed}/trouble/{index}/{code}")  # noqa: S311
         if _matches(fault, station) and rng.random() < fault.share:
             yield station
@@ -145,6 +146,6 @@ def answer_key(
             "amount": fault.amount,
             "stations": [station.identity.station for station in affected],
         }
-        for fault, affected in zip(scenario.trouble, faults.affected, strict=True)
+        for fault, affected in zip(scenario.fault, faults.affected, strict=True)
         if fault.first < scenario.minutes
     ]

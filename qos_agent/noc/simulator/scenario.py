@@ -8,11 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from qos_agent.config import toml_file
 from qos_agent.config.checks import unknown_probes
-from qos_agent.config.faults import validated
+from qos_agent.config.faults import refuse_former_key, validated
 from qos_agent.config.places import provinces, regencies
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
@@ -52,13 +52,13 @@ class InjectedFault(Section):
 
     kind: Kind
     first: int = Field(
-        0, alias="from", description="first minute; negative before the start"
+        0, alias="from", description="First minute; negative before the start."
     )
-    end: int = Field(10**6, alias="to", description="first minute after the fault")
+    end: int = Field(10**6, alias="to", description="First minute after the fault.")
     province: _Province | None = None
     regency: _Regency | None = None
     operator: Name | None = None
-    share: float = Field(1.0, gt=0, le=1, description="share of the matching stations")
+    share: float = Field(1.0, gt=0, le=1, description="Share of the matching stations.")
     amount: float = 4.0
 
     def is_active(self, minute: int) -> bool:
@@ -73,21 +73,21 @@ class Scenario(Section):
     seed: int = 1
     stations: int = Field(1000, ge=1, le=823_220)
     start: AwareDatetime | None = Field(
-        None, description="first minute, with UTC offset; default: now"
+        None, description="First minute, with UTC offset; by default now."
     )
     minutes: int = Field(60, ge=1)
     days_before: float = Field(
-        0, ge=0, le=30, description="days to simulate before the start, for a baseline"
+        0, ge=0, le=30, description="Days to simulate before the start, for a baseline."
     )
     step_before: int = Field(
-        60, ge=1, le=1440, description="minutes per step in these days"
+        60, ge=1, le=1440, description="Minutes per step in these days."
     )
     schedule: ScheduleSection = ScheduleSection()
     calendar: str | None = Field(
-        None, description="a calendar file, or the name of a built-in one"
+        None, description="A calendar file, or the name of a built-in one."
     )
     provinces: tuple[_Province, ...] = Field(
-        (), description="only these provinces; default: all"
+        (), description="Only these provinces; by default all."
     )
     targets: tuple[Literal["gateway", "resolver", "anchor"], ...] = (
         "gateway",
@@ -95,12 +95,18 @@ class Scenario(Section):
         "anchor",
     )
     two_links: float = Field(
-        0.25, ge=0, le=1, description="share of stations with a second link"
+        0.25, ge=0, le=1, description="Share of stations with a second link."
     )
     duplicates: float = Field(
-        0.0, ge=0, le=1, description="share of points that arrive twice"
+        0.0, ge=0, le=1, description="Share of points that arrive twice."
     )
-    trouble: tuple[InjectedFault, ...] = ()
+    fault: tuple[InjectedFault, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_former_keys(cls, table: object) -> object:
+        refuse_former_key(table, "trouble", "[[fault]]")
+        return table
 
     def begins(self, now: datetime) -> datetime:
         """Return the first minute, without seconds."""
@@ -122,14 +128,15 @@ def shipped() -> dict[str, Path]:
 
 
 def load(name: str, **instead: int | None) -> Scenario:
-    """A shipped scenario by name, or one in a file, with other values where given.
+    """Return the built-in scenario of this name, or the one in a file.
 
-    Raises InvalidConfigError, a line for each fault.
+    Values in `instead` replace its own. Raises InvalidConfigError with a line for each
+    error.
     """
     path = shipped().get(name) or Path(name)
-    given = {key: value for key, value in instead.items() if value is not None}
-    fix = f"check the path, or name a shipped scenario: {', '.join(shipped())}"
-    table = toml_file.read(path, fix) | given
+    replaced = {key: value for key, value in instead.items() if value is not None}
+    fix = f"check the path, or name a built-in scenario: {', '.join(shipped())}"
+    table = toml_file.read(path, fix) | replaced
     scenario = validated(Scenario, table, lambda _: str(path))
     if faults := tuple(unknown_probes("schedule", scenario.schedule, PROBES)):
         raise InvalidConfigError(faults)

@@ -17,7 +17,7 @@ from tests.noc.nation import MINUTE_NS, START_NS
 from tests.noc.tally import BY_AREA, BY_OPERATOR, Tally
 from tests.servers.database import Database
 
-TROUBLE = [
+FAULTS = [
     {"kind": "never", "share": 0.1},
     {"kind": "power_cut", "from": 5, "to": 12, "regency": "3171"},
     {"kind": "backlog", "from": 4, "to": 14, "share": 0.15},
@@ -64,7 +64,7 @@ def test_every_minute_equals_the_count_of_duckdb(
         minutes=20,
         provinces=["31"],
         duplicates=0.05,
-        trouble=TROUBLE,
+        fault=FAULTS,
         targets=["anchor"],
     )
     register = nation.register_scenario(scenario, tmp_path)
@@ -166,7 +166,7 @@ def test_a_regency_without_any_points_stays_expected(
         stations=20,
         minutes=1,
         provinces=["31"],
-        trouble=[{"kind": "never", "regency": "3175"}],
+        fault=[{"kind": "never", "regency": "3175"}],
     )
     register = nation.register_scenario(scenario, tmp_path)
     start_s = START_NS // 10**9
@@ -245,7 +245,7 @@ def test_links_are_counted_by_operator_and_class(
         minutes=4,
         provinces=["31"],
         targets=["anchor"],
-        trouble=[{"kind": "core_failure", "operator": operators[0]}],
+        fault=[{"kind": "core_failure", "operator": operators[0]}],
     )
     nation.register_scenario(scenario, tmp_path)
     service, rollup = service_of(influxdb, tmp_path)

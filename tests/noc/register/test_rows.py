@@ -100,19 +100,19 @@ def test_a_village_must_be_in_the_next_wider_area_of_the_row(
 @pytest.mark.parametrize(
     ("head", "problem"),
     [
-        ("station,name", "lacks 'province', 'regency'"),
-        ("", "lacks 'station'"),
-        (f"{','.join(GOOD)},nmae", "has unknown 'nmae'"),
-        (f"{','.join(GOOD)},station", "repeats 'station'"),
+        ("station,name", "has no column 'province', 'regency'"),
+        ("", "has no column 'station'"),
+        (f"{','.join(GOOD)},nmae", "has the unknown column 'nmae'"),
+        (f"{','.join(GOOD)},station", "repeats the column 'station'"),
     ],
 )
-def test_a_wrong_head_is_rejected(
+def test_a_wrong_header_row_is_rejected(
     register: Register, tmp_path: Path, head: str, problem: str
 ) -> None:
     """Missing, unknown and repeated columns are reported before any row is read."""
     path = tmp_path / "stations.csv"
     path.write_text(f"{head}\n1,2,3\n")
-    with pytest.raises(InvalidRegisterError, match=f"the head {problem}"):
+    with pytest.raises(InvalidRegisterError, match=f"the header row {problem}"):
         stage(register, path, lambda _: None)
 
 

@@ -13,7 +13,7 @@ from qos_agent.noc.rollup.sums import ROLLUPS
 from tests.noc import nation
 from tests.noc.commands import Centre, centre
 from tests.noc.nation import MINUTE_NS, START_NS
-from tests.noc.rollup.test_sums import TROUBLE, stored_sums, sums_by_duckdb
+from tests.noc.rollup.test_sums import FAULTS, stored_sums, sums_by_duckdb
 from tests.servers.answers import Hang, Pass
 from tests.servers.database import Database
 from tests.servers.fixtures import MakeFront, MakeInfluxDB
@@ -34,7 +34,7 @@ ALL = ("census", "--recompute", moment(0), moment(MINUTES + 8))
 def arrived() -> dict[str, list[bytes]]:
     """Return the lines of a nation with faults, some late or twice, by province."""
     scenario = nation.scenario(
-        stations=24, minutes=MINUTES, duplicates=0.05, trouble=TROUBLE
+        stations=24, minutes=MINUTES, duplicates=0.05, fault=FAULTS
     )
     by_province: dict[str, list[bytes]] = {}
     for batch in nation.begin(scenario).run():

@@ -16,7 +16,7 @@ from qos_agent.noc.rollup.sums import ROLLUPS, Rollup, read_lines, summed
 from tests.noc import nation
 from tests.servers.database import Database
 
-TROUBLE = [
+FAULTS = [
     {"kind": "backlog", "from": 2, "to": 8, "share": 0.3},
     {"kind": "core_failure", "from": 3, "to": 6, "operator": "telkomsel"},
     {"kind": "power_cut", "from": 4, "to": 7, "regency": "3175"},
@@ -97,7 +97,7 @@ def stored_sums(rollup: Database, spec: Rollup) -> set[tuple[Any, ...]]:
 @pytest.fixture(scope="module")
 def arrived() -> list[bytes]:
     """Return the lines of a nation with faults, some of them late or twice."""
-    return nation.all_lines(nation.scenario(duplicates=0.05, trouble=TROUBLE))
+    return nation.all_lines(nation.scenario(duplicates=0.05, fault=FAULTS))
 
 
 def test_every_sum_equals_that_of_duckdb(

@@ -1,4 +1,4 @@
-"""The loop of the census service: a minute's work, then remaining work until the next."""
+"""The loop of the census service: the work of a minute, then what remains."""
 
 from __future__ import annotations
 

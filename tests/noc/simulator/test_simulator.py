@@ -41,7 +41,7 @@ KINDS = {
 
 def simulate(*faults: dict[str, Any], **values: Any) -> Nation:
     """Return a small nation with injected faults."""
-    return nation.begin(nation.scenario(**SMALL | {"trouble": list(faults)} | values))
+    return nation.begin(nation.scenario(**SMALL | {"fault": list(faults)} | values))
 
 
 def lines_of(simulated: Nation) -> list[bytes]:
@@ -88,7 +88,7 @@ def test_all_parts_together_give_the_lines_of_the_whole() -> None:
         {"kind": "core_failure", "from": 2, "to": 6, "share": 0.5},
         {"kind": "slow_uplink", "share": 0.3, "amount": 2.0},
     ]
-    plan = nation.scenario(**SMALL, days_before=0.2, trouble=faults)
+    plan = nation.scenario(**SMALL, days_before=0.2, fault=faults)
     whole = Counter(lines_of(Nation(plan, START)))
     parts = [lines_of(Nation(plan, START, (n, 3))) for n in (1, 2, 3)]
     assert all(parts)
@@ -100,7 +100,7 @@ def test_every_built_in_scenario_runs_and_affects_stations(name: str) -> None:
     """Each gives points, and its answer key names stations for each fault."""
     simulated = Nation(load(name), START)
     key = simulated.answer_key()
-    assert len(key) == len(simulated.scenario.trouble)
+    assert len(key) == len(simulated.scenario.fault)
     assert all(event["stations"] for event in key)
     assert next(simulated.parts()).count > 0
 
@@ -115,14 +115,14 @@ def test_a_fault_after_the_end_is_not_in_the_answer_key() -> None:
 
 def test_there_is_a_scenario_of_each_kind_of_fault() -> None:
     """There is also a healthy one, an election day in three zones and a baseline."""
-    kinds = {fault.kind for name in shipped() for fault in load(name).trouble}
+    kinds = {fault.kind for name in shipped() for fault in load(name).fault}
     alone = {
-        scenario.trouble[0].kind
+        scenario.fault[0].kind
         for scenario in map(load, shipped())
-        if len(scenario.trouble) == 1
+        if len(scenario.fault) == 1
     }
     assert kinds == alone == KINDS
-    assert load("healthy").trouble == ()
+    assert load("healthy").fault == ()
     assert load("election-day").calendar == "2024-02-14"
 
 
@@ -138,6 +138,19 @@ def test_an_invalid_scenario_is_rejected_by_its_key(tmp_path: Path) -> None:
     path.write_text('name = "a"\n[schedule.voting]\nlatencyy = "1m"\n')
     with pytest.raises(InvalidConfigError, match="rename it to latency"):
         load(str(path))
+
+
+def test_the_former_name_of_a_fault_is_one_error_with_the_new_name(
+    tmp_path: Path,
+) -> None:
+    """A scenario with [[trouble]] is not read as one without faults."""
+    path = tmp_path / "old.toml"
+    path.write_text('name = "old"\n[[trouble]]\nkind = "other"\n')
+    with pytest.raises(InvalidConfigError) as caught:
+        load(str(path))
+    assert str(caught.value) == (
+        "trouble: has a new name. Fix: rename it to [[fault]]."
+    )
 
 
 def test_every_stored_point_is_acknowledged_or_pending() -> None:
@@ -212,11 +225,11 @@ def test_a_failed_core_opens_and_closes_an_incident_on_each_of_its_links(
     fault = {"kind": "core_failure", "from": 3, "to": 8, **place}
     simulated = simulate(fault, minutes=14)
     write_key(simulated, tmp_path / "key.json")
-    (planted,) = json.loads((tmp_path / "key.json").read_text())
+    (injected,) = json.loads((tmp_path / "key.json").read_text())
     incidents = records_of(simulated)["incident"]
     opened = [r for r in incidents if r.fields.get("opened")]
     closed = [r for r in incidents if r.fields.get("closed")]
-    assert {r.tags["station"] for r in opened} == set(planted["stations"])
+    assert {r.tags["station"] for r in opened} == set(injected["stations"])
     assert {r.tags["operator"] for r in incidents} == {"telkomsel"}
     assert {r.fields["incident"] for r in opened} == {
         r.fields["incident"] for r in closed
@@ -224,9 +237,9 @@ def test_a_failed_core_opens_and_closes_an_incident_on_each_of_its_links(
     for record in incidents:
         signs = (record.fields["sign_1"], record.fields["sign_2"])
         assert signs == ("trains: lost", "radio: searching")
-        assert 0 <= int(record.fields["start_ns"]) // 10**9 - planted["from"] < 60
+        assert 0 <= int(record.fields["start_ns"]) // 10**9 - injected["from"] < 60
     for record in closed:
-        assert 0 <= record.time_ns // 10**9 - planted["to"] < 60
+        assert 0 <= record.time_ns // 10**9 - injected["to"] < 60
         assert record.fields["lasted_s"] == 300.0
 
 
