@@ -1,7 +1,7 @@
 """Writes the reference pages from the code: `make docs`.
 
 `python docs/reference/generate.py` writes every page into this folder. A test
-compares the pages with what the code gives now.
+compares the pages with the output of the code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The command line: one module per command or group of commands.
+"""The command line, with one module per command or group.
 
-Commands import heavy modules in their bodies, so that `--help` stays fast.
+Logic that works without a terminal belongs in the other packages. It may import every
+package. Commands import heavy modules in their bodies, so that `--help` stays fast.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
@@ -33,16 +32,21 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
         if not as_json:
             _print(check, translate)
     if as_json:
-        print(json.dumps([asdict(check) for check in checks]))
+        print(json.dumps([_plain(check) for check in checks]))
     elif all(check.health == Health.OK for check in checks):
         print(translate("All checks passed."))
     return 1 if any(check.health == Health.BAD for check in checks) else 0
+
+
+def _plain(check: Check) -> dict[str, str]:
+    names = ("name", "health", "result", "fix")
+    return {name: getattr(check, name) for name in names}
 
 
 def _print(check: Check, translate: Translator) -> None:
     subject, _, link = check.name.partition(" ")
     name = f"{translate(subject)} {link}".strip()
     label = translate(_LABELS[check.health.value])
-    print(f"{label:<10} {name:<20} {translate(check.result)}")
+    print(f"{label:<10} {name:<20} {translate(check.text, **check.values)}")
     if check.fix:
-        print(f"{'':<10} {translate('fix')}: {check.fix}")
+        print(f"{'':<10} {translate('fix')}: {translate(check.fix)}")

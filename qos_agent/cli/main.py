@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
+from qos_agent import __version__
 from qos_agent.model.errors import OperatorError, QosAgentError
 
 # Name: module of this folder, function or typer app in it, help. Importing every
@@ -37,6 +39,23 @@ EXIT_STATUSES: dict[int, str] = {
 }
 
 
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"qos-agent {__version__}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print the version.",
+        callback=_print_version,
+        is_eager=True,
+    ),
+]
+
+
 def build(arguments: Sequence[str]) -> typer.Typer:
     """Return the command line. Only commands named in the arguments are loaded."""
     app = typer.Typer(
@@ -47,6 +66,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
+    app.callback()(_options)
     for name, (module, member, text) in COMMANDS.items():
         if name not in arguments:
             app.command(name, help=text)(_not_loaded)
@@ -59,8 +79,12 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
+def _options(version: VersionOption = False) -> None:
+    """Declare the options before the command."""
+
+
 def _not_loaded() -> None:
-    """Stand in the list for a command that is not loaded."""
+    """Placeholder for a command that is not loaded, so that `--help` lists it."""
 
 
 def run() -> int:
@@ -87,9 +111,12 @@ def _report(message: str, exit_status: int) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """Let the parser explain wrong usage; report any other exception as a bug."""
+    """Print the parser's message for wrong usage. Report any other error as a bug."""
     show = getattr(error, "show", None)
     if callable(show):
+        # The parser puts a prefix of pydantic in front of some messages.
+        message = getattr(error, "message", "")
+        setattr(error, "message", message.replace("Value error, ", ""))  # noqa: B010
         show()
         return 2
     import traceback

@@ -56,7 +56,7 @@ def need_writable(**files: Path | None) -> None:
         except OSError as error:
             raise ConfigError(
                 f"--{name}",
-                str(path),
+                repr(str(path)),
                 f"cannot be written: {error.strerror}",
                 "use another file",
             ) from error

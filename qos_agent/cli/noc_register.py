@@ -137,7 +137,7 @@ def show(
     if as_json:
         print(json.dumps(rows))
     elif not rows:
-        print(f"{station}: no such station")
+        print(_unknown_station(station))
     for row in () if as_json else rows:
         print(", ".join(f"{name}={value}" for name, value in _shown(row)))
     return 0 if rows else 1
@@ -225,8 +225,13 @@ def end_note(number: NumberArgument, config: NocConfigOption = None) -> int:
     Use it when the work is done or the problem is solved.
     """
     ended = _open(config).end_note(number, int(time.time()))
-    print(f"{number}: " + ("ended" if ended else "no such note; see `notes --all`"))
-    return 0 if ended else 1
+    if ended:
+        print(f"{number}: ended")
+        return 0
+    problem = "is not the number of a note"
+    fix = "use a number that `qos-agent noc register notes --all` prints"
+    print(ConfigError("number", str(number), problem, fix))
+    return 1
 
 
 @register.command("close")
@@ -240,9 +245,17 @@ def close(
     The station is no longer expected. Its history stays in the register.
     """
     at_s = moment_s(since) if since else int(time.time())
-    closed = _open(config).close_station(station, at_s)
-    print(f"{station}: " + ("closed" if closed else "no such station at that time"))
-    return 0 if closed else 1
+    store = _open(config)
+    if store.close_station(station, at_s):
+        print(f"{station}: closed")
+        return 0
+    if not store.history(station):
+        print(_unknown_station(station))
+        return 1
+    problem = "is already closed at that time"
+    fix = f"see its history: qos-agent noc register show {station}"
+    print(ConfigError("station", repr(station), problem, fix))
+    return 1
 
 
 @register.command("mismatches")
@@ -267,6 +280,11 @@ def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> i
     for mismatch in () if as_json else differing:
         print(mismatch)
     return 1 if differing else 0
+
+
+def _unknown_station(station: str) -> ConfigError:
+    problem = "is not in the register"
+    return ConfigError("station", repr(station), problem, "check the 13-digit code")
 
 
 def _is_known(scope: str, store: Register) -> bool:

@@ -117,8 +117,8 @@ def _part(text: str) -> tuple[int, int]:
     number, _, total = text.partition("/")
     if number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total):
         return int(number), int(total)
-    problem = "must be 1/1, or a part such as 2/3"
-    raise ConfigError("--part", repr(text), problem, "give both numbers")
+    problem = "must be a part such as 2/3, with a first number from 1 to the second"
+    raise ConfigError("--part", repr(text), problem, "use for example --part 1/3")
 
 
 def _count_points(batches: Iterator[Batch], minutes: int) -> int:

@@ -80,6 +80,20 @@ def test_wrong_usage_is_status_2(tmp_path: Path, arguments: tuple[str, ...]) -> 
     assert "nonsense" in got.stderr or "--wrong" in got.stderr
 
 
+def test_a_wrong_choice_is_named_without_a_prefix(tmp_path: Path) -> None:
+    """The message of the parser has no words of a library in it."""
+    got = qos_agent("noc", "register", "note", "other", "31", folder=tmp_path)
+    assert got.returncode == 2
+    assert "'kind': 'other' is not one of 'maintenance', 'acknowledged'" in got.stderr
+
+
+def test_the_version_is_one_line(tmp_path: Path) -> None:
+    """`--version` needs no command and no configuration."""
+    got = qos_agent("--version", folder=tmp_path)
+    assert (got.returncode, got.stderr) == (0, "")
+    assert re.fullmatch(r"qos-agent \d\S+\n", got.stdout)
+
+
 def test_a_bad_configuration_is_one_line_and_status_2(tmp_path: Path) -> None:
     """Nothing is measured and no journal is created."""
     (tmp_path / "agent.toml").write_text('[station]\nid = "31/71"\n')

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from qos_agent.cli.noc import app
 from qos_agent.cli.noc_options import Progress
-from qos_agent.model.errors import ConfigError
+from qos_agent.model.errors import ConfigError, InvalidConfigError, StorageError
 
 START = "2026-01-01T00:00:00+07:00"
 END = "2099-01-01T00:00:00+07:00"
@@ -100,7 +100,7 @@ def test_every_fault_goes_to_a_file(
     numbers = [int(row) for row, *_ in faults]
     assert numbers == sorted(numbers)
     printed = [
-        f"row {row}, {column}: {problem} (found: {value!r})"
+        f"row {row}, {column}: {problem}" + (f" (found: {value!r})" if value else "")
         for row, column, value, problem in faults
     ]
     assert result.output.splitlines()[:50] == printed[:50]
@@ -126,6 +126,19 @@ def test_a_note_that_would_never_be_shown_is_rejected(
     assert run(centre, "register", "notes", "--all").output == ""
 
 
+def test_the_former_name_of_a_setting_is_one_error_with_the_new_name(
+    centre: Path,
+) -> None:
+    """Other errors of the same table are not mixed with it."""
+    with centre.open("a") as file:
+        file.write('[census]\nexceptions = 5\nlate = "long"\n')
+    with pytest.raises(InvalidConfigError) as caught:
+        run(centre, "register", "count")
+    assert str(caught.value) == (
+        "census.exceptions: has a new name. Fix: rename it to worst_stations."
+    )
+
+
 def test_mismatches_need_a_collector(centre: Path) -> None:
     """An empty list without a query would look as if all were well."""
     with pytest.raises(ConfigError, match=r"\[\[collectors\]\]"):
@@ -143,6 +156,10 @@ def test_notes_are_recorded_shown_and_ended(centre: Path, stations: Path) -> Non
     values = (note["kind"], note["scope"], note["reason"])
     assert values == ("maintenance", "31", "PLN")
     assert run(centre, "register", "end-note", "1").output == "1: ended\n"
+    assert run(centre, "register", "end-note", "99").output == (
+        "number: is not the number of a note (found: 99). Fix: use a number that "
+        "`qos-agent noc register notes --all` prints.\n"
+    )
     assert run(centre, "register", "notes").output == ""
     assert "1: maintenance of 31" in run(centre, "register", "notes", "--all").output
 
@@ -152,12 +169,38 @@ def test_a_station_is_closed_by_its_code(centre: Path, stations: Path) -> None:
     run(centre, "register", "import", str(stations), "--apply")
     code = list(csv.reader(stations.read_text().splitlines()))[1][0]
     assert run(centre, "register", "close", code).output == f"{code}: closed\n"
-    assert "no such station" in run(centre, "register", "close", code).output
+    assert run(centre, "register", "close", code).output == (
+        f"station: is already closed at that time (found: '{code}'). Fix: see its "
+        f"history: qos-agent noc register show {code}.\n"
+    )
     assert "29 stations" in run(centre, "register", "count").output
     until = datetime.now(UTC).strftime("valid_to=%Y-%m-%dT")
     assert until in run(centre, "register", "show", code).output
-    unknown = run(centre, "register", "show", "9999999999999")
-    assert unknown.output == "9999999999999: no such station\n"
+    for command in ("show", "close"):
+        unknown = run(centre, "register", command, "9999999999999")
+        assert unknown.output == (
+            "station: is not in the register (found: '9999999999999'). "
+            "Fix: check the 13-digit code.\n"
+        )
+
+
+@pytest.mark.parametrize("name", ["file/below", "/proc/nosuch"])
+def test_a_folder_that_cannot_be_used_is_an_error_with_a_fix(
+    centre: Path, name: str
+) -> None:
+    """A folder below a file, or one that cannot be created, is no traceback."""
+    (centre.parent / "file").touch()
+    centre.write_text(f'folder = "{centre.parent / name}"\n')
+    with pytest.raises(StorageError, match=r"^cannot open .*Fix: set folder in noc"):
+        run(centre, "register", "count")
+
+
+def test_a_register_that_is_no_database_is_an_error_with_a_fix(centre: Path) -> None:
+    """The folder is not blamed for the content of the file."""
+    centre.write_text(f'folder = "{centre.parent}"\n')
+    (centre.parent / "register.sqlite3").write_text("not a database, but some text")
+    with pytest.raises(StorageError, match=r"Fix: replace the file with a backup"):
+        run(centre, "register", "count")
 
 
 def test_a_simulation_goes_to_a_file_with_its_key(centre: Path, tmp_path: Path) -> None:
@@ -168,9 +211,9 @@ def test_a_simulation_goes_to_a_file_with_its_key(centre: Path, tmp_path: Path) 
     result = run(centre, "simulate", "never", *size, *files)
     lines = out.read_bytes().splitlines()
     assert result.output == f"never: 40 stations, {len(lines)} points\n"
-    (planted,) = json.loads(key.read_text())
-    assert planted["stations"]
-    assert not any(code.encode() in out.read_bytes() for code in planted["stations"])
+    (injected,) = json.loads(key.read_text())
+    assert injected["stations"]
+    assert not any(code.encode() in out.read_bytes() for code in injected["stations"])
 
 
 @pytest.mark.parametrize("option", ["--out", "--key", "--stations", "--faults"])
@@ -204,5 +247,5 @@ def test_progress_has_a_number_a_rate_and_a_detail(
 @pytest.mark.parametrize("part", ["3/2", "0/1", "half"])
 def test_an_impossible_part_is_rejected(centre: Path, part: str) -> None:
     """The error shows a valid part."""
-    with pytest.raises(ConfigError, match="1/1, or a part such as 2/3"):
+    with pytest.raises(ConfigError, match="must be a part such as 2/3"):
         run(centre, "simulate", "healthy", "--part", part)
