@@ -1,4 +1,4 @@
-"""The shape of the package, held by code and not by prose."""
+"""Checks of the package's structure: imports, sizes and broad excepts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NOC_PACKAGES = (
     "service",
 )
 
-# Imports that would make two kinds of work know each other.
+# Imports that would tie two kinds of work together.
 FORBIDDEN = (
     ("probes", {"journal", "uplink", "agent", "schedule", "influx"}),
     ("journal", {"uplink", "probes", "agent", "influx"}),
@@ -118,15 +118,15 @@ def test_imports_point_downward_inside_noc(path: Path) -> None:
 @pytest.mark.parametrize(
     ("family", "forbidden"), FORBIDDEN, ids=[f for f, _ in FORBIDDEN]
 )
-def test_families_do_not_know_each_other(family: str, forbidden: set[str]) -> None:
-    """A probe knows nothing of the journal, the journal nothing of the uplink."""
+def test_families_do_not_import_each_other(family: str, forbidden: set[str]) -> None:
+    """Probes do not import the journal, and the journal does not import the uplink."""
     found = {name for path in FILES if _module(path) == family for name in _own(path)}
     assert found & forbidden == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
-    """Nobody pays for InfluxDB's client or a renderer by importing a module."""
+    """Importing a module does not load InfluxDB's client or a renderer."""
     if path.name in {"screen.py", "speedtest_child.py"}:
         return  # these are themselves imported inside the command that needs them
     tree = ast.parse(path.read_text())
@@ -151,7 +151,7 @@ def _functions() -> Iterator[tuple[str, int]]:
                 yield f"{path.relative_to(PACKAGE)}:{node.name}", length
 
 
-def test_files_fit_one_sitting() -> None:
+def test_files_have_at_most_400_lines() -> None:
     """No file is longer than 400 lines."""
     long = {str(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}

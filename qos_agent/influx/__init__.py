@@ -1,8 +1,6 @@
 """The only package that communicates with InfluxDB, in its versions 1.8, 2.x and 3.x.
 
-`transport` sends one write request and `responses` decides what a response means for
-its points. `writer` writes whole lists of lines for the operations centre. `query`
-sends InfluxQL. `dialects` and `buckets` contain the differences between versions, and
-`fixes` the advice for a server's error messages. It may import `config`, `system` and
-`model`.
+It sends points and queries, and decides what a response means for the points. The
+journal and the choice of the points to send belong in other packages. It may import
+`config`, `system` and `model`.
 """

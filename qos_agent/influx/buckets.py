@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def retention_s(
     client: InfluxDBClient, bucket: str, org: str, timeout_s: float
 ) -> float | None:
-    """Return how long a bucket keeps its points; None if the response does not tell.
+    """Return how long a bucket keeps its points.
 
-    Infinity means permanently. 1.8 and 3.x have no buckets, so a 404 is infinity too.
-    Raises urllib3's errors if there is no response.
+    Return None if the response does not contain it. Infinity means permanently. 1.8
+    and 3.x have no buckets, so a 404 is infinity too. Raises urllib3's errors if there
+    is no response.
     """
     from influxdb_client.rest import ApiException
 

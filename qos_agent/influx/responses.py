@@ -91,7 +91,7 @@ _RULES = (
     # 2.7 returns 500 for a body in which two points disagree about a new field's type.
     # It would return that for every retry.
     _Rule(500, 500, Action.BISECT, "points rejected", text="field type conflict"),
-    # 3.10 returns 400 and 422 also for faults that no point is the cause of.
+    # 3.10 returns 400 and 422 also for errors that no point caused.
     _Rule(
         400,
         400,

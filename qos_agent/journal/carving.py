@@ -74,7 +74,7 @@ def _cells(page: bytes, start: int) -> Iterator[int]:
 
 
 def _point(pages: _Pages, page: bytes, offset: int) -> StoredPoint | None:
-    """Return the point of a cell, or None if the cell is damaged or something else."""
+    """Return the point of a cell; None if it is damaged or contains no point."""
     try:
         size, offset = _varint(page, offset)
         seq, offset = _varint(page, offset)

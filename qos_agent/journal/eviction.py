@@ -111,7 +111,10 @@ class Expiry:
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
-    """Return the bytes in use; SQLite reuses free pages before the file grows."""
+    """Return the bytes in use.
+
+    Free pages do not count, because SQLite reuses them before the file grows.
+    """
     pages, free, size = (
         db.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("page_count", "freelist_count", "page_size")

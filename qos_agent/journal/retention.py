@@ -36,7 +36,8 @@ class RetentionEnforcer:
         limit_bytes = self._limit_bytes()
         if self._used_bytes() <= limit_bytes:
             return
-        # Free some more: each search for the lowest rank reads the whole journal.
+        # Free more than necessary, because each search for the lowest rank reads the
+        # whole journal.
         goal_bytes = limit_bytes * _GOAL_PERCENT // 100
         now_ns = now.boot_ns + now.clock.offset_ns
         while self._used_bytes() > goal_bytes:

@@ -118,7 +118,7 @@ class Journal:
         """Number, stamp and store points in one transaction; return their numbers.
 
         Pending points that can be stamped now are stored in the same transaction.
-        Raises StorageError; then nothing was stored or numbered.
+        Raises StorageError. In that case no point was stored or numbered.
         """
         newest_boot_ns = max((p.boot_ns for p in points), default=0)
         now = self._now(clock, boot_id, newest_boot_ns)

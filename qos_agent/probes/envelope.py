@@ -143,8 +143,8 @@ def _measure(probe: Probe, task: Task, deadline: TaskDeadline) -> ProbeResult:
 def _merged(tags: list[Mapping[str, str]], result: ProbeResult) -> tuple[Sample, ...]:
     """Return the samples with the task's tags, one for each point of the task.
 
-    Samples are matched to points by position. The tags of a sample win, because a probe
-    may learn a tag (the radio technology) only while it measures.
+    Samples are matched to points by position. A sample's tag replaces the task's tag,
+    because some tags (the radio technology) are known only after the measurement.
     """
     samples = list(result.samples)
     samples += [Sample()] * (len(tags) - len(samples))

@@ -1,7 +1,7 @@
-"""The description of a probe: what schedule, status, log and journal need to know.
+"""The description of a probe, which schedule, status, log and journal use.
 
-Each probe module defines a `SPEC`, and `registry` lists them. No other module names
-the probes.
+Each probe module defines a `SPEC`, and `registry` lists them. The only other
+list is in the help of `qos-agent pause`, and a test compares it with the registry.
 """
 
 from __future__ import annotations

@@ -341,7 +341,7 @@ class AllowanceAccount:
         return advance
 
     def _end_advance(self, link: str) -> None:
-        """Settle the used part. Tasks under way add theirs when they settle."""
+        """Settle the used part. Running tasks add their bytes when they are settled."""
         self._settle_reservation(self._state.advances[link])
         del self._state.advances[link]
 

@@ -168,7 +168,11 @@ def _write(path: Path, text: str) -> None:
 
 
 def _hint(error: OSError) -> str:
-    return f"{error.strerror}. Fix: run this command as the user of the agent"
+    if isinstance(error, FileNotFoundError):
+        fix = "start the agent first, or name its configuration with --config"
+    else:
+        fix = "run this command as the user of the agent"
+    return f"{error.strerror}. Fix: {fix}"
 
 
 def _file(folder: Path, what: str) -> Path:

@@ -44,9 +44,10 @@ def killed_tasks(
     links: Sequence[Link],
     probes: Mapping[str, Probe],
 ) -> Iterator[Reading]:
-    """Yield readings for tasks that were killed; their reserved bytes count as moved.
+    """Yield readings for tasks that were killed.
 
-    An advance that small tasks share is not a task and leaves no reading.
+    All bytes that they reserved count as transferred. An advance that small
+    tasks share is not a task and leaves no reading.
     """
     links_by_name = {link.name: link for link in links}
     for reservation in reservations:

@@ -1,5 +1,6 @@
-"""Runs tasks when they are due: APScheduler is the alarm, the boot clock decides.
+"""Runs tasks when they are due.
 
+APScheduler wakes the scheduler. The boot clock decides which task is due.
 APScheduler uses the wall clock, so it serves only as an alarm. The next wake-up of a
 job is its due moment translated to wall time. All wake-ups are translated again when
 the two clocks have moved apart, and no sleep is longer than a second. Due, missed and
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_SLEEP = timedelta(seconds=1)
 # Slewing moves the clocks apart too, at most 500 ppm. Below this difference a wake-up
-# is early or late by an amount that nobody sees.
+# is early or late by a negligible amount.
 _STEP_NS = 10_000_000
 # A wake-up that is early, because the wall clock was ahead, is repeated after this.
 _RETRY = timedelta(milliseconds=10)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from qos_agent.model import Link, Target
 from qos_agent.probes.registry import PROBES
 
-# A slot starts within this time after its due moment or not at all. Later it would be
-# part of a burst after a sleep, and no sample of the moment it was drawn for.
+# A slot starts within this time after its due moment or not at all. A later start would
+# be part of a burst after a sleep, and would not sample the chosen moment.
 MAX_LATE_S = 10.0
 
 # When power returns to a district, its devices boot together. Within this time after

@@ -1,4 +1,6 @@
-"""A readers-writer lock for each link: measurements share it, load has it alone.
+"""A readers-writer lock for each link.
+
+Measurements share it; a task that loads the link has it exclusively.
 
 Throughput tests, form uploads and the uplink's backlog load a link. A latency train at
 the same time would measure our own traffic (perfSONAR isolates its tests likewise).

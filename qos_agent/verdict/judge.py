@@ -1,9 +1,10 @@
 """Judges a link: good, degraded or bad, because of which figure, and on which side.
 
 The device judges once a cycle, from the readings of the link alone. The class is that
-of the farthest layer, because its trains have passed the nearer ones, or of any worse
-figure. The verdict names the nearest layer that is as bad. Availability follows ITU-T
-Y.1540: a link is unavailable while the loss ratio over T_av is at least c1.
+of the farthest layer, because its probes have passed the nearer ones. A worse figure,
+such as a rate, replaces it. The verdict names the nearest layer that is as bad.
+Availability follows ITU-T Y.1540: a link is unavailable while the loss ratio over T_av
+is at least c1.
 """
 
 from __future__ import annotations
@@ -231,8 +232,7 @@ class Judge:
         degraded = Limit(1, rule.degraded, rule.source, rule.more_is_worse)
         usually_poor = degraded.signal(usual)
         for level, factor in (1, rule.baseline.degraded), (2, rule.baseline.bad):
-            # A link that is usually far from degraded can be much worse than usual and
-            # still be far from bad.
+            # If the usual value is good, "much worse than usual" is degraded, not bad.
             if level == 2 and not usually_poor:
                 continue
             if rule.more_is_worse:

@@ -79,8 +79,8 @@ class Windows:
         failed = int(reading.outcome is Outcome.FAILED)
         match reading.measurement:
             case "latency" if "layer" in sample.tags:
-                # A train that could not be sent has counts too, as an outage must not
-                # be a hole in the loss ratio.
+                # A train that could not be sent has counts too, as an outage must
+                # count as loss.
                 counts = Counter(
                     {k: int(v) for k, v in numbers.items() if _is_train_count(k)}
                 )
@@ -140,7 +140,7 @@ class Windows:
 
 
 def is_instrument_failure(reading: Reading) -> bool:
-    """Return True if a reading failed because of the instrument and not the link.
+    """Return True if a reading failed because of this device and not the link.
 
     A page or an upload that reached its deadline is different: the network was slow.
     """

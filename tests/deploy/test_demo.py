@@ -139,9 +139,9 @@ def test_every_injected_fault_affects_stations() -> None:
     """Each fault of drill.toml affects stations, and some are active at the start."""
     plan = planned()
     faults = FaultInjection(plan, list(nation(plan)))
-    affected = zip(plan.trouble, faults.affected, strict=True)
+    affected = zip(plan.fault, faults.affected, strict=True)
     assert [fault for fault, stations in affected if not stations] == []
-    kinds = {fault.kind for fault in plan.trouble if fault.is_active(BACK_MINUTES)}
+    kinds = {fault.kind for fault in plan.fault if fault.is_active(BACK_MINUTES)}
     assert {"core_failure", "power_cut", "cut_off", "overload"} <= kinds
 
 
@@ -150,7 +150,7 @@ def test_the_demonstration_follows_the_clock(
 ) -> None:
     """Past minutes are counted, and rolled up once the clock is reached."""
     plan = planned().model_copy(
-        update={"stations": 20, "minutes": 6, "provinces": ("51",), "trouble": ()}
+        update={"stations": 20, "minutes": 6, "provinces": ("51",), "fault": ()}
     )
     # Six minutes of which four have passed.
     now = datetime.now(UTC) + timedelta(minutes=BACK_MINUTES - 4)

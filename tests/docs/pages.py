@@ -106,6 +106,13 @@ def commands(text: str) -> Iterator[list[str]]:
             yield from _simple_commands(line.strip())
 
 
+def inline_commands(text: str, program: str) -> Iterator[list[str]]:
+    """Yield the words of each command of a program in the code of sentences."""
+    for match in _CODE.finditer(_FENCE.sub("", text)):
+        if match[0].startswith(f"`{program} "):
+            yield from _simple_commands(match[0].strip("`"))
+
+
 def _simple_commands(line: str) -> Iterator[list[str]]:
     """Split a line at pipes, lists and redirections, and drop comments."""
     current: list[str] = []

@@ -11,7 +11,15 @@ import pytest
 import typer
 
 from qos_agent.cli.main import COMMANDS, build
-from tests.docs.pages import ROOT, anchors, commands, documents, links, paths
+from tests.docs.pages import (
+    ROOT,
+    anchors,
+    commands,
+    documents,
+    inline_commands,
+    links,
+    paths,
+)
 
 DOCUMENTS = documents()
 PROGRAM: Any = typer.main.get_command(build(list(COMMANDS)))
@@ -69,7 +77,8 @@ def _refused(arguments: list[str]) -> list[str]:
     while hasattr(command, "commands") and rest and rest[0] in command.commands:
         command, path, rest = command.commands[rest[0]], [*path, rest[0]], rest[1:]
     if hasattr(command, "commands"):
-        return [] if rest in ([], ["--help"]) else [" ".join([*path, *rest])]
+        known = rest in ([], ["--help"], ["--version"])
+        return [] if known else [" ".join([*path, *rest])]
     if "--help" in rest:
         return []
     try:
@@ -77,6 +86,29 @@ def _refused(arguments: list[str]) -> list[str]:
     except Exception as error:  # noqa: BLE001  the parser's exceptions are private
         return [f"{' '.join([*path, *rest])}: {getattr(error, 'message', error)!s}"]
     return []
+
+
+@pytest.mark.parametrize(
+    "path", [*DOCUMENTS, *sorted(ROOT.glob(".github/**/*.yml"))], ids=_id
+)
+def test_commands_in_a_sentence_exist(path: Path) -> None:
+    """Every `qos-agent` command between backticks exists, and so do its options."""
+    wrong = []
+    for words in inline_commands(path.read_text(encoding="utf-8"), "qos-agent"):
+        wrong += _unknown_words(words[1:])
+    assert wrong == []
+
+
+def _unknown_words(words: list[str]) -> list[str]:
+    """Return the unknown command or options. A sentence may leave out arguments."""
+    command, rest = PROGRAM, words
+    while hasattr(command, "commands") and rest and rest[0] in command.commands:
+        command, rest = command.commands[rest[0]], rest[1:]
+    options = {"--help"}.union(*(parameter.opts for parameter in command.params))
+    if hasattr(command, "commands"):
+        return [word for word in rest if word not in options]
+    named = (word.partition("=")[0] for word in rest if word.startswith("-"))
+    return [name for name in named if name not in options]
 
 
 def _unknown_module(name: str) -> list[str]:

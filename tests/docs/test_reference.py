@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -22,3 +23,14 @@ def test_every_reference_page_is_generated() -> None:
     """No reference page is written by hand."""
     pages = {path.name for path in GENERATOR.parent.glob("*.md")}
     assert pages - {"README.md"} == set(PAGES)
+
+
+@pytest.mark.parametrize("name", ["agent-toml.md", "noc-toml.md"])
+def test_every_setting_is_described_in_sentences(name: str) -> None:
+    """No key has an empty meaning or a fragment, and no duration is a bare number."""
+    rows = [line[2:-2].split(" | ") for line in PAGES[name]().splitlines()]
+    settings = [row for row in rows if row[0].startswith("`") and len(row) == 3]
+    assert len(settings) > 30
+    for key, default, meaning in settings:
+        assert re.match(r"[A-Z0-9].*\.$", meaning), key
+        assert not re.search(r"\d\.0\b.*,", default), key

@@ -56,7 +56,7 @@ _DECIDING = (
 All = ".*"
 
 
-def _scenario(name: str, stations: int, minutes: int, trouble: Any = ()) -> Scenario:
+def _scenario(name: str, stations: int, minutes: int, faults: Any = ()) -> Scenario:
     return Scenario.model_validate(
         {
             "name": name,
@@ -66,7 +66,7 @@ def _scenario(name: str, stations: int, minutes: int, trouble: Any = ()) -> Scen
             "calendar": "2024-02-14",
             "provinces": ["31", "81"],
             "targets": ["gateway", "anchor"],
-            "trouble": trouble,
+            "fault": faults,
         }
     )
 
@@ -97,7 +97,7 @@ HEALTHY = _scenario("healthy", 24, 12)
 class Day:
     """A simulated day: its faults, its lines and the two databases with them.
 
-    `end_ns` is the end of the last simulated minute. `key` is the list of planted
+    `end_ns` is the end of the last simulated minute. `key` is the list of injected
     faults. `lines` arrived from the agents and `written` came from the census service,
     both in order of arrival.
     """
@@ -118,7 +118,7 @@ class Day:
         return [decode(line) for line in self.lines]
 
     def hit(self, kind: str, regency: str | None = None) -> set[str]:
-        """Return the stations that a planted fault affects."""
+        """Return the stations that an injected fault affects."""
         return {
             station
             for event in self.key
@@ -253,9 +253,9 @@ def _record_writes(writer: Writer) -> list[bytes]:
 
 def _pre(scenario: Scenario, raw: Database) -> list[bytes]:
     """Deliver minutes of two days earlier, with faults of kind `never` only."""
-    never = tuple(t for t in scenario.trouble if t.kind == "never")
+    never = tuple(t for t in scenario.fault if t.kind == "never")
     earlier = scenario.model_copy(
-        update={"start": PRE, "minutes": PRE_MINUTES, "trouble": never}
+        update={"start": PRE, "minutes": PRE_MINUTES, "fault": never}
     )
     lines = [
         line

@@ -1,4 +1,4 @@
-"""Checks of panels against counts by DuckDB, the register and the planted faults."""
+"""Checks of panels against counts by DuckDB, the register and the injected faults."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _states(result: PanelResult) -> None:
 
 
 def _silenced(result: PanelResult) -> set[str]:
-    """Return the selected stations that a planted fault makes silent."""
+    """Return the selected stations that an injected fault makes silent."""
     day = result.day
     silent = day.hit("never") | day.hit("power_cut", "3175") | day.hit("wrong_clock")
     return {s for s in silent if inside(result, s[:4])}

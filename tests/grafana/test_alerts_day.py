@@ -36,7 +36,7 @@ AREAS = {"java-w", "nation"}
 WITHIN = {(limit.alert, limit.severity): limit.within_min for limit in LIMITS}
 
 
-def _scenario(name: str, stations: int, minutes: int, trouble: Any = ()) -> Scenario:
+def _scenario(name: str, stations: int, minutes: int, faults: Any = ()) -> Scenario:
     return Scenario.model_validate(
         {
             "name": name,
@@ -48,7 +48,7 @@ def _scenario(name: str, stations: int, minutes: int, trouble: Any = ()) -> Scen
             "calendar": "2024-02-14",
             "provinces": ["31"],
             "targets": ["anchor"],
-            "trouble": trouble,
+            "fault": faults,
         }
     )
 
@@ -166,7 +166,7 @@ SECOND_CUT = 50
 BACKLOG_ARRIVES = 36
 
 
-PLANTED = (
+INJECTED = (
     ("silent", {"regency": "3171"}, (12, 36)),
     ("silent", {"regency": "3173"}, (12, 36)),
     ("outage-place", {"regency": "3171"}, (12, 36)),
@@ -180,19 +180,19 @@ PLANTED = (
 
 
 @pytest.mark.parametrize("severity", ["warning", "critical"])
-@pytest.mark.parametrize(("alert", "labels", "trouble"), PLANTED, ids=str)
-def test_what_was_planted_fires_once_while_it_lasts(
+@pytest.mark.parametrize(("alert", "labels", "injected"), INJECTED, ids=str)
+def test_what_was_injected_fires_once_while_it_lasts(
     troubled_log: EvaluationLog,
     alert: str,
     severity: str,
     labels: Any,
-    trouble: FiringPeriod,
+    injected: FiringPeriod,
 ) -> None:
     """It fires in time, stays until the fault is over, and never flaps."""
     periods = troubled_log.firing_periods(alert, severity, **labels)
     early = [period for period in periods if period[0] < SECOND_CUT]
     assert len(early) == 1, periods
-    begins, ends = trouble
+    begins, ends = injected
     within = WITHIN[alert, severity]
     assert begins < early[0][0] <= begins + within
     assert ends <= early[0][1] <= ends + ENDS_WITHIN
@@ -203,7 +203,7 @@ def test_the_healthy_nation_is_silent(healthy_log: EvaluationLog) -> None:
     assert healthy_log.fired() == {("heartbeat", "")}
 
 
-def test_nothing_fires_where_nothing_was_planted(troubled_log: EvaluationLog) -> None:
+def test_nothing_fires_where_nothing_was_injected(troubled_log: EvaluationLog) -> None:
     """No alert names a working operator or a place without a fault."""
     named = {where for _, where in troubled_log.fired() if "/" in where}
     assert {where for where in named if not where.startswith("3175")} <= {

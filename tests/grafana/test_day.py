@@ -1,4 +1,4 @@
-"""Tests that the simulated day contains the planted faults."""
+"""Tests that the simulated day contains the injected faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOW = (
 )
 
 
-def test_planted_faults_are_in_the_census(troubled: Day) -> None:
+def test_injected_faults_are_in_the_census(troubled: Day) -> None:
     """Each fault affects a station, and the census counts the silent ones."""
     assert all(event["stations"] for event in troubled.key)
     (row,) = troubled.query(_NOW, "qos-rollup", range_s=30)

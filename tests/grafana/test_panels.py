@@ -2,7 +2,7 @@
 
 They use the English dashboards; the Indonesian ones have the same queries. `FIGURES`
 compares ratios and extremes with plain arithmetic on the raw points. `OTHERS` compares
-the rest with counts by DuckDB, the register and the planted faults.
+the rest with counts by DuckDB, the register and the injected faults.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def test_no_panel_lacks_an_expectation() -> None:
 
 
 @pytest.mark.parametrize("place", OTHERS)
-def test_panels_show_what_was_planted(place: Place, troubled: Day) -> None:
-    """Panels show the planted faults, with correct counts, and nothing else."""
+def test_panels_show_what_was_injected(place: Place, troubled: Day) -> None:
+    """Panels show the injected faults, with correct counts, and nothing else."""
     for source in sources(place):
         for now in choices(place[0], troubled):
             more = {"place": "3173"} if place[0] == "agents" else {}

@@ -53,7 +53,7 @@ def test_no_query_leaves_the_common_subset(
     ]
     rollup = influxdb.fresh()
     simulation = Simulation(
-        tmp_path, influxdb, rollup, stations=20, minutes=3, trouble=faults
+        tmp_path, influxdb, rollup, stations=20, minutes=3, fault=faults
     )
     collector = {**influxdb.section, "provinces": ["31"]}
     census = service(

@@ -34,7 +34,7 @@ from tests.support.requirement import require
 
 PAST_MINUTES = 30
 FAILING = "3174"
-TROUBLE = InjectedFault.model_validate(
+FAULT = InjectedFault.model_validate(
     {
         "kind": "core_failure",
         "regency": FAILING,
@@ -47,7 +47,7 @@ PLAN = planned().model_copy(
         "stations": 60,
         "minutes": 120,
         "provinces": ("31",),
-        "trouble": (TROUBLE,),
+        "fault": (FAULT,),
     }
 )
 FULL_LIMIT_S = 900.0

@@ -16,7 +16,7 @@ from tests.probes.throughput.test_conformance import (
     running,
 )
 from tests.probes.time_left import TimeLeft
-from tests.probes.web.test_page import fields_of, load, probe, task
+from tests.probes.web.pages import fields_of, load, probe, task
 from tests.servers.namespace import free_port
 from tests.servers.raw import raw_server
 from tests.support.waiting import eventually

@@ -116,14 +116,14 @@ def test_a_damaged_file_pauses_nothing_and_is_logged_once(
 def test_an_unwritable_folder_is_an_error_with_a_fix(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    """The error has the file, the cause and the user who must run the command."""
+    """The error has the file, the cause and what to do."""
     missing = tmp_path / "nowhere"
-    with pytest.raises(
-        StorageError, match=r"pause-throughput.*run this command as the user"
-    ):
+    with pytest.raises(StorageError, match=r"pause-throughput.*start the agent first"):
         pause(missing, "throughput", 60, clock)
     (tmp_path / "pause-web.json").mkdir()
-    with pytest.raises(StorageError, match=r"cannot remove .*pause-web"):
+    with pytest.raises(
+        StorageError, match=r"cannot remove .*pause-web.*run this command as the user"
+    ):
         resume(tmp_path, "web")
 
 

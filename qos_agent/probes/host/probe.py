@@ -54,11 +54,11 @@ class Host:
         """Return 0, because the probe sends no traffic."""
         return 0
 
-    def tags(self, task: Task) -> Sequence[Mapping[str, str]]:  # noqa: ARG002  seam
+    def tags(self, task: Task) -> Sequence[Mapping[str, str]]:  # noqa: ARG002  required by the Probe protocol
         """Return the tags of the one point: none."""
         return ({},)
 
-    def measure(self, task: Task, deadline: Deadline) -> ProbeResult:  # noqa: ARG002  seam
+    def measure(self, task: Task, deadline: Deadline) -> ProbeResult:  # noqa: ARG002  required by the Probe protocol
         """Read every value once and leave out unreadable ones. Never fails."""
         values = self._processor() | self._memory() | self._board()
         fields = {name: value for name, value in values.items() if value is not None}

@@ -81,7 +81,7 @@ def tls_context(ca_file: Path | None, key: str, urls: Iterable[str]) -> ssl.SSLC
     try:
         context = client_context(ca_file)
     except OSError as error:
-        found = f"{ca_file}, {error.strerror or error}"
+        found = f"{str(ca_file)!r}, {error.strerror or error}"
         problem = "must be a file of certificates in PEM format"
         fix = "correct the path or the file"
         raise ConfigError(key, found, problem, fix) from error
@@ -222,6 +222,6 @@ def _finish_connect(sock: socket.socket, code: int) -> None:
         if not writable:
             raise TimeoutError
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    # Python turns ETIMEDOUT into a TimeoutError, which here means: call again.
+    # Python turns ETIMEDOUT into a TimeoutError. The caller would then repeat the call.
     if code:
         raise connection_error(OSError(code, os.strerror(code)))

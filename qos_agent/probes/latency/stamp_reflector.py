@@ -114,7 +114,7 @@ class Reflector:
         except ProbeError as error:
             return self._count_refusal(error.cause)
         # Check the rate after authentication, so that packets with a forged source
-        # cannot use up the rate of that source.
+        # cannot exhaust that source's rate limit.
         if not (self._take(packet.source[0], now_s) and self._total.take(now_s)):
             return self._count_refusal("limited")
         self.counts["answered"] += 1

@@ -92,7 +92,8 @@ def sim_problem(answers: Answers) -> str | None:
 def parse(answers: Answers) -> Radio:
     """Parse the answers to all commands, whatever they contain. Pure.
 
-    Values of the vendor's commands are more precise than the standard's and win.
+    Values of the vendor's commands are more precise than the standard ones and replace
+    them.
     """
     return vendors.parse(answers).or_else(_standard(answers))
 

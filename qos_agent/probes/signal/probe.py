@@ -44,7 +44,7 @@ class Signal:
         """Return 0, because the probe sends no traffic."""
         return 0
 
-    def tags(self, task: Task) -> Sequence[Mapping[str, str]]:  # noqa: ARG002  seam
+    def tags(self, task: Task) -> Sequence[Mapping[str, str]]:  # noqa: ARG002  required by the Probe protocol
         """Return the tags of one point; a reading replaces the technology."""
         return ({"technology": "unknown"},)
 

@@ -58,7 +58,8 @@ def _vendor(answers: Answers) -> Vendor | None:
 
 def _quectel(answers: Answers) -> Radio:
     """Parse +QENG; with 5G on an LTE anchor it has one line for each serving cell."""
-    # Secondary LTE cells come after the primary cell. Reversed, the primary cell wins.
+    # Secondary LTE cells come after the primary cell. The list is reversed, so that the
+    # primary cell overwrites the others.
     cells = dict(reversed(list(_serving(answers))))
     if (lte := cells.get("LTE")) is not None:
         return Radio(
@@ -93,7 +94,10 @@ def _serving(answers: Answers) -> Iterator[tuple[str, list[str]]]:
 
 
 def _in_use(nsa: list[str]) -> bool:
-    """Return True if the 5G cell has a level; its line exists without a cell too."""
+    """Return True if the 5G cell has a level.
+
+    Its line is also printed without a 5G cell.
+    """
     return within(item(nsa, 3), radio.RSRP_DBM) is not None
 
 

@@ -1,9 +1,9 @@
 """A limit on the bytes of an interface, and when its counter must be read again.
 
 A read before every packet would cost as much as the packet. Between two reads at most
-half of the room is used: by the data of the flows themselves, or in time by a link
-twice as fast as it has ever been. A late read does no harm, because the kernel never
-gets more to send than half of what is left.
+half of the remaining bytes can be sent. The next read is due when the connections have
+sent half, or when a link twice as fast as measured could have. A late read is safe: the
+kernel holds at most half of the remaining bytes.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class Downloads:
             self._set_wake(connection)
 
     def _set_wake(self, connection: Connection) -> None:
-        """Let the connection become readable with few, large reads."""
+        """Set SO_RCVLOWAT, so that a few large reads replace many small ones."""
         coming_bytes = self._responses[id(connection)].coming_bytes()
         wake_bytes = self._wake_bytes if coming_bytes >= self._wake_bytes else 1
         if wake_bytes != self._wakes_at[id(connection)]:

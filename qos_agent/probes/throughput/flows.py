@@ -10,7 +10,7 @@ from qos_agent.probes.throughput.connection import Connection
 
 
 class Flows(Protocol):
-    """Some connections to one server, carrying one direction."""
+    """The connections to one server that transfer data in one direction."""
 
     # True if the server decides what arrives: one round trip of data is then on the
     # way and cannot be stopped.
@@ -54,7 +54,7 @@ class Flows(Protocol):
         ...
 
     def finished(self) -> Literal["bytes", "complete"] | None:
-        """Return why there is nothing left to carry; None while there is."""
+        """Return the reason why the transfer is complete, or None if it is not."""
         ...
 
 

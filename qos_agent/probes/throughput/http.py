@@ -159,8 +159,8 @@ def _measure(
 def _check_payload(setup: _TestSetup, series: RateSeries, stop: Stop) -> None:
     """Raise ProbeError if too few bytes were carried for a rate.
 
-    The receive buffer of a silent server fills at once. After a stall, only the bytes
-    after the ramp count.
+    If a server does not read, its receive buffer fills at once. After a stall, only the
+    bytes after the ramp count.
     """
     measured_bytes, span_s = series.measured()
     carried_bytes = measured_bytes if stop == "stall" else series.totals_bytes[-1]

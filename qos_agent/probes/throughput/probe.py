@@ -53,7 +53,10 @@ class DirectionState:
 
 
 def _flag(rate: Rate, cross_limit: float) -> dict[str, Value]:
-    """Return whether other traffic makes the rate doubtful; no field if unknown."""
+    """Return a flag, 1 if other traffic makes the rate doubtful.
+
+    Return no field if it is unknown.
+    """
     if rate.cross_bytes is None:
         return {}
     return {"cross_flagged": int(rate.cross_bytes > cross_limit * rate.measured_bytes)}
@@ -173,7 +176,10 @@ class _ThroughputTask:
         return self._counter.moved() if self._counter is not None else 0
 
     def _record(self, backend: str, results: Results, moved_bytes: int) -> None:
-        """Record each result; bytes of no rate count for a failed direction."""
+        """Record each result.
+
+        Bytes that belong to no rate count for the failed direction.
+        """
         unclaimed_bytes = moved_bytes
         for name, result in results.items():
             direction = self._directions[name]

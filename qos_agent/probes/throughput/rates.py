@@ -73,7 +73,7 @@ def ramp_end(rates: Sequence[float], round_bins: int) -> int | None:
             best, full = in_round, 0
         else:
             full += 1
-        # Without any data the pipe is not full, only silent.
+        # Without any data the link is idle, not full.
         if full >= _FULL_ROUNDS and best > 0:
             return end
     return None
@@ -126,11 +126,17 @@ class RateSeries:
             self._check_joined_flows()
 
     def join(self) -> None:
-        """Note that more flows have started; the next rounds show if there was room."""
+        """Note that more flows have started.
+
+        The next rounds show whether the link was full.
+        """
         self._joined_bin = self.bins
 
     def _check_joined_flows(self) -> None:
-        """Start a new ramp if the joined flows raised the rate: there was room."""
+        """Start a new ramp if the link was not full.
+
+        In that case, the joined flows raised the rate.
+        """
         if self._joined_bin is None or self.ramp_bin is None:
             return
         before = self._rates(0)[: self._joined_bin][-self._round_bins() :]

@@ -30,8 +30,8 @@ def test_the_first_read_is_due_at_once() -> None:
     assert limited(1000)[0].is_due(0.001, 0)
 
 
-def test_the_next_read_is_due_when_half_the_room_is_carried() -> None:
-    """The flows have to carry half of the room; less does not make a read due."""
+def test_the_next_read_is_due_when_half_of_the_rest_is_sent() -> None:
+    """A read is due when the connections have sent half of the remaining bytes."""
     byte_limit, _ = limited(100_000)
     byte_limit.is_reached(1.0, 0, 0, 0)
     assert not byte_limit.is_due(1.0, 49_999)

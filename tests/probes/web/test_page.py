@@ -5,53 +5,23 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
-from qos_agent.config.settings import PageSection, Settings, WebSection
-from qos_agent.model import Layer, Link, Probe, ProbeResult, Target, Task, Value
-from qos_agent.model.errors import ConfigError, ProbeError
+from qos_agent.config.settings import Settings, WebSection
+from qos_agent.model import Probe
 from qos_agent.model.schema import MEASUREMENTS
 from qos_agent.probes.http.connection import HttpClient
-from qos_agent.probes.http.request import RequestTarget
 from qos_agent.probes.web.page import Web
 from tests.probes.scripted import Client, Play, Scripted, answer, ok, responds
 from tests.probes.time_left import TimeLeft
-from tests.servers.certificates import Authority, Fault
+from tests.probes.web.pages import fields_of, load, probe, task
+from tests.servers.certificates import Authority
 from tests.support.children import nothing_left
 
 HTML = "<!DOCTYPE html><html><body>Please log in to TPS-WiFi</body></html>"
 PAGE_HTML = "Content-Type: text/html; charset=utf-8"
 CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def task(url: str, *, link: Link | None = None, byte_limit: int | None = None) -> Task:
-    target = Target("page", url, Layer.APPLICATION)
-    return Task("web", 0, link, target, byte_limit)
-
-
-def probe(
-    url: str,
-    *,
-    context: ssl.SSLContext | None = None,
-    status: int | None = None,
-    text: str | None = None,
-    body_limit: str = "2MB",
-) -> Web:
-    page = PageSection(name="page", url=url, status=status, text=text)
-    settings = WebSection.model_validate({"pages": [page], "body_limit": body_limit})
-    return Web(settings, HttpClient(context or ssl.create_default_context(), 0.5))
-
-
-def load(web: Web, page: Task, seconds: float = 5) -> ProbeResult:
-    return web.measure(page, TimeLeft(seconds))
-
-
-def fields_of(result: ProbeResult) -> Mapping[str, Value]:
-    (sample,) = result.samples
-    return sample.fields
 
 
 def test_is_a_probe_with_the_page_as_target() -> None:
@@ -254,88 +224,6 @@ def test_over_https_a_redirect_is_the_servers_own(authority: Authority) -> None:
         assert load(web, task(server.url)).cause == "redirected"
 
 
-@pytest.mark.parametrize(
-    ("fault", "cause"),
-    [
-        ("expired", "tls_expired"),
-        ("not_yet_valid", "tls_expired"),
-        ("wrong_name", "tls_name"),
-        ("self_signed", "tls_untrusted"),
-    ],
-)
-def test_bad_certificates(authority: Authority, fault: Fault, cause: str) -> None:
-    """Each fault of a certificate has its cause; the connect time is kept."""
-    context = authority.server_context(fault)
-    with nothing_left(5), Scripted(responds(ok()), context) as server:
-        web = probe(server.url, context=authority.client_context())
-        result = load(web, task(server.url))
-    assert result.cause == cause
-    assert "connect_ms" in fields_of(result)
-    assert "tls_ms" not in fields_of(result)
-
-
-def resets_at_once(client: Client) -> None:
-    client.sock.recv(1)
-    client.reset()
-
-
-def closes_at_once(client: Client) -> None:
-    client.sock.recv(65536)
-
-
-def holds(client: Client) -> None:
-    client.hold()
-
-
-@pytest.mark.parametrize(
-    ("play", "cause"),
-    [
-        (responds("HTTP/1.1 400 Bad Request\r\n\r\n"), "tls"),
-        (resets_at_once, "reset"),
-        (closes_at_once, "closed_early"),
-        (holds, "timeout"),
-    ],
-)
-def test_failed_handshakes(play: Play, cause: str) -> None:
-    """Plain text, a reset, a close and silence have different causes."""
-
-    def started(client: Client) -> None:
-        client.head = lambda: client.sock.recv(65536)  # type: ignore[method-assign]
-        play(client)
-
-    with nothing_left(5), Scripted(started) as server:
-        url = server.url.replace("http:", "https:")
-        assert load(probe(url), task(url)).cause == cause
-
-
-def test_server_gone() -> None:
-    """A port without a listener is `refused`, not unreachable."""
-    with Scripted(holds) as server:
-        url = server.url
-    result = load(probe(url), task(url))
-    assert result.cause == "refused"
-
-
-def test_name_that_does_not_resolve() -> None:
-    """The failure of the resolver is the cause; there are no other fields."""
-
-    def fails(*_: object) -> str:
-        raise ProbeError("name_not_resolved", "NXDOMAIN")
-
-    web = Web(WebSection(), HttpClient(ssl.create_default_context(), 0.5, fails))
-    result = load(web, task("http://nowhere.example.id/"))
-    assert (result.cause, dict(fields_of(result))) == ("name_not_resolved", {})
-
-
-def test_another_links_interface_is_never_used() -> None:
-    """A link without its interface fails; no packet leaves by another one."""
-    heads: list[bytes] = []
-    with Scripted(lambda client: heads.append(client.head())) as server:
-        gone = Link("sim1", "xl", interface="nosuch0")
-        result = load(probe(server.url), task(server.url, link=gone))
-    assert (result.cause, heads) == ("link_down", [])
-
-
 def test_long_pages_are_truncated_at_the_limit() -> None:
     """A page without end is read and timed up to the limit."""
 
@@ -379,18 +267,3 @@ def test_stopping_the_agent_ends_a_page_at_once() -> None:
         started = time.monotonic()
         assert web.measure(task(server.url), deadline).cause == "deadline"
     assert time.monotonic() - started < 2
-
-
-def test_a_bad_authority_file_is_a_configuration_error(tmp_path: Path) -> None:
-    """The message names the key and the file without certificates."""
-    file = tmp_path / "ca.pem"
-    file.write_text("no certificate")
-    settings = Settings(web=WebSection(ca_file=file))
-    with pytest.raises(ConfigError, match=r"web\.ca_file: must be a file .*ca\.pem"):
-        Web.of(settings)
-
-
-def test_target_with_an_international_name() -> None:
-    """A name outside ASCII becomes punycode, as DNS and TLS require."""
-    target = RequestTarget.of("https://münchen.example.id/")
-    assert (target.host, target.port) == ("xn--mnchen-3ya.example.id", 443)
