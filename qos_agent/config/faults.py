@@ -159,8 +159,6 @@ def shown_value(location: Sequence[int | str], value: object) -> str:
     if _SECRET.search(name) and not name.endswith("_file"):
         return f"hidden, {len(str(value))} characters"
     match value:
-        case bool():
-            return str(value).lower()
         case date() | time():
             return value.isoformat()
         case dict() | BaseModel():
@@ -170,7 +168,8 @@ def shown_value(location: Sequence[int | str], value: object) -> str:
         case str() | Path():
             return shown_text(value)
         case _:
-            return repr(value)[:_LONGEST_FOUND]
+            text = repr(value)[:_LONGEST_FOUND]
+            return text.lower() if isinstance(value, bool) else text
 
 
 def _model_at(model: type[BaseModel], location: _Location) -> type[BaseModel]:

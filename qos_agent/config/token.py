@@ -23,9 +23,9 @@ def read_token(path: Path) -> str:
     except OSError as error:
         fix = "check the path, and that the user of this service can read it"
         problem = f"cannot be read: {error.strerror or error}"
-        raise ConfigError("token_file", str(path), problem, fix) from error
+        raise ConfigError("token_file", repr(str(path)), problem, fix) from error
     except ValueError as error:
-        raise ConfigError("token_file", str(path), str(error), FIX) from error
+        raise ConfigError("token_file", repr(str(path)), str(error), FIX) from error
 
 
 def checked_token(text: str) -> str:
