@@ -115,13 +115,13 @@ class _Table(Section):
         """Return the threshold of an indicator."""
         return Threshold(
             kpi,
-            self.degraded,
-            self.bad,
-            self.window,
-            self.min_samples,
-            self.source,
-            self.legal_status,
-            self.baseline_rule(),
+            degraded=self.degraded,
+            bad=self.bad,
+            window_s=self.window,
+            min_samples=self.min_samples,
+            source=self.source,
+            legal_status=self.legal_status,
+            baseline=self.baseline_rule(),
         )
 
 

@@ -117,13 +117,13 @@ class SystemClock:
         between = (before + self.boot_ns()) // 2
         synced, error_ms = self._kernel_sync()
         evidence = ClockEvidence(
-            wall,
-            between,
-            synced,
-            self._has_rtc,
-            self._not_before_ns,
-            self._newest_record_ns,
-            self._collector_offset_now_ms(wall - between),
+            wall_ns=wall,
+            boot_ns=between,
+            synced=synced,
+            has_rtc=self._has_rtc,
+            not_before_ns=self._not_before_ns,
+            newest_record_ns=self._newest_record_ns,
+            collector_offset_ms=self._collector_offset_now_ms(wall - between),
         )
         return ClockState(wall - between, is_trusted(evidence), synced, error_ms)
 

@@ -186,13 +186,13 @@ class Service:
         heartbeats = [
             CollectorHeartbeat(
                 collector_name(server.name),
-                report.census_s,
-                report.rollup_s,
-                self._rollup_job.behind_s(report.at_ns, codes),
-                sum(report.written[province] for province in codes),
-                reasons(failed, codes),
-                (warnings[server.name],) if server.name in warnings else (),
-                self.retention.of(server).finite_s,
+                census_s=report.census_s,
+                rollup_s=report.rollup_s,
+                behind_s=self._rollup_job.behind_s(report.at_ns, codes),
+                points=sum(report.written[province] for province in codes),
+                failures=reasons(failed, codes),
+                warnings=(warnings[server.name],) if server.name in warnings else (),
+                keep_s=self.retention.of(server).finite_s,
             )
             for server in self._servers
             if (codes := [p for p, s in self.servers.items() if s is server])

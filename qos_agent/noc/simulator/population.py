@@ -132,12 +132,12 @@ def _link(name: str, operator: str, rng: Random) -> SimulatedLink:
     return SimulatedLink(
         name,
         operator,
-        "nr" if rng.random() < 0.03 else "lte",
-        RTT_MEDIAN_MS * math.exp(rng.gauss(0, RTT_SIGMA)),
-        max(64e3, DOWN_MEAN_BPS * median_per_mean * math.exp(deviation)),
-        max(64e3, UP_MEAN_BPS * median_per_mean * math.exp(deviation)),
-        rng.gauss(-97, 9),
-        rng.randrange(1, 2**28),  # E-UTRAN cell identity: 28 bits, 3GPP TS 36.413
+        technology="nr" if rng.random() < 0.03 else "lte",
+        rtt_ms=RTT_MEDIAN_MS * math.exp(rng.gauss(0, RTT_SIGMA)),
+        down_bps=max(64e3, DOWN_MEAN_BPS * median_per_mean * math.exp(deviation)),
+        up_bps=max(64e3, UP_MEAN_BPS * median_per_mean * math.exp(deviation)),
+        rsrp_dbm=rng.gauss(-97, 9),
+        cell=rng.randrange(1, 2**28),  # E-UTRAN cell identity: 28 bits, 3GPP TS 36.413
     )
 
 
