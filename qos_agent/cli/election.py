@@ -34,10 +34,11 @@ OptionalFileArgument = Annotated[
     ),
 ]
 ProvinceOption = Annotated[
-    str | None, typer.Option(help="Show this province (two digits).")
+    str | None, typer.Option(metavar="CODE", help="Show this province (two digits).")
 ]
 StationOption = Annotated[
-    str | None, typer.Option(help="Show this station. Needs --province.")
+    str | None,
+    typer.Option(metavar="CODE", help="Show this station. Needs --province."),
 ]
 
 

@@ -12,7 +12,10 @@ from qos_agent.cli.options import ConfigOption, load_configuration
 
 def export(
     folder: Annotated[
-        Path, typer.Option("--out", help="Write the files into this folder.")
+        Path,
+        typer.Option(
+            "--out", metavar="FOLDER", help="Write the files into this folder."
+        ),
     ],
     config: ConfigOption = None,
 ) -> None:

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 CountOption = Annotated[
-    int, typer.Option("-n", "--lines", min=1, help="Print this many points.")
+    int,
+    typer.Option("-n", "--lines", metavar="N", min=1, help="Print this many points."),
 ]
 AfterOption = Annotated[
-    int | None, typer.Option(help="Write only points with a higher number than this.")
+    int | None,
+    typer.Option(
+        metavar="NUMBER", help="Write only points with a higher number than this."
+    ),
 ]
 FileArgument = Annotated[
     Path | None,
@@ -30,12 +34,16 @@ FileArgument = Annotated[
 ]
 FirstOption = Annotated[
     int | None,
-    typer.Option("--from", help="Requeue the points from this number on."),
+    typer.Option(
+        "--from", metavar="NUMBER", help="Requeue the points from this number on."
+    ),
 ]
 LastOption = Annotated[
     int | None,
     typer.Option(
-        "--to", help="Requeue the points up to this number, else only --from."
+        "--to",
+        metavar="NUMBER",
+        help="Requeue the points up to this number, else only --from.",
     ),
 ]
 

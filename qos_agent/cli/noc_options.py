@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 NocConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Read this configuration file (noc.toml)."),
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Read this configuration file (noc.toml).",
+    ),
 ]
 
 

@@ -46,11 +46,17 @@ CloseMissingOption = Annotated[
 ]
 ChangeFromOption = Annotated[
     str | None,
-    typer.Option("--from", help=f"When it takes effect, {_MOMENT}. Default: now."),
+    typer.Option(
+        "--from",
+        metavar="MOMENT",
+        help=f"When it takes effect, {_MOMENT}. Default: now.",
+    ),
 ]
 FaultsOption = Annotated[
     Path | None,
-    typer.Option(help="Write all faults to this CSV file. Only 50 are printed."),
+    typer.Option(
+        metavar="FILE", help="Write all faults to this CSV file. Only 50 are printed."
+    ),
 ]
 StationArgument = Annotated[
     str, typer.Argument(help="The 13-digit code of the station.")
@@ -60,10 +66,14 @@ ScopeArgument = Annotated[
     str, typer.Argument(help="The code of a station, a regency or a province.")
 ]
 NoteFromOption = Annotated[
-    str, typer.Option("--from", help=f"When it starts, {_MOMENT}.")
+    str, typer.Option("--from", metavar="MOMENT", help=f"When it starts, {_MOMENT}.")
 ]
-NoteToOption = Annotated[str, typer.Option("--to", help="When it ends.")]
-ReasonOption = Annotated[str, typer.Option(help="Who wrote the note, and why.")]
+NoteToOption = Annotated[
+    str, typer.Option("--to", metavar="MOMENT", help="When it ends.")
+]
+ReasonOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="Who wrote the note, and why.")
+]
 AllOption = Annotated[
     bool, typer.Option("--all", help="Show also the notes that have ended.")
 ]

@@ -23,21 +23,29 @@ ScenarioArgument = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option(help="Write the points to this file and send nothing."),
+    typer.Option(
+        metavar="FILE", help="Write the points to this file and send nothing."
+    ),
 ]
 KeyOption = Annotated[
-    Path | None, typer.Option(help="Write the simulated faults to this JSON file.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the simulated faults to this JSON file."),
 ]
 StationsOption = Annotated[
     Path | None,
-    typer.Option(help="Write the stations to this CSV file for `register import`."),
+    typer.Option(
+        metavar="FILE",
+        help="Write the stations to this CSV file for `register import`.",
+    ),
 ]
 RateOption = Annotated[
-    float, typer.Option(min=1, help="Send at most this many points per second.")
+    float,
+    typer.Option(metavar="N", min=1, help="Send at most this many points per second."),
 ]
 SpeedOption = Annotated[
     float,
     typer.Option(
+        metavar="FACTOR",
         min=0,
         help="Factor on real time: 1 sends each minute when it has passed, 60 is 60 "
         "times as fast, 0 does not wait.",
@@ -45,15 +53,20 @@ SpeedOption = Annotated[
 ]
 CountOption = Annotated[
     int | None,
-    typer.Option("--count", help="Number of stations, in place of the scenario's."),
+    typer.Option(
+        "--count", metavar="N", help="Number of stations, in place of the scenario's."
+    ),
 ]
 MinutesOption = Annotated[
-    int | None, typer.Option(help="Number of minutes, in place of the scenario's.")
+    int | None,
+    typer.Option(metavar="N", help="Number of minutes, in place of the scenario's."),
 ]
 PartOption = Annotated[
     str,
     typer.Option(
-        help="Simulate one share of the stations: 2/3 is the second of three processes."
+        metavar="I/N",
+        help="Simulate one share of the stations: 2/3 is the second of three "
+        "processes.",
     ),
 ]
 DryOption = Annotated[

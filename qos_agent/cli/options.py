@@ -12,7 +12,9 @@ if TYPE_CHECKING:  # pydantic costs 200 ms, which `--help` must not pay
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Read this configuration file (TOML)."),
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="Read this configuration file (TOML)."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

@@ -20,7 +20,11 @@ NameArgument = Annotated[
 ]
 ForOption = Annotated[
     str,
-    typer.Option("--for", help="How long the pause lasts, for example 90s, 30m or 2h."),
+    typer.Option(
+        "--for",
+        metavar="TIME",
+        help="How long the pause lasts, for example 90s, 30m or 2h.",
+    ),
 ]
 
 

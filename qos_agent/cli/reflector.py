@@ -11,24 +11,29 @@ if TYPE_CHECKING:
     import socket
 
 PortOption = Annotated[
-    int, typer.Option(min=1, max=65535, help="Listen on this UDP port.")
+    int, typer.Option(metavar="PORT", min=1, max=65535, help="Listen on this UDP port.")
 ]
 AddressOption = Annotated[
     list[str] | None,
-    typer.Option(help="Listen on this address. The default is all addresses."),
+    typer.Option(
+        metavar="ADDRESS", help="Listen on this address. The default is all addresses."
+    ),
 ]
 KeyFileOption = Annotated[
     Path | None,
     typer.Option(
+        metavar="FILE",
         help="Answer only senders that use the shared key in this file. Without it, "
-        "answer all senders."
+        "answer all senders.",
     ),
 ]
 SourceRateOption = Annotated[
-    float, typer.Option(min=1, help="Maximum answers per second to one source.")
+    float,
+    typer.Option(metavar="N", min=1, help="Maximum answers per second to one source."),
 ]
 TotalRateOption = Annotated[
-    float, typer.Option(min=1, help="Maximum answers per second to all sources.")
+    float,
+    typer.Option(metavar="N", min=1, help="Maximum answers per second to all sources."),
 ]
 
 

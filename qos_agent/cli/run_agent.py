@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 ForOption = Annotated[
     str | None,
-    typer.Option("--for", help="Stop after this time, for example 60s or 2h."),
+    typer.Option(
+        "--for", metavar="TIME", help="Stop after this time, for example 60s or 2h."
+    ),
 ]
 WithoutOption = Annotated[
     list[str] | None,
-    typer.Option("--without", help="Do not run this probe. Repeat for several."),
+    typer.Option(
+        "--without", metavar="PROBE", help="Do not run this probe. Repeat for several."
+    ),
 ]
 ProbeOption = Annotated[
-    str | None, typer.Option("--probe", help="Run only this probe.")
+    str | None, typer.Option("--probe", metavar="PROBE", help="Run only this probe.")
 ]
 
 

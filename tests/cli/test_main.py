@@ -66,6 +66,8 @@ def test_every_command_has_a_help_of_full_sentences(path: tuple[str, ...]) -> No
     assert not command.get_short_help_str(60).endswith("..."), text
     for parameter in command.params:
         option_help = getattr(parameter, "help", None)
+        is_flag = getattr(parameter, "is_flag", True)
+        assert is_flag or parameter.metavar, parameter.name
         if option_help:
             assert re.match(r".*\.$", option_help, re.DOTALL), option_help
 

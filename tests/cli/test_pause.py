@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from qos_agent.cli import pause as commands
 from qos_agent.model.errors import ConfigError
+from qos_agent.probes.registry import PROBES
 from qos_agent.schedule.control import Pauses
 from qos_agent.system.clock import SystemClock
 
@@ -52,6 +53,12 @@ def test_resume_of_one_probe_reports_that_all_are_paused(
         "resumed: all\n"
     )
     assert pauses.active() == []
+
+
+def test_the_help_lists_the_probes_of_the_registry() -> None:
+    """The help is written by hand, because it must not import the probes."""
+    (argument, *_) = typer.main.get_command(app).commands["pause"].params  # type: ignore[attr-defined]
+    assert argument.help == f"all, {', '.join(PROBES)}.".replace(", host", " or host")
 
 
 WRONG = {
