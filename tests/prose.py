@@ -12,12 +12,15 @@ import re
 import subprocess
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LONGEST_SENTENCE_WORDS = 30
+LONGEST_CLAUSE_WORDS = 30
+# A colon or a semicolon may join two clauses. More of them are a chain.
+LONGEST_SENTENCE_WORDS = 40
+LONGEST_CHAIN_WORDS = 25
 
 # Words and phrases that readers of English as a second language do not understand at
 # first reading, or that hide who acts. The right column says what to write.
@@ -48,11 +51,29 @@ REPLACEMENTS = {
     r"found nothing": "missing",
     r"purse|clerk|strangers?": "account, census, unexpected",
     r"begins? anew|come by": "begin again, obtain",
+    r"beside": "next to, together with, while",
+    r"carry|carries|carried|carrying": "send, transfer, contain",
+    r"travels?|travelled|travelling": "send, transfer",
+    # "the most frequent cause" and "at most" are fine.
+    r"the (?:least|most)(?= (?:that|of|it|a|an|the)\b|[.,;:)]|$)": "minimum, maximum",
+    r"held (?:to|against)": "compared with, must meet",
+    r"some (?:kilobytes|megabytes|bytes|seconds|minutes|hours|days)": "about, a few",
 }
 FORBIDDEN = [
-    (re.compile(rf"(?<![\w`/-])(?:{pattern})(?![\w`])", re.IGNORECASE), advice)
+    (
+        # A line may end within a phrase.
+        re.compile(
+            rf"(?<![\w`/-])(?:{pattern})(?![\w`])".replace(" ", r"\s+"),
+            re.IGNORECASE | re.MULTILINE,
+        ),
+        advice,
+    )
     for pattern, advice in REPLACEMENTS.items()
 ]
+# Files of which only the comments are prose.
+COMMENTED = frozenset({".toml", ".service", ".yml", ".yaml", ".conf"})
+_COMMENT = re.compile(r"(?:^|\s)#+ ?(.*)$")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 # A docstring names what it documents or starts with a verb.
 OPENING = re.compile(r"(?:What|Who|Whom|Whose|How|Where|Whether|By what|From where)\b")
 
@@ -74,11 +95,14 @@ class Violation:
 
 def words_in(text: str, path: Path, line: int) -> Iterator[Violation]:
     """Yield a violation for every forbidden word or phrase of a text."""
-    for offset, part in enumerate(text.splitlines()):
-        for pattern, advice in FORBIDDEN:
-            if match := pattern.search(part):
-                rule = f"'{match[0]}', write: {advice}"
-                yield Violation(path, line + offset, rule, part.strip()[:100])
+    for pattern, advice in FORBIDDEN:
+        for match in pattern.finditer(text):
+            before = text[: match.start()]
+            found = " ".join(match[0].split())
+            start = before.rfind("\n") + 1
+            context = " ".join(text[start : match.end() + 40].split())
+            rule = f"'{found}', write: {advice}"
+            yield Violation(path, line + before.count("\n"), rule, context[:100])
 
 
 def python_file(path: Path) -> Iterator[Violation]:
@@ -95,27 +119,67 @@ def python_file(path: Path) -> Iterator[Violation]:
                 yield Violation(path, line, "docstring opening", text.split("\n")[0])
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from words_in(node.value, path, node.lineno)
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            yield from words_in(token.string, path, token.start[0])
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = [
+        (token.start[0], token.string.lstrip("#").strip())
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    ]
+    for line, text in _joined(comments):
+        yield from words_in(text, path, line)
+
+
+def commented_file(path: Path) -> Iterator[Violation]:
+    """Yield the violations in the comments of a file in which `#` starts a comment."""
+    comments = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if match := _COMMENT.search(_QUOTED.sub("QUOTED", line)):
+            comments.append((number, match[1]))
+    for start, text in _joined(comments):
+        yield from words_in(text, path, start)
+
+
+def _joined(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Join the texts of consecutive lines; yield the first line number and the text."""
+    block: list[str] = []
+    start = 0
+    for number, text in lines:
+        if block and number != start + len(block):
+            yield start, "\n".join(block)
+            block = []
+        start = start if block else number
+        block.append(text)
+    if block:
+        yield start, "\n".join(block)
 
 
 def _prose(text: str) -> Iterator[tuple[int, str]]:
-    """Yield line number and text of each paragraph or list item of a Markdown file."""
+    """Yield line number and text of each paragraph, item, heading and table cell."""
     block: list[str] = []
     start, fenced = 1, False
     for number, line in enumerate([*text.splitlines(), ""], 1):
         if line.lstrip().startswith(("```", "~~~")):
             fenced = not fenced
         item = re.match(r"\s*(?:[-*+]|\d+\.)\s", line)
-        ends = fenced or not line.strip() or line.startswith(("#", "|", ">", "```"))
+        alone = line.startswith(("#", "|"))
+        ends = fenced or alone or not line.strip() or line.startswith("```")
         if (ends or item) and block:
             yield start, " ".join(block)
             block = []
+        if alone and not fenced:
+            yield from ((number, cell) for cell in _cells(line))
         if not ends:
             if not block:
                 start = number
-            block.append(line.strip())
+            block.append(line.strip("> "))
+
+
+def _cells(line: str) -> list[str]:
+    """Return the cells of a table row, or the text of a heading."""
+    if line.startswith("#"):
+        return [line.lstrip("# ")]
+    cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
+    return [cell for cell in cells if cell.strip("-: ")]
 
 
 def _plain(text: str) -> str:
@@ -132,11 +196,22 @@ def markdown_file(path: Path, english: bool = True) -> Iterator[Violation]:
         plain = _plain(block)
         if english:
             yield from words_in(plain, path, line)
-        for sentence in re.split(r"(?<=[.!?:;])\s+", plain):
-            count = len(re.findall(r"[\w%€-]+", sentence))
-            if count > LONGEST_SENTENCE_WORDS:
-                rule = f"sentence of {count} words"
-                yield Violation(path, line, rule, sentence[:100])
+        for sentence in re.split(r"(?<=[.!?])\s+", plain):
+            yield from _too_long(sentence, path, line)
+
+
+def _too_long(sentence: str, path: Path, line: int) -> Iterator[Violation]:
+    """Yield a violation if a sentence, or a clause of it, has too many words."""
+    counts = [
+        len(re.findall(r"[\w%€-]+", clause))
+        for clause in re.split(r"(?<=[:;])\s+", sentence)
+    ]
+    if max(counts) > LONGEST_CLAUSE_WORDS:
+        yield Violation(path, line, f"sentence of {max(counts)} words", sentence[:100])
+    limit = LONGEST_SENTENCE_WORDS if len(counts) <= 2 else LONGEST_CHAIN_WORDS
+    if sum(counts) > limit and max(counts) <= LONGEST_CLAUSE_WORDS:
+        rule = f"chain of {len(counts)} clauses, {sum(counts)} words"
+        yield Violation(path, line, rule, sentence[:100])
 
 
 def check(path: Path) -> Iterator[Violation]:
@@ -147,11 +222,14 @@ def check(path: Path) -> Iterator[Violation]:
         yield from python_file(path)
     elif path.suffix == ".md":
         yield from markdown_file(path, english="id" not in path.parts)
+    elif path.suffix in COMMENTED or path.name == "Makefile":
+        yield from commented_file(path)
 
 
 def project_files() -> Iterator[Path]:
     """Yield the files of the project under version control that hold prose."""
-    command = ["git", "ls-files", "-co", "--exclude-standard", "*.py", "*.md"]
+    patterns = ["*.py", "*.md", *(f"*{suffix}" for suffix in COMMENTED), "Makefile"]
+    command = ["git", "ls-files", "-co", "--exclude-standard", *patterns]
     listed = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=True
     )

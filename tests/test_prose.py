@@ -83,11 +83,30 @@ def test_an_alert_has_no_violation(path: Path) -> None:
         "Points that are owed go first.",
         "A fault is mended by hand.",
         "It is kept for ever.",
+        "The form is the least of it.",
+        "Packets travel\nover a link that carries them.",
+        "A file beside the page, held to a limit.",
+        "It moves some kilobytes.",
     ],
 )
 def test_a_forbidden_word_is_found(text: str) -> None:
     """The check finds the words that the rules forbid."""
     assert list(words_in(text, Path("x"), 1)) != []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It lasts at most an hour.",
+        "A damaged card is the most frequent cause.",
+        "The least valuable points are removed.",
+        "Besides, `carry` is the name of a field.",
+        "Some files are missing.",
+    ],
+)
+def test_an_ordinary_word_is_not_found(text: str) -> None:
+    """Words that resemble a forbidden phrase are allowed."""
+    assert list(words_in(text, Path("x"), 1)) == []
 
 
 def test_a_docstring_that_opens_with_what_is_found(tmp_path: Path) -> None:
@@ -104,3 +123,42 @@ def test_a_long_sentence_is_found(tmp_path: Path) -> None:
     page.write_text("word " * 31 + "ends.\n")
     (violation,) = markdown_file(page)
     assert violation.rule == "sentence of 32 words"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Kept for ever",
+        "| a | kept for ever |",
+        "> kept\n> for ever",
+        "- kept for ever",
+    ],
+)
+def test_a_word_is_found_in_each_part_of_a_document(tmp_path: Path, text: str) -> None:
+    """Headings, table cells, quotes and list items are prose too."""
+    page = tmp_path / "page.md"
+    page.write_text(f"Text.\n\n{text}\n")
+    assert [violation.line for violation in markdown_file(page)] == [3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "word " * 20 + "here: " + "word " * 20 + "ends.",
+        "word " * 9 + "one; " + "word " * 9 + "two: " + "word " * 9 + "three.",
+    ],
+)
+def test_a_chain_of_clauses_is_found(tmp_path: Path, text: str) -> None:
+    """A colon or a semicolon does not end a sentence."""
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    (violation,) = markdown_file(page)
+    assert violation.rule.startswith("chain of")
+
+
+@pytest.mark.parametrize("name", ["a.toml", "a.service", "a.yml", "a.yaml", "Makefile"])
+def test_a_word_is_found_in_a_comment(tmp_path: Path, name: str) -> None:
+    """Comments of configuration files are checked; their values are not."""
+    path = tmp_path / name
+    path.write_text('title = "is told # anew"\nkeep = 1  # kept\n# for ever\n')
+    assert [violation.line for violation in check(path)] == [3]

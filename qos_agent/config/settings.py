@@ -342,7 +342,7 @@ class Settings(BaseSettings):
         return ("collector", "fallback") if self.fallback.url else ("collector",)
 
     def uplink_link(self) -> str:
-        """Return the link that carries deliveries; the first link if none is named."""
+        """Return the link for deliveries; the first link if none is named."""
         return self.uplink.link or self.links[0].name
 
     def runtime_folder(self) -> Path:

@@ -1,6 +1,6 @@
 """A simulated day on a real InfluxDB, and queries to it as Grafana sends them.
 
-There are two simulated nations, one with known faults and one without. Each has some
+There are two simulated nations, one with known faults and one without. Each has a few
 minutes of the phase `pre`, then voting day minute by minute with the census service
 running. The fixtures `troubled` and `healthy` simulate each day once. Pytest's cache
 keeps their lines until the simulation or its code changes. `simulate` yields after each

@@ -87,7 +87,7 @@ HEALTHY = _scenario("healthy", 130, 30)
 def _simulate(
     scenario: Scenario, server: Database, folder: Path, after_min: int = 0
 ) -> EvaluationLog:
-    """Simulate a scenario, then some minutes without a census."""
+    """Simulate a scenario, then a few minutes without a census."""
     rollup = server.fresh()
     log = EvaluationLog(rules_of(AREAS))
     minute = -1

@@ -1,4 +1,4 @@
-"""A deadline for probes under test, some seconds from now."""
+"""A deadline for probes under test, a few seconds from now."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ _AGENT = (
     whole(
         "allowance_left_bytes",
         "B",
-        "Monthly allowance left on the link with the least",
+        "Monthly allowance left on the link with the lowest amount",
     ),
     number(
         "allowance_left_share",
@@ -231,7 +231,7 @@ _AGENT = (
     whole(
         "allowance_day_left_bytes",
         "B",
-        "Daily allowance left on the link with the least",
+        "Daily allowance left on the link with the lowest amount",
     ),
     number("clock_offset_ms", "ms", "Wall clock minus the collector's Date header"),
     count(

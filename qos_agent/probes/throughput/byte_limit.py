@@ -31,7 +31,7 @@ class ByteLimit:
     def is_due(self, now_s: float, carried_bytes: int) -> bool:
         """Return True if the counter must be read.
 
-        `carried_bytes` is the data that the flows have carried so far.
+        `carried_bytes` is the data that the flows have transferred so far.
         """
         carried = carried_bytes - self._carried_bytes
         used_up = 0 < min(self._half_bytes, self._room_bytes) <= carried

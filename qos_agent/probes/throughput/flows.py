@@ -1,4 +1,4 @@
-"""The connections that carry one direction: their common interface and state."""
+"""The connections of one direction: their common interface and state."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Flows(Protocol):
         ...
 
     def total_bytes(self) -> float:
-        """Return the TCP payload carried so far, by the kernel's count."""
+        """Return the TCP payload transferred so far, by the kernel's count."""
         ...
 
     def held_bytes(self) -> int:

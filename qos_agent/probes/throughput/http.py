@@ -157,7 +157,7 @@ def _measure(
 
 
 def _check_payload(setup: _TestSetup, series: RateSeries, stop: Stop) -> None:
-    """Raise ProbeError if too few bytes were carried for a rate.
+    """Raise ProbeError if too few bytes were transferred for a rate.
 
     If a server does not read, its receive buffer fills at once. After a stall, only the
     bytes after the ramp count.

@@ -1,4 +1,4 @@
-"""Runs the census of some minutes in a child process that a test kills.
+"""Runs the census of a few minutes in a child process that a test kills.
 
 Usage: `python -m tests.noc.service.census_child SETTINGS.json FIRST LAST`. FIRST and
 LAST are minutes of the scenario.
