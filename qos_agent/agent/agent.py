@@ -14,21 +14,21 @@ from dataclasses import dataclass
 
 from qos_agent.agent import status
 from qos_agent.agent.build import build
-from qos_agent.agent.events import event, heartbeat
+from qos_agent.agent.events import event, heartbeat, reading_of
 from qos_agent.agent.ledger import Tally
 from qos_agent.agent.metrics import Metrics
 from qos_agent.agent.status import Status
 from qos_agent.config import calendar_file
 from qos_agent.config.loading import Loaded
-from qos_agent.journal import JournalEvent
-from qos_agent.model import Clock, Phase, Reading, Task, Value
+from qos_agent.model import Clock, Phase, Reading, Task
 from qos_agent.model.errors import StorageError
-from qos_agent.probes.envelope import skipped
+from qos_agent.probes.envelope import failed, skipped
 from qos_agent.schedule.control import take_reload
 from qos_agent.schedule.downtime import killed_tasks, missed_slots
 from qos_agent.schedule.jobs import jobs
 from qos_agent.schedule.scheduler import Job, Missed, Schedule
 from qos_agent.system.clock import StepWatch
+from qos_agent.system.supervision import Supervisor, Trouble
 from qos_agent.system.systemd import Notifier
 from qos_agent.verdict.incidents import Now
 
@@ -40,6 +40,8 @@ _VERDICT_S = 60.0
 _STATUS_S = 2.0
 _SCREEN_S = 0.5
 _STOP_S = 2.0
+# A batch on a slow link takes seconds, and its timeout is at most minutes.
+_UPLINK_SILENT_S = 600.0
 # An agent that restarts again and again must not load its links at each start.
 _LONG_STOP_NS = 3600 * 10**9
 _ABOUT_THE_AGENT = ("agent", "event")
@@ -50,15 +52,17 @@ _CONFIGURATION = "configuration"
 class _PeriodicTask:
     """An action that the main loop repeats, on boot time."""
 
+    name: str
     interval_s: float
     action: Callable[[], object]
     due_boot_ns: int
 
-    def run_if_due(self, now_boot_ns: int) -> None:
-        """Run the action once if it is due, however often it was missed in a sleep."""
-        if now_boot_ns >= self.due_boot_ns:
-            self.due_boot_ns = now_boot_ns + int(self.interval_s * 1e9)
-            self.action()
+    def is_due(self, now_boot_ns: int) -> bool:
+        """Return True once if it is due, however often it was missed in a sleep."""
+        if now_boot_ns < self.due_boot_ns:
+            return False
+        self.due_boot_ns = now_boot_ns + int(self.interval_s * 1e9)
+        return True
 
 
 class Agent:
@@ -74,6 +78,8 @@ class Agent:
         self._clock = clock
         self._settings = loaded.settings
         self._stop = threading.Event()
+        self._supervisor = Supervisor(self._stop, self._record_trouble)
+        self._reload_requested = False
         self.reload = False
         self._notifier = Notifier()
         self._components = build(loaded, clock, self._stop)
@@ -89,7 +95,12 @@ class Agent:
         identity = self._components.identity
         seed = f"{identity.station}/{identity.device}"
         self._schedule = Schedule(
-            clock, seed, self._run_task, self._record_missed, tick=self._tick
+            clock,
+            seed,
+            self._run_task,
+            self._record_missed,
+            tick=self._tick,
+            supervisor=self._supervisor,
         )
         self._metrics = Metrics(self._components, self._schedule)
         self._heartbeat_tally = Tally()
@@ -100,10 +111,8 @@ class Agent:
         show: Callable[[Status], None] | None = None,
     ) -> Status:
         """Measure until `stop`, or for a time, and return the last status."""
-        run_uplink = self._components.uplink.run
-        uplink = threading.Thread(target=run_uplink, name="uplink", daemon=True)
         self._begin()
-        uplink.start()
+        uplink = self._supervisor.start("uplink", self._run_uplink, _UPLINK_SILENT_S)
         try:
             self._loop(for_s, show)
         finally:
@@ -126,6 +135,13 @@ class Agent:
         """End `run` soon. Safe in a signal handler."""
         self._stop.set()
 
+    def request_reload(self) -> None:
+        """Reload soon if the phase allows it. Safe in a signal handler."""
+        self._reload_requested = True
+
+    def _run_uplink(self) -> None:
+        self._components.uplink.run(lambda: self._supervisor.alive("uplink"))
+
     def _begin(self) -> None:
         now_ns = self._clock.boot_ns()
         self._record(event("start", now_ns, f"in phase {self._phase.value}"))
@@ -145,50 +161,69 @@ class Agent:
             if end_ns is not None and now_ns >= end_ns:
                 return
             for task in tasks:
-                task.run_if_due(now_ns)
+                if task.is_due(now_ns):
+                    self._supervisor.call(task.name, task.action)
 
     def _periodic_tasks(
         self, now_ns: int, show: Callable[[Status], None] | None
     ) -> list[_PeriodicTask]:
         # The commit is last, so that it includes the readings of the others.
-        actions: list[tuple[float, Callable[[], object]]] = [
-            (_STATUS_S, self._write_status),
-            (_VERDICT_S, self._judge),
-            (_HEARTBEAT_S, self._record_heartbeat),
-            (self._settings.journal.commit_every, self._commit),
+        actions: list[tuple[str, float, Callable[[], object]]] = [
+            ("status", _STATUS_S, self._write_status),
+            ("verdict", _VERDICT_S, self._judge),
+            ("heartbeat", _HEARTBEAT_S, self._record_heartbeat),
+            ("commit", self._settings.journal.commit_every, self._commit),
         ]
         if show is not None:
-            actions.append((_SCREEN_S, lambda: show(self._status())))
-        if self._notifier.watchdog_s is not None:
-            actions.append((self._notifier.watchdog_s, self._notify_watchdog))
-        return [_PeriodicTask(s, run, now_ns + int(s * 1e9)) for s, run in actions]
+            actions.append(("screen", _SCREEN_S, lambda: show(self._status())))
+        if (watchdog_s := self._notifier.watchdog_s) is not None:
+            actions.append(("watchdog", watchdog_s, self._notify_watchdog))
+        return [
+            _PeriodicTask(name, s, action, now_ns + int(s * 1e9))
+            for name, s, action in actions
+        ]
 
     def _end(self, uplink: threading.Thread) -> Status:
         """Wait for running tasks, commit and deliver what is possible, within 5 s."""
-        components = self._components
+        components, call = self._components, self._supervisor.call
         # After STOPPING=1 systemd kills the process within TimeoutStopSec.
-        if not self.reload:
+        if self.reload:
+            self._notifier.reloading()
+        else:
             self._notifier.notify("STOPPING=1")
         self._stop.set()
-        self._schedule.stop()
-        self._schedule.wait_for_tasks(_STOP_S)
+        call("stop", self._schedule.stop)
+        call("stop", lambda: self._schedule.wait_for_tasks(_STOP_S))
         self._record(event("stop", self._clock.boot_ns()))
-        components.monitor.close()
-        components.allowance_account.close()
-        self._commit()
+        call("stop", components.monitor.close)
+        call("stop", components.allowance_account.close)
+        call("stop", self._commit)
         uplink.join(_STOP_S)
-        components.uplink.drain(_STOP_S)
-        last_status = self._status()
-        self._write_status()
-        components.journal.close()
+        call("stop", lambda: components.uplink.drain(_STOP_S))
+        try:
+            last_status = self._status()
+            self._write_status()
+        finally:
+            components.journal.close()
         return last_status
 
     def _jobs(self, phase: Phase) -> Sequence[Job]:
         return jobs(self._settings, phase, self._without)
 
     def _run_task(self, job: Job, due_boot_ns: int) -> None:
-        run = self._components.runner.run
-        self._record(run(job.probe, job.link, job.target, due_boot_ns))
+        """Run a task and record its reading, also after an unexpected exception."""
+        readings: list[Reading] = []
+
+        def run() -> None:
+            result = self._components.runner.run(
+                job.probe, job.link, job.target, due_boot_ns
+            )
+            readings.append(result)
+
+        self._supervisor.call(f"task {job.probe}", run)
+        task = Task(job.probe, due_boot_ns, job.link, job.target)
+        probe = self._components.probes[job.probe]
+        self._record(readings[0] if readings else failed(probe, task, "internal"))
 
     def _record_missed(self, job: Job, missed: Missed, reason: str) -> None:
         task = Task(job.probe, missed.first_due_boot_ns, job.link, job.target)
@@ -196,14 +231,22 @@ class Agent:
         self._record(skipped(probe, task, reason, missed.slots, missed.span_s))
 
     def _record(self, reading: Reading) -> None:
+        self._components.recorder.add(reading)
+        self._supervisor.call("observe", lambda: self._observe(reading))
+
+    def _observe(self, reading: Reading) -> None:
         if reading.measurement not in _ABOUT_THE_AGENT:
             self._components.latest_readings.add(reading)
         self._components.monitor.observe(reading)
+
+    def _record_trouble(self, trouble: Trouble) -> None:
+        """Record an internal error; only the recorder, which cannot fail, is used."""
+        reading = event("internal_error", self._clock.boot_ns(), str(trouble))
         self._components.recorder.add(reading)
 
     def _commit(self) -> None:
         for journal_event in self._components.journal.take_events():
-            self._record(_reading_of(journal_event, self._clock.boot_ns()))
+            self._record(reading_of(journal_event, self._clock.boot_ns()))
         self._components.recorder.commit()
         self._stamp_pending()
 
@@ -244,15 +287,27 @@ class Agent:
             _log.debug("status: cannot write the status file: %s", error)
 
     def _notify_watchdog(self) -> None:
+        """Feed the watchdog unless a part hangs, or fails and restarts do not help."""
+        unhealthy = self._supervisor.unhealthy()
+        if unhealthy:
+            _log.error("watchdog: not fed, because of: %s", ", ".join(unhealthy))
+            return
         self._notifier.notify("WATCHDOG=1")
 
     def _tick(self) -> None:
         """Check pauses, reload, clock and phase, before any slot is counted."""
+        call = self._supervisor.call
+        call("pauses", self._record_pauses)
+        call("reload", self._check_reload)
+        call("clock", self._check_clock)
+        call("downtime", self._record_missed_slots)
+        call("phase", self._check_phase)
+
+    def _record_pauses(self) -> None:
         for kind, detail in self._components.pauses.changes():
             self._record(event(kind, self._clock.boot_ns(), detail))
-        self._check_reload()
-        self._check_clock()
-        self._record_missed_slots()
+
+    def _check_phase(self) -> None:
         before_ns, now_ns = self._ticked_ns, self._clock.boot_ns()
         self._ticked_ns = now_ns
         wall_ns, elapsed_ns = self._estimated_wall_ns(), now_ns - before_ns
@@ -290,8 +345,9 @@ class Agent:
     def _check_reload(self) -> None:
         """End the run if a reload was requested and the phase allows it."""
         now = take_reload(self._settings.runtime_folder())
-        if now is None:
+        if now is None and not self._reload_requested:
             return
+        self._reload_requested, now = False, bool(now)
         if calendar_file.may_reload(self._phase, now):
             self.reload = True
             self.stop()
@@ -345,14 +401,3 @@ class Agent:
             span_ns, state.offset_ns, self._timeline, self._jobs, probes
         ):
             self._record(reading)
-
-
-def _reading_of(journal_event: JournalEvent, boot_ns: int) -> Reading:
-    """Return an event of the journal as a reading."""
-    values: dict[str, Value | None] = {
-        "amount": journal_event.amount,
-        "first_seq": journal_event.first_seq,
-        "last_seq": journal_event.last_seq,
-    }
-    fields = {name: value for name, value in values.items() if value is not None}
-    return event(journal_event.kind, boot_ns, journal_event.detail, **fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from qos_agent.agent.ledger import Tally
+from qos_agent.journal import JournalEvent
 from qos_agent.model import Outcome, Reading, Sample, Value
 from qos_agent.model.schema import MEASUREMENTS
 from qos_agent.model.schema.codes import EVENT_KINDS
@@ -69,3 +70,14 @@ def heartbeat(boot_ns: int, figures: HeartbeatFigures, tally: Tally) -> Reading:
         if (value := values.get(field.name)) is not None
     }
     return Reading("agent", Outcome.OK, boot_ns, (Sample({}, fields),))
+
+
+def reading_of(journal_event: JournalEvent, boot_ns: int) -> Reading:
+    """Return an event of the journal as a reading."""
+    values: dict[str, Value | None] = {
+        "amount": journal_event.amount,
+        "first_seq": journal_event.first_seq,
+        "last_seq": journal_event.last_seq,
+    }
+    fields = {name: value for name, value in values.items() if value is not None}
+    return event(journal_event.kind, boot_ns, journal_event.detail, **fields)

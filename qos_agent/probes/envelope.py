@@ -40,20 +40,28 @@ def skipped(
     )
 
 
-def killed(probe: Probe, task: Task, reserved_bytes: int) -> Reading:
-    """Return the reading of a task that an end of the agent interrupted.
-
-    The bytes that it moved are unknown, so its whole reservation counts as used.
-    """
+def failed(
+    probe: Probe, task: Task, cause: str, data_bytes: int | None = None
+) -> Reading:
+    """Return the reading of a task that left none itself."""
     samples = [Sample(tags) for tags in _tags(probe, task)]
-    samples[0] = Sample(samples[0].tags, {"data_bytes": reserved_bytes})
+    if data_bytes is not None:
+        samples[0] = Sample(samples[0].tags, {"data_bytes": data_bytes})
     return Reading(
         probe.measurement,
         Outcome.FAILED,
         task.due_boot_ns,
         tuple(samples),
-        cause="killed",
+        cause=cause,
     )
+
+
+def killed(probe: Probe, task: Task, reserved_bytes: int) -> Reading:
+    """Return the reading of a task that an end of the agent interrupted.
+
+    The bytes that it moved are unknown, so its whole reservation counts as used.
+    """
+    return failed(probe, task, "killed", reserved_bytes)
 
 
 def _tags(probe: Probe, task: Task) -> list[Mapping[str, str]]:
@@ -135,7 +143,7 @@ def _measure(probe: Probe, task: Task, deadline: TaskDeadline) -> ProbeResult:
         return ProbeResult((), error.cause, error.detail)
     except OSError as error:
         return ProbeResult((), cause_of(error), str(error))
-    except Exception as error:  # noqa: BLE001  every slot must have a reading
+    except BaseException as error:  # noqa: BLE001  every slot must have a reading
         _log.exception("%s: unexpected exception (bug)", task.probe)
         return ProbeResult((), "internal", f"{type(error).__name__}: {error}")
 

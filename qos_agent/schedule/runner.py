@@ -6,16 +6,19 @@ a reading.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
 from qos_agent.model import Link, Probe, Reading, Target, Task
-from qos_agent.model.errors import ProbeError
+from qos_agent.model.errors import ProbeError, StorageError
 from qos_agent.probes.envelope import Envelope, skipped
 from qos_agent.schedule.allowance_account import AllowanceAccount, Grant, Refusal
 from qos_agent.system.link_lock import LinkLock
 from qos_agent.system.network import interface_bytes, interface_of
+
+_log = logging.getLogger(__name__)
 
 # A train lasts a few seconds. A task that loads the link waits for the trains under
 # way, but not so long that it reaches the next slot of the same task.
@@ -87,7 +90,12 @@ class Runner:
         reading = self._envelope.run(probe, task)
         counted = _difference(before, self._count_bytes(link))
         spent = counted if probe.loads_link else _reported_bytes(reading)
-        self._account.settle(grant, grant.size_bytes if spent is None else spent)
+        spent_bytes = grant.size_bytes if spent is None else spent
+        try:
+            self._account.settle(grant, spent_bytes)
+        except StorageError as error:
+            # The worst case stays counted, and the reading is not lost.
+            _log.warning("allowance: cannot settle %s: %s", task.probe, error)
         return reading
 
 

@@ -16,17 +16,20 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.memory import MemoryJobStore
-from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers import SchedulerNotRunningError
+from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from qos_agent.model import Clock
 from qos_agent.schedule.slots import DueSlots, Job, JobTable, Missed
+from qos_agent.system.supervision import Supervisor
 
 __all__ = ["Job", "Missed", "Schedule"]
 
@@ -39,6 +42,10 @@ _MAX_SLEEP = timedelta(seconds=1)
 _STEP_NS = 10_000_000
 # A wake-up that is early, because the wall clock was ahead, is repeated after this.
 _RETRY = timedelta(milliseconds=10)
+# The alarm rings every second. After this long without a ring its thread hangs.
+_SILENT_S = 120.0
+_STOP_S = 5.0
+_PART = "schedule"
 
 
 class Schedule:
@@ -48,7 +55,8 @@ class Schedule:
     `missed(job, missed, reason)` runs in any thread. The reason is `missed` after a
     sleep or overload, `overrun` if the previous task did not end in time, and
     `stopping` for slots that were due but had not started. `tick` runs every second
-    and before slots are counted, so that it can change the jobs with `set_jobs`.
+    and before slots are counted, so that it can change the jobs with `set_jobs`. An
+    exception in any of them is reported by `supervisor` and stops no other slot.
     """
 
     def __init__(
@@ -59,8 +67,10 @@ class Schedule:
         missed: Callable[[Job, Missed, str], None],
         workers: int = 16,
         tick: Callable[[], None] | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._clock = clock
+        self._supervisor = supervisor or Supervisor()
         self._due = due
         self._missed = missed
         self._tick = tick
@@ -71,7 +81,7 @@ class Schedule:
         self._waiting: dict[str, tuple[Job, int]] = {}
         self._state = "new"
         self._counted_ns = 0
-        self._alarm = _Alarm(clock, self._wake, self._next_ns)
+        self._alarm = _Alarm(clock, self._ring, self._next_ns, self._supervisor)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="task")
 
     def set_jobs(self, jobs: Sequence[Job], since_boot_ns: int | None = None) -> None:
@@ -138,22 +148,29 @@ class Schedule:
         with self._lock:
             return self._table.due_ns(key)
 
+    def _ring(self) -> None:
+        """Handle the alarm; APScheduler would only log an exception."""
+        self._supervisor.alive(_PART)
+        self._supervisor.call(_PART, self._wake)
+
     def _wake(self) -> None:
-        """Handle the alarm. An exception in `tick` is logged and stops no task."""
-        try:
-            if self._tick is not None:
-                self._tick()
-        finally:
-            with self._lock:
-                self._counted_ns = self._clock.boot_ns()
-                due_slots = self._table.advance(self._counted_ns)
-            self._process(due_slots)
+        if self._tick is not None:
+            self._supervisor.call("tick", self._tick)
+        with self._lock:
+            if self._state != "running":
+                return
+            self._counted_ns = self._clock.boot_ns()
+            due_slots = self._table.advance(self._counted_ns)
+        self._process(due_slots)
 
     def _process(self, due_slots: Iterable[DueSlots]) -> None:
         for slots in due_slots:
-            self._report_missed(slots)
-            if slots.due_boot_ns is not None:
-                self._submit(slots.job, slots.due_boot_ns)
+            self._supervisor.call("slots", partial(self._process_slots, slots))
+
+    def _process_slots(self, slots: DueSlots) -> None:
+        self._report_missed(slots)
+        if slots.due_boot_ns is not None:
+            self._submit(slots.job, slots.due_boot_ns)
 
     def _report_missed(self, slots: DueSlots) -> None:
         if slots.missed is not None:
@@ -208,8 +225,8 @@ class Schedule:
                 self._start_task(*waiting, "overrun")
         if future.cancelled():
             self._skip(job, due_boot_ns, "stopping")
-        elif (error := future.exception()) is not None:
-            _log.error("%s: unexpected exception (bug)", job.key, exc_info=error)
+        else:
+            self._supervisor.call(job.key, future.result)
 
 
 class _Alarm:
@@ -220,18 +237,21 @@ class _Alarm:
         clock: Clock,
         ring: Callable[[], None],
         next_ns: Callable[[str], int | None],
+        supervisor: Supervisor,
     ) -> None:
         self._clock = clock
+        self._supervisor = supervisor
         self._ring = ring
         self._next_ns = next_ns
         self._keys: Sequence[str] = ()
         self._translated: Sequence[str] | None = None
         self._offset_ns = 0
         self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
         # Jobs run in the scheduler's thread. They only count slots and submit tasks.
-        self._scheduler = BackgroundScheduler(
+        self._scheduler = BlockingScheduler(
             timezone=UTC,
-            jobstores={"default": _JobStore(self._translate)},
+            jobstores={"default": _JobStore(self._before_pass)},
             executors={"default": DebugExecutor()},
             job_defaults={"coalesce": True, "misfire_grace_time": None},
         )
@@ -246,13 +266,29 @@ class _Alarm:
         """Start the alarm."""
         # APScheduler would log a line every second.
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
-        self._scheduler.start()
-        threading.Thread(target=self._keep_awake, name="alarm", daemon=True).start()
+        self._threads = [
+            self._supervisor.start(_PART, self._run, silent_s=_SILENT_S),
+            self._supervisor.start("alarm", self._keep_awake),
+        ]
 
     def stop(self) -> None:
-        """Stop the alarm; returns when the scheduler's thread has ended."""
+        """Stop the alarm; wait a few seconds until its threads have ended."""
         self._stopped.set()
-        self._scheduler.shutdown(wait=False)
+        with suppress(SchedulerNotRunningError):
+            self._scheduler.shutdown(wait=False)
+        for thread in self._threads:
+            thread.join(_STOP_S)
+
+    def _run(self) -> None:
+        """Run the scheduler in this thread. After an exception it can run again."""
+        self._translated = None
+        if self._stopped.is_set():
+            return
+        try:
+            self._scheduler.start()
+        finally:
+            with suppress(SchedulerNotRunningError):
+                self._scheduler.shutdown(wait=False)
 
     def _keep_awake(self) -> None:
         """Wake the scheduler every second.
@@ -261,7 +297,12 @@ class _Alarm:
         or in a suspend, the sleep would end too late.
         """
         while not self._stopped.wait(_MAX_SLEEP.total_seconds()):
-            self._scheduler.wakeup()
+            if self._scheduler.running:
+                self._scheduler.wakeup()
+
+    def _before_pass(self) -> None:
+        """Set the wake-ups; APScheduler would only log an exception."""
+        self._supervisor.call("wake-ups", self._translate)
 
     def _translate(self) -> None:
         """Set all wake-ups again if the jobs or the clocks' difference changed."""
@@ -269,11 +310,13 @@ class _Alarm:
         keys = self._keys
         if keys is self._translated and abs(offset_ns - self._offset_ns) < _STEP_NS:
             return
-        self._translated, self._offset_ns = keys, offset_ns
+        # None until all are set: after an exception they are set again.
+        self._translated, self._offset_ns = None, offset_ns
         self._scheduler.remove_all_jobs()
         self._scheduler.add_job(self._ring, _Trigger(lambda now: now + _MAX_SLEEP))
         for key in keys:
             self._scheduler.add_job(self._ring, _Trigger(partial(self._wall_time, key)))
+        self._translated = keys
 
     def _wall_time(self, key: str, now: datetime) -> datetime | None:
         """Return a job's next due moment in wall time.

@@ -84,4 +84,10 @@ class Prefetcher:
 
     def _claim(self, lane: Lane, limit: int) -> PackedBatch | None:
         batch = self._journal.claim(self._collector, limit, lane)
-        return PackedBatch(batch, pack(batch.lines)) if batch else None
+        if not batch:
+            return None
+        try:
+            return PackedBatch(batch, pack(batch.lines))
+        except BaseException:
+            self._journal.release(batch)
+            raise

@@ -91,7 +91,7 @@ class Sender:
         refused = self._hold.attempt(self._clock.boot_ns())
         if refused is not None:
             self._is_attempt = True
-            self._send_batch(_packed(refused), lane, give_up, timeout_s)
+            self._send_batch(self._packed(refused), lane, give_up, timeout_s)
             self._is_attempt = False
         packed = self._next_batch(lane) if self.may_try() else None
         if packed is not None and self._may_send(packed, lane):
@@ -99,6 +99,14 @@ class Sender:
                 self._prefetcher.prepare(lane, self._batch)
             self._send_batch(packed, lane, give_up, timeout_s)
         return self.status.acknowledged.all - before
+
+    def abandon(self, error: BaseException) -> None:
+        """Count an unexpected exception as a failed request; queue all points again."""
+        self._is_attempt = False
+        for refused in self._hold.clear():
+            self._prefetcher.release(refused)
+        self._count_failure(f"internal error (bug): {type(error).__name__}: {error}")
+        self.status = replace(self.status, state="failing")
 
     def finish(self) -> None:
         """Settle delivered batches and release the prepared one."""
@@ -117,10 +125,22 @@ class Sender:
 
     def _may_send(self, packed: PackedBatch, lane: Lane) -> bool:
         """Return True if the data allowance has the bytes; else release the batch."""
-        if self._usage.allows(lane, self._transport.cost_bytes(packed.body)):
-            return True
-        self._prefetcher.release(packed.batch)
-        return False
+        allowed = False
+        try:
+            cost_bytes = self._transport.cost_bytes(packed.body)
+            allowed = self._usage.allows(lane, cost_bytes)
+        finally:
+            if not allowed:
+                self._prefetcher.release(packed.batch)
+        return allowed
+
+    def _packed(self, part: Batch) -> PackedBatch:
+        """Return the part with its body; release it if that cannot be made."""
+        try:
+            return PackedBatch(part, pack(part.lines))
+        except BaseException:
+            self._prefetcher.release(part)
+            raise
 
     def _send_batch(
         self,
@@ -147,7 +167,7 @@ class Sender:
             while parts and not give_up.is_set() and self.status.state != "failing":
                 whole = parts[-1] is packed and not self._is_attempt
                 smaller = self._deliver(parts[-1], lane, timeout_s, whole=whole)
-                parts[-1:] = map(_packed, smaller)
+                parts[-1:] = [PackedBatch(b, pack(b.lines)) for b in smaller]
         finally:
             # No point stays claimed, even if settling failed on a full disk.
             for part in parts:
@@ -260,10 +280,6 @@ class Sender:
         cap_s = min(self._options.backoff_s, _BACKOFF_FIRST_S * 2**self._failures)
         self._failures = min(self._failures + 1, 30)
         return (decision.wait_s or 0.0) + self._jitter.uniform(0.05, cap_s)
-
-
-def _packed(part: Batch) -> PackedBatch:
-    return PackedBatch(part, pack(part.lines))
 
 
 def _halves(part: Batch) -> list[Batch]:

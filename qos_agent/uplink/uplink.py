@@ -56,6 +56,7 @@ class Uplink:
         self._stop = stop
         self._link_lock = link_lock
         self._wake = threading.Event()
+        self._alive: Callable[[], None] = lambda: None
         self._round = threading.Lock()
         self._usage = DataUsage(journal, account, settings, clock)
         self._jitter = random.Random()  # noqa: S311  not for security
@@ -64,10 +65,15 @@ class Uplink:
         # True if the last batch of the backlog delivered points: there may be more.
         self._has_backlog = False
 
-    def run(self) -> None:
-        """Deliver until the stop event is set."""
+    def run(self, alive: Callable[[], None] = lambda: None) -> None:
+        """Deliver until the stop event is set. Call `alive` around each request.
+
+        After an exception it can be called again: no point stays claimed.
+        """
+        self._alive = alive
         while not self._stop.is_set():
             self._wake.clear()
+            self._alive()
             self._send_round()
             self._wake.wait(self._sleep_s())
         with self._round:
@@ -149,14 +155,25 @@ class Uplink:
     def _send_round(self) -> None:
         """Send to the collector, and to the fallback if the collector has failed."""
         with self._round:
-            for sender in self._senders:
-                try:
-                    self._serve(sender)
-                except StorageError as error:
-                    _log.error("uplink: cannot read or write the journal: %s", error)
-                    return
-                if sender.failing_s < self._settings.uplink.fallback_after:
-                    return
+            self._serve_from(self._senders)
+
+    def _serve_from(self, senders: Sequence[Sender]) -> None:
+        if not senders:
+            return
+        try:
+            self._serve(senders[0])
+        except StorageError as error:
+            _log.error("uplink: cannot read or write the journal: %s", error)
+            return
+        except BaseException as error:
+            senders[0].abandon(error)
+            self._serve_fallback(senders)
+            raise
+        self._serve_fallback(senders)
+
+    def _serve_fallback(self, senders: Sequence[Sender]) -> None:
+        if senders[0].failing_s >= self._settings.uplink.fallback_after:
+            self._serve_from(senders[1:])
 
     def _serve(self, sender: Sender) -> None:
         if not sender.may_try():
@@ -170,6 +187,7 @@ class Uplink:
 
     def _send_fresh(self, sender: Sender, timeout_s: float) -> None:
         while sender.may_try() and not self._stop.is_set():
+            self._alive()
             if not sender.send(Lane.FRESH, self._stop, timeout_s):
                 return
 

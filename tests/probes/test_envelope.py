@@ -56,13 +56,14 @@ def test_a_clean_probe_gives_an_ok_reading(
         (ConnectionResetError(104, "reset by peer"), "reset", "reset by peer"),
         (TimeoutError(), "timeout", ""),
         (ZeroDivisionError("a bug"), "internal", "ZeroDivisionError: a bug"),
+        (SystemExit(3), "internal", "SystemExit: 3"),
     ],
 )
 def test_an_error_becomes_a_failed_reading_with_its_cause(
     clock: FakeClock,
     stop: threading.Event,
     task: Task,
-    error: Exception,
+    error: BaseException,
     cause: str,
     detail: str,
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from qos_agent.model import Deadline, Link, Outcome, ProbeResult, Sample, Task
+from qos_agent.model.errors import StorageError
 from qos_agent.probes.envelope import Envelope
 from qos_agent.schedule.allowance_account import AllowanceAccount, Grant, Refusal
 from qos_agent.schedule.runner import Runner, link_bytes
@@ -153,3 +154,14 @@ def test_link_bytes_reads_the_interface_counter() -> None:
     """The result is None for a missing interface."""
     assert (link_bytes(Link("lo", "none", interface="lo")) or 0) >= 0
     assert link_bytes(Link("gone", "none", interface="nonesuch0")) is None
+
+
+def test_a_disk_that_is_full_after_a_task_loses_no_reading(bench: Bench) -> None:
+    """The reading is kept; the worst case of its data stays counted."""
+    bench.probe.bytes_at_most = 700
+
+    def full(grant: Grant, spent_bytes: int) -> None:
+        raise StorageError("cannot settle", "journal", "disk full")
+
+    bench.account.settle = full  # type: ignore[method-assign]
+    assert bench.runner().run("latency", LINK, None, 0).outcome == Outcome.OK

@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from qos_agent.model import ClockState, Layer, Link, Target
+from qos_agent.schedule import scheduler
 from qos_agent.schedule.scheduler import Job, Missed, Schedule
+from qos_agent.schedule.slots import JobTable
+from qos_agent.system import supervision
 from tests.support.requirement import require
 from tests.support.stepped_clock import SLOTS, YEAR_S
 
@@ -126,11 +129,11 @@ class ScheduleRunner:
     schedules: list[Schedule] = field(default_factory=list)
 
     def begin(
-        self, *jobs: Job, workers: int = 4, **more: Callable[[], None]
+        self, *jobs: Job, workers: int = 4, tick: Callable[[], None] | None = None
     ) -> Schedule:
         """Start a schedule of these jobs."""
         calls = self.calls
-        schedule = Schedule(self.clock, "s", calls.due, calls.skip, workers, **more)
+        schedule = Schedule(self.clock, "s", calls.due, calls.skip, workers, tick=tick)
         self.schedules.append(schedule)
         schedule.set_jobs(jobs)
         schedule.start()
@@ -309,6 +312,51 @@ def test_a_bug_is_logged_and_stops_nothing(
     assert runner.schedules[0].wait_for_tasks(5)
     assert "host: unexpected exception (bug)" in caplog.text
     assert "a bug in the tick" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["alarm", "table"])
+def test_the_alarm_runs_again_after_an_exception(
+    runner: ScheduleRunner, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """An exception in the alarm or in the table stops the slots for a moment only."""
+    monkeypatch.setattr(supervision, "_FIRST_WAIT_S", 0.0)
+    owner, name = {
+        "alarm": (scheduler._Trigger, "get_next_fire_time"),
+        "table": (JobTable, "advance"),
+    }[place]
+    computed = getattr(owner, name)
+    failures: list[str] = []
+
+    def fail_twice(*args: object) -> object:
+        if len(failures) < 2:
+            failures.append(place)
+            raise OverflowError("date value out of range")
+        return computed(*args)
+
+    monkeypatch.setattr(owner, name, fail_twice)
+    runner.begin(HOST)
+    assert runner.calls.wait(lambda: len(runner.calls.ran) >= 3)
+    assert len(failures) == 2
+
+
+def test_a_thread_that_cannot_start_loses_no_later_slot(
+    runner: ScheduleRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without memory for a worker thread the slot fails, and later ones run."""
+    start = threading.Thread.start
+    failures: list[str] = []
+
+    def fail_once(thread: threading.Thread) -> None:
+        if thread.name.startswith("task") and not failures:
+            failures.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_once)
+    runner.begin(HOST, LATENCY)
+    dues = runner.calls.dues
+    assert runner.calls.wait(lambda: min(len(dues(HOST)), len(dues(LATENCY))) >= 2)
+    assert failures
 
 
 def test_apscheduler_logs_nothing(

@@ -12,6 +12,7 @@ from qos_agent.journal import Batch, Journal, Lane
 from qos_agent.journal.reader import requeue
 from qos_agent.model.errors import StorageError
 from qos_agent.system.clock import SystemClock
+from qos_agent.uplink import prefetch
 from qos_agent.uplink.prefetch import Prefetcher
 from qos_agent.uplink.sender import Sender, SenderOptions
 from tests.journal.support import look, open_journal, put
@@ -174,3 +175,33 @@ def test_the_next_settle_waits_for_the_one_before(
         prefetcher.settle(second.batch)
     prefetcher.put_back()
     prefetcher.close()
+
+
+def test_a_batch_that_cannot_be_packed_is_released(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception between claim and request leaves no point claimed."""
+
+    def no_memory(_lines: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(prefetch, "pack", no_memory)
+    with pytest.raises(MemoryError):
+        Prefetcher("collector", journal).take(Lane.BACKLOG, 10)
+    assert _all_claimable(journal)
+
+
+@pytest.mark.parametrize("place", ["cost_bytes", "post"])
+def test_an_exception_of_the_transport_leaves_no_point_claimed(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Before, during and after the request the batch goes back to the queue."""
+
+    def fail(*_: object) -> None:
+        raise UnicodeEncodeError("latin-1", "\u2013", 0, 1, "ordinal not in range")
+
+    transport = Scripted(lambda _: Response(204))
+    monkeypatch.setattr(transport, place, fail)
+    with pytest.raises(UnicodeEncodeError):
+        _sender(journal, transport).send(Lane.BACKLOG, NEVER, 1.0)
+    assert _all_claimable(journal)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from qos_agent.influx import responses
+from qos_agent.influx.responses import Decision, Failure, Response
 from qos_agent.journal import Lane
+from qos_agent.system import supervision
+from qos_agent.uplink import sender
 from qos_agent.uplink.status import AcknowledgedPoints
 from tests.journal.support import point
 from tests.servers.answers import (
@@ -445,3 +450,40 @@ def test_a_token_is_read_again_until_it_is_a_header(
     token_file.write_text("new\n")
     between.always(Pass(headers={"authorization": f"Token {influxdb.token}"}))
     eventually(lambda: held(influxdb) == [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "error", [RecursionError(), UnicodeError("token"), SystemExit()]
+)
+def test_an_unexpected_exception_ends_no_delivery(
+    make_bench: MakeBench,
+    influxdb: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    """The status is failing meanwhile, and a restart of the thread delivers all."""
+    monkeypatch.setattr(supervision, "_FIRST_WAIT_S", 0.01)
+    bench = make_bench(make_settings(towards(influxdb)))
+    broken = threading.Event()
+    broken.set()
+    decided = responses.decide
+
+    def decide(result: Response | Failure) -> Decision:
+        if broken.is_set():
+            raise error
+        return decided(result)
+
+    monkeypatch.setattr(sender, "decide", decide)
+    bench.put(5)
+    supervisor = supervision.Supervisor(bench.stop)
+    thread = supervisor.start("uplink", bench.uplink.run)
+    eventually(lambda: bench.uplink.status().failures >= 2)
+    assert bench.uplink.status().state == "failing"
+    assert type(error).__name__ in (bench.uplink.status().error or "")
+    broken.clear()
+    eventually(lambda: not bench.undelivered())
+    assert bench.uplink.status().error is None
+    bench.stop.set()
+    bench.uplink.wake()
+    thread.join(20)
+    assert held(influxdb) == [1, 2, 3, 4, 5]
