@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 
 from qos_agent.config.calendar_file import named
 from qos_agent.config.places import provinces
 from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.query import Server
 from qos_agent.influx.writer import WriteError, Writer
+from qos_agent.model.errors import QosAgentError
 from qos_agent.noc.census.census import Census
 from qos_agent.noc.census.expected import ExpectedCache
 from qos_agent.noc.census.voting_window import VotingWindow
@@ -33,10 +35,11 @@ from qos_agent.noc.service.heartbeat import (
     collector_name,
     reasons,
 )
-from qos_agent.noc.service.report import Report, Step, utc_text
+from qos_agent.noc.service.report import Priority, Report, Step, utc_text
 from qos_agent.noc.service.rollup_job import RollupJob
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.state import State
+from qos_agent.system.supervision import Supervisor
 
 _log = logging.getLogger(__name__)
 _DAY_NS = 86400 * 10**9
@@ -89,6 +92,7 @@ class Service:
         self._heartbeats = HeartbeatWriter(self.writer)
         self._calendar_day: int | None = None
         self._last_pending = Report(0)
+        self._supervisor = Supervisor()
 
     def close(self) -> None:
         """Close connections and files."""
@@ -106,9 +110,9 @@ class Service:
             server.wake()
         self.writer.wake()
         began_mono = time.monotonic()
-        self._census_job.run(report)
+        self._run("census", self._census_job, report)
         counted_mono = time.monotonic()
-        self._rollup_job.run(report)
+        self._run("roll-ups", self._rollup_job, report)
         report.census_s = counted_mono - began_mono
         report.rollup_s = time.monotonic() - counted_mono
         report.behind_s = self._rollup_job.behind_s(report.at_ns, self.servers)
@@ -120,12 +124,14 @@ class Service:
     def pending(self, report: Report) -> Iterator[float]:
         """Do remaining work step by step; yield the seconds that each step took."""
         self._last_pending = report
+        broken: set[Priority] = set()
         while True:
             began_mono = time.monotonic()
-            step = self._next_step(report)
+            step = self._next_step(report, broken)
             if step is None:
                 return
-            step.run()
+            if self._supervisor.call("remaining work", step.run) is not None:
+                broken.add(step.priority)
             yield time.monotonic() - began_mono
 
     def recompute(self, from_ns: int, to_ns: int) -> Iterator[tuple[RollupSpan, int]]:
@@ -160,10 +166,23 @@ class Service:
                 "qos-agent noc register import stations.csv --apply"
             )
 
-    def _next_step(self, report: Report) -> Step | None:
-        """Return the remaining step with the lowest priority number."""
+    def _run(self, part: str, job: CensusJob | RollupJob, report: Report) -> None:
+        """Run a job; an unexpected exception is the error of every province."""
+        error = self._supervisor.call(part, partial(job.run, report))
+        if error is not None:
+            text = str(error)
+            if not isinstance(error, QosAgentError):
+                text = f"internal error (bug): {type(error).__name__}: {text}"
+            report.failed |= dict.fromkeys(self.servers, text) | report.failed
+
+    def _next_step(self, report: Report, broken: Collection[Priority]) -> Step | None:
+        """Return the remaining step with the lowest priority number.
+
+        Kinds of step that raised an unexpected exception wait for the next minute.
+        """
         jobs = (self._rollup_job, self._census_job, self._baseline_job)
-        steps = [step for job in jobs if (step := job.due(report)) is not None]
+        due = [step for job in jobs if (step := job.due(report)) is not None]
+        steps = [step for step in due if step.priority not in broken]
         return min(steps, key=lambda step: step.priority, default=None)
 
     def _write_calendar(self, at_ns: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 
 from qos_agent.config.places import provinces
+from qos_agent.noc.service.baseline_job import BaselineJob
+from qos_agent.noc.service.census_job import CensusJob
 from qos_agent.noc.service.loop import run
-from qos_agent.noc.service.report import Report
+from qos_agent.noc.service.report import Priority, Report, Step
+from qos_agent.noc.service.rollup_job import RollupJob
 from qos_agent.noc.settings import NocSettings
 from tests.noc import nation
 from tests.noc.commands import centre
@@ -188,8 +191,11 @@ def test_a_register_without_stations_is_reported(
     census.close()
 
 
-def test_the_service_as_a_command(influxdb: Database, tmp_path: Path) -> None:
-    """It logs the figures of its first minute, and SIGTERM ends it with status 0."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_service_as_a_command(
+    influxdb: Database, tmp_path: Path, number: signal.Signals
+) -> None:
+    """It logs the figures of its first minute, and a signal ends it with status 0."""
     raw = {**influxdb.section, "provinces": ["31"]}
     child = centre(tmp_path, [raw], influxdb.fresh().section).start("census")
     assert child.stderr is not None
@@ -197,7 +203,7 @@ def test_the_service_as_a_command(influxdb: Database, tmp_path: Path) -> None:
     figures = next(line for line in lines if line.startswith("INFO"))
     assert "census " in figures
     assert "behind 0" in figures
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     child.communicate(timeout=30)
     assert child.returncode == 0
 
@@ -213,3 +219,72 @@ def test_one_minute_as_a_command(
     assert done.returncode == status
     (line,) = done.stdout.splitlines()
     assert ("create the bucket" in line) == bool(status)
+
+
+def test_a_minute_that_raises_ends_no_service(
+    stop: Waits, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an unexpected exception the next minute is worked on as usual."""
+    minute, failures = SimulatedService.minute, ["minute", "pending"]
+
+    def fail_once(simulated: SimulatedService, at_ns: int) -> Report:
+        report = minute(simulated, at_ns)
+        if failures:
+            raise RecursionError(failures.pop())
+        return report
+
+    monkeypatch.setattr(SimulatedService, "minute", fail_once)
+    simulated = ran(stop=stop, minutes=4)
+    assert len(simulated.began) == 4
+    assert len(simulated.steps) > 1
+    assert "census: unexpected exception (bug)" in caplog.text
+
+
+@pytest.mark.parametrize("job", [CensusJob, RollupJob])
+def test_a_job_that_raises_is_in_the_heartbeat(
+    influxdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: type
+) -> None:
+    """The other job of the minute is done, and the heartbeat has the error."""
+    nation.register_stations(tmp_path, {"3171010001001": [("main", "xl", "")]})
+    rollup = influxdb.fresh()
+    raw = {**influxdb.section, "provinces": ["31"]}
+    census = service(nation.settings(influxdb, rollup, tmp_path, collectors=[raw]))
+
+    def fail(*_: object) -> None:
+        raise TypeError("bad")
+
+    monkeypatch.setattr(job, "run", fail)
+    report = census.minute(START_NS)
+    assert report.failed == {"31": "internal error (bug): TypeError: bad"}
+    assert bool(report.points) == (job is RollupJob)
+    (row,) = rollup.query("SELECT failed, detail FROM pipeline")
+    assert (row["failed"], row["detail"]) == (1, report.failed["31"])
+    census.close()
+
+
+def test_a_step_that_raises_lets_the_others_run(
+    influxdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pending work of another kind is done in the same minute."""
+    raw = {**influxdb.section, "provinces": ["31"]}
+    settings = nation.settings(influxdb, influxdb.fresh(), tmp_path, collectors=[raw])
+    census = service(settings)
+    done: list[Priority] = []
+
+    def step(priority: Priority) -> Callable[[object, Report], Step | None]:
+        def due(_job: object, _report: Report) -> Step | None:
+            def act() -> None:
+                done.append(priority)
+                if priority is Priority.GAP:
+                    raise TypeError("bad")
+
+            return None if done.count(priority) == 2 else Step(priority, act)
+
+        return due
+
+    monkeypatch.setattr(RollupJob, "due", step(Priority.GAP))
+    monkeypatch.setattr(CensusJob, "due", step(Priority.CENSUS))
+    monkeypatch.setattr(BaselineJob, "due", lambda *_: None)
+    list(census.pending(Report(START_NS)))
+    assert done == [Priority.GAP, Priority.CENSUS, Priority.CENSUS]
+    census.close()
