@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -128,9 +128,10 @@ def export(
 
 @contextmanager
 def _output(file: Path | None) -> Iterator[BinaryIO]:
+    """Open the file, or standard output, whose errors `main.run` reports."""
     if file is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with suppress(OSError):
+            yield sys.stdout.buffer
         return
     with file.open("wb") as output:
         yield output

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from qos_agent import __version__
+from qos_agent.cli.output import guarded, lost_output
 from qos_agent.model.errors import OperatorError, QosAgentError
 
 # Name: module of this folder, function or typer app in it, help. Importing every
@@ -90,7 +91,21 @@ def _not_loaded() -> None:
 def run() -> int:
     """Run one command and return its exit status.
 
-    This is one of two places that catch every exception.
+    A command that has no status of its own fails if its output was lost.
+    """
+    with guarded():
+        status = _run_command()
+        if (reason := lost_output()) is not None:
+            _report(f"standard output: {reason}", 1)
+    if status is None:
+        return 0 if reason is None else 1
+    return status
+
+
+def _run_command() -> int | None:
+    """Return the status of the command, or None if it has none of its own.
+
+    This is one of the few places that catch every exception.
     """
     try:
         result = build(sys.argv[1:])(standalone_mode=False)
@@ -98,11 +113,14 @@ def run() -> int:
         return _report(str(error), 2)
     except QosAgentError as error:
         return _report(str(error), 1)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return 130
+    except OSError as error:
+        path = "" if error.filename is None else f"{error.filename}: "
+        return _report(f"{path}{error.strerror or error}", 1)
     except Exception as error:  # noqa: BLE001  a bug must end with status 3
         return _unexpected(error)
-    return result if isinstance(result, int) else 0
+    return result if isinstance(result, int) else None
 
 
 def _report(message: str, exit_status: int) -> int:

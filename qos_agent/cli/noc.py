@@ -12,6 +12,7 @@ import typer
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
 from qos_agent.cli.noc_register import register
 from qos_agent.cli.noc_simulate import simulate
+from qos_agent.cli.output import write_in_background
 from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,15 +40,16 @@ def census(
 ) -> int:
     """Count stations and calculate roll-ups each minute.
 
-    Runs until SIGTERM or SIGINT. The systemd service runs this command.
+    Runs until SIGTERM, Ctrl-C or the loss of the terminal. The systemd service runs
+    this command.
     """
     import logging
-    import signal
     import threading
 
     from qos_agent.noc.service.loop import run
     from qos_agent.noc.service.service import Service
     from qos_agent.noc.settings import load
+    from qos_agent.system.signals import handle_signals
 
     span_ns = _span_ns(*recompute) if recompute is not None else None
     settings = load(config)
@@ -55,6 +57,7 @@ def census(
     if settings.rollup.url is None:
         fix = "set it to the URL of the InfluxDB for census and roll-ups"
         raise ConfigError("rollup.url", None, "missing", fix)
+    write_in_background()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     service = Service(settings)
     if span_ns is not None:
@@ -64,8 +67,7 @@ def census(
         print(report)
         return 1 if report.failed else 0
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    handle_signals(stop.set)
     run(service, stop)
     return 0
 

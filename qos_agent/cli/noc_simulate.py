@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from qos_agent.cli.noc_options import NocConfigOption, Progress, need_writable
 from qos_agent.model.errors import ConfigError
+from qos_agent.system.signals import handle_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,8 +114,7 @@ def simulate(  # noqa: PLR0913, PLR0917  each parameter is an option
         fix = "add a [[collectors]] table to noc.toml, or use --out FILE"
         raise ConfigError("collectors", None, "missing", fix)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    handle_signals(stop.set)
     if out is not None:
         batches = to_file(nation, out, stop)
     else:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qos_agent.cli.output import write_in_background
+
 if TYPE_CHECKING:
     import socket
 
@@ -46,7 +48,7 @@ def reflector(
 ) -> None:
     """Answer STAMP test packets (RFC 8762).
 
-    Runs on a measurement server until SIGTERM or SIGINT.
+    Runs on a measurement server until SIGTERM, Ctrl-C or the loss of the terminal.
     """
     import signal
     import socket
@@ -58,6 +60,7 @@ def reflector(
         ReflectorLimits,
         serve,
     )
+    from qos_agent.system.signals import handle_signals
     from qos_agent.system.systemd import Notifier
 
     key = None if key_file is None else read_key(key_file)
@@ -70,9 +73,9 @@ def reflector(
     # socket, which ends `serve`.
     stop.setblocking(False)
     signal.set_wakeup_fd(stop.fileno(), warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    handle_signals(lambda: None)
     addresses = ", ".join(str(sock.getsockname()[0]) for sock in sockets)
+    write_in_background()
     print(f"reflector: listening on {addresses}, port {port}", flush=True)
     Notifier().notify("READY=1")
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qos_agent.cli.options import ConfigOption, load_configuration
+from qos_agent.cli.output import write_in_background
+from qos_agent.system.signals import handle_signals, is_service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from qos_agent.agent.agent import Agent
@@ -42,11 +42,12 @@ def run(
     config: ConfigOption = None,
     for_: ForOption = None,
     without: WithoutOption = None,
-) -> None:
+) -> int:
     """Run the agent in the foreground.
 
     On a terminal it shows a live screen, otherwise it logs one line per reading. The
-    systemd service runs this command.
+    systemd service runs this command. SIGTERM, Ctrl-C or the loss of the terminal end
+    it with all readings stored. In a service, SIGHUP reloads the configuration.
     """
     from qos_agent.agent.agent import Agent
     from qos_agent.system.clock import system_clock
@@ -57,22 +58,43 @@ def run(
     for_s = _duration(for_)
     disabled = tuple(without or ())
     on_terminal = sys.stdout.isatty()
+    write_in_background()
     _log_to_stdout(errors_only=on_terminal)
     _announce(loaded, disabled, translate)
+    control = _Control()
     started_s = time.monotonic()
     while True:
-        agent = Agent(loaded, system_clock(), disabled)
-        _stop_on_signals(agent)
+        agent = control.attach(Agent(loaded, system_clock(), disabled))
         status = _shown(agent, for_s, translate) if on_terminal else agent.run(for_s)
         _summarise(status, time.monotonic() - started_s, translate)
-        if not agent.reload:
-            return
+        if not agent.reload or control.ended:
+            return 0
         loaded = _reloaded(config, loaded, translate)
 
 
-def _stop_on_signals(agent: Agent) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: agent.stop())
+class _Control:
+    """The signals of this process, which act on the present agent."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._agent: Agent | None = None
+        handle_signals(self._end, self._reload if is_service() else None)
+
+    def attach(self, agent: Agent) -> Agent:
+        """Let the signals act on this agent; those since the last one count too."""
+        self._agent = agent
+        if self.ended:
+            agent.stop()
+        return agent
+
+    def _end(self) -> None:
+        self.ended = True
+        if self._agent is not None:
+            self._agent.stop()
+
+    def _reload(self) -> None:
+        if self._agent is not None:
+            self._agent.request_reload()
 
 
 def _reloaded(config: Path | None, current: Loaded, translate: Translator) -> Loaded:
@@ -134,15 +156,15 @@ def _announce(loaded: Loaded, disabled: tuple[str, ...], translate: Translator) 
 
 
 def _shown(agent: Agent, for_s: float | None, translate: Translator) -> Status:
-    from rich.live import Live
+    """Run with the screen, which is started and ended where its errors stop nothing."""
+    from qos_agent.cli.screen import LiveScreen
+    from qos_agent.system.supervision import Supervisor
 
-    from qos_agent.cli.screen import render
-
-    with Live(refresh_per_second=2) as live:
-        show: Callable[[Status], None] = lambda status: live.update(  # noqa: E731
-            render(status, status.boot_ns, translate)
-        )
-        return agent.run(for_s, show)
+    screen = LiveScreen(translate)
+    try:
+        return agent.run(for_s, screen.show)
+    finally:
+        Supervisor().call("screen", screen.close)
 
 
 def _summarise(status: Status, lasted_s: float, translate: Translator) -> None:
@@ -179,8 +201,8 @@ def once(config: ConfigOption = None, probe: ProbeOption = None) -> int:
             "--probe", repr(probe), "is not a probe", f"use one of {', '.join(PROBES)}"
         )
     loaded = load_configuration(config)
+    write_in_background()
     _log_to_stdout(errors_only=False)
     disabled = () if probe is None else set(PROBES) - {probe}
-    agent = Agent(loaded, system_clock(), tuple(disabled))
-    _stop_on_signals(agent)
+    agent = _Control().attach(Agent(loaded, system_clock(), tuple(disabled)))
     return 0 if agent.run_once() else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -45,6 +46,28 @@ _COLLECTOR_STATES = {
     "sending": "sending",
     "failing": "delivery fails",
 }
+
+
+class LiveScreen:
+    """The live screen of `run`; it is drawn only in `show`, and by no other thread."""
+
+    def __init__(self, translate: Translator) -> None:
+        self._translate = translate
+        self._live: Live | None = None
+
+    def show(self, status: Status) -> None:
+        """Draw the status, or replace the one before."""
+        screen = render(status, status.boot_ns, self._translate)
+        if self._live is None:
+            self._live = Live(screen, auto_refresh=False)
+            self._live.start(refresh=True)
+        else:
+            self._live.update(screen, refresh=True)
+
+    def close(self) -> None:
+        """Leave the last status on the terminal."""
+        if self._live is not None:
+            self._live.stop()
 
 
 def render(status: Status, now_boot_ns: int, translate: Translator) -> RenderableType:

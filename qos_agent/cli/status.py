@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +19,8 @@ from qos_agent.model.errors import OperatorError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import RenderableType
 
     from qos_agent.agent.status import Status
     from qos_agent.system.language import Translator
@@ -86,16 +92,24 @@ def _now_boot_ns(current: Status) -> int:
 
 
 def _watch(folder: Path, current: Status, translate: Translator) -> None:
-    from rich.live import Live
-
+    """Show the status every second until Ctrl-C or until nothing reads the output."""
     from qos_agent.cli.screen import render
 
-    screen = render(current, _now_boot_ns(current), translate)
-    with Live(screen, screen=True) as live:
-        try:
-            while True:
-                time.sleep(1)
-                current = _read(folder, translate)
-                live.update(render(current, _now_boot_ns(current), translate))
-        except KeyboardInterrupt:
-            return
+    with suppress(KeyboardInterrupt), _display() as show:
+        while not getattr(sys.stdout, "error", None):
+            show(render(current, _now_boot_ns(current), translate))
+            time.sleep(1)
+            current = _read(folder, translate)
+
+
+@contextmanager
+def _display() -> Iterator[Callable[[RenderableType], object]]:
+    """Return a function that replaces the screen, or prints if there is no terminal."""
+    from rich.console import Console
+    from rich.live import Live
+
+    if not sys.stdout.isatty():
+        yield Console().print
+        return
+    with Live(screen=True, auto_refresh=False) as live:
+        yield partial(live.update, refresh=True)

@@ -98,18 +98,22 @@ class Uplink:
     def drain(self, deadline_s: float) -> bool:
         """Send all points without pauses, in the caller's thread; True if all are sent.
 
-        For a normal stop, and for a run of fixed length.
+        For a normal stop, and for a run of fixed length. It gives up at the deadline if
+        the thread of `run` hangs in a request.
         """
         end_ns = self._clock.boot_ns() + int(deadline_s * 1e9)
+        if not self._round.acquire(timeout=deadline_s):
+            return False
         try:
-            with self._round:
-                self._drain_until(end_ns)
+            self._drain_until(end_ns)
             self._journal.flush()
             return not self._senders or self._is_empty()
         except StorageError as error:
             # Points that were not settled are sent again. That changes nothing there.
             _log.error("uplink: cannot mark points as delivered: %s", error)
             return False
+        finally:
+            self._round.release()
 
     def _drain_until(self, end_ns: int) -> None:
         never = threading.Event()

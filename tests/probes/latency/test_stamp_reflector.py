@@ -171,8 +171,11 @@ def exchange(lab: Lab, address: str, packets: list[bytes]) -> list[bytes]:
     return replies
 
 
-def test_it_serves_both_families_and_stops_at_once(lab: MakeLab) -> None:
-    """IPv4 and IPv6 replies contain the received hop limit; SIGTERM ends it cleanly."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_serves_both_families_and_stops_at_once(
+    lab: MakeLab, number: signal.Signals
+) -> None:
+    """IPv4 and IPv6 replies contain the received hop limit; a signal ends it."""
     net = lab(Shape())
     process = start_reflector(net)
     for address in (SERVER, SERVER_IPV6, "1.1.1.1"):
@@ -180,7 +183,7 @@ def test_it_serves_both_families_and_stops_at_once(lab: MakeLab) -> None:
         assert stamp_packets.parse_reply(reply) == stamp_packets.Reply(0, 5, 6)
         assert reply[40] == 63
     start = time.monotonic()
-    os.kill(_child(process), signal.SIGTERM)
+    os.kill(_child(process), number)
     assert process.wait(5) == 0
     assert time.monotonic() - start < 1
     assert process.stdout is not None
