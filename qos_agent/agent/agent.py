@@ -10,13 +10,13 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from qos_agent.agent import status
 from qos_agent.agent.build import build
 from qos_agent.agent.events import event, heartbeat, reading_of
 from qos_agent.agent.ledger import Tally
 from qos_agent.agent.metrics import Metrics
+from qos_agent.agent.periodic import PeriodicTask
 from qos_agent.agent.status import Status
 from qos_agent.config import calendar_file
 from qos_agent.config.loading import Loaded
@@ -46,23 +46,6 @@ _UPLINK_SILENT_S = 600.0
 _LONG_STOP_NS = 3600 * 10**9
 _ABOUT_THE_AGENT = ("agent", "event")
 _CONFIGURATION = "configuration"
-
-
-@dataclass(slots=True)
-class _PeriodicTask:
-    """An action that the main loop repeats, on boot time."""
-
-    name: str
-    interval_s: float
-    action: Callable[[], object]
-    due_boot_ns: int
-
-    def is_due(self, now_boot_ns: int) -> bool:
-        """Return True once if it is due, however often it was missed in a sleep."""
-        if now_boot_ns < self.due_boot_ns:
-            return False
-        self.due_boot_ns = now_boot_ns + int(self.interval_s * 1e9)
-        return True
 
 
 class Agent:
@@ -166,7 +149,7 @@ class Agent:
 
     def _periodic_tasks(
         self, now_ns: int, show: Callable[[Status], None] | None
-    ) -> list[_PeriodicTask]:
+    ) -> list[PeriodicTask]:
         # The commit is last, so that it includes the readings of the others.
         actions: list[tuple[str, float, Callable[[], object]]] = [
             ("status", _STATUS_S, self._write_status),
@@ -179,7 +162,7 @@ class Agent:
         if (watchdog_s := self._notifier.watchdog_s) is not None:
             actions.append(("watchdog", watchdog_s, self._notify_watchdog))
         return [
-            _PeriodicTask(name, s, action, now_ns + int(s * 1e9))
+            PeriodicTask(name, s, action, now_ns + int(s * 1e9))
             for name, s, action in actions
         ]
 
