@@ -9,9 +9,10 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ from qos_agent.model.units import size_text
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.system import network
 from qos_agent.system.clock import SystemClock, TaskDeadline
+from qos_agent.system.files import may_exist
+from qos_agent.system.supervision import Supervisor
 
 _MIN_FREE_BYTES = 200_000_000
 _TIMEOUT_S = 2.0
@@ -58,17 +61,40 @@ class Check:
 
 
 def diagnose(settings: Settings, clock: SystemClock) -> Iterator[Check]:
-    """Run all checks, one after the other."""
-    yield _ok("configuration", "station {station}", station=settings.station.id)
-    yield _probes()
+    """Run all checks, one after the other.
+
+    An unexpected exception of a check is its result, and the others run.
+    """
+    supervisor = Supervisor()
+    for name, run in _checks(settings, clock):
+        results: list[Check] = []
+        error = supervisor.call(name, partial(_append, results, run))
+        if error is not None:
+            values = {"error": f"{type(error).__name__}: {error}"}
+            text = "internal error (bug): {error}"
+            results = [Check(name, Health.BAD, text, values=values)]
+        yield from results
+
+
+def _append(results: list[Check], run: Callable[[], Check]) -> None:
+    results.append(run())
+
+
+def _checks(
+    settings: Settings, clock: SystemClock
+) -> Iterator[tuple[str, Callable[[], Check]]]:
+    """Yield the name and the function of each check."""
+    station = _ok("configuration", "station {station}", station=settings.station.id)
+    yield "configuration", lambda: station
+    yield "probes", _probes
     for link in settings.link_list():
-        yield _binding(link)
-        yield _gateway(link)
-        yield _names(link, clock)
-        yield _throughput(link, settings)
-    yield _clock(clock)
-    yield _collector(settings)
-    yield _disk(settings.journal.folder)
+        yield f"binding {link.name}", partial(_binding, link)
+        yield f"gateway {link.name}", partial(_gateway, link)
+        yield f"names {link.name}", partial(_names, link, clock)
+        yield f"throughput {link.name}", partial(_throughput, link, settings)
+    yield "clock", partial(_clock, clock)
+    yield "collector", partial(_collector, settings)
+    yield "disk", partial(_disk, settings.journal.folder)
 
 
 def _ok(name: str, text: str, **values: object) -> Check:
@@ -104,7 +130,7 @@ def _binding(link: Link) -> Check:
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             network.bind(sock, link, "127.0.0.1")
-        network.interface_bytes(interface)
+        network.interface_count(interface)
     except ProbeError as error:
         return Check(name, Health.BAD, str(error), f"ip link show {interface}")
     return Check(name, Health.OK, interface)
@@ -178,12 +204,15 @@ def _collector(settings: Settings) -> Check:
 
 
 def _disk(folder: Path) -> Check:
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    existing = next(p for p in (folder, *folder.absolute().parents) if may_exist(p))
     if not os.access(existing, os.W_OK):
         fix = f"sudo chown {os.getuid()} {existing}"
         path = {"path": existing}
         return Check("disk", Health.BAD, "{path} is not writable", fix, path)
-    free_bytes = shutil.disk_usage(existing).free
+    try:
+        free_bytes = shutil.disk_usage(existing).free
+    except OSError as error:
+        return Check("disk", Health.BAD, f"{folder}: {error}", f"ls -ld {existing}")
     text = "{folder}: {size} free"
     values = {"folder": folder, "size": size_text(free_bytes)}
     if free_bytes < _MIN_FREE_BYTES:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from qos_agent.agent.events import HeartbeatFigures
 from qos_agent.model import Reading, json_text
-from qos_agent.system.files import write_atomically
+from qos_agent.model.errors import StorageError
+from qos_agent.system.files import read_bytes, write_atomically
 
 FILE_NAME = "status.json"
 
+# Some hundred links and targets; numbers must fit into 64 bits.
+_MAX_BYTES = 4_000_000
+_NUMBER_MAX = 2**63
 _KEY_TAGS = ("link", "target", "layer", "direction", "technology")
 
 
@@ -34,7 +37,7 @@ class Latest:
     boot_ns: int
     outcome: str
     reason: str | None
-    fields: dict[str, Any]
+    fields: dict[str, int | float | str]
 
 
 class LatestReadings:
@@ -128,17 +131,44 @@ def write(status: Status, folder: Path) -> None:
 def read(folder: Path) -> Status | None:
     """Return the status last written, or None if there is no status file.
 
-    Raises ValueError if another version of the agent wrote the file.
+    Raises StorageError if the file cannot be read, is damaged, or is from another
+    version of the agent.
     """
+    path = folder / FILE_NAME
     try:
-        values = json_text.loads((folder / FILE_NAME).read_text())
+        content = read_bytes(path, _MAX_BYTES)
     except FileNotFoundError:
         return None
-    lists = {"links": LinkStatus, "latest": Latest, "upcoming": Upcoming}
+    except OSError as error:
+        reason = f"{error.strerror}. Fix: check the disk and the permissions"
+        raise StorageError("cannot read", str(path), reason) from error
     try:
-        for name, kind in lists.items():
-            values[name] = [kind(**entry) for entry in values[name]]
-        values["figures"] = HeartbeatFigures(**values["figures"])
-        return Status(**values)
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{folder / FILE_NAME}: written by another version") from error
+        return _checked(content)
+    except ValueError as error:
+        reason = "damaged, or written by another version. Fix: restart the agent"
+        raise StorageError("cannot use", str(path), reason) from error
+
+
+def _checked(content: bytes) -> Status:
+    """Return the status in the content of a file. Raises ValueError."""
+    from pydantic import TypeAdapter
+
+    adapter = TypeAdapter(Status)
+    status = adapter.validate_json(content, strict=False)
+    names = {field.name for field in fields(Status)}
+    if set(json_text.loads(content)) != names:
+        raise ValueError("unknown keys")
+    if not all(abs(number) <= _NUMBER_MAX for number in _numbers(asdict(status))):
+        raise ValueError("a number is out of range")  # also if it is NaN
+    return status
+
+
+def _numbers(value: object) -> Iterator[float]:
+    """Yield all numbers in a nested value."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for entry in value:
+            yield from _numbers(entry)
+    elif isinstance(value, int | float):
+        yield value

@@ -54,7 +54,9 @@ def _write_points(lines: Iterable[bytes], folder: Path) -> dict[str, int]:
             name = record.measurement
             if name not in tables:
                 path = folder / f"{name}.csv"
-                stream = files.enter_context(path.open("w", newline=""))
+                stream = files.enter_context(
+                    path.open("w", encoding="utf-8", newline="")
+                )
                 tables[name] = _table(name, stream)
             tables[name].writerow(
                 {"time_ns": record.time_ns, **record.tags, **record.fields}
@@ -72,7 +74,7 @@ def _table(name: str, stream: IO[str]) -> csv.DictWriter[str]:
 
 
 def _write_dictionary(path: Path) -> None:
-    with path.open("w", newline="") as stream:
+    with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows())
@@ -100,6 +102,7 @@ def _write_manifest(
         "points": dict(sorted(points.items())),
         "sha256": dict(sorted(sha256.items())),
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    text = json.dumps(manifest, indent=1) + "\n"
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
     sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(sha256.items()))
-    (folder / "SHA256SUMS").write_text(sums)
+    (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")

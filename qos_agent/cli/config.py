@@ -11,6 +11,7 @@ import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
 from qos_agent.model.errors import ConfigError
+from qos_agent.system.files import may_exist
 
 if TYPE_CHECKING:
     from qos_agent.config.settings import Settings
@@ -32,7 +33,7 @@ def init(path: PathArgument = Path("agent.toml"), force: ForceOption = False) ->
     from qos_agent.schedule.jobs import DEFAULT_INTERVALS
     from qos_agent.system.language import translator_for_locale
 
-    if path.exists() and not force:
+    if may_exist(path) and not force:
         fix = f"choose another name, or run: qos-agent config init {path} --force"
         raise ConfigError(str(path), None, "the file exists already", fix)
     path.write_text(commented(DEFAULT_INTERVALS), encoding="utf-8")

@@ -98,7 +98,7 @@ def tail(
 
     with reading(_folder(config)) as journal:
         for line in journal.lines(EVERY_SEQ, lines):
-            print(_as_json(line) if as_json else line.decode())
+            print(_as_json(line) if as_json else line.decode(errors="replace"))
 
 
 def _as_json(line: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qos_agent.cli.output import write_in_background
+from qos_agent.system.files import may_exist
 
 if TYPE_CHECKING:
     import socket
@@ -103,4 +104,4 @@ def _sockets(addresses: list[str] | None, port: int) -> list[socket.socket]:
 
 
 def _has_ipv6() -> bool:
-    return Path("/proc/net/if_inet6").exists()
+    return may_exist(Path("/proc/self/net/if_inet6"))

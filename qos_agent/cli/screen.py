@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -48,6 +48,11 @@ _COLLECTOR_STATES = {
 }
 
 
+def console() -> Console:
+    """Return a console that shows names as they are, also those with brackets."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
 class LiveScreen:
     """The live screen of `run`; it is drawn only in `show`, and by no other thread."""
 
@@ -59,7 +64,7 @@ class LiveScreen:
         """Draw the status, or replace the one before."""
         screen = render(status, status.boot_ns, self._translate)
         if self._live is None:
-            self._live = Live(screen, auto_refresh=False)
+            self._live = Live(screen, console=console(), auto_refresh=False)
             self._live.start(refresh=True)
         else:
             self._live.update(screen, refresh=True)
@@ -96,7 +101,7 @@ def _header(status: Status, translate: Translator) -> RenderableType:
             "The journal is in memory only. All readings are lost when the agent stops."
         )
         lines.append(translate(text))
-    title = f"QoS Agent {status.figures.version}"
+    title = Text(f"QoS Agent {status.figures.version}")
     return Panel(Text("\n".join(lines)), title=title, title_align="left")
 
 
@@ -141,7 +146,7 @@ def _latest(latest: Sequence[Latest], now_boot_ns: int, translate: Translator) -
             entry.measurement,
             entry.tags.get("link", ""),
             entry.tags.get("target") or entry.tags.get("direction", ""),
-            _milliseconds(entry.fields.get("rtt_p50_ms")),
+            _milliseconds(_number(entry, "rtt_p50_ms")),
             _loss(entry),
             _result(entry, translate),
             translate("{age} ago", age=duration_text(age_s)),
@@ -156,6 +161,12 @@ def _table(translate: Translator, title: str, columns: Sequence[str]) -> Table:
     return table
 
 
+def _number(entry: Latest, name: str) -> float | None:
+    """Return a field that is a number, or None."""
+    value = entry.fields.get(name)
+    return None if isinstance(value, str) else value
+
+
 def _milliseconds(value: float | None) -> str:
     if value is None:
         return ""
@@ -163,15 +174,15 @@ def _milliseconds(value: float | None) -> str:
 
 
 def _loss(entry: Latest) -> str:
-    sent = entry.fields.get("sent")
+    sent = _number(entry, "sent")
     if not sent:
         return ""
-    lost = sent - entry.fields.get("received", 0)
+    lost = sent - (_number(entry, "received") or 0)
     return f"{lost}/{sent}"
 
 
 def _result(entry: Latest, translate: Translator) -> Text:
-    rate = entry.fields.get("rate_bps")
+    rate = _number(entry, "rate_bps")
     detail = f"{rate / 1e6:.1f} Mbit/s" if rate is not None else entry.reason
     return _styled(entry.outcome, translate, detail)
 

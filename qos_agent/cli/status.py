@@ -70,20 +70,20 @@ def _running(current: Status) -> bool:
         return False
     except PermissionError:
         return True
+    except OverflowError:  # no process can have this number
+        return False
     return current.boot_ns <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def _print(current: Status, translate: Translator) -> None:
-    from rich.console import Console
-
-    from qos_agent.cli.screen import render
+    from qos_agent.cli.screen import console, render
     from qos_agent.model.units import duration_text
 
     if not _running(current):
         age_s = max(0.0, (time.time_ns() - current.written_ns) / 1e9)
         text = "The agent is not running. It wrote this status {age} ago."
         print(translate(text, age=duration_text(age_s)))
-    Console().print(render(current, _now_boot_ns(current), translate))
+    console().print(render(current, _now_boot_ns(current), translate))
 
 
 def _now_boot_ns(current: Status) -> int:
@@ -105,11 +105,12 @@ def _watch(folder: Path, current: Status, translate: Translator) -> None:
 @contextmanager
 def _display() -> Iterator[Callable[[RenderableType], object]]:
     """Return a function that replaces the screen, or prints if there is no terminal."""
-    from rich.console import Console
     from rich.live import Live
 
+    from qos_agent.cli.screen import console
+
     if not sys.stdout.isatty():
-        yield Console().print
+        yield console().print
         return
-    with Live(screen=True, auto_refresh=False) as live:
+    with Live(console=console(), screen=True, auto_refresh=False) as live:
         yield partial(live.update, refresh=True)

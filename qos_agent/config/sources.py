@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from qos_agent.system.files import may_exist
+
 DEFAULT_PATH = Path("/etc/qos-agent/agent.toml")
 
 
@@ -25,7 +27,7 @@ class Sources:
         The file is `path`, else QOS_AGENT_CONFIG, else the installed file if it exists.
         """
         named = path or _path(os.environ.get("QOS_AGENT_CONFIG"))
-        installed = DEFAULT_PATH if DEFAULT_PATH.exists() else None
+        installed = DEFAULT_PATH if may_exist(DEFAULT_PATH) else None
         credentials = _path(os.environ.get("CREDENTIALS_DIRECTORY"))
         return cls(named or installed, dict(os.environ), credentials)
 

@@ -7,7 +7,6 @@ journal is in memory. It is an error only if another agent uses the same journal
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -62,7 +61,7 @@ def lock(folder: Path) -> int | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(handle, 20).decode() or "unknown"
+        holder = os.read(handle, 20).decode(errors="replace") or "unknown"
         os.close(handle)
         raise OperatorError(
             f"{folder}: in use by the agent with process id {holder}. Fix: stop that"
@@ -73,13 +72,10 @@ def lock(folder: Path) -> int | None:
 
 
 def _write_holder(handle: int) -> None:
-    """Write the process id into the lock file; skip it if the disk is full."""
-    try:
+    """Write the process id into the lock file; skip it if the disk is full or fails."""
+    with suppress(OSError):
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
 
 
 def open_journal(
@@ -104,8 +100,11 @@ def _open_on_disk(path: Path, collectors: Sequence[str]) -> OpenedJournal:
         file_fails = code_of(error) in (IOERR, CANTOPEN)
         if is_damage(error) or (file_fails and is_folder_writable(path.parent)):
             return _replaced(path, collectors, str(error))
-        fault = storage_error("open", str(path), error)
-        return _in_memory(path, collectors, str(fault))
+        fault = str(storage_error("open", str(path), error))
+        return _in_memory(path, collectors, fault)
+    except OSError as error:
+        fault = f"cannot read {path}: {error.strerror}"
+        return _in_memory(path, collectors, fault)
 
 
 def _link_log(path: Path) -> Path:

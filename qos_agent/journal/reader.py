@@ -17,6 +17,7 @@ from qos_agent.journal.timestamps import state
 from qos_agent.journal.types import QuarantinedPoint, Removal
 from qos_agent.model.errors import OperatorError
 from qos_agent.model.line_protocol import decode
+from qos_agent.system.files import may_exist
 
 _FAULTS_MAX = 20
 # Points that were recovered from an earlier journal have numbers below 1.
@@ -201,7 +202,7 @@ def requeue(folder: Path, first: int | None = None, last: int | None = None) -> 
 
 def _existing(folder: Path) -> Path:
     path = folder / tables.FILE_NAME
-    if not path.exists():
+    if not may_exist(path):
         raise OperatorError(
             f"{path}: no journal file. Fix: set journal.folder, or start the agent"
             " (qos-agent run)."

@@ -62,10 +62,10 @@ def read_newest(
     path: Path, target: sqlite3.Connection, collectors: Iterable[str], limit_bytes: int
 ) -> int:
     """Copy only the newest points, for a journal in memory; return their number."""
-    if not path.exists():
-        return 0
     size_bytes = count = 0
     try:
+        if not path.exists():
+            return 0
         with ExitStack() as stack:
             source = stack.enter_context(closing(_open_read_only(path, stack)))
             for point in _renumbered(_points(source, "DESC", [])):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+# Nanoseconds and bytes must fit into 64 bits.
+_MAX_S = 36_500 * 86_400
+_MAX_BYTES = 9 * 10**18
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -18,7 +21,10 @@ def seconds(text: object) -> float:
     ):
         raise ValueError("must be a duration such as 500ms, 90s, 5m, 1h30m or 2d")
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", text)
-    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    value_s = float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    if value_s > _MAX_S:
+        raise ValueError("must be at most 36500d")
+    return value_s
 
 
 def size_bytes(text: object) -> int:
@@ -29,7 +35,10 @@ def size_bytes(text: object) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(B|kB|MB|GB)", str(text))
     if match is None:
         raise ValueError("must be a size such as 500kB, 8MB or 1GB")
-    return round(float(match[1]) * _BYTES[match[2]])
+    value_bytes = float(match[1]) * _BYTES[match[2]]
+    if value_bytes > _MAX_BYTES:
+        raise ValueError("must be at most 9000000000GB")
+    return round(value_bytes)
 
 
 def duration_text(value_s: float) -> str:

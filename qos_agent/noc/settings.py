@@ -16,6 +16,7 @@ from qos_agent.config import toml_file
 from qos_agent.config.faults import invalid, refuse_former_key, validated
 from qos_agent.config.settings import CollectorSection, ElectionSection
 from qos_agent.config.types import Duration, ProvinceCode, Section
+from qos_agent.system.files import may_exist
 
 DEFAULT_PATH = Path("/etc/qos-agent/noc.toml")
 
@@ -168,6 +169,6 @@ def load(path: Path | None) -> NocSettings:
     line for each error.
     """
     if path is None:
-        path = DEFAULT_PATH if DEFAULT_PATH.exists() else None
+        path = DEFAULT_PATH if may_exist(DEFAULT_PATH) else None
     table = toml_file.read(path) if path else {}
     return validated(NocSettings, table, lambda _: str(path))

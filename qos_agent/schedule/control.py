@@ -17,12 +17,13 @@ from pathlib import Path
 from qos_agent.model import Clock, json_text
 from qos_agent.model.errors import StorageError
 from qos_agent.probes.registry import PROBES
-from qos_agent.system.files import write_atomically
+from qos_agent.system.files import name_once, read_bytes, write_atomically
 
 EVERYTHING = "all"
 PAUSABLE = (EVERYTHING, *PROBES)
 
 _RELOAD = "reload"
+_MAX_BYTES = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,14 @@ class Pause:
         if self.boot_id == clock.boot_id:
             return clock.boot_ns() < self.until_boot_ns
         return clock.wall_ns() < self.until_wall_ns
+
+    def check(self, what: str) -> None:
+        """Raise ValueError if a value from a file has no sense."""
+        times = (self.until_boot_ns, self.until_wall_ns)
+        if self.what != what or not isinstance(self.boot_id, str):
+            raise ValueError(f"is not a pause of {what}")
+        if not all(type(time_ns) is int and 0 <= time_ns < 2**63 for time_ns in times):
+            raise ValueError("has no time")
 
     def until(self) -> str:
         """Return its end in UTC, by the wall clock at the time it was made."""
@@ -99,11 +108,14 @@ def take_reload(folder: Path) -> bool | None:
     """Remove a reload request; return its `now`, or None if there is no request."""
     path = folder / _RELOAD
     try:
-        now = path.read_text() == "now"
+        content = read_bytes(path, _MAX_BYTES)
         path.unlink()
-    except OSError:
+    except FileNotFoundError:
         return None
-    return now
+    except OSError as error:
+        name_once(path, f"requests no reload ({error.strerror})")
+        return None
+    return content == b"now"
 
 
 class Pauses:
@@ -144,12 +156,14 @@ class Pauses:
     def _read(self, what: str) -> Pause | None:
         path = _file(self._folder, what)
         try:
-            stored = Pause(**json_text.loads(path.read_text()))
-            return stored if stored.is_active(self._clock) else None
+            stored = Pause(**json_text.loads(read_bytes(path, _MAX_BYTES)))
+            stored.check(what)
         except FileNotFoundError:
             self._unreadable.discard(what)
         except (OSError, ValueError, TypeError) as error:
             self._log_unreadable(what, path, error)
+        else:
+            return stored if stored.is_active(self._clock) else None
         return None
 
     def _log_unreadable(self, what: str, path: Path, error: Exception) -> None:

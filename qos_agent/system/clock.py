@@ -10,10 +10,12 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from qos_agent.model import Clock, ClockState
+from qos_agent.system.files import matching, name_once, read_text
 
 _STA_UNSYNC = 0x0040  # <sys/timex.h>
 _TIME_ERROR = 5
@@ -38,6 +40,7 @@ class _Timex(ctypes.Structure):
 _SETTLE_NS = 300 * 10**9
 _AGREES_MS = 5_000.0
 _CONTRADICTS_MS = 60_000.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _RTC_FOLDER = Path("/sys/class/rtc")
 
 
@@ -81,13 +84,27 @@ def is_trusted(evidence: ClockEvidence) -> bool:
     return evidence.has_rtc or evidence.boot_ns > _SETTLE_NS
 
 
+def _boot_id() -> str:
+    """Return the kernel's name of this boot.
+
+    Without /proc/sys each process has a name of its own. Points that wait for a clock
+    and pauses are then treated as after a reboot.
+    """
+    text = (read_text(_BOOT_ID) or "").strip()
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        name_once(_BOOT_ID, "has no boot id")
+        return str(uuid.uuid4())
+
+
 class SystemClock:
     """The clocks of the kernel, with the evidence for and against the wall clock."""
 
     def __init__(self, not_before_ns: int) -> None:
-        self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self.boot_id = _boot_id()
         self._not_before_ns = not_before_ns
-        self._has_rtc = _RTC_FOLDER.is_dir() and any(_RTC_FOLDER.iterdir())
+        self._has_rtc = bool(matching(_RTC_FOLDER, "*"))
         self._newest_record_ns: int | None = None
         self._collector_offset: tuple[float, int] | None = None
         self._libc = ctypes.CDLL(None, use_errno=True)

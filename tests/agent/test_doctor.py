@@ -14,6 +14,7 @@ from qos_agent.config.loading import load
 from qos_agent.config.sources import Sources
 from qos_agent.probes.registry import PROBES
 from qos_agent.probes.throughput import BACKENDS
+from qos_agent.system import network
 from qos_agent.system.clock import system_clock
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import Lab
@@ -111,3 +112,18 @@ def test_throughput_reports_licences_and_missing_programs(
     for backend in json.loads(f"[{backends}]"):
         assert BACKENDS[backend].licence in check.result
     assert check.fix == ("" if health == Health.OK else "sudo apt-get install iperf3")
+
+
+def test_a_check_that_raises_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exception is the result of its check."""
+
+    def fail() -> None:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr(network, "resolvers", fail)
+    checks = _checks(tmp_path)
+    assert checks["names default"].health == Health.BAD
+    assert "bug" in checks["names default"].result
+    assert list(checks)[-1] == "disk"

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import json
-from dataclasses import fields
+import os
+import tempfile
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
 
 from qos_agent.agent import status
 from qos_agent.agent.events import HeartbeatFigures
 from qos_agent.agent.status import LatestReadings, LinkStatus, Status, Upcoming
+from qos_agent.cli.screen import render
 from qos_agent.model import Outcome, Reading, Sample
+from qos_agent.model.errors import StorageError
 from qos_agent.probes.registry import STATUS_FIELDS
+from qos_agent.system.language import Translator
 from tests.support.readings import LATENCY_TAGS, latency
 
 
 def figures(**changes: object) -> HeartbeatFigures:
     """Return the figures of an agent with three points in its backlog."""
-    values = {field.name: None for field in fields(HeartbeatFigures)}
-    known = {"version": "0.1.0", "uptime_s": 60.0, "in_memory": 0}
+    values: dict[str, object] = {
+        field.name: None if "None" in str(field.type) else 0
+        for field in fields(HeartbeatFigures)
+    }
+    known = {"version": "0.1.0", "config_hash": "abc", "uptime_s": 60.0}
     backlog = {"backlog_points": 3, "oldest_unsent_s": 12.0}
     return HeartbeatFigures(**(values | known | backlog | changes))  # type: ignore[arg-type]
 
@@ -72,11 +85,11 @@ def test_without_a_file_there_is_no_status(tmp_path: Path) -> None:
 
 
 def test_the_file_of_another_version_is_an_error(tmp_path: Path) -> None:
-    """A file with an unknown key raises ValueError with its path."""
+    """A file with an unknown key is an error with its path."""
     status.write(example(), tmp_path)
     path = tmp_path / status.FILE_NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | {"new": 1}))
-    with pytest.raises(ValueError, match="another version"):
+    with pytest.raises(StorageError, match="another version"):
         status.read(tmp_path)
 
 
@@ -91,3 +104,75 @@ def test_the_newest_of_each_target_is_kept() -> None:
         (3, "ok", None),
         (2, "failed", "timeout"),
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b"1" * 5_000_000,
+        b'{"pid": 1}',
+    ],
+    ids=lambda content: str(content[:8]),
+)
+def test_a_damaged_file_is_one_error(tmp_path: Path, content: bytes) -> None:
+    """Whatever the file has, the error names it and what to do."""
+    (tmp_path / status.FILE_NAME).write_bytes(content)
+    with pytest.raises(StorageError, match=r"status\.json: .*Fix: "):
+        status.read(tmp_path)
+
+
+def test_a_folder_or_a_device_is_one_error(tmp_path: Path) -> None:
+    """A read ends, also of a device without an end and of a pipe without a writer."""
+    path = tmp_path / status.FILE_NAME
+    path.symlink_to("/dev/zero")
+    with pytest.raises(StorageError, match="File too large"):
+        status.read(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(StorageError, match="damaged"):
+        status.read(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError, match="Is a directory"):
+        status.read(tmp_path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_a_changed_value_is_refused_or_shown(data: st.DataObject) -> None:
+    """A value of any kind at any place is an error of the file, or can be drawn."""
+    values = json.loads(json.dumps(asdict(example())))
+    place: Any = values
+    key: Any = data.draw(st.sampled_from(sorted(place)))
+    while isinstance(place[key], dict | list) and place[key]:
+        if data.draw(st.booleans()):
+            break
+        place = place[key]
+        keys = sorted(place) if isinstance(place, dict) else range(len(place))
+        key = data.draw(st.sampled_from(keys))
+    place[key] = data.draw(JSON)
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / status.FILE_NAME).write_text(json.dumps(values))
+        try:
+            changed = status.read(Path(name))
+        except StorageError:
+            return
+    assert changed is not None
+    screen = render(changed, changed.boot_ns, Translator("en"))
+    Console(file=io.StringIO(), markup=False).print(screen)

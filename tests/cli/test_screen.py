@@ -6,7 +6,8 @@ import io
 
 from rich.console import Console
 
-from qos_agent.cli.screen import render
+from qos_agent.agent.status import LinkStatus
+from qos_agent.cli.screen import console, render
 from qos_agent.system.language import Translator
 from tests.agent.test_status import example, figures
 
@@ -62,3 +63,13 @@ def test_the_screen_is_in_indonesian() -> None:
 def test_a_journal_in_memory_is_announced() -> None:
     """If nothing can be written, the screen warns that readings will be lost."""
     assert "in memory only" in _text(Translator("en"), figures=figures(in_memory=1))
+
+
+def test_names_with_brackets_are_shown_as_they_are() -> None:
+    """Brackets in an operator's name are no markup."""
+    link = LinkStatus("[/b]", "[b]:ok:", None, None, None, None, None, None, None)
+    output = console()
+    with output.capture() as capture:
+        output.print(render(example(links=[link]), 0, Translator("en")))
+    assert "[/b]" in capture.get()
+    assert "[b]:ok:" in capture.get()

@@ -69,7 +69,7 @@ def test_nohup_keeps_the_agent_running(tmp_path: Path) -> None:
 
 
 def test_sighup_reloads_a_service(tmp_path: Path) -> None:
-    """The agent starts anew with the new configuration, and systemd knows of it."""
+    """The agent starts again with the new configuration, and systemd is notified."""
     config = tmp_path / "agent.toml"
     config.write_text("")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

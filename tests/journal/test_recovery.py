@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.journal import Lane
+from qos_agent.journal import Lane, wal
 from qos_agent.journal.tables import FILE_NAME, PAGE_BYTES
-from qos_agent.model.errors import StorageError
+from qos_agent.model.errors import OperatorError, StorageError
 from qos_agent.model.line_protocol import decode
 from tests.journal.support import (
     bodies,
@@ -257,6 +257,46 @@ def test_folder_that_cannot_be_made_means_memory(
     assert journal.in_memory
     put(journal, clock, 3)
     assert deliver(journal) == [1, 2, 3]
+
+
+def test_folder_that_may_not_be_searched_means_memory(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of another user is one cause."""
+    (tmp_path / "file").write_text("")
+
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    journal = open_journal(tmp_path / "file" / "journal")
+    assert journal.in_memory
+    assert put(journal, clock, 3) == range(1, 4)
+
+
+def test_file_that_cannot_be_looked_at_means_memory(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dying card gives an error instead of the size of a file."""
+
+    def fail(_path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(wal, "check", fail)
+    journal = open_journal(tmp_path)
+    assert journal.in_memory
+    assert put(journal, clock, 3) == range(1, 4)
+
+
+def test_lock_with_any_content_is_an_error_of_the_operator(tmp_path: Path) -> None:
+    """The error shows the content of the file as far as it is text."""
+    journal = open_journal(tmp_path)
+    (tmp_path / "journal.lock").write_bytes(b"\xff\xfe12")
+    with pytest.raises(
+        OperatorError, match=r"in use by the agent with process id .*12"
+    ):
+        open_journal(tmp_path)
+    journal.close()
 
 
 @pytest.mark.slow

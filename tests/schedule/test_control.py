@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -96,8 +97,37 @@ def test_each_change_is_reported_once(tmp_path: Path, clock: FakeClock) -> None:
     assert pauses.active() == []
 
 
+_TIMES = {"until_boot_ns": 2**62, "until_wall_ns": 2**62}
+
+
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"what": 1}', "null", '"x"', "\x00\xff"]
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"what": 1}',
+        "null",
+        '"x"',
+        "\x00\xff",
+        "[" * 9_000,
+        " " * 20_000,
+        json.dumps({"what": "web", "boot_id": "boot", **_TIMES}),
+        json.dumps({"what": "latency", "boot_id": 5, **_TIMES}),
+        *(
+            json.dumps({"what": "latency", "boot_id": "boot", **_TIMES, **wrong})
+            for wrong in (
+                {"until_wall_ns": 10**30},
+                {"until_wall_ns": float("nan")},
+                {"until_boot_ns": "x"},
+                {"until_boot_ns": 1e300},
+                {"until_wall_ns": -(10**30)},
+                {"until_wall_ns": None},
+            )
+        ),
+    ],
+    ids=lambda content: content[:90],
 )
 def test_a_damaged_file_pauses_nothing_and_is_logged_once(
     tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, content: str
@@ -107,10 +137,18 @@ def test_a_damaged_file_pauses_nothing_and_is_logged_once(
     pauses = Pauses(tmp_path, clock)
     with caplog.at_level(logging.WARNING):
         assert not pauses.is_paused("latency")
-        assert not pauses.is_paused("latency")
+        assert pauses.changes() == []
+        assert pauses.active() == []
     assert [r for r in caplog.records if "pause-latency.json" in r.message] == (
         caplog.records[:1]
     )
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"now" * 10_000, b""])
+def test_an_odd_reload_request_is_read_once(tmp_path: Path, content: bytes) -> None:
+    """Bytes that are no text request a reload; a file without an end does not."""
+    (tmp_path / "reload").write_bytes(content)
+    assert take_reload(tmp_path) is (None if len(content) > 10_000 else False)
 
 
 def test_an_unwritable_folder_is_an_error_with_a_fix(

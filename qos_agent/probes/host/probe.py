@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import psutil
-
 from qos_agent.config.settings import Settings
 from qos_agent.model import Deadline, ProbeResult, Sample, Task, Value
 from qos_agent.probes.host import sensors
 from qos_agent.probes.spec import ProbeSpec, intervals, on_device
+from qos_agent.system import machine
+from qos_agent.system.machine import ProcessorTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,7 @@ class _Usage:
     """Processor time used until `at_s`, in seconds since boot or process start."""
 
     at_s: float
-    busy_s: float
-    total_s: float
+    processors: ProcessorTime | None
     agent_s: float
 
 
@@ -42,8 +41,7 @@ class Host:
     def __init__(self, journal_folder: Path, sys: Path = Path("/sys")) -> None:
         self._folder = journal_folder
         self._sys = sys
-        self._process = psutil.Process()
-        self._previous = self._usage()
+        self._previous = _usage()
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -65,36 +63,28 @@ class Host:
         return ProbeResult((Sample({}, fields),))
 
     def _processor(self) -> dict[str, Value | None]:
-        previous, now = self._previous, self._usage()
+        previous, now = self._previous, _usage()
         self._previous = now
         elapsed_s = now.at_s - previous.at_s
-        total_s = now.total_s - previous.total_s
         return {
-            "cpu_share": _share(now.busy_s - previous.busy_s, total_s),
+            "cpu_share": _busy_share(previous.processors, now.processors),
             "agent_cpu_share": _share(now.agent_s - previous.agent_s, elapsed_s),
-            "load_1m": os.getloadavg()[0],
+            "load_1m": _load_1m(),
             "uptime_s": now.at_s,
         }
 
-    def _usage(self) -> _Usage:
-        times = psutil.cpu_times()
-        # The kernel includes guest time in user and nice too, so subtract it once.
-        total_s = sum(times) - times.guest - times.guest_nice
-        own = self._process.cpu_times()
-        return _Usage(
-            at_s=time.clock_gettime(time.CLOCK_BOOTTIME),
-            busy_s=total_s - times.idle - times.iowait,
-            total_s=total_s,
-            agent_s=own.user + own.system + own.children_user + own.children_system,
-        )
-
     def _memory(self) -> dict[str, Value | None]:
-        memory = psutil.virtual_memory()
+        memory = machine.memory()
+        used_share = available_bytes = None
+        if memory is not None:
+            available_bytes = memory.available_bytes
+            used_bytes = memory.total_bytes - available_bytes
+            used_share = _share(used_bytes, memory.total_bytes)
         return {
-            "memory_available_bytes": memory.available,
-            "memory_used_share": _share(memory.total - memory.available, memory.total),
+            "memory_available_bytes": available_bytes,
+            "memory_used_share": used_share,
             "disk_free_bytes": _disk_free_bytes(self._folder),
-            "agent_memory_bytes": self._process.memory_info().rss,
+            "agent_memory_bytes": machine.own_memory_bytes(),
         }
 
     def _board(self) -> dict[str, Value | None]:
@@ -106,6 +96,32 @@ class Host:
             "on_battery": _flag(power.on_battery),
             "battery_share": power.charge_share,
         }
+
+
+def _usage() -> _Usage:
+    own = os.times()
+    return _Usage(
+        at_s=time.clock_gettime(time.CLOCK_BOOTTIME),
+        processors=machine.processor_time(),
+        agent_s=own.user + own.system + own.children_user + own.children_system,
+    )
+
+
+def _busy_share(
+    previous: ProcessorTime | None, now: ProcessorTime | None
+) -> float | None:
+    """Return the busy share of the processors, at most 1: counters may step back."""
+    if previous is None or now is None:
+        return None
+    share = _share(now.busy_s - previous.busy_s, now.total_s - previous.total_s)
+    return None if share is None else min(1.0, share)
+
+
+def _load_1m() -> float | None:
+    try:
+        return os.getloadavg()[0]
+    except OSError:
+        return None
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -7,9 +7,10 @@ missing and implausible values are None.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from qos_agent.system.files import matching, read_number, read_text
 
 # Thermal zone types and hwmon names of processor sensors.
 _PROCESSOR = re.compile(r"cpu|soc|x86_pkg_temp|bcm2835|coretemp|k10temp|zenpower", re.I)
@@ -17,6 +18,8 @@ _COOLED_PROCESSOR = re.compile(r"processor|cpufreq", re.I)
 # An unconnected sensor reads absolute zero, exactly 0 °C, or an implausible value.
 _PLAUSIBLE_C = (-40.0, 150.0)
 # vcgencmd get_throttled of the Raspberry Pi; bits 16 and above are about the past.
+_NUMBER_MAX = 10**9
+_TEXT_MAX = 4096
 _PI_UNDERVOLTAGE = 1 << 0
 _PI_SLOWED = 1 << 1 | 1 << 2 | 1 << 3
 
@@ -31,19 +34,19 @@ class Power:
 
 def processor_temperature_c(sys: Path) -> float | None:
     """Return the temperature of the hottest processor sensor in °C."""
-    zones = (sys / "class/thermal").glob("thermal_zone*")
+    zones = matching(sys / "class/thermal", "thermal_zone*")
     values = [_celsius(zone / "temp") for zone in zones if _is_processor(zone / "type")]
-    for chip in (sys / "class/hwmon").glob("hwmon*"):
+    for chip in matching(sys / "class/hwmon", "hwmon*"):
         if _is_processor(chip / "name"):
-            values += [_celsius(sensor) for sensor in chip.glob("temp*_input")]
+            values += [_celsius(sensor) for sensor in matching(chip, "temp*_input")]
     return max((value for value in values if value is not None), default=None)
 
 
 def throttled(sys: Path) -> bool | None:
     """Return True if the processor is slowed now because of heat or low voltage."""
-    devices = (sys / "class/thermal").glob("cooling_device*")
+    devices = matching(sys / "class/thermal", "cooling_device*")
     states = [
-        _number(device / "cur_state")
+        read_number(device / "cur_state")
         for device in devices
         if _COOLED_PROCESSOR.search(_text(device / "type") or "")
     ]
@@ -56,9 +59,9 @@ def throttled(sys: Path) -> bool | None:
 
 def undervoltage(sys: Path) -> bool | None:
     """Return True if the supply voltage is too low now (Raspberry Pi)."""
-    for chip in (sys / "class/hwmon").glob("hwmon*"):
+    for chip in matching(sys / "class/hwmon", "hwmon*"):
         if _text(chip / "name") == "rpi_volt":
-            alarm = _number(chip / "in0_lcrit_alarm")
+            alarm = read_number(chip / "in0_lcrit_alarm")
             return None if alarm is None else bool(alarm)
     bits = _pi_bits(sys)
     return None if bits is None else bool(bits & _PI_UNDERVOLTAGE)
@@ -68,19 +71,23 @@ def power(sys: Path) -> Power:
     """Return the power source and charge, without batteries of peripherals."""
     supplies = [
         supply
-        for supply in (sys / "class/power_supply").glob("*")
+        for supply in matching(sys / "class/power_supply", "*")
         if _text(supply / "scope") != "Device"
     ]
     batteries = [s for s in supplies if _text(s / "type") == "Battery"]
     mains = [s for s in supplies if s not in batteries]
-    charges = [c for c in (_number(b / "capacity") for b in batteries) if c is not None]
+    charges = [
+        c
+        for c in (read_number(b / "capacity", high=100) for b in batteries)
+        if c is not None
+    ]
     share = sum(charges) / len(charges) / 100 if charges else None
     return Power(_on_battery(batteries, mains), share)
 
 
 def _on_battery(batteries: list[Path], mains: list[Path]) -> bool | None:
     """Return False with mains power; without its state, use the battery's status."""
-    online = [n for n in (_number(m / "online") for m in mains) if n is not None]
+    online = [n for n in (read_number(m / "online") for m in mains) if n is not None]
     if any(online):
         return False
     statuses = {status for b in batteries if (status := _text(b / "status"))}
@@ -95,7 +102,7 @@ def _is_processor(path: Path) -> bool:
 
 def _celsius(path: Path) -> float | None:
     """Read millidegrees and return a plausible temperature in °C."""
-    raw = _number(path)
+    raw = read_number(path, low=-_NUMBER_MAX)
     if raw is None or raw == 0:
         return None
     low, high = _PLAUSIBLE_C
@@ -104,28 +111,13 @@ def _celsius(path: Path) -> float | None:
 
 def _pi_bits(sys: Path) -> int | None:
     """Return the firmware's flags, which are hexadecimal with or without a prefix."""
-    for path in _pi_files(sys):
-        try:
-            return int(_text(path) or "", 16)
-        except ValueError:
-            continue
+    for path in matching(sys / "devices/platform/soc", "*firmware/get_throttled"):
+        bits = read_number(path, base=16)
+        if bits is not None:
+            return bits
     return None
 
 
-def _pi_files(sys: Path) -> Iterator[Path]:
-    return (sys / "devices/platform/soc").glob("*firmware/get_throttled")
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(_text(path) or "")
-    except ValueError:
-        return None
-
-
 def _text(path: Path) -> str | None:
-    """Read a file; None if a sensor returns EIO, ENODATA or bytes that are not text."""
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
+    text = read_text(path, _TEXT_MAX)
+    return None if text is None else text.strip()

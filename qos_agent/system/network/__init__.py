@@ -1,9 +1,13 @@
 """Sockets, routes, names and counters, each bound to one link."""
 
+from qos_agent.system.network.counters import (
+    InterfaceCount,
+    interface_count,
+    interfaces,
+)
 from qos_agent.system.network.links import (
     bind,
     cause_of,
-    interface_bytes,
     interface_of,
     socket_address,
 )
@@ -21,13 +25,15 @@ __all__ = [
     "GATEWAY",
     "RESOLVER",
     "AddressBook",
+    "InterfaceCount",
     "Resolved",
     "Route",
     "bind",
     "cause_of",
     "default_route",
-    "interface_bytes",
+    "interface_count",
     "interface_of",
+    "interfaces",
     "resolve",
     "resolvers",
     "socket_address",

@@ -10,13 +10,11 @@ from __future__ import annotations
 import errno
 import socket
 import subprocess
-from pathlib import Path
 from typing import Any
-
-import psutil
 
 from qos_agent.model import Link, json_text
 from qos_agent.model.errors import ProbeError
+from qos_agent.system.machine import interface_addresses
 from qos_agent.system.network.routes import default_route
 
 _ERRNO_CAUSES = {
@@ -60,23 +58,10 @@ def interface_of(link: Link) -> str | None:
 
 def _owner(address: str) -> str | None:
     """Return the interface that has this address."""
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(a.address == address for a in addresses):
+    for name, addresses in interface_addresses().items():
+        if address in addresses:
             return name
     return None
-
-
-def interface_bytes(interface: str) -> tuple[int, int]:
-    """Return the bytes received and sent by an interface, in whole frames.
-
-    Raises ProbeError `link_down` if the interface does not exist.
-    """
-    folder = Path("/sys/class/net") / interface / "statistics"
-    try:
-        received = int((folder / "rx_bytes").read_text())
-        return received, int((folder / "tx_bytes").read_text())
-    except OSError as error:
-        raise ProbeError("link_down", f"{interface}: {error.strerror}") from error
 
 
 def bind(

@@ -21,6 +21,7 @@ import dns.rdatatype
 
 from qos_agent.model import Deadline, Link
 from qos_agent.model.errors import ProbeError
+from qos_agent.system.files import name_once, read_text
 from qos_agent.system.network.first_hop import first_hop
 from qos_agent.system.network.links import bind, cause_of, interface_of, socket_address
 from qos_agent.system.network.routes import default_route
@@ -96,14 +97,13 @@ class AddressBook:
 def resolvers() -> tuple[str, ...]:
     """Return the name servers of this device, in their order."""
     for path in _RESOLV_CONF:
-        try:
-            rows = path.read_text().splitlines()
-        except OSError:
-            continue
-        entries = [row.split() for row in rows]
-        servers = [e[1] for e in entries if len(e) > 1 and e[0] == "nameserver"]
+        entries = [row.split() for row in (read_text(path) or "").splitlines()]
+        values = [e[1] for e in entries if len(e) > 1 and e[0] == "nameserver"]
+        servers = tuple(value for value in values if not _is_name(value))
         if servers:
-            return tuple(servers)
+            return servers
+        if values:
+            name_once(path, f"has no address of a server ({values[0][:40]!r})")
     return ()
 
 

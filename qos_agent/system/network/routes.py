@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from qos_agent.system.files import read_text
 
 # The routes of this thread. /proc/net shows those of the main thread, which may be in
 # another network namespace.
@@ -38,22 +41,41 @@ def default_route(interface: str | None = None) -> Route | None:
 
 
 def _ipv4_routes() -> Iterator[tuple[int, Route]]:
-    for row in _rows("route")[1:]:
-        name, destination, gateway, flags, _, _, metric, mask, *_ = row.split()
-        is_default = destination == mask == "00000000"
-        if is_default and not int(flags, 16) & _REJECT:
-            # The address is hexadecimal in host byte order.
-            packed = int.from_bytes(bytes.fromhex(gateway), "little")
-            address = str(ipaddress.IPv4Address(packed)) if packed else None
-            yield int(metric), Route(name, address)
+    return _parsed("route", _ipv4_route)
 
 
 def _ipv6_routes() -> Iterator[tuple[int, Route]]:
-    for row in _rows("ipv6_route"):
-        destination, length, _, _, gateway, metric, _, _, flags, name = row.split()
-        is_default = length == "00" and not int(destination, 16)
-        if is_default and not int(flags, 16) & _REJECT:
-            yield int(metric, 16), Route(name, _ipv6_gateway(gateway, name))
+    return _parsed("ipv6_route", _ipv6_route)
+
+
+def _parsed(
+    name: str, parse: Callable[[list[str]], tuple[int, Route] | None]
+) -> Iterator[tuple[int, Route]]:
+    """Yield the default routes of a file with their metrics; skip odd lines."""
+    for row in (read_text(_ROUTES / name) or "").splitlines():
+        with suppress(ValueError):
+            route = parse(row.split())
+            if route is not None:
+                yield route
+
+
+def _ipv4_route(columns: list[str]) -> tuple[int, Route] | None:
+    name, destination, gateway, flags, _, _, metric, mask, *_ = columns
+    is_default = destination == mask == "00000000"
+    if not is_default or int(flags, 16) & _REJECT:
+        return None
+    # The address is hexadecimal in host byte order.
+    packed = int.from_bytes(bytes.fromhex(gateway), "little")
+    address = str(ipaddress.IPv4Address(packed)) if packed else None
+    return int(metric), Route(name, address)
+
+
+def _ipv6_route(columns: list[str]) -> tuple[int, Route] | None:
+    destination, length, _, _, gateway, metric, _, _, flags, name = columns
+    is_default = length == "00" and not int(destination, 16)
+    if not is_default or int(flags, 16) & _REJECT:
+        return None
+    return int(metric, 16), Route(name, _ipv6_gateway(gateway, name))
 
 
 def _ipv6_gateway(text: str, interface: str) -> str | None:
@@ -62,10 +84,3 @@ def _ipv6_gateway(text: str, interface: str) -> str | None:
         return None
     # A link-local address is valid only with its zone (RFC 4007).
     return f"{address}%{interface}" if address.is_link_local else str(address)
-
-
-def _rows(name: str) -> list[str]:
-    try:
-        return (_ROUTES / name).read_text().splitlines()
-    except FileNotFoundError:  # The kernel has no IPv6.
-        return []

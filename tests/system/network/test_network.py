@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
 from qos_agent.system import network
+from qos_agent.system.network import names, routes
 from qos_agent.system.network.names import AddressBook, resolve
 from tests.lab.dns import Behaviour
 from tests.lab.fixtures import MakeLab
@@ -207,3 +209,59 @@ def test_an_address_needs_no_query(net: Lab) -> None:
     """An address is returned as it is, without a time to resolve."""
     resolved = AddressBook(servers=()).resolve("10.1.1.1", LINK, TimeLeft(1))
     assert resolved == network.Resolved("10.1.1.1")
+
+
+@pytest.mark.parametrize(
+    ("content", "servers"),
+    [
+        (b"# caf\xe9\nnameserver 10.0.0.1\n", ("10.0.0.1",)),
+        (b"nameserver caf\xe9\nnameserver fe80::1%eth0\n", ("fe80::1%eth0",)),
+        (b"nameserver\nnameserver name.test\n", ("10.0.0.9",)),
+        (b"\xff\xfe\x00" * 99, ("10.0.0.9",)),
+        (b"\n" * 2_000_000, ("10.0.0.9",)),
+    ],
+)
+def test_an_odd_resolv_conf_hides_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, servers: object
+) -> None:
+    """Bytes that are not UTF-8 and servers that are no addresses are passed over."""
+    first, second = tmp_path / "resolved.conf", tmp_path / "resolv.conf"
+    first.write_bytes(content)
+    second.write_text("nameserver 10.0.0.9\n")
+    monkeypatch.setattr(names, "_RESOLV_CONF", (first, second))
+    assert network.resolvers() == servers
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"\xff\xfe\x00\n",
+        b"eth0 00000000 xyz 0003 0 0 0 00000000 0 0 0\n",
+        b"eth0\n",
+        b"0 00 0 0 0 0 0 0 0 eth0\n",
+        b"0 00 0 0 fe80 zz 0 0 0 eth0\n",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("name", ["route", "ipv6_route"])
+def test_an_odd_line_hides_no_route(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: bytes, name: str
+) -> None:
+    """A line that the kernel would not write is skipped."""
+    lines = {
+        "route": b"Iface Destination\n"
+        + odd
+        + b"eth1 00000000 0100000A 0003 0 0 0 00000000 0 0 0\n",
+        "ipv6_route": odd
+        + b"0 00 0 00 "
+        + b"fe80".ljust(31, b"0")
+        + b"1 00000400 0 0 00000003 eth1\n",
+    }
+    (tmp_path / name).write_bytes(lines[name])
+    monkeypatch.setattr(routes, "_ROUTES", tmp_path)
+    route = network.default_route()
+    assert route is not None
+    assert (route.interface, route.gateway) in {
+        ("eth1", "10.0.0.1"),
+        ("eth1", "fe80::1%eth1"),
+    }

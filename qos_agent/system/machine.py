@@ -1,0 +1,95 @@
+"""Figures of the machine from psutil: processor, memory, addresses of interfaces.
+
+psutil raises many kinds of exceptions if /proc is restricted (`hidepid`, `subset=pid`)
+or if a file in it is not as expected. A figure is then None, and the log names it once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from qos_agent.system.files import name_once, read_text
+
+# psutil prints a traceback while it is imported if /proc/stat cannot be read.
+with redirect_stderr(io.StringIO()):
+    import psutil
+
+_Figure = TypeVar("_Figure")
+_UNEXPECTED = (
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    RuntimeError,
+    psutil.Error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorTime:
+    """Seconds that the processors were busy, and all seconds, since the boot."""
+
+    busy_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The memory of the machine."""
+
+    total_bytes: int
+    available_bytes: int
+
+
+def processor_time() -> ProcessorTime | None:
+    """Return the time used by all processors, or None if unknown."""
+    return _figure(Path("/proc/stat"), _processor_time)
+
+
+def memory() -> Memory | None:
+    """Return the memory of the machine, or None if unknown."""
+    return _figure(Path("/proc/meminfo"), _memory)
+
+
+def own_memory_bytes() -> int | None:
+    """Return the resident memory of this process, or None if unknown."""
+    path = Path("/proc/self/statm")
+    text = read_text(path)
+    if text is None:
+        return None
+    return _figure(path, lambda: int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+
+
+def interface_addresses() -> Mapping[str, Sequence[str]]:
+    """Return the addresses of each interface; empty if they are unknown."""
+    found = _figure(Path("/sys/class/net"), psutil.net_if_addrs) or {}
+    return {name: [a.address for a in addresses] for name, addresses in found.items()}
+
+
+def _processor_time() -> ProcessorTime:
+    times = psutil.cpu_times()
+    # The kernel includes guest time in user and nice too, so subtract it once.
+    total_s = sum(times) - times.guest - times.guest_nice
+    return ProcessorTime(total_s - times.idle - times.iowait, total_s)
+
+
+def _memory() -> Memory:
+    numbers = psutil.virtual_memory()
+    if not 0 <= numbers.available <= numbers.total:
+        raise ValueError(f"{numbers.available} of {numbers.total} bytes available")
+    return Memory(numbers.total, numbers.available)
+
+
+def _figure(path: Path, read: Callable[[], _Figure]) -> _Figure | None:
+    try:
+        return read()
+    except _UNEXPECTED as error:
+        name_once(path, f"is not as expected ({type(error).__name__})")
+        return None

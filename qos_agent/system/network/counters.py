@@ -1,0 +1,64 @@
+"""Byte counters of interfaces, which start again if an interface is created again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qos_agent.model.errors import ProbeError
+from qos_agent.system.files import matching, read_number
+
+_INTERFACES = Path("/sys/class/net")
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceCount:
+    """The bytes of an interface at one moment, in whole frames.
+
+    An interface that is removed and created again has a new `index`. A driver may also
+    set its counters to zero without that.
+    """
+
+    interface: str
+    index: int
+    received_bytes: int
+    sent_bytes: int
+
+    @property
+    def moved_bytes(self) -> int:
+        """The bytes in both directions."""
+        return self.received_bytes + self.sent_bytes
+
+    def is_later_than(self, earlier: InterfaceCount) -> bool:
+        """Return True if the same counters went on from `earlier` to this count."""
+        same = (self.interface, self.index) == (earlier.interface, earlier.index)
+        return same and (
+            self.received_bytes >= earlier.received_bytes
+            and self.sent_bytes >= earlier.sent_bytes
+        )
+
+    def since(self, earlier: InterfaceCount) -> int | None:
+        """Return the bytes moved since then; None if the counters started again."""
+        if not self.is_later_than(earlier):
+            return None
+        return self.moved_bytes - earlier.moved_bytes
+
+
+def interface_count(interface: str) -> InterfaceCount:
+    """Return the counters of an interface.
+
+    Raises ProbeError `link_down` if the interface does not exist or has no counters.
+    """
+    folder = _INTERFACES / interface
+    received = read_number(folder / "statistics/rx_bytes")
+    sent = read_number(folder / "statistics/tx_bytes")
+    if received is None or sent is None:
+        raise ProbeError("link_down", f"{interface}: no such interface")
+    index = read_number(folder / "ifindex") or 0
+    return InterfaceCount(interface, index, received, sent)
+
+
+def interfaces() -> set[tuple[str, int]]:
+    """Return the names and indexes of all interfaces."""
+    folders = matching(_INTERFACES, "*")
+    return {(f.name, read_number(f / "ifindex") or 0) for f in folders if f.is_dir()}
