@@ -24,7 +24,7 @@ from qos_agent.schedule.allowance_account import AllowanceAccount, allowances
 from qos_agent.schedule.allowance_forecast import Demand
 from qos_agent.schedule.control import Pauses
 from qos_agent.schedule.jobs import jobs
-from qos_agent.schedule.runner import Runner, link_bytes
+from qos_agent.schedule.runner import Runner, link_count
 from qos_agent.system.link_lock import LinkLock
 from qos_agent.uplink import Uplink
 from qos_agent.verdict.monitor import LinkMonitor
@@ -115,7 +115,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
             link_lock=link_lock,
             account=account,
             paused=pauses.is_paused,
-            count_bytes=link_bytes,
+            count_bytes=link_count,
         ),
         recorder=Recorder(journal, identity, clock, ledger, committed),
         uplink=uplink,

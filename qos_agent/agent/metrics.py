@@ -9,17 +9,18 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qos_agent import __version__
 from qos_agent.agent.build import Components
 from qos_agent.agent.events import HeartbeatFigures
+from qos_agent.agent.link_traffic import LinkTraffic, increase
 from qos_agent.agent.status import LinkStatus, Status, Upcoming
 from qos_agent.model import Link
 from qos_agent.schedule.allowance import Remaining
 from qos_agent.schedule.allowance_account import allowances
 from qos_agent.schedule.allowance_forecast import until_reset
-from qos_agent.schedule.runner import link_bytes
+from qos_agent.schedule.runner import link_count
 from qos_agent.schedule.scheduler import Schedule
 from qos_agent.system.network import interface_of
 
@@ -53,7 +54,9 @@ class Metrics:
         self._schedule = schedule
         self._start_ns = components.clock.boot_ns()
         self._links = components.settings.link_list()
-        self._first_bytes = {link.name: link_bytes(link) for link in self._links}
+        self._traffic = {
+            link.name: LinkTraffic(link, link_count) for link in self._links
+        }
         self._forecasts: dict[str, tuple[tuple[int, int], int]] = {}
         self._previous = self._totals()
 
@@ -61,8 +64,8 @@ class Metrics:
         """Return the figures of a heartbeat, with counts since the previous call."""
         totals = self._totals()
         previous, self._previous = self._previous, totals
-        differences = {
-            name: getattr(totals, name) - getattr(previous, name)
+        differences: dict[str, Any] = {
+            name: increase(getattr(previous, name), getattr(totals, name))
             for name in _DIFFERENCES
         }
         return replace(totals, **differences)
@@ -165,7 +168,6 @@ class Metrics:
         )
 
     def _link(self, link: Link) -> LinkStatus:
-        first, now = self._first_bytes[link.name], link_bytes(link)
         judgement = self._components.monitor.judgement(link.name)
         figure = judgement.figure if judgement else None
         remaining = self._components.allowance_account.remaining(link.name)
@@ -175,7 +177,7 @@ class Metrics:
             interface=interface_of(link),
             verdict=judgement.name if judgement else None,
             verdict_kpi=figure.kpi if figure else None,
-            moved_bytes=None if first is None or now is None else now - first,
+            moved_bytes=self._traffic[link.name].moved_bytes(),
             month_left_bytes=remaining.month_bytes,
             day_left_bytes=remaining.day_bytes,
             month_need_bytes=self._need_bytes(link, remaining),

@@ -16,7 +16,7 @@ from qos_agent.model.errors import ProbeError, StorageError
 from qos_agent.probes.envelope import Envelope, skipped
 from qos_agent.schedule.allowance_account import AllowanceAccount, Grant, Refusal
 from qos_agent.system.link_lock import LinkLock
-from qos_agent.system.network import interface_bytes, interface_of
+from qos_agent.system.network import InterfaceCount, interface_count, interface_of
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Runner:
         link_lock: LinkLock,
         account: AllowanceAccount,
         paused: Callable[[str], bool],
-        count_bytes: Callable[[Link], int | None],
+        count_bytes: Callable[[Link], InterfaceCount | None],
         wait_s: float = _WAIT_S,
     ) -> None:
         self._probes = probes
@@ -99,11 +99,13 @@ class Runner:
         return reading
 
 
-def _difference(before: int | None, after: int | None) -> int | None:
+def _difference(
+    before: InterfaceCount | None, after: InterfaceCount | None
+) -> int | None:
     """Return the bytes between two counts, or None if the counter was lost or reset."""
-    if before is None or after is None or after < before:
+    if before is None or after is None:
         return None
-    return after - before
+    return after.since(before)
 
 
 def _reported_bytes(reading: Reading) -> int | None:
@@ -116,14 +118,14 @@ def _reported_bytes(reading: Reading) -> int | None:
     return sum(counted) if counted else None
 
 
-def link_bytes(link: Link) -> int | None:
-    """Return all bytes the link's interface has moved, or None without an interface.
+def link_count(link: Link) -> InterfaceCount | None:
+    """Return the counters of the link's interface, or None without an interface.
 
     A task that loads the link is settled by this counter and not by the probe's own
     count, because the operator bills other traffic too.
     """
     interface = interface_of(link)
     try:
-        return sum(interface_bytes(interface)) if interface else None
+        return interface_count(interface) if interface else None
     except ProbeError:
         return None

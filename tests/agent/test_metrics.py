@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -166,3 +167,15 @@ def test_a_full_collector_is_in_the_heartbeat(make: Callable[..., Device]) -> No
     full = UplinkStatus(state="failing", full=True)
     with mock.patch.object(device.components.uplink, "status", return_value=full):
         assert device.metrics.heartbeat_figures().collector_full == 1
+
+
+def test_a_counter_that_restarts_gives_no_negative_difference(
+    make: Callable[..., Device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that was moved aside counts from zero again."""
+    device = make()
+    totals = device.metrics._totals()
+    values = iter([replace(totals, evicted=n) for n in (50, 20, 30)])
+    monkeypatch.setattr(device.metrics, "_totals", lambda: next(values))
+    differences = [device.metrics.heartbeat_figures().evicted for _ in range(3)]
+    assert differences == [50, 20, 10]

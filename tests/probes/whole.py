@@ -17,7 +17,7 @@ from qos_agent.model import Link, Target
 from qos_agent.probes.envelope import Envelope
 from qos_agent.probes.registry import PROBES
 from qos_agent.schedule.allowance_account import AllowanceAccount, Grant
-from qos_agent.schedule.runner import Runner, link_bytes
+from qos_agent.schedule.runner import Runner, link_count
 from qos_agent.system.clock import SystemClock
 from qos_agent.system.link_lock import LinkLock
 from tests.support.children import adopting, children
@@ -44,14 +44,15 @@ def main() -> int:
     probe, account, clock = PROBES[name].make(settings), _Account(), SystemClock(0)
     envelope = Envelope(clock, threading.Event())
     runner = Runner(
-        {name: probe}, envelope, LinkLock(), account, lambda _: False, link_bytes
+        {name: probe}, envelope, LinkLock(), account, lambda _: False, link_count
     )
-    files, threads, before = _files(), threading.active_count(), link_bytes(LINK)
+    files, threads, before = _files(), threading.active_count(), link_count(LINK)
     started_s = time.monotonic()
     with adopting():
         reading = runner.run(name, LINK, _target(name, settings), clock.boot_ns())
         took_s = time.monotonic() - started_s
-    moved = (link_bytes(LINK) or 0) - (before or 0)
+    after = link_count(LINK)
+    moved = (after.since(before) if before and after else None) or 0
     counts = [sample.fields.get("data_bytes") for sample in reading.samples]
     result = {
         "outcome": reading.outcome.value,

@@ -11,8 +11,9 @@ from qos_agent.model import Deadline, Link, Outcome, ProbeResult, Sample, Task
 from qos_agent.model.errors import StorageError
 from qos_agent.probes.envelope import Envelope
 from qos_agent.schedule.allowance_account import AllowanceAccount, Grant, Refusal
-from qos_agent.schedule.runner import Runner, link_bytes
+from qos_agent.schedule.runner import Runner, link_count
 from qos_agent.system.link_lock import LinkLock
+from qos_agent.system.network import InterfaceCount
 from tests.support.clocks import FakeClock
 from tests.support.probes import ScriptedProbe
 
@@ -46,6 +47,12 @@ class Bench:
     link_lock: LinkLock = field(default_factory=LinkLock)
     paused: bool = False
     counter: list[int | None] = field(default_factory=lambda: [1000, 5000])
+    index: int = 1
+
+    def count(self, link: Link) -> InterfaceCount | None:
+        """Return the next count of the interface, all of it received."""
+        value = self.counter.pop(0)
+        return None if value is None else InterfaceCount("eth0", self.index, value, 0)
 
     def runner(self) -> Runner:
         """Return the runner of these components."""
@@ -57,7 +64,7 @@ class Bench:
             self.link_lock,
             self.account,
             lambda _: self.paused,
-            lambda _: self.counter.pop(0),
+            self.count,
             wait_s=0.01,
         )
 
@@ -150,10 +157,26 @@ def test_a_refused_task_is_skipped_with_the_reason(bench: Bench, reason: str) ->
     assert bench.account.settled == []
 
 
-def test_link_bytes_reads_the_interface_counter() -> None:
+def test_an_interface_that_was_created_again_costs_the_worst_case(
+    bench: Bench,
+) -> None:
+    """A higher count of another interface of the same name proves nothing."""
+
+    def replug(_task: Task, _deadline: Deadline) -> ProbeResult:
+        bench.index += 1
+        return ProbeResult((Sample(),))
+
+    bench.probe = ScriptedProbe(replug, loads_link=True, bytes_at_most=11_000_000)
+    bench.runner().run("latency", LINK, None, 0)
+    assert bench.account.settled == [11_000_000]
+
+
+def test_link_count_reads_the_interface_counter() -> None:
     """The result is None for a missing interface."""
-    assert (link_bytes(Link("lo", "none", interface="lo")) or 0) >= 0
-    assert link_bytes(Link("gone", "none", interface="nonesuch0")) is None
+    count = link_count(Link("lo", "none", interface="lo"))
+    assert count is not None
+    assert (count.interface, count.moved_bytes >= 0) == ("lo", True)
+    assert link_count(Link("gone", "none", interface="nonesuch0")) is None
 
 
 def test_a_disk_that_is_full_after_a_task_loses_no_reading(bench: Bench) -> None:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-import psutil
-
 from qos_agent.model import Deadline
 from qos_agent.model.errors import ProbeError
-from qos_agent.system.network import interface_bytes
+from qos_agent.system.files import read_text
+from qos_agent.system.machine import interface_addresses
+from qos_agent.system.network import interface_count
 
 _ETHERNET, _LOOPBACK = "1", "772"  # ARPHRD_*, <linux/if_arp.h>
 _ETHERNET_HEADER_BYTES = 14
@@ -27,18 +27,17 @@ class InterfaceCounter:
     """
 
     def __init__(self, interface: str) -> None:
-        interface_bytes(interface)
+        count = interface_count(interface)
         folder = Path("/sys/class/net") / interface
-        self._handles = [
-            os.open(folder / "statistics" / name, os.O_RDONLY)
-            for name in ("rx_bytes", "tx_bytes")
-        ]
-        kind = (folder / "type").read_text().strip()
+        self._handles = _open_counters(folder / "statistics")
+        kind = (read_text(folder / "type") or "").strip()
         # Raw IP modems and PPP count no link header.
         framed = kind in (_ETHERNET, _LOOPBACK)
         self.header_bytes = _ETHERNET_HEADER_BYTES if framed else 0
         self._is_loopback = kind == _LOOPBACK
-        self._start = self._read(0), self._read(1)
+        # The last value of each counter, and what it moved since the creation.
+        self._last = [count.received_bytes, count.sent_bytes]
+        self._moved = [0, 0]
 
     def __enter__(self) -> Self:
         return self
@@ -49,21 +48,39 @@ class InterfaceCounter:
 
     def received(self) -> int:
         """Return the bytes received."""
-        return self._read(0) - self._start[0]
+        return self._read(0)
 
     def sent(self) -> int:
         """Return the bytes sent."""
-        return self._read(1) - self._start[1]
+        return self._read(1)
 
     def moved(self) -> int:
         """Return the bytes in both directions; on loopback each byte counts once."""
         return self.received() + (0 if self._is_loopback else self.sent())
 
     def _read(self, index: int) -> int:
+        """Return the bytes so far; a driver may set a counter to zero meanwhile."""
         try:
-            return int(os.pread(self._handles[index], 32, 0))
-        except OSError as error:
+            value = int(os.pread(self._handles[index], 32, 0))
+        except (OSError, ValueError) as error:
             raise ProbeError("link_down", "the interface went away") from error
+        last = self._last[index]
+        self._moved[index] += value - last if value >= last else value
+        self._last[index] = value
+        return self._moved[index]
+
+
+def _open_counters(folder: Path) -> list[int]:
+    """Open both counters. Raises ProbeError if the interface went away meanwhile."""
+    handles: list[int] = []
+    try:
+        for name in ("rx_bytes", "tx_bytes"):
+            handles.append(os.open(folder / name, os.O_RDONLY))  # noqa: PERF401
+    except OSError as error:
+        for handle in handles:
+            os.close(handle)
+        raise ProbeError("link_down", "the interface went away") from error
+    return handles
 
 
 @contextmanager
@@ -79,8 +96,8 @@ def counter_of(interface: str | None) -> Iterator[InterfaceCounter | None]:
 def interface_of_socket(sock: socket.socket) -> str:
     """Return the interface that has the local address of a connected socket."""
     local = sock.getsockname()[0]
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(address.address.partition("%")[0] == local for address in addresses):
+    for name, addresses in interface_addresses().items():
+        if any(address.partition("%")[0] == local for address in addresses):
             return name
     raise ProbeError("binding", f"no interface has the address {local}")
 
