@@ -180,8 +180,8 @@ def _throughput(link: Link, settings: Settings) -> Check:
 def _clock(clock: SystemClock) -> Check:
     state = clock.state()
     fix = "timedatectl set-ntp true"
-    if not state.trusted:
-        return Check("clock", Health.BAD, "the clock is in the past", fix)
+    if (reason := clock.doubt()) is not None:
+        return Check("clock", Health.BAD, reason, fix)
     if not state.synced:
         text = "the clock is not synchronised to a time server"
         return Check("clock", Health.DEGRADED, text, fix)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from qos_agent.config.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-PathArgument = Annotated[Path, typer.Argument(help="The file to write.")]
+PathArgument = Annotated[
+    Path, typer.Argument(help="The file to write, or - to print it.")
+]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace the file if it exists.")
 ]
@@ -28,11 +30,17 @@ NowOption = Annotated[
 
 @app.command("init")
 def init(path: PathArgument = Path("agent.toml"), force: ForceOption = False) -> None:
-    """Write a commented file with every key and its default."""
+    """Write a commented file with every key and its default.
+
+    With - as PATH, print it.
+    """
     from qos_agent.config.template import commented
     from qos_agent.schedule.jobs import DEFAULT_INTERVALS
     from qos_agent.system.language import translator_for_locale
 
+    if str(path) == "-":
+        print(commented(DEFAULT_INTERVALS), end="")
+        return
     if may_exist(path) and not force:
         fix = f"choose another name, or run: qos-agent config init {path} --force"
         raise ConfigError(str(path), None, "the file exists already", fix)

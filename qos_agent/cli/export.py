@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qos_agent.cli.options import ConfigOption, load_configuration
+from qos_agent.cli.pending import notice_of
 
 
 def export(
@@ -29,6 +30,9 @@ def export(
     settings = load_configuration(config).settings
     with reading(settings.journal.folder) as journal:
         exported = export_csv(journal.lines(EVERY_SEQ), folder)
+        notice = notice_of(journal)
     for name, count in sorted(exported.points.items()):
         print(f"{name}: {count} points")
+    if notice is not None:
+        print(notice)
     print(f"Wrote {folder}. To check: cd {folder} && sha256sum -c SHA256SUMS")

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
+from qos_agent.cli.pending import notice_of
 
 if TYPE_CHECKING:
-    from qos_agent.journal.reader import Stats
+    from qos_agent.journal.reader import Reader, Stats
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 CountOption = Annotated[
@@ -59,17 +60,20 @@ def stats(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     with reading(_folder(config)) as journal:
         statistics = journal.stats()
+        notice = notice_of(journal)
     if as_json:
         print(json.dumps(asdict(statistics), default=bytes.decode))
     else:
-        _print(statistics)
+        _print(statistics, notice)
 
 
-def _print(statistics: Stats) -> None:
+def _print(statistics: Stats, notice: str | None) -> None:
     from qos_agent.model.units import size_text
 
     print(f"journal {statistics.journal}: {size_text(statistics.file_bytes)}")
     print(f"points {statistics.points}, waiting for a clock {statistics.pending}")
+    if notice is not None:
+        print(notice)
     for name, count in statistics.undelivered.items():
         print(f"pending for {name}: {count}")
     for kind in statistics.kinds:
@@ -99,6 +103,14 @@ def tail(
     with reading(_folder(config)) as journal:
         for line in journal.lines(EVERY_SEQ, lines):
             print(_as_json(line) if as_json else line.decode(errors="replace"))
+        _print_notice(journal)
+
+
+def _print_notice(journal: Reader) -> None:
+    """Print to standard error what is missing in the output, which is for programs."""
+    notice = notice_of(journal)
+    if notice is not None:
+        print(notice, file=sys.stderr)
 
 
 def _as_json(line: bytes) -> str:
@@ -124,6 +136,7 @@ def export(
     with reading(_folder(config)) as journal, _output(file) as output:
         for line in journal.lines(after_seq):
             output.write((_as_json(line).encode() if as_json else line) + b"\n")
+        _print_notice(journal)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import typer
 
 from qos_agent.cli.options import ConfigOption, load_configuration
 from qos_agent.cli.output import write_in_background
+from qos_agent.cli.pending import pending_notice
 from qos_agent.system.signals import handle_signals, is_service
 
 if TYPE_CHECKING:
@@ -64,9 +65,13 @@ def run(
     control = _Control()
     started_s = time.monotonic()
     while True:
-        agent = control.attach(Agent(loaded, system_clock(), disabled))
+        clock = system_clock()
+        agent = control.attach(Agent(loaded, clock, disabled))
         status = _shown(agent, for_s, translate) if on_terminal else agent.run(for_s)
         _summarise(status, time.monotonic() - started_s, translate)
+        notice = pending_notice(status.figures.pending_points, clock, translate)
+        if notice is not None:
+            print(f"  {notice}")
         if not agent.reload or control.ended:
             return 0
         loaded = _reloaded(config, loaded, translate)

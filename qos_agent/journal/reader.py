@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from qos_agent.evidence.merkle import leaf_hash
-from qos_agent.journal import delivery, eviction, tables
+from qos_agent.journal import delivery, eviction, rows, tables
 from qos_agent.journal.errors import storage_error
 from qos_agent.journal.timestamps import state
 from qos_agent.journal.types import QuarantinedPoint, Removal
@@ -76,26 +76,34 @@ class Reader:
         return Stats(
             journal=self._name(),
             file_bytes=page_bytes * pages,
-            points=self._count("point"),
-            pending=self._count("pending"),
+            points=self._stored(),
+            pending=self.pending(),
             undelivered=self._undelivered(),
             kinds=tuple(self._kinds()),
             refused=tuple(delivery.quarantined(self._db)),
             removals=tuple(eviction.removals(self._db)),
         )
 
+    def pending(self) -> int:
+        """Return the number of points that wait for a time stamp."""
+        return self._count("pending")
+
+    def last_time_ns(self) -> int | None:
+        """Return the newest time stamp, or None if there is no point."""
+        return rows.last_time_ns(self._db)
+
     def lines(self, after_seq: int, last: int | None = None) -> Iterator[bytes]:
         """Return the lines after a number in order, or only the `last` of them."""
         if last is not None:
             (first,) = self._db.execute(_FIRST_OF_LAST, (last,)).fetchone()
             after_seq = max(after_seq, EVERY_SEQ if first is None else first - 1)
-        rows = self._db.execute(_LINES_AFTER, (after_seq,))
-        return (bytes(row[0]) for row in rows)
+        found = self._db.execute(_LINES_AFTER, (after_seq,))
+        return (bytes(row[0]) for row in found)
 
     def verify(self) -> VerifyResult:
         """Check the file's structure, each line's hash and schema, and the numbers."""
         faults = tuple(islice(self._faults(), _FAULTS_MAX))
-        return VerifyResult(self._count("point"), faults)
+        return VerifyResult(self._stored(), faults)
 
     def _faults(self) -> Iterator[str]:
         for (result,) in self._db.execute(f"PRAGMA integrity_check({_FAULTS_MAX})"):
@@ -124,22 +132,27 @@ class Reader:
             reached = max(reached, high)
 
     def _kinds(self) -> Iterator[MeasurementStats]:
-        rows = self._db.execute(
+        kinds = self._db.execute(
             "SELECT CAST(substr(line, 1, instr(line, x'2C') - 1) AS TEXT) AS name,"
             " COUNT(*), MIN(time_ns), MAX(time_ns) FROM point"
             " WHERE line IS NOT NULL GROUP BY name ORDER BY name"
         )
-        return (MeasurementStats(*row) for row in rows)
+        return (MeasurementStats(*row) for row in kinds)
 
     def _undelivered(self) -> dict[str, int]:
-        rows = self._db.execute(
+        counts = self._db.execute(
             "SELECT name, (SELECT COUNT(*) FROM delivery WHERE collector = id)"
             " FROM collector ORDER BY id"
         )
-        return dict(rows.fetchall())
+        return dict(counts.fetchall())
 
     def _name(self) -> str:
         return str(state(self._db, "journal"))
+
+    def _stored(self) -> int:
+        """Return the number of points whose line was not removed to free space."""
+        query = "SELECT COUNT(*) FROM point WHERE line IS NOT NULL"
+        return int(self._db.execute(query).fetchone()[0])
 
     def _count(self, table: str) -> int:
         return int(self._db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])

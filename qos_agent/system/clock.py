@@ -70,18 +70,27 @@ def is_trusted(evidence: ClockEvidence) -> bool:
     must not be behind the newest record. It must also be battery-backed, or have had
     time to be set.
     """
+    return doubt(evidence) is None
+
+
+def doubt(evidence: ClockEvidence) -> str | None:
+    """Return the reason why the wall clock is not trusted; None if it is."""
     if evidence.wall_ns < evidence.not_before_ns:
-        return False
-    if evidence.synced:
-        return True
+        return "the clock is in the past"
     offset_ms = evidence.collector_offset_ms
-    if offset_ms is not None and abs(offset_ms) < _AGREES_MS:
-        return True
+    agrees = offset_ms is not None and abs(offset_ms) < _AGREES_MS
+    if evidence.synced or agrees:
+        return None
     if offset_ms is not None and abs(offset_ms) > _CONTRADICTS_MS:
-        return False
+        return "the clock differs from the collector's by more than a minute"
     if evidence.wall_ns < (evidence.newest_record_ns or 0):
-        return False
-    return evidence.has_rtc or evidence.boot_ns > _SETTLE_NS
+        return "the clock is behind the newest point"
+    if evidence.has_rtc or evidence.boot_ns > _SETTLE_NS:
+        return None
+    return (
+        "no time server has set the clock, and the device started less than 5 minutes "
+        "ago"
+    )
 
 
 def _boot_id() -> str:
@@ -129,6 +138,20 @@ class SystemClock:
 
     def state(self) -> ClockState:
         """Return the offset of wall time to boot time, and the trust in it."""
+        evidence, error_ms = self._evidence()
+        return ClockState(
+            evidence.wall_ns - evidence.boot_ns,
+            is_trusted(evidence),
+            evidence.synced,
+            error_ms,
+        )
+
+    def doubt(self) -> str | None:
+        """Return the reason why the wall clock is not trusted; None if it is."""
+        return doubt(self._evidence()[0])
+
+    def _evidence(self) -> tuple[ClockEvidence, float | None]:
+        """Return the evidence, and the kernel's bound of the error."""
         before = self.boot_ns()
         wall = self.wall_ns()
         between = (before + self.boot_ns()) // 2
@@ -142,7 +165,7 @@ class SystemClock:
             newest_record_ns=self._newest_record_ns,
             collector_offset_ms=self._collector_offset_now_ms(wall - between),
         )
-        return ClockState(wall - between, is_trusted(evidence), synced, error_ms)
+        return evidence, error_ms
 
     def _collector_offset_now_ms(self, offset_ns: int) -> float | None:
         """Return the recorded offset, corrected by every later step of the clock."""

@@ -133,6 +133,26 @@ INDONESIAN: Mapping[str, str] = {
     "no resolver": "tidak ada resolver DNS",
     "neither a ping nor a raw socket": "socket ping dan raw tidak tersedia",
     "the clock is in the past": "jam tertinggal",
+    # Points that wait for a time stamp, and the reasons.
+    "Points without a time stamp, which are not exported: {count}. Reason: {reason}. "
+    "They are stored, and get their time stamp once the agent runs with a trusted "
+    "clock.": (
+        "Titik data tanpa cap waktu, yang tidak diekspor: {count}. Sebab: {reason}. "
+        "Titik itu sudah tersimpan, dan mendapat cap waktu setelah agen berjalan "
+        "dengan jam yang dipercaya."
+    ),
+    "the agent stopped before the clock was trusted": (
+        "agen berhenti sebelum jam dipercaya"
+    ),
+    "the clock differs from the collector's by more than a minute": (
+        "jam berbeda lebih dari satu menit dari jam kolektor"
+    ),
+    "the clock is behind the newest point": "jam tertinggal dari titik data terbaru",
+    "no time server has set the clock, and the device started less than 5 minutes "
+    "ago": (
+        "jam belum disetel oleh server waktu, dan perangkat baru menyala kurang dari 5 "
+        "menit"
+    ),
     "the clock is not synchronised to a time server": (
         "jam tidak sinkron dengan server waktu"
     ),

@@ -125,6 +125,15 @@ def test_config_init_check_show(tmp_path: Path) -> None:
     assert (again.returncode, "--force" in again.stderr) == (2, True)
 
 
+def test_config_init_prints_to_a_dash(tmp_path: Path) -> None:
+    """With - no file is written, and what is printed is a valid configuration."""
+    printed = qos_agent("config", "init", "-", folder=tmp_path)
+    assert printed.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+    qos_agent("config", "init", "agent.toml", folder=tmp_path)
+    assert printed.stdout == (tmp_path / "agent.toml").read_text()
+
+
 def test_config_show_names_sources_and_hides_secrets(tmp_path: Path) -> None:
     """Each value has its source, and a token is stars, in text and in JSON."""
     names = {"QOS_AGENT_COLLECTOR__TOKEN": "hunter2", "QOS_AGENT_LATENCY__COUNT": "7"}

@@ -125,3 +125,14 @@ def test_an_incomplete_journal_is_an_error(
         reading(tmp_path),
     ):
         pass
+
+
+def test_statistics_and_export_have_the_same_points(tmp_path: Path) -> None:
+    """A point whose line was removed to free space counts in neither."""
+    _journal(tmp_path, 5)
+    change(tmp_path, ["UPDATE point SET line = NULL WHERE seq IN (2, 3)"])
+    with reading(tmp_path) as journal:
+        exported = list(journal.lines(EVERY_SEQ))
+        statistics = journal.stats()
+    assert len(exported) == statistics.points == 3
+    assert sum(kind.points for kind in statistics.kinds) == 3

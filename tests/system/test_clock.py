@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from qos_agent.model import ClockState
-from qos_agent.system.clock import ClockEvidence, StepWatch, SystemClock, is_trusted
+from qos_agent.system.clock import (
+    ClockEvidence,
+    StepWatch,
+    SystemClock,
+    doubt,
+    is_trusted,
+)
 
 MINUTE_NS = 60 * 10**9
 NOW_NS = 1_800_000_000 * 10**9
@@ -48,6 +55,32 @@ BOOTED = ClockEvidence(NOW_NS, MINUTE_NS, synced=False, has_rtc=False, not_befor
 def test_trust(evidence: ClockEvidence, trusted: bool) -> None:
     """Stronger evidence decides before weaker evidence."""
     assert is_trusted(evidence) is trusted
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        (BOOTED, "no time server has set the clock"),
+        (replace(BOOTED, not_before_ns=NOW_NS + 1), "in the past"),
+        (replace(BOOTED, newest_record_ns=NOW_NS + 1), "behind the newest point"),
+        (replace(BOOTED, collector_offset_ms=-3.6e6), "from the collector's"),
+    ],
+)
+def test_doubt(evidence: ClockEvidence, reason: str) -> None:
+    """The reason names the evidence that decides."""
+    assert reason in (doubt(evidence) or "")
+
+
+@pytest.mark.parametrize("content", ["", "zero\n", "\ufffd" * 99])
+def test_without_a_boot_id_each_process_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    """An id of any other form is not taken from the file."""
+    (tmp_path / "boot_id").write_text(content)
+    monkeypatch.setattr("qos_agent.system.clock._BOOT_ID", tmp_path / "boot_id")
+    first, second = SystemClock(0), SystemClock(0)
+    assert len(first.boot_id) == 36
+    assert first.boot_id != second.boot_id
 
 
 def test_system_clock_relates_wall_to_boot_time() -> None:
