@@ -1,4 +1,4 @@
-"""From presence and verdicts to the census of a regency. Pure.
+"""Calculates the census of a regency from presence and verdicts. Pure.
 
 Station counts follow the register. A station is expected in the regency in which it is
 registered, and counted there once, whichever regency its points are tagged with. Link
@@ -9,17 +9,19 @@ good + degraded + bad + unknown + silent = expected.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from qos_agent.model import Value
-from qos_agent.noc.census.context import Spans
+from qos_agent.noc.census.inputs import ProvinceInputs
 from qos_agent.noc.census.presence import Presence
 from qos_agent.noc.census.queries import CLASSES, IMPAIRED, LinkVerdict
-from qos_agent.noc.census.severity import affected, most_common
+from qos_agent.noc.census.spans import Spans
+from qos_agent.noc.census.verdict_counts import VerdictCounts
 from qos_agent.noc.register.store import Entry, Note
 
 _WORST_FIRST = ("bad", "degraded", "good", "unknown")
+Fields = dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +39,12 @@ class Verdicts:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """The most frequent deciding indicator and side of the impaired links."""
-
-    kpi: str | None = None
-    side: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HeardElsewhere:
-    """Stations heard in a regency that is not their own: last heartbeat, and links."""
-
-    last: Mapping[str, int] = field(default_factory=dict)
-    links: Mapping[str, Sequence[LinkVerdict]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Area:
     """One regency at a moment: all facts from which its points are made.
 
-    `entries` are its registered stations. If counts were enough, they are only the
-    stations with a problem.
+    `entries` are its registered stations, or those with a problem. `silent` are
+    registered stations heard in no regency, and `moved` those heard in another one.
+    Both have the last heartbeat. `moved_links` are the links of the moved stations.
     """
 
     code: str
@@ -66,41 +53,88 @@ class Area:
     by_operator: Mapping[str, int]
     presence: Presence
     verdicts: Verdicts
-    elsewhere: HeardElsewhere
     entries: Mapping[str, Entry]
     notes: Sequence[Note]
-
-    def silent(self) -> dict[str, int | None]:
-        """Return registered stations heard in no regency, with their last heartbeat."""
-        absent = self.presence.call.absent
-        return {s: ns for s, ns in absent.items() if s not in self.elsewhere.last}
-
-    def moved(self) -> set[str]:
-        """Return registered stations that were heard in another regency."""
-        return set(self.presence.call.absent) & set(self.elsewhere.last)
-
-    def links_of_moved(self) -> Iterator[LinkVerdict]:
-        """Yield the links of stations that were heard in another regency."""
-        for station in self.moved():
-            yield from self.elsewhere.links.get(station, ())
+    silent: Mapping[str, int | None]
+    moved: Mapping[str, int]
+    moved_links: Sequence[LinkVerdict]
 
 
-def station_fields(area: Area) -> dict[str, Value]:
+def area_of(inputs: ProvinceInputs, code: str) -> Area:
+    """Return the facts of one regency."""
+    expected, elsewhere = inputs.expected, inputs.elsewhere
+    presence = inputs.presence[code]
+    absent = presence.call.absent
+    moved = [station for station in absent if station in elsewhere.last]
+    return Area(
+        code,
+        inputs.spans,
+        expected.stations.get(code, 0),
+        expected.by_operator.get(code, {}),
+        presence,
+        verdicts_of(inputs.verdicts, code, presence.links),
+        inputs.entries[code],
+        [note for scope, note in expected.notes if code.startswith(scope)],
+        silent={s: ns for s, ns in absent.items() if s not in elsewhere.last},
+        moved={station: elsewhere.last[station] for station in moved},
+        moved_links=[
+            link for station in moved for link in elsewhere.links.get(station, ())
+        ],
+    )
+
+
+def verdicts_of(
+    counts: VerdictCounts, regency: str, links: Sequence[LinkVerdict] | None = None
+) -> Verdicts:
+    """Return the verdicts of one regency from its links, or else from counts."""
+    if links is not None:
+        return Verdicts({}, {}, _impaired(links), links)
+    not_good = counts.not_good.get(regency, ())
+    stations = dict.fromkeys(CLASSES, 0)
+    worst = _worst_classes(not_good)
+    for station, verdict in worst.items():
+        stations["good" if station in counts.also_good else verdict] += 1
+    stations["good"] += max(0, counts.stations.get(regency, 0) - len(worst))
+    operators = {
+        operator: dict.fromkeys(CLASSES, 0) | {"good": n}
+        for operator, n in counts.links.get(regency, {}).items()
+    }
+    for link in not_good:
+        classes = operators.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
+        classes["good"] = max(0, classes["good"] - 1)
+        classes[link.verdict] += 1
+    return Verdicts(stations, operators, _impaired(not_good))
+
+
+def _impaired(links: Iterable[LinkVerdict]) -> list[LinkVerdict]:
+    return [link for link in links if link.verdict in IMPAIRED]
+
+
+def _worst_classes(links: Iterable[LinkVerdict]) -> dict[str, str]:
+    """Return the worst class of each station's links."""
+    worst: dict[str, str] = {}
+    for link in links:
+        both = (worst.get(link.station, "unknown"), link.verdict)
+        worst[link.station] = min(both, key=_WORST_FIRST.index)
+    return worst
+
+
+def station_fields(area: Area) -> Fields:
     """Return the counts of stations, whatever their operator."""
-    silent = area.silent()
+    silent = len(area.silent)
     reporting = _reporting(area)
-    fields: dict[str, Value] = {
+    fields: Fields = {
         "expected": area.expected,
         "reporting": reporting,
-        "late": area.expected - len(silent) - reporting,
-        "silent": len(silent),
-        "never": sum(ns is None for ns in silent.values()),
+        "late": area.expected - silent - reporting,
+        "silent": silent,
+        "never": sum(ns is None for ns in area.silent.values()),
         "maintenance": _noted(area, "maintenance"),
         "acknowledged": _noted(area, "acknowledged"),
-        "mismatched": len(area.moved()),
+        "mismatched": len(area.moved),
     }
-    classes = _station_classes(area, silent)
-    classes["unknown"] = area.expected - len(silent) - sum(classes.values())
+    classes = _station_classes(area)
+    classes["unknown"] = area.expected - silent - sum(classes.values())
     fields |= {f"stations_{name}": n for name, n in classes.items()}
     newest_ns = area.presence.newest_ns
     if newest_ns is not None:
@@ -114,9 +148,8 @@ def _reporting(area: Area) -> int:
         return area.presence.fresh
     late_from_ns = area.spans.late[0]
     expected_here = area.entries.keys() - area.presence.call.unexpected.keys()
-    elsewhere_ns = area.elsewhere.last
     here = sum(ns >= late_from_ns for s, ns in last_ns.items() if s in expected_here)
-    return here + sum(elsewhere_ns[s] >= late_from_ns for s in area.moved())
+    return here + sum(ns >= late_from_ns for ns in area.moved.values())
 
 
 def _noted(area: Area, kind: str) -> int:
@@ -127,75 +160,99 @@ def _noted(area: Area, kind: str) -> int:
     return len(scopes)
 
 
-def _station_classes(area: Area, silent: Mapping[str, object]) -> dict[str, int]:
+def _station_classes(area: Area) -> dict[str, int]:
     """Count stations by the worst class of their links."""
     if area.verdicts.links is None:
         return {name: area.verdicts.stations.get(name, 0) for name in CLASSES[:3]}
-    worst: dict[str, str] = {}
-    for link in (*area.verdicts.links, *area.links_of_moved()):
-        if link.station in area.entries and link.station not in silent:
-            both = (worst.get(link.station, "unknown"), link.verdict)
-            worst[link.station] = min(both, key=_WORST_FIRST.index)
+    links = (*area.verdicts.links, *area.moved_links)
+    counted = area.entries.keys() - area.silent.keys()
+    worst = _worst_classes(link for link in links if link.station in counted)
     counts = Counter(worst.values())
     return {name: counts[name] for name in CLASSES[:3]}
 
 
-def operator_fields(area: Area) -> dict[str, dict[str, Value]]:
+def operator_fields(area: Area) -> dict[str, Fields]:
     """Return, by operator, its stations and the counts of its links by class.
 
     A station with two operators counts for both, so these must never be summed over
     operators.
     """
-    silent = area.silent()
     links = _link_classes(area)
-    by_operator: dict[str, dict[str, Value]] = {}
+    by_operator: dict[str, Fields] = {}
     for operator in sorted({*area.by_operator, *links}):
-        fields: dict[str, Value] = {
+        fields: Fields = {
             f"links_{name}": links.get(operator, {}).get(name, 0) for name in CLASSES
         }
         if operator in area.by_operator:
-            own = [s for s in silent if operator in area.entries[s].operators]
+            own = [s for s in area.silent if operator in area.entries[s].operators]
             fields["expected"] = area.by_operator[operator]
             fields["silent"] = len(own)
-            fields["never"] = sum(silent[s] is None for s in own)
+            fields["never"] = sum(area.silent[s] is None for s in own)
         by_operator[operator] = fields
     return by_operator
 
 
 def affected_by_operator(area: Area) -> dict[str, int]:
     """Count, by operator, the stations that are silent or have a bad link of it."""
-    silent = area.silent()
     bad = [
         (link.station, link.operator)
-        for link in (*area.verdicts.impaired, *area.links_of_moved())
-        if link.verdict == "bad" and link.station not in silent
+        for link in (*area.verdicts.impaired, *area.moved_links)
+        if link.verdict == "bad" and link.station not in area.silent
     ]
     operators = {code: entry.operators for code, entry in area.entries.items()}
-    return affected(silent, bad, operators)
+    return affected(area.silent, bad, operators)
 
 
-def reasons(area: Area) -> Mapping[str, Reason]:
-    """Return the main reason of impaired links by operator; "" stands for all."""
+def affected(
+    silent: Iterable[str],
+    bad: Iterable[tuple[str, str]],
+    operators: Mapping[str, frozenset[str]],
+) -> dict[str, int]:
+    """Count, by operator, the stations that are silent or have a bad link of it.
+
+    `bad` has pairs (station, operator), `operators` those of each registered station.
+    """
+    pairs = {(s, o) for s in silent for o in operators.get(s, frozenset())}
+    pairs |= {(s, o) for s, o in bad if o in operators.get(s, frozenset())}
+    return dict(Counter(operator for _, operator in pairs))
+
+
+def reasons(area: Area) -> dict[str, Fields]:
+    """Return the main indicator and side of impaired links by operator; "" for all."""
     links = area.verdicts.impaired
     if area.verdicts.links is not None:
-        links = [link for link in _links_here(area) if link.verdict in IMPAIRED]
+        links = _impaired(_links_here(area))
     by_operator: dict[str, list[LinkVerdict]] = {}
     for link in links:
         by_operator.setdefault("", []).append(link)
         by_operator.setdefault(link.operator, []).append(link)
     return {
-        operator: Reason(
-            most_common(link.kpi for link in impaired),
-            most_common(link.side for link in impaired),
-        )
+        operator: {
+            name: value
+            for name, value in (
+                ("kpi", most_common(link.kpi for link in impaired)),
+                ("side", most_common(link.side for link in impaired)),
+            )
+            if value is not None
+        }
         for operator, impaired in by_operator.items()
     }
+
+
+def most_common(values: Iterable[str | None]) -> str | None:
+    """Return the most frequent value, and of equals the first in the alphabet."""
+    counts = Counter(value for value in values if value)
+    return min(counts, key=lambda value: (-counts[value], value), default=None)
 
 
 def _link_classes(area: Area) -> Mapping[str, Mapping[str, int]]:
     if area.verdicts.links is None:
         return area.verdicts.operators
-    return _counted(_links_here(area))
+    by_operator: dict[str, dict[str, int]] = {}
+    for link in _links_here(area):
+        counts = by_operator.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
+        counts[link.verdict] += 1
+    return by_operator
 
 
 def _links_here(area: Area) -> list[LinkVerdict]:
@@ -203,11 +260,3 @@ def _links_here(area: Area) -> list[LinkVerdict]:
     call = area.presence.call
     stations = area.entries.keys() - call.absent.keys() | call.unexpected.keys()
     return [link for link in area.verdicts.links or () if link.station in stations]
-
-
-def _counted(links: Iterable[LinkVerdict]) -> dict[str, dict[str, int]]:
-    by_operator: dict[str, dict[str, int]] = {}
-    for link in links:
-        counts = by_operator.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
-        counts[link.verdict] += 1
-    return by_operator

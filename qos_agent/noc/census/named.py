@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from qos_agent.influx.query import QueryError, Server
 from qos_agent.noc.census import queries
-from qos_agent.noc.census.context import ProvinceContext
-from qos_agent.noc.census.counting import HeardElsewhere
 from qos_agent.noc.census.presence import Presence
 from qos_agent.noc.census.queries import LinkVerdict
+from qos_agent.noc.census.spans import Spans
 
 
 @dataclass(frozen=True, slots=True)
-class NamedRegency:
-    """One regency's presence with names, and the last verdict of each of its links."""
+class HeardElsewhere:
+    """Stations heard in a regency that is not their own: last heartbeat, and links."""
 
-    presence: Presence
-    links: Sequence[LinkVerdict]
+    last: Mapping[str, int]
+    links: Mapping[str, Sequence[LinkVerdict]]
 
 
-def read_named(
-    context: ProvinceContext,
-    presence: Mapping[str, Presence],
-    unexpected: Mapping[str, int],
-) -> dict[str, NamedRegency]:
-    """Read the regencies of a province that need names. Raises QueryError."""
-    from_ns = context.spans.verdict[0]
-    regencies = [r for r, p in presence.items() if needs_names(p, unexpected, from_ns)]
-    if not regencies:
-        return {}
-    server, province, spans = context.server, context.province, context.spans
-    links = queries.links_by_name(server, province, spans.verdict, regencies)
-    by_count = [regency for regency in regencies if presence[regency].last is None]
-    last_ns: dict[str, dict[str, int]] = {}
-    if by_count:
-        last_ns = queries.roll_call(server, province, spans.lookback, by_count)
-    return {
-        regency: NamedRegency(
-            replace(presence[regency], last=last_ns[regency])
-            if regency in last_ns
-            else presence[regency],
-            links.get(regency, []),
-        )
-        for regency in regencies
+def read_names(
+    servers: Mapping[str, Server],
+    spans: Spans,
+    presence: Mapping[str, Mapping[str, Presence]],
+    failed: dict[str, str],
+) -> tuple[dict[str, dict[str, Presence]], HeardElsewhere]:
+    """Return the presence by province and regency, with names if they are needed.
+
+    A province that fails is left out, and its error is recorded. The second result has
+    the unexpected stations of the nation, which may be registered in any province.
+    """
+    unexpected = {
+        station: last_ns
+        for regencies in presence.values()
+        for regency in regencies.values()
+        for station, last_ns in regency.call.unexpected.items()
     }
+    complete: dict[str, dict[str, Presence]] = {}
+    links: dict[str, list[LinkVerdict]] = {}
+    for province, regencies in presence.items():
+        from_ns = spans.verdict[0]
+        doubtful = {
+            code: regency
+            for code, regency in regencies.items()
+            if _needs_names(regency, unexpected, from_ns)
+        }
+        try:
+            named = _read(servers[province], province, spans, doubtful)
+        except QueryError as error:
+            failed[province] = str(error)
+            continue
+        complete[province] = {**regencies, **named}
+        for link in (
+            link for regency in named.values() for link in regency.links or ()
+        ):
+            if link.station in unexpected:
+                links.setdefault(link.station, []).append(link)
+    return complete, HeardElsewhere(unexpected, links)
 
 
-def needs_names(
+def _needs_names(
     presence: Presence, unexpected: Mapping[str, int], verdicts_from_ns: int
 ) -> bool:
     """Return True if a regency's verdicts cannot be counted on the server.
@@ -64,13 +77,20 @@ def needs_names(
     )
 
 
-def heard_elsewhere(
-    unexpected: Mapping[str, int], provinces: Iterable[Mapping[str, NamedRegency]]
-) -> HeardElsewhere:
-    """Return the unexpected stations of the nation with their links."""
-    named = (regency for regencies in provinces for regency in regencies.values())
-    links: dict[str, list[LinkVerdict]] = {}
-    for link in (link for regency in named for link in regency.links):
-        if link.station in unexpected:
-            links.setdefault(link.station, []).append(link)
-    return HeardElsewhere(unexpected, links)
+def _read(
+    server: Server, province: str, spans: Spans, presence: Mapping[str, Presence]
+) -> dict[str, Presence]:
+    """Add the links by name, and the stations if they were only counted."""
+    if not presence:
+        return {}
+    links = queries.links_by_name(server, province, spans.verdict, presence)
+    by_count = [code for code, regency in presence.items() if regency.last is None]
+    last_ns: dict[str, dict[str, int]] = {}
+    if by_count:
+        last_ns = queries.roll_call(server, province, spans.lookback, by_count)
+    return {
+        code: replace(
+            regency, last=last_ns.get(code, regency.last), links=links.get(code, ())
+        )
+        for code, regency in presence.items()
+    }

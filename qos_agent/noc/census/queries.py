@@ -7,11 +7,11 @@ measurement, because InfluxDB 1.8 walks through all series again for every furth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qos_agent.influx.query import Row, Server, between, word
-from qos_agent.noc.census.context import Span
+from qos_agent.noc.census.spans import Span
 
 CLASSES = ("good", "degraded", "bad", "unknown")
 IMPAIRED = frozenset({"degraded", "bad"})
@@ -42,6 +42,24 @@ def heard(
     series = ("agent", "beats", '"regency", "station"')
     rows = _counted(server, series, province, span, only, '"regency"')
     return {row.tags["regency"]: int(row.values["n"]) for row in rows}
+
+
+def heard_since(
+    server: Server, province: str, silent: Span, moments_ns: Mapping[str, int]
+) -> dict[str, int]:
+    """Count stations heard since `silent` before each regency's moment, until now.
+
+    It needs one query for each different moment.
+    """
+    by_moment: dict[int, list[str]] = {}
+    for regency, moment_ns in moments_ns.items():
+        by_moment.setdefault(moment_ns, []).append(regency)
+    silent_from_ns, at_ns = silent
+    counts: dict[str, int] = {}
+    for moment_ns, regencies in by_moment.items():
+        span = (silent_from_ns - (at_ns - moment_ns), at_ns)
+        counts |= heard(server, province, span, regencies)
+    return counts
 
 
 def newest(server: Server, province: str, span: Span) -> dict[str, int]:

@@ -6,9 +6,10 @@ this class or a worse one. If one station gets worse, the severity never gets be
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from qos_agent.model import Value
 
 LEVELS = ("good", "degraded", "bad", "silent")
 
@@ -43,6 +44,27 @@ def level(counts: Mapping[str, int], expected: int, share: float) -> int | None:
     return None
 
 
+def station_level(fields: Mapping[str, Value], share: float) -> int | None:
+    """Return the severity for the counts of stations of an area."""
+    return level(_by_class(fields, "stations"), int(fields["expected"]), share)
+
+
+def link_level(fields: Mapping[str, Value], share: float) -> int | None:
+    """Return the severity for the counts of an operator's links and silent stations.
+
+    An operator may have links that the register does not expect.
+    """
+    counts = _by_class(fields, "links")
+    known = sum(counts.values()) + int(fields["links_unknown"])
+    return level(counts, max(int(fields.get("expected", 0)), known), share)
+
+
+def _by_class(fields: Mapping[str, Value], unit: str) -> dict[str, int]:
+    """Return the counts by class, with `silent`; a missing field counts as 0."""
+    counts = {name: int(fields.get(f"{unit}_{name}", 0)) for name in LEVELS[:3]}
+    return {**counts, "silent": int(fields.get("silent", 0))}
+
+
 def down(
     affected: Mapping[str, int],
     expected: Mapping[str, int],
@@ -65,23 +87,3 @@ def down(
         operator: (int(fails), int(fails and another_is_up))
         for operator, fails in is_down.items()
     }
-
-
-def most_common(values: Iterable[str | None]) -> str | None:
-    """Return the most frequent value, and of equals the first in the alphabet."""
-    counts = Counter(value for value in values if value)
-    return min(counts, key=lambda value: (-counts[value], value), default=None)
-
-
-def affected(
-    silent: Iterable[str],
-    bad: Iterable[tuple[str, str]],
-    operators: Mapping[str, frozenset[str]],
-) -> dict[str, int]:
-    """Count, by operator, the stations that are silent or have a bad link of it.
-
-    `bad` has pairs (station, operator), `operators` those of each registered station.
-    """
-    pairs = {(s, o) for s in silent for o in operators.get(s, frozenset())}
-    pairs |= {(s, o) for s, o in bad if o in operators.get(s, frozenset())}
-    return dict(Counter(operator for _, operator in pairs))

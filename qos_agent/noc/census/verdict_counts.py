@@ -8,14 +8,13 @@ its named links has a known verdict, another query finds out if it also has a go
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from qos_agent.influx.query import Server
 from qos_agent.noc.census import queries
-from qos_agent.noc.census.context import ProvinceContext
-from qos_agent.noc.census.counting import Verdicts
-from qos_agent.noc.census.queries import CLASSES, IMPAIRED, LinkVerdict
-
-_WORST_FIRST = ("bad", "degraded", "unknown")
+from qos_agent.noc.census.presence import Presence
+from qos_agent.noc.census.queries import LinkVerdict
+from qos_agent.noc.census.spans import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,77 +24,46 @@ class VerdictCounts:
     `also_good` are stations with a good link and another link of unknown class.
     """
 
-    stations: Mapping[str, int]
-    links: Mapping[str, Mapping[str, int]]
-    not_good: Mapping[str, Sequence[LinkVerdict]]
+    stations: Mapping[str, int] = field(default_factory=dict)
+    links: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    not_good: Mapping[str, Sequence[LinkVerdict]] = field(default_factory=dict)
     also_good: frozenset[str] = frozenset()
 
-    @classmethod
-    def read(cls, context: ProvinceContext, only: Iterable[str] = ()) -> VerdictCounts:
-        """Read counts and exceptions of a province, or just of some regencies.
 
-        The counts are read first. If the first verdict of a link arrives between the
-        two queries, there is at worst one good link too few, and never one too many.
-        """
-        scope = (context.server, context.province, context.spans.verdict)
-        only = tuple(only)
-        stations = queries.stations_with_verdict(*scope, only)
-        links: dict[str, dict[str, int]] = {}
-        for key, n in queries.links_with_verdict(*scope, only).items():
-            regency, operator = key
-            links.setdefault(regency, {})[operator] = n
-        not_good = queries.links_not_good(*scope, only)
-        doubtful = [
-            station
-            for regency_links in not_good.values()
-            for station, verdict in _worst(regency_links).items()
-            if verdict == "unknown"
-        ]
-        also_good = queries.stations_with_good_link(*scope, doubtful)
-        return cls(stations, links, not_good, frozenset(also_good))
+def read_verdicts(
+    server: Server, province: str, span: Span, presence: Mapping[str, Presence]
+) -> VerdictCounts:
+    """Read the verdicts of the regencies whose links were not read by name.
 
-    def of(self, regency: str) -> Verdicts:
-        """Return the verdicts of one regency."""
-        not_good = self.not_good.get(regency, ())
-        return Verdicts(
-            self._stations(regency, not_good),
-            self._links(regency, not_good),
-            impaired(not_good),
+    Raises QueryError.
+    """
+    by_count = [code for code, regency in presence.items() if regency.links is None]
+    if not by_count:
+        return VerdictCounts()
+    only = by_count if len(by_count) < len(presence) else ()
+    return count_verdicts(server, province, span, only)
+
+
+def count_verdicts(
+    server: Server, province: str, span: Span, only: Iterable[str] = ()
+) -> VerdictCounts:
+    """Read counts and exceptions of a province, or just of some regencies.
+
+    The counts are read first. If the first verdict of a link arrives between the two
+    queries, there is at worst one good link too few, and never one too many.
+    """
+    only = tuple(only)
+    stations = queries.stations_with_verdict(server, province, span, only)
+    links: dict[str, dict[str, int]] = {}
+    counts = queries.links_with_verdict(server, province, span, only)
+    for (regency, operator), n in counts.items():
+        links.setdefault(regency, {})[operator] = n
+    not_good = queries.links_not_good(server, province, span, only)
+    doubtful: list[str] = []
+    for verdicts in not_good.values():
+        known = {link.station for link in verdicts if link.verdict != "unknown"}
+        doubtful += dict.fromkeys(
+            link.station for link in verdicts if link.station not in known
         )
-
-    def _stations(
-        self, regency: str, not_good: Sequence[LinkVerdict]
-    ) -> dict[str, int]:
-        worst = _worst(not_good)
-        counts = dict.fromkeys(CLASSES, 0)
-        for station, verdict in worst.items():
-            counts["good" if station in self.also_good else verdict] += 1
-        counts["good"] += max(0, self.stations.get(regency, 0) - len(worst))
-        return counts
-
-    def _links(
-        self, regency: str, not_good: Sequence[LinkVerdict]
-    ) -> dict[str, dict[str, int]]:
-        by_operator = {
-            operator: dict.fromkeys(CLASSES, 0) | {"good": n}
-            for operator, n in self.links.get(regency, {}).items()
-        }
-        for link in not_good:
-            counts = by_operator.setdefault(link.operator, dict.fromkeys(CLASSES, 0))
-            counts["good"] = max(0, counts["good"] - 1)
-            counts[link.verdict] += 1
-        return by_operator
-
-
-def impaired(links: Iterable[LinkVerdict]) -> list[LinkVerdict]:
-    """Return the degraded and bad links."""
-    return [link for link in links if link.verdict in IMPAIRED]
-
-
-def _worst(not_good: Iterable[LinkVerdict]) -> dict[str, str]:
-    """Return the worst class of each station's links that are not good."""
-    worst: dict[str, str] = {}
-    for link in not_good:
-        both = (worst.get(link.station, "unknown"), link.verdict)
-        worst[link.station] = min(both, key=_WORST_FIRST.index)
-    return worst
+    also_good = queries.stations_with_good_link(server, province, span, doubtful)
+    return VerdictCounts(stations, links, not_good, frozenset(also_good))

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qos_agent.model import Record, Value
-from qos_agent.model.line_protocol import one_line, tag_value
 from qos_agent.noc.census.counting import Area
 from qos_agent.noc.census.queries import IMPAIRED, LinkVerdict
 from qos_agent.noc.census.severity import LEVELS
@@ -40,7 +39,7 @@ def worst_first(area: Area, silent_s: float) -> list[WorstStation]:
 
 
 def _silent(area: Area, silent_s: float) -> Iterator[WorstStation]:
-    for station, last_ns in area.silent().items():
+    for station, last_ns in area.silent.items():
         entry = area.entries[station]
         age_s = None if last_ns is None else (area.spans.at_ns - last_ns) / 1e9
         since_s = None if age_s is None else max(0.0, age_s - silent_s)
@@ -53,13 +52,12 @@ def _first_operator(entry: Entry) -> str:
 
 def _impaired(area: Area) -> Iterator[WorstStation]:
     """Yield each station once, by the link that is worst and has been for longest."""
-    silent = area.silent()
     worst_links: dict[str, LinkVerdict] = {}
-    for link in (*area.verdicts.impaired, *area.links_of_moved()):
+    for link in (*area.verdicts.impaired, *area.moved_links):
         registered = link.verdict in IMPAIRED and link.station in area.entries
         before = worst_links.get(link.station)
         is_worse = before is None or _badness(link) > _badness(before)
-        if registered and is_worse and link.station not in silent:
+        if registered and is_worse and link.station not in area.silent:
             worst_links[link.station] = link
     for station, link in worst_links.items():
         entry = area.entries[station]
@@ -71,7 +69,7 @@ def _badness(link: LinkVerdict) -> tuple[int, float]:
 
 
 def record(station: WorstStation, area: Area) -> Record:
-    """Return the `station` point of one station."""
+    """Return the `station` point of one station, with texts as in the register."""
     entry, link = station.entry, station.link
     is_silent = station.severity == "silent"
     fields: dict[str, Value | None] = {
@@ -83,9 +81,9 @@ def record(station: WorstStation, area: Area) -> Record:
         "since_s": station.since_s,
         "kpi": link.kpi if link else None,
         "side": link.side if link else None,
-        "name": one_line(entry.name) or None,
-        "contact": one_line(entry.contact or "") or None,
-        "ticket": _ticket(station) or None,
+        "name": entry.name,
+        "contact": entry.contact,
+        "ticket": _ticket(station),
         "maintenance": _noted(area, entry, "maintenance"),
         "acknowledged": _noted(area, entry, "acknowledged"),
         "latitude": entry.latitude,
@@ -94,17 +92,17 @@ def record(station: WorstStation, area: Area) -> Record:
     tags = {
         "province": entry.province,
         "regency": entry.regency,
-        "operator": tag_value(station.operator),
+        "operator": station.operator,
         "station": entry.code,
     }
     present = {name: value for name, value in fields.items() if value is not None}
     return Record("station", tags, present, area.spans.at_ns)
 
 
-def _ticket(station: WorstStation) -> str:
+def _ticket(station: WorstStation) -> str | None:
     links = station.entry.links
     tickets = (t for _, operator, t in links if operator == station.operator)
-    return one_line(next(tickets, ""))
+    return next(tickets, None)
 
 
 def _noted(area: Area, entry: Entry, kind: str) -> int:

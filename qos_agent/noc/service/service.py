@@ -18,7 +18,6 @@ from qos_agent.influx.query import Server
 from qos_agent.influx.writer import WriteError, Writer
 from qos_agent.model.errors import QosAgentError
 from qos_agent.noc.census.census import Census
-from qos_agent.noc.census.expected import ExpectedCache
 from qos_agent.noc.census.voting_window import VotingWindow
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.rollup import cursors
@@ -80,7 +79,6 @@ class Service:
             self.state,
             settings.census,
             VotingWindow(self.calendar),
-            ExpectedCache(self.register),
         )
         self._census_job = CensusJob(
             self.census, self.state, self.writer, settings.census.catch_up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -15,9 +15,12 @@ from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.query import Server, Table
 from qos_agent.model.line_protocol import decode
 from qos_agent.noc.census import queries
-from qos_agent.noc.census.context import ProvinceContext, Spans
-from qos_agent.noc.census.presence import RollCallCache, read_presence
-from qos_agent.noc.census.verdict_counts import VerdictCounts
+from qos_agent.noc.census.counting import verdicts_of
+from qos_agent.noc.census.heartbeats import read_heartbeats
+from qos_agent.noc.census.presence import Presence, RollCall, call_roll
+from qos_agent.noc.census.spans import Spans
+from qos_agent.noc.census.verdict_counts import VerdictCounts, count_verdicts
+from qos_agent.noc.register.store import Register
 from qos_agent.noc.settings import CensusSection
 from qos_agent.noc.state import State
 from tests.noc import nation
@@ -30,26 +33,40 @@ WORST_FIRST = ("bad", "degraded", "good", "unknown")
 SPAN = (START_NS, START_NS + 11 * MINUTE_NS)
 
 
-def context(
+@dataclass(frozen=True, slots=True)
+class Province:
+    """Province 31: its server, register, state and settings, and its roll calls."""
+
+    server: Server
+    register: Register
+    state: State
+    settings: CensusSection
+    calls: dict[str, RollCall]
+
+    def presence(self, at_ns: int, expected: dict[str, int]) -> dict[str, Presence]:
+        """Return the presence at a moment by regency, as the census reads it."""
+        spans = Spans.until(at_ns, self.settings)
+        failed: dict[str, str] = {}
+        servers = {"31": self.server}
+        heard = read_heartbeats(servers, spans, expected, self.calls, failed)
+        assert failed == {}
+        named = call_roll(heard["31"].last_ns, spans, self.register, self.state)
+        self.calls.update({code: regency.call for code, regency in named.items()})
+        return {**heard["31"].counted, **named}
+
+
+def province_of(
     influxdb: Database, folder: Path, stations: list[str], **limits: object
-) -> ProvinceContext:
-    """Return the context of province 31 at the end of SPAN."""
+) -> Province:
+    """Return province 31 with these stations, without roll calls."""
     links = [("main", "xl", "")]
-    settings = CensusSection.model_validate(limits)
-    return ProvinceContext(
-        "31",
+    return Province(
         Server(CollectorSection.model_validate(influxdb.section)),
         nation.register_stations(folder, dict.fromkeys(stations, links)),
         State(folder / "census.sqlite3"),
-        settings,
-        Spans.until(SPAN[1], settings),
+        CensusSection.model_validate(limits),
+        {},
     )
-
-
-def at(moment_ns: int, province: ProvinceContext) -> ProvinceContext:
-    """Return the context at another moment."""
-    spans = Spans.until(moment_ns, province.settings)
-    return replace(province, spans=spans)
 
 
 def verdicts() -> Iterator[tuple[str, str, str, list[tuple[int, str]]]]:
@@ -85,11 +102,12 @@ def test_good_links_are_all_links_less_the_others(
             for at_ns, name in moments
         ],
     )
-    counts = VerdictCounts.read(context(influxdb, tmp_path, []))
+    server = Server(CollectorSection.model_validate(influxdb.section))
+    counts = count_verdicts(server, "31", SPAN)
     for regency in REGENCIES:
         # The two verdicts after the last one of the span are outside it.
         last = [(s, o, of[-3][1]) for s, o, _, of in links if s[:4] == regency]
-        counted = counts.of(regency)
+        counted = verdicts_of(counts, regency)
         assert {o: +Counter(classes) for o, classes in counted.operators.items()} == {
             operator: Counter(name for _, o, name in last if o == operator)
             for operator in {o for _, o, _ in last}
@@ -109,16 +127,17 @@ def test_only_some_regencies_are_counted(influxdb: Database, tmp_path: Path) -> 
     stations = [f"{regency}010001001" for regency in REGENCIES]
     lines = [nation.verdict(s, "xl", "bad", START_NS) for s in stations]
     nation.deliver(influxdb, lines)
-    counts = VerdictCounts.read(context(influxdb, tmp_path, []), REGENCIES[1:])
-    assert counts.of(REGENCIES[0]).operators == {}
-    assert counts.of(REGENCIES[2]).stations["bad"] == 1
+    server = Server(CollectorSection.model_validate(influxdb.section))
+    counts = count_verdicts(server, "31", SPAN, REGENCIES[1:])
+    assert verdicts_of(counts, REGENCIES[0]).operators == {}
+    assert verdicts_of(counts, REGENCIES[2]).stations["bad"] == 1
 
 
 def test_counts_of_good_are_never_negative() -> None:
     """A link may get its first verdict between the two queries."""
     link = queries.LinkVerdict("3171010001001", "xl", "bad")
     counts = VerdictCounts({}, {"3171": {"xl": 0}}, {"3171": [link]})
-    counted = counts.of("3171")
+    counted = verdicts_of(counts, "3171")
     expected = {"good": 0, "degraded": 0, "bad": 1, "unknown": 0}
     assert counted.operators["xl"] == expected
     assert counted.stations["good"] == 0
@@ -131,7 +150,7 @@ def test_late_stations_are_counted_to_the_second(
     """After a roll call, counts alone give the late stations, whatever the limit."""
     ages_s = range(5, 241, 5)
     stations = [f"3171010001{age:03}" for age in ages_s]
-    province = context(influxdb, tmp_path, stations, late=f"{late_s}s")
+    province = province_of(influxdb, tmp_path, stations, late=f"{late_s}s")
     at_ns = START_NS + MINUTE_NS
     beats = [
         nation.beat(station, at_ns - before * 10**9)
@@ -139,11 +158,9 @@ def test_late_stations_are_counted_to_the_second(
         for before in (age, age + 50)
     ]
     nation.deliver(influxdb, beats)
-    roll_calls = RollCallCache()
     expected = {"3171": len(stations)}
-    named = read_presence(at(at_ns, province), roll_calls, expected)["3171"]
-    later = at(at_ns + MINUTE_NS, province)
-    counted = read_presence(later, roll_calls, expected)["3171"]
+    named = province.presence(at_ns, expected)["3171"]
+    counted = province.presence(at_ns + MINUTE_NS, expected)["3171"]
     assert named.last is not None
     assert counted.last is None
     assert named.fresh == sum(age <= late_s for age in ages_s)
@@ -158,15 +175,15 @@ def test_a_station_is_silent_after_the_configured_time(
     """It is exact to the second, by name and by counts a minute later."""
     ages_s = (silent_s - 60, silent_s - 59, silent_s - 1, silent_s, silent_s + 1)
     stations = [f"3171010001{number:03}" for number, _ in enumerate(ages_s)]
-    province = context(influxdb, tmp_path, stations, silent=f"{silent_s}s")
-    at_ns, roll_calls = START_NS + MINUTE_NS, RollCallCache()
+    province = province_of(influxdb, tmp_path, stations, silent=f"{silent_s}s")
+    at_ns = START_NS + MINUTE_NS
     last = dict(zip(stations, ages_s, strict=True))
     nation.deliver(
         influxdb, [nation.beat(s, at_ns - age * 10**9) for s, age in last.items()]
     )
     expected = {"3171": len(stations)}
     for moment_ns, passed_s in ((at_ns, 0), (at_ns + MINUTE_NS, 60)):
-        presence = read_presence(at(moment_ns, province), roll_calls, expected)
+        presence = province.presence(moment_ns, expected)
         silent = {s for s, age in last.items() if age + passed_s > silent_s}
         assert set(presence["3171"].call.absent) == silent
 
@@ -187,8 +204,8 @@ def test_a_roll_call_is_one_query_per_province(
 
     monkeypatch.setattr(Server, "tables", tables)
     expected = dict.fromkeys(REGENCIES, 1)
-    province = at(START_NS + MINUTE_NS, context(influxdb, tmp_path, []))
-    presence = read_presence(province, RollCallCache(), expected)
+    province = province_of(influxdb, tmp_path, [])
+    presence = province.presence(START_NS + MINUTE_NS, expected)
     assert {code: p.call.present for code, p in presence.items()} == expected
     assert len(sent) == 3  # a count, the newest heartbeat, the names
 
@@ -199,8 +216,7 @@ def test_unexpected_stations_are_found_in_regencies_without_stations(
     """Even if it is late already, because a registered station may have moved."""
     at_ns = START_NS + 4 * MINUTE_NS
     nation.deliver(influxdb, [nation.beat("3173010001001", START_NS)])
-    province = at(at_ns, context(influxdb, tmp_path, []))
-    presence = read_presence(province, RollCallCache(), {})
+    presence = province_of(influxdb, tmp_path, []).presence(at_ns, {})
     assert presence["3173"].call.unexpected == {"3173010001001": START_NS}
 
 
@@ -209,9 +225,10 @@ def test_last_heartbeats_are_remembered_beyond_the_lookback(
 ) -> None:
     """A station that is silent for long does not become one that was never heard."""
     station, other = "3171010001001", "3171010001002"
-    province = context(influxdb, tmp_path, [station, other], lookback="1h")
+    province = province_of(influxdb, tmp_path, [station, other], lookback="1h")
     nation.deliver(influxdb, [nation.beat(station, START_NS)])
     for minutes in (30, 90):
         at_ns = START_NS + minutes * MINUTE_NS
-        presence = read_presence(at(at_ns, province), RollCallCache(), {"3171": 2})
+        province.calls.clear()
+        presence = province.presence(at_ns, {"3171": 2})
         assert presence["3171"].call.absent == {station: START_NS, other: None}

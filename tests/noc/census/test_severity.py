@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qos_agent.model.errors import InvalidConfigError
-from qos_agent.noc.census.severity import (
-    LEVELS,
-    OutageThreshold,
-    affected,
-    down,
-    level,
-    most_common,
-)
+from qos_agent.noc.census.counting import affected, most_common
+from qos_agent.noc.census.severity import LEVELS, OutageThreshold, down, level
 from qos_agent.noc.settings import load
 from qos_agent.noc.state import State
 

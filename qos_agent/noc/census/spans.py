@@ -1,13 +1,10 @@
-"""The time spans of one minute's census, and everything one province's census needs."""
+"""The time spans of one minute's census, calculated once for all provinces."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qos_agent.influx.query import Server
-from qos_agent.noc.register.store import Register
 from qos_agent.noc.settings import CensusSection
-from qos_agent.noc.state import State
 
 Span = tuple[int, int]
 
@@ -21,6 +18,7 @@ class Spans:
     silent: Span
     lookback: Span
     verdict: Span
+    roll_call: Span
 
     @classmethod
     def until(cls, at_ns: int, settings: CensusSection) -> Spans:
@@ -35,21 +33,10 @@ class Spans:
             silent=last(settings.silent),
             lookback=last(settings.lookback),
             verdict=last(settings.verdict_age),
+            roll_call=last(settings.roll_call),
         )
 
     @property
     def at_s(self) -> int:
         """The minute in seconds, as the register counts time."""
         return self.at_ns // 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class ProvinceContext:
-    """One province at one minute: its collector, the register, state and spans."""
-
-    province: str
-    server: Server
-    register: Register
-    state: State
-    settings: CensusSection
-    spans: Spans
