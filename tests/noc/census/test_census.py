@@ -171,7 +171,7 @@ def test_a_regency_without_any_points_stays_expected(
     register = nation.register_scenario(scenario, tmp_path)
     start_s = START_NS // 10**9
     register.note(Note("maintenance", "3175", start_s, start_s + 3600, "PLN"))
-    service, rollup = service_of(influxdb, tmp_path, census={"exceptions": 2})
+    service, rollup = service_of(influxdb, tmp_path, census={"worst_stations": 2})
     nation.deliver(influxdb, nation.all_lines(scenario))
     service.minute(START_NS + MINUTE_NS)
     query = "SELECT * FROM census WHERE \"regency\" = '3175' AND \"operator\" = 'all'"
