@@ -38,8 +38,6 @@ def reset_on_close(sock: socket.socket) -> None:
 def connection_error(error: OSError) -> ProbeError:
     """Return the ProbeError for an error of the operating system or of TLS."""
     match error:
-        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-            return ProbeError("closed_early", "closed without the end of TLS")
         case ssl.SSLError():
             return ProbeError(cause_of_tls(error), message_of_tls(error))
         case _:

@@ -8,6 +8,7 @@ from pathlib import Path
 # OpenSSL's X509_V_ERR_*, <openssl/x509_vfy.h>.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _HOST_MISMATCH, _ADDRESS_MISMATCH = 62, 64
+_CLOSED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _CAUSES = {
     _NOT_YET_VALID: "tls_expired",
     _EXPIRED: "tls_expired",
@@ -43,7 +44,13 @@ def collector_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
 
 
 def cause_of_tls(error: ssl.SSLError) -> str:
-    """Return `tls_expired`, `tls_name`, `tls_untrusted`, or `tls` for all the rest."""
+    """Return `tls_expired`, `tls_name`, `tls_untrusted`, or `tls` for all the rest.
+
+    A server that closes the connection is `closed_early`. Python before 3.11.4 raises
+    SSLZeroReturnError for it, and later versions raise SSLEOFError.
+    """
+    if isinstance(error, _CLOSED):
+        return "closed_early"
     if not isinstance(error, ssl.SSLCertVerificationError):
         return "tls"
     return _CAUSES.get(error.verify_code, "tls_untrusted")
@@ -53,4 +60,6 @@ def message_of_tls(error: ssl.SSLError) -> str:
     """Return OpenSSL's reason, without the position in its source code."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
+    if isinstance(error, _CLOSED):
+        return "closed without the end of TLS"
     return str(error.reason or error)

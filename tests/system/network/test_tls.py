@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.influx.transport import _failure as delivery_failure
+from qos_agent.probes.throughput.speedtest_child import _failure as speedtest_failure
+from qos_agent.system.network.connection import connection_error
 from qos_agent.system.network.tls import client_context, collector_context
 from tests.servers.certificates import Authority
 
@@ -53,3 +56,20 @@ def test_a_file_without_certificates_is_an_error(tmp_path: Path) -> None:
         client_context(file)
     with pytest.raises(OSError, match="certificate"):
         collector_context("https://influx.example.id", file)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed (EOF)"),
+    ],
+    ids=["Python 3.11.4 and newer", "Python 3.11.2"],
+)
+def test_a_server_that_hangs_up_has_one_cause_on_every_python(
+    error: ssl.SSLError,
+) -> None:
+    """Probes, deliveries and speedtest-cli report that the server closed early."""
+    assert connection_error(error).cause == "closed_early"
+    assert delivery_failure(error).cause == "closed_early"
+    assert speedtest_failure(error)["cause"] == "closed_early"
