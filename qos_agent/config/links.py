@@ -9,7 +9,7 @@ from pydantic import Field
 from qos_agent.config.allowance import AllowanceSection
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.throughput import ThroughputServers
-from qos_agent.config.types import Name, Section, allowed
+from qos_agent.config.types import Name, Operator, Section, allowed
 
 _Interface = Annotated[
     str, allowed("the name of a network interface, without spaces", r"[^/\s]{1,15}")
@@ -24,7 +24,12 @@ class LinkSection(Section):
     """
 
     name: Name = Field(description="Name of the link, unique on this device.")
-    operator: Name = Field("unknown", description="Network operator of the link.")
+    operator: Operator = Field(
+        "unknown",
+        description=(
+            'Network operator of the link; "Telkomsel" is stored as "telkomsel".'
+        ),
+    )
     interface: _Interface | None = Field(
         None,
         description=(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from qos_agent.config.faults import invalid, shown_text
+from qos_agent.config.operators import operator_code
 from qos_agent.model.addresses import is_ipv6, split_host_port
 from qos_agent.model.units import seconds, size_bytes
 
@@ -107,10 +108,12 @@ def interval(value: object) -> float:
     return 0.0 if value in ("off", 0) else seconds(value)
 
 
-Name = Annotated[
-    str,
-    allowed("1 to 64 letters, digits, hyphens or underscores", r"[A-Za-z0-9_-]{1,64}"),
-]
+_A_NAME = allowed(
+    "1 to 64 letters, digits, hyphens or underscores", r"[A-Za-z0-9_-]{1,64}"
+)
+Name = Annotated[str, _A_NAME]
+# One code for all spellings, such as "telkomsel" for "Telkomsel".
+Operator = Annotated[str, AfterValidator(operator_code), _A_NAME]
 # Unlike min_length, it adds no error of its own if an entry is wrong.
 NOT_EMPTY = AfterValidator(_not_empty)
 ProvinceCode = Annotated[str, allowed("2 digits in quotes", r"\d{2}")]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from qos_agent.config.operators import operator_code
 from qos_agent.influx.query import Row, Server, between, word
 from qos_agent.noc.census.spans import Span
 
@@ -103,10 +104,11 @@ def links_with_verdict(
     """Return the number of links with a verdict, by (regency, operator)."""
     series = ("verdict", "good", _LINK_TAGS)
     rows = _counted(server, series, province, span, only, '"regency", "operator"')
-    return {
-        (row.tags["regency"], row.tags.get("operator", "unknown")): int(row.values["n"])
-        for row in rows
-    }
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = row.tags["regency"], _operator(row)
+        counts[key] = counts.get(key, 0) + int(row.values["n"])
+    return counts
 
 
 def _counted(
@@ -195,11 +197,16 @@ def _only(tag: str, values: Iterable[str]) -> str:
     return f" AND ({names})" if names else ""
 
 
+def _operator(row: Row) -> str:
+    """Return the operator's code; earlier agents sent the name as it was configured."""
+    return operator_code(row.tags.get("operator", "unknown"))
+
+
 def _link_verdict(row: Row) -> LinkVerdict:
     verdict = next((name for name in CLASSES if row.values.get(name)), "unknown")
     return LinkVerdict(
         row.tags["station"],
-        row.tags.get("operator", "unknown"),
+        _operator(row),
         verdict,
         row.values.get("kpi") if verdict in IMPAIRED else None,
         row.values.get("side") if verdict in IMPAIRED else None,

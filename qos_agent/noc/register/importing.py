@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
+from qos_agent.noc.register import spreadsheet
 from qos_agent.noc.register.rows import Fault, InvalidRegisterError, Station, read
 from qos_agent.noc.register.store import Difference, Register
 
@@ -35,9 +36,7 @@ def stage(register: Register, path: Path, progress: Callable[[int], None]) -> St
     """
     staged = Staged()
     try:
-        with path.open(
-            encoding="utf-8-sig", errors="surrogateescape", newline=""
-        ) as lines:
+        with spreadsheet.opened(path) as lines:
             for batch in _batches(read(lines, str(path)), staged):
                 staged.stations = register.stage(batch)
                 progress(staged.stations + len(staged.faults))

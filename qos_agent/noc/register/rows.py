@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
+from qos_agent.config.operators import operator_code
 from qos_agent.config.places import ZONE_NAMES, regencies
 from qos_agent.model.calendar import ZONES
 from qos_agent.model.errors import OperatorError
-
-if TYPE_CHECKING:
-    from _csv import Reader
+from qos_agent.noc.register import spreadsheet
 
 LINKS_MAX = 4
 # Bounds around the land and sea of Indonesia. Swapped coordinates and a missing sign
@@ -33,8 +31,12 @@ _LATITUDES = (-11.5, 6.5)
 _LONGITUDES = (94.5, 141.5)
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# Bytes that are not UTF-8, as Python's `surrogateescape` decodes them.
-_UNDECODED = re.compile(r"[\udc80-\udcff]")
+# Bytes that are not UTF-8 as `surrogateescape` decodes them, and U+FFFD, which stands
+# for a character that a conversion has lost.
+_UNDECODED = re.compile(r"[\udc80-\udcff\ufffd]")
+# float() would also accept "1_0", "1e2", "nan" and digits of other scripts.
+_NUMBER = re.compile(r"[+-]?\d{1,3}(\.\d{1,20})?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3},\d{1,20}", re.ASCII)
 _OPEN_QUOTE = "a quote opens in this row and does not close in it"
 
 
@@ -93,10 +95,9 @@ def _digits(count: int) -> _Check:
 
 def _number(low: float, high: float) -> _Check:
     def check(value: str) -> str | None:
-        try:
-            inside = low <= float(value) <= high
-        except ValueError:
+        if not _NUMBER.fullmatch(value):
             return "must be a number with a decimal point"
+        inside = low <= float(value) <= high
         return None if inside else f"must be between {low} and {high}"
 
     return check
@@ -109,6 +110,10 @@ def _regency(value: str) -> str | None:
 def _word(value: str) -> str | None:
     problem = "must consist of letters, digits, - and _"
     return None if _WORD.fullmatch(value) else problem
+
+
+def _operator(value: str) -> str | None:
+    return _word(operator_code(value))
 
 
 def _zone(value: str) -> str | None:
@@ -131,7 +136,7 @@ _REQUIRED: dict[str, _Check] = {
     "regency": _regency,
     "latitude": _number(*_LATITUDES),
     "longitude": _number(*_LONGITUDES),
-    "operator": _word,
+    "operator": _operator,
 }
 _OPTIONAL: dict[str, _Check] = {
     "district": _digits(6),
@@ -144,7 +149,7 @@ _OPTIONAL: dict[str, _Check] = {
     **{
         f"{name}_{number}": check
         for number in range(2, LINKS_MAX + 1)
-        for name, check in (("link", _word), ("operator", _word), ("ticket", _text))
+        for name, check in (("link", _word), ("operator", _operator), ("ticket", _text))
     },
 }
 COLUMNS = (*_REQUIRED, *_OPTIONAL)
@@ -166,29 +171,24 @@ _Problem = tuple[str, str, str]  # column, value, problem
 def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
     """Yield each row as a station, or as its faults.
 
-    `lines` must be decoded with `surrogateescape`, so that a byte that is not UTF-8
-    becomes a fault of its value. Raises InvalidRegisterError if the head lacks a column
-    or has an unknown or repeated one.
+    `lines` are those of `spreadsheet.opened`: a byte that is not UTF-8 becomes a
+    fault of its value. Raises InvalidRegisterError if the head lacks a column or has an
+    unknown or repeated one.
     """
-    reader = csv.reader(lines)
-    head = [name.strip().lower() for name in next(reader, [])]
-    _check_head(head, path)
+    table = spreadsheet.table(lines)
+    head = _columns(table, path)
     pick_own, pick_place, pick_links = (
         _picker(head, names) for names in (_STATION, _PLACE, _LINKS)
     )
+    own_values = _with_points if table.separator != "," else tuple
     first_rows: dict[str, int] = {}
     replacing: list[tuple[int, Station]] = []
-    for number, values in _numbered(reader):
-        if isinstance(values, Fault):
-            yield [values]
+    for number, row in _numbered(table, head):
+        if isinstance(row, Fault):
+            yield [row]
             continue
-        if len(values) != len(head):
-            problem = f"must have {len(head)} values, as the head has"
-            yield [Fault(number, "row", f"{len(values)} values", problem)]
-            continue
-        row = [*map(str.strip, values), ""]
         own, place, links = (
-            pick_own(row),
+            own_values(pick_own(row)),
             _checked_place(pick_place(row)),
             _checked_links(pick_links(row)),
         )
@@ -207,26 +207,59 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
     yield from _replacing(replacing, first_rows)
 
 
-def _numbered(reader: Reader) -> Iterator[tuple[int, list[str] | Fault]]:
-    """Yield each row that is not empty with the number of its first line.
+def _with_points(own: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values of `_STATION` with decimal points in the coordinates.
+
+    A decimal comma is not ambiguous if the separator is another character. Spreadsheet
+    programs that are set to Indonesian write both.
+    """
+    return tuple(
+        value.replace(",", ".") if _DECIMAL_COMMA.fullmatch(value) else value
+        for value in own
+    )
+
+
+def _numbered(
+    table: spreadsheet.Table, head: list[str]
+) -> Iterator[tuple[int, list[str] | Fault]]:
+    """Yield each row that is not empty with its number.
 
     A row has one line. A row of several lines has an open quote, and the lines after
     the quote were read as part of one value.
     """
     while True:
-        number = reader.line_num + 1
+        number = table.rows_before + table.reader.line_num + 1
         try:
-            values = next(reader)
+            values = next(table.reader)
         except StopIteration:
             return
         except csv.Error as error:
             yield number, Fault(number, "row", str(error), _OPEN_QUOTE)
             continue
-        if reader.line_num > number:
-            lines = f"lines {number} to {reader.line_num}"
+        last = table.rows_before + table.reader.line_num
+        if last > number:
+            lines = f"lines {number} to {last}"
             yield number, Fault(number, "row", lines, _OPEN_QUOTE)
-        elif values:
-            yield number, values
+        elif any(row := [*map(str.strip, values)]):
+            yield number, _fitted(number, row, head)
+
+
+def _fitted(number: int, row: list[str], head: list[str]) -> list[str] | Fault:
+    """Return a row with one value for each column of the head, and an empty one.
+
+    Empty values after the last column are dropped. Missing ones of optional columns are
+    added, because Excel does not write separators after the last value of every row.
+    """
+    lacking, extra = head[len(row) :], row[len(head) :]
+    if any(extra) or any(name in _REQUIRED for name in lacking):
+        problem = f"must have {len(head)} values, as the head has"
+        return Fault(number, "row", f"{len(row)} values", problem)
+    if "" in head:
+        for index, value in enumerate(row[: len(head)]):
+            if value and not head[index]:
+                problem = "needs a name in the head"
+                return Fault(number, f"column {index + 1}", value, problem)
+    return [*row[: len(head)], *("" for _ in lacking), ""]
 
 
 def _replacing(
@@ -261,12 +294,16 @@ def _picker(
     return pick
 
 
-def _check_head(head: list[str], path: str) -> None:
-    if any(map(_UNDECODED.search, head)):
+def _columns(table: spreadsheet.Table, path: str) -> list[str]:
+    """Return the English names of the columns; "" for a column without a name."""
+    if any(map(_UNDECODED.search, table.head)):
         raise InvalidRegisterError(path, "is not UTF-8 text", "save it as CSV UTF-8")
+    head = [spreadsheet.column(name) for name in table.head]
+    while head and not head[-1]:
+        head.pop()
     missing = [name for name in _REQUIRED if name not in head]
-    unknown = [name for name in head if name not in _REQUIRED | _OPTIONAL]
-    twice = sorted({name for name in head if head.count(name) > 1})
+    unknown = [name for name in head if name and name not in _CHECKS]
+    twice = sorted({name for name in head if name and head.count(name) > 1})
     for names, verb in (
         (missing, "has no column"),
         (unknown, "has the unknown column"),
@@ -275,6 +312,7 @@ def _check_head(head: list[str], path: str) -> None:
         if names:
             problem = f"the header row {verb} {', '.join(map(repr, names))}"
             raise InvalidRegisterError(path, problem, _USE_COLUMNS)
+    return head
 
 
 def _problems(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[_Problem]:
@@ -329,7 +367,7 @@ def _checked_links(values: tuple[str, ...]) -> _Links:
         link, operator, ticket = values[3 * index : 3 * index + 3]
         if operator:
             default = "main" if index == 0 else f"link{index + 1}"
-            links.append((link or default, operator, ticket))
+            links.append((link or default, operator_code(operator), ticket))
         elif index:
             number = index + 1
             problems += [

@@ -15,7 +15,13 @@ from qos_agent.config.checks import unknown_probes
 from qos_agent.config.faults import refuse_former_key, validated
 from qos_agent.config.places import provinces, regencies
 from qos_agent.config.schedule import ScheduleSection
-from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
+from qos_agent.config.types import (
+    Name,
+    Operator,
+    ProvinceCode,
+    RegencyCode,
+    Section,
+)
 from qos_agent.model.errors import InvalidConfigError
 from qos_agent.probes.registry import PROBES
 
@@ -57,7 +63,7 @@ class InjectedFault(Section):
     end: int = Field(10**6, alias="to", description="First minute after the fault.")
     province: _Province | None = None
     regency: _Regency | None = None
-    operator: Name | None = None
+    operator: Operator | None = None
     share: float = Field(1.0, gt=0, le=1, description="Share of the matching stations.")
     amount: float = 4.0
 

@@ -52,7 +52,9 @@ def test_an_area_has_reason_ticket_and_worst_stations(
 ) -> None:
     """Bad stations are listed before degraded ones, and the longest degraded first."""
     nation.register_stations(tmp_path, stations())
-    service, rollup = service_of(influxdb, tmp_path, census={"worst_stations": exceptions})
+    service, rollup = service_of(
+        influxdb, tmp_path, census={"worst_stations": exceptions}
+    )
     at_ns = START_NS + MINUTE_NS
     then_ns = at_ns - MINUTE_NS
     delay = {"kpi": "delay", "side": "destination"}
