@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from qos_agent.model import Record, Value
+from qos_agent.model.line_protocol import encode
 from qos_agent.model.schema import MEASUREMENTS, Field
 
 TIME_NS = 1_707_868_800_000_000_001
@@ -43,9 +44,19 @@ def record(
     )
 
 
+def main() -> None:
+    """Print the golden lines of the whole schema table."""
+    for golden in all_records():
+        print(encode(golden).decode())
+
+
 def all_records() -> Iterator[Record]:
     """Yield the records of the whole schema table."""
     for name, table in sorted(MEASUREMENTS.items()):
         fields = {field.name: field for field in table.fields}
         for low in (False, True):
             yield record(name, list(table.tags), fields, low)
+
+
+if __name__ == "__main__":
+    main()
