@@ -125,5 +125,5 @@ def test_a_check_that_raises_hides_no_other(
     monkeypatch.setattr(network, "resolvers", fail)
     checks = _checks(tmp_path)
     assert checks["names default"].health == Health.BAD
-    assert "bug" in checks["names default"].result
+    assert "bug" in checks["names default"].text
     assert list(checks)[-1] == "disk"

@@ -28,13 +28,21 @@ from tests.support.readings import LATENCY_TAGS, latency
 
 def figures(**changes: object) -> HeartbeatFigures:
     """Return the figures of an agent with three points in its backlog."""
-    values: dict[str, object] = {
-        field.name: None if "None" in str(field.type) else 0
-        for field in fields(HeartbeatFigures)
-    }
-    known = {"version": "0.1.0", "config_hash": "abc", "uptime_s": 60.0}
+    values = {field.name: None for field in fields(HeartbeatFigures)}
+    known = {"version": "0.1.0", "uptime_s": 60.0, "in_memory": 0}
     backlog = {"backlog_points": 3, "oldest_unsent_s": 12.0}
     return HeartbeatFigures(**(values | known | backlog | changes))  # type: ignore[arg-type]
+
+
+def complete_figures() -> HeartbeatFigures:
+    """Return figures in which only those are None that may be unknown."""
+    zeros: dict[str, object] = {
+        field.name: 0
+        for field in fields(HeartbeatFigures)
+        if "None" not in str(field.type)
+    }
+    known = {"version": "0.1.0", "config_hash": "abc", "uptime_s": 60.0}
+    return figures(**(zeros | known | {"backlog_points": 3}))
 
 
 def example(**changes: object) -> Status:
@@ -59,7 +67,7 @@ def example(**changes: object) -> Status:
         "outcomes": {"ok": 41, "failed": 1, "skipped": 1},
         "causes": {"timeout": 1},
         "reasons": {"link_busy": 1},
-        "figures": figures(),
+        "figures": complete_figures(),
         "links": [
             LinkStatus(
                 "main", "xl", "wwan0", "good", None, 5000, 10**9, None, 2 * 10**9
