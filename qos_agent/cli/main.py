@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 
 EXIT_STATUSES: dict[int, str] = {
     0: "The command is done.",
-    1: "A check failed, or a server or a file has a problem.",
+    1: "A check failed, a server or a file has a problem, or output was lost.",
     2: "The usage or the configuration is wrong. The message says how to fix it.",
     3: "The command met a bug in qos-agent. Please report the traceback.",
     130: "The user interrupted the command with Ctrl-C.",

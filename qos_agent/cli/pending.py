@@ -15,8 +15,8 @@ def pending_notice(count: int, clock: SystemClock, translate: Translator) -> str
     if not count:
         return None
     text = (
-        "Points without a time stamp, which are not exported: {count}. Reason: "
-        "{reason}. They are stored, and get their time stamp once the agent runs with "
+        "Points without a timestamp, which are not exported: {count}. Reason: "
+        "{reason}. They are stored, and get their timestamp once the agent runs with "
         "a trusted clock."
     )
     doubt = clock.doubt() or "the agent stopped before the clock was trusted"

@@ -85,11 +85,11 @@ class Reader:
         )
 
     def pending(self) -> int:
-        """Return the number of points that wait for a time stamp."""
+        """Return the number of points that wait for a timestamp."""
         return self._count("pending")
 
     def last_time_ns(self) -> int | None:
-        """Return the newest time stamp, or None if there is no point."""
+        """Return the newest timestamp, or None if there is no point."""
         return rows.last_time_ns(self._db)
 
     def lines(self, after_seq: int, last: int | None = None) -> Iterator[bytes]:

@@ -133,9 +133,9 @@ INDONESIAN: Mapping[str, str] = {
     "no resolver": "tidak ada resolver DNS",
     "neither a ping nor a raw socket": "socket ping dan raw tidak tersedia",
     "the clock is in the past": "jam tertinggal",
-    # Points that wait for a time stamp, and the reasons.
-    "Points without a time stamp, which are not exported: {count}. Reason: {reason}. "
-    "They are stored, and get their time stamp once the agent runs with a trusted "
+    # Points that wait for a timestamp, and the reasons.
+    "Points without a timestamp, which are not exported: {count}. Reason: {reason}. "
+    "They are stored, and get their timestamp once the agent runs with a trusted "
     "clock.": (
         "Titik data tanpa cap waktu, yang tidak diekspor: {count}. Sebab: {reason}. "
         "Titik itu sudah tersimpan, dan mendapat cap waktu setelah agen berjalan "

@@ -81,7 +81,7 @@ def test_points_are_exported_after_a_run_with_a_trusted_clock(tmp_path: Path) ->
             timeout=60,
             check=True,
         )
-    assert "without a time stamp" not in done.stdout
+    assert "without a timestamp" not in done.stdout
     statistics = json.loads(booted(folder, "journal", "stats", "--json").stdout)
     exported = (tmp_path / "out" / "points.lp").read_bytes().splitlines()
     assert statistics["points"] == len(exported)
