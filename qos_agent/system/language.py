@@ -131,6 +131,7 @@ INDONESIAN: Mapping[str, str] = {
     "no interface": "tidak ada interface",
     "no default route": "tidak ada default route",
     "no resolver": "tidak ada resolver DNS",
+    "internal error (bug): {error}": "kesalahan internal (bug): {error}",
     "neither a ping nor a raw socket": "socket ping dan raw tidak tersedia",
     "the clock is in the past": "jam tertinggal",
     # Points that wait for a timestamp, and the reasons.
