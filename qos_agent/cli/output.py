@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-# Some minutes of log lines, or a few screens.
+# A few minutes of log lines, or a few screens.
 _PENDING_MAX_BYTES = 262_144
 _CLOSE_S = 1.0
 _POLL_S = 1.0

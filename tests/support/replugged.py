@@ -19,7 +19,7 @@ def _run(command: str, *, check: bool = True) -> None:
 
 
 def main() -> None:
-    """Plug the interface in twice and move some bytes each time."""
+    """Plug the interface in twice and move a few bytes each time."""
     traffic = LinkTraffic(Link("second", "xl", "usb0"), link_count)
     totals = [traffic.moved_bytes()]
     for _ in range(2):
