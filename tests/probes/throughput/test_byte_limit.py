@@ -83,7 +83,7 @@ def test_writers_that_keep_to_the_room_keep_the_limit(
     carried = 0
     for number, write in enumerate(writes):
         carried += max(0, min(write, byte_limit.room_bytes(carried)))
-        # Half of the carried bytes have left; the rest waits in the kernel.
+        # Half of the transferred bytes have left; the rest waits in the kernel.
         counter.bytes = carried // 2
         if byte_limit.is_due(number * 0.01, carried):
             byte_limit.is_reached(number * 0.01, carried, 0, carried - counter.bytes)
