@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qos_agent.agent import status
-from qos_agent.model.errors import ProbeError
+from qos_agent.model.errors import ProbeError, StorageError
 from qos_agent.probes.signal import mmcli
 from qos_agent.probes.throughput import iperf3, speedtest
 from qos_agent.schedule.control import Pauses
@@ -43,5 +43,5 @@ def test_files_of_the_runtime_folder(tmp_path: Path) -> None:
     (tmp_path / "pause-all.json").write_bytes(NESTED)
     (tmp_path / status.FILE_NAME).write_bytes(NESTED)
     assert list(Pauses(tmp_path, FakeClock()).active()) == []
-    with pytest.raises(ValueError, match="nested too deeply"):
+    with pytest.raises(StorageError, match="damaged"):
         status.read(tmp_path)

@@ -172,8 +172,8 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
     """Yield each row as a station, or as its faults.
 
     `lines` are those of `spreadsheet.opened`: a byte that is not UTF-8 becomes a
-    fault of its value. Raises InvalidRegisterError if the head lacks a column or has an
-    unknown or repeated one.
+    fault of its value. Raises InvalidRegisterError if the header row lacks
+    a column, or has an unknown or repeated one.
     """
     table = spreadsheet.table(lines)
     head = _columns(table, path)
@@ -252,12 +252,12 @@ def _fitted(number: int, row: list[str], head: list[str]) -> list[str] | Fault:
     """
     lacking, extra = head[len(row) :], row[len(head) :]
     if any(extra) or any(name in _REQUIRED for name in lacking):
-        problem = f"must have {len(head)} values, as the head has"
+        problem = f"must have {len(head)} values, as the header row has"
         return Fault(number, "row", f"{len(row)} values", problem)
     if "" in head:
         for index, value in enumerate(row[: len(head)]):
             if value and not head[index]:
-                problem = "needs a name in the head"
+                problem = "needs a name in the header row"
                 return Fault(number, f"column {index + 1}", value, problem)
     return [*row[: len(head)], *("" for _ in lacking), ""]
 

@@ -131,7 +131,7 @@ def test_a_row_with_too_many_values_is_reported_and_the_next_is_read(
     width = len(GOOD)
     (fault,) = staged.faults
     assert str(fault) == (
-        f"row 3, row: must have {width} values, as the head has "
+        f"row 3, row: must have {width} values, as the header row has "
         f"(found: '{width + 1} values')"
     )
     assert staged.stations == 2

@@ -122,7 +122,7 @@ def test_a_value_below_no_name_is_a_fault(register: Register, tmp_path: Path) ->
     (fault,) = result.faults
     column_number = len(GOOD) + 1
     assert str(fault) == (
-        f"row 3, column {column_number}: needs a name in the head (found: 'note')"
+        f"row 3, column {column_number}: needs a name in the header row (found: 'note')"
     )
 
 
@@ -184,7 +184,7 @@ def test_a_column_in_both_languages_is_a_repeated_one(
     """Nobody can know which of the two is right."""
     head, *rows = text_of().splitlines()
     lines = [f"{head},provinsi", *(f"{row},31" for row in rows)]
-    with pytest.raises(InvalidRegisterError, match="the head repeats 'province'"):
+    with pytest.raises(InvalidRegisterError, match="repeats the column 'province'"):
         staged(register, tmp_path, "\n".join(lines))
 
 
