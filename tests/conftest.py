@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 
 import pytest
@@ -25,6 +26,13 @@ FIXTURES_BY_KIND = {
     "server": {"influxd_program", "influxdb_shared"},
 }
 KINDS = (*FIXTURES_BY_KIND, "unit")
+
+
+# Child processes would inherit the traces of nohup(1) and systemd: an ignored SIGHUP
+# and variables of the service. A handler, unlike SIG_IGN, is not inherited.
+signal.signal(signal.SIGHUP, lambda *_: None)
+for _name in ("INVOCATION_ID", "NOTIFY_SOCKET", "JOURNAL_STREAM"):
+    os.environ.pop(_name, None)
 
 
 def pytest_report_header() -> str:

@@ -193,6 +193,8 @@ def test_a_name_that_does_not_exist(name: str) -> None:
         assert causes(backend(name), test_order)["down"] == "name_not_resolved"
 
 
+# A stall of 4 s must be noticed before the time limit of 6 s.
+@pytest.mark.serial
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["down", "up"])
 @pytest.mark.parametrize("talk", TALKS)
