@@ -12,6 +12,7 @@ import typer
 from qos_agent.cli.options import ConfigOption, load_configuration
 from qos_agent.cli.output import write_in_background
 from qos_agent.cli.pending import pending_notice
+from qos_agent.cli.ping_note import print_ping_note
 from qos_agent.system.signals import handle_signals, is_service
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def run(
     write_in_background()
     _log_to_stdout(errors_only=on_terminal)
     _announce(loaded, disabled, translate)
+    print_ping_note(loaded.settings, disabled, translate)
     control = _Control()
     started_s = time.monotonic()
     while True:
@@ -69,6 +71,7 @@ def run(
         agent = control.attach(Agent(loaded, clock, disabled))
         status = _shown(agent, for_s, translate) if on_terminal else agent.run(for_s)
         _summarise(status, time.monotonic() - started_s, translate)
+        print_ping_note(loaded.settings, disabled, translate)
         notice = pending_notice(status.figures.pending_points, clock, translate)
         if notice is not None:
             print(f"  {notice}")
@@ -200,6 +203,7 @@ def once(config: ConfigOption = None, probe: ProbeOption = None) -> int:
     from qos_agent.model.errors import ConfigError
     from qos_agent.probes.registry import PROBES
     from qos_agent.system.clock import system_clock
+    from qos_agent.system.language import translator_for_locale
 
     if probe is not None and probe not in PROBES:
         raise ConfigError(
@@ -209,5 +213,6 @@ def once(config: ConfigOption = None, probe: ProbeOption = None) -> int:
     write_in_background()
     _log_to_stdout(errors_only=False)
     disabled = () if probe is None else set(PROBES) - {probe}
+    print_ping_note(loaded.settings, disabled, translator_for_locale())
     agent = _Control().attach(Agent(loaded, system_clock(), tuple(disabled)))
     return 0 if agent.run_once() else 1

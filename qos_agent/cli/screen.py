@@ -146,7 +146,7 @@ def _latest(latest: Sequence[Latest], now_boot_ns: int, translate: Translator) -
             entry.measurement,
             entry.tags.get("link", ""),
             entry.tags.get("target") or entry.tags.get("direction", ""),
-            _milliseconds(_number(entry, "rtt_p50_ms")),
+            _round_trip(entry),
             _loss(entry),
             _result(entry, translate),
             translate("{age} ago", age=duration_text(age_s)),
@@ -159,6 +159,13 @@ def _table(translate: Translator, title: str, columns: Sequence[str]) -> Table:
     for column in columns:
         table.add_column(translate(column), header_style="bold", overflow="fold")
     return table
+
+
+def _round_trip(entry: Latest) -> str:
+    """Return the median of ICMP or STAMP; that of TCP handshakes has its name."""
+    if (handshake_ms := _number(entry, "tcp_rtt_p50_ms")) is not None:
+        return f"{_milliseconds(handshake_ms)} TCP"
+    return _milliseconds(_number(entry, "rtt_p50_ms"))
 
 
 def _number(entry: Latest, name: str) -> float | None:
@@ -174,11 +181,11 @@ def _milliseconds(value: float | None) -> str:
 
 
 def _loss(entry: Latest) -> str:
-    sent = _number(entry, "sent")
-    if not sent:
-        return ""
-    lost = sent - (_number(entry, "received") or 0)
-    return f"{lost}/{sent}"
+    for prefix, label in (("", ""), ("tcp_", " TCP")):
+        if sent := _number(entry, f"{prefix}sent"):
+            lost = sent - (_number(entry, f"{prefix}received") or 0)
+            return f"{lost}/{sent}{label}"
+    return ""
 
 
 def _result(entry: Latest, translate: Translator) -> Text:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from qos_agent.config.faults import invalid
 from qos_agent.config.types import Host, Name, Section
 from qos_agent.model import Layer
 from qos_agent.system.network import GATEWAY, RESOLVER
@@ -19,21 +20,38 @@ class TargetSection(Section):
         description="Host name or address, or @gateway or @resolver for those in use."
     )
     layer: Layer = Field(description="Layer of the target, from near to far.")
-    method: Literal["icmp", "stamp"] = Field(
-        "icmp", description="Protocol: ICMP echo, or STAMP (RFC 8762) to a reflector."
+    method: Literal["icmp", "stamp", "tcp"] = Field(
+        "icmp",
+        description=(
+            "Protocol: ICMP echo, STAMP (RFC 8762) to a reflector, or TCP handshakes."
+        ),
     )
     port: int | None = Field(
         None,
         ge=1,
         le=65535,
-        description="UDP port of the STAMP reflector; 862 by default.",
+        description=(
+            "UDP port of the STAMP reflector, 862 by default; or TCP port of "
+            "handshakes, which replace ICMP if ping sockets are closed."
+        ),
     )
+
+    @model_validator(mode="after")
+    def _port_of_handshakes(self) -> Self:
+        if self.method == "tcp" and self.port is None:
+            raise invalid(
+                "missing for method tcp",
+                key="port",
+                found=None,
+                fix="add the port of a TCP service of this host, such as 443",
+            )
+        return self
 
 
 DEFAULT_TARGETS = (
     TargetSection(name="gateway", host=GATEWAY, layer=Layer.GATEWAY),
-    TargetSection(name="resolver", host=RESOLVER, layer=Layer.RESOLVER),
-    TargetSection(name="cloudflare", host="1.1.1.1", layer=Layer.ANCHOR),
-    TargetSection(name="google", host="8.8.8.8", layer=Layer.ANCHOR),
-    TargetSection(name="quad9", host="9.9.9.9", layer=Layer.ANCHOR),
+    TargetSection(name="resolver", host=RESOLVER, layer=Layer.RESOLVER, port=53),
+    TargetSection(name="cloudflare", host="1.1.1.1", layer=Layer.ANCHOR, port=443),
+    TargetSection(name="google", host="8.8.8.8", layer=Layer.ANCHOR, port=443),
+    TargetSection(name="quad9", host="9.9.9.9", layer=Layer.ANCHOR, port=443),
 )

@@ -82,6 +82,11 @@ INDONESIAN: Mapping[str, str] = {
     "Summary after {duration}": "Ringkasan setelah {duration}",
     "due": "terjadwal",
     "The configuration was not reloaded": "Konfigurasi tidak dimuat ulang",
+    "This user may not send pings. Latency is measured with TCP handshakes, and "
+    "only of targets with a port. Fix: {command}": (
+        "User ini tidak boleh mengirim ping. Latensi diukur dengan handshake TCP, "
+        "hanya untuk target yang punya port. Perbaikan: {command}"
+    ),
     # `pause` and `resume`.
     "{name}: paused for {length}, until {end}. To end the pause: "
     "qos-agent resume {name}": (

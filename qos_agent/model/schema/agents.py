@@ -58,6 +58,19 @@ _RESOLUTION = (
     whole("ip_version", "1", "IP version: 4 or 6"),
 )
 
+# An ICMP echo and a handshake take different ways through servers and networks, so no
+# sum has both.
+_TCP_HANDSHAKES = (
+    count("tcp_sent", "TCP handshakes started", "RFC 9293"),
+    count("tcp_received", "Handshakes completed within 3 s by the first SYN"),
+    count("tcp_lost", "`tcp_sent` minus `tcp_received`"),
+    count("tcp_unsent", "Lost handshakes that could not leave"),
+    count("tcp_rtt_sum_us", "Sum of the handshake times", unit="us"),
+    number("tcp_rtt_min_ms", "ms", "Minimum handshake time"),
+    number("tcp_rtt_p50_ms", "ms", "Median handshake time"),
+    number("tcp_rtt_p95_ms", "ms", "95th percentile of the handshake time"),
+    number("tcp_rtt_max_ms", "ms", "Maximum handshake time"),
+)
 _LATENCY = (
     count("sent", "Packets sent, including those in `unsent`", "RFC 7680"),
     count("received", "Responses within Tmax = 3 s, without duplicates", "RFC 7680"),
@@ -84,9 +97,10 @@ _LATENCY = (
     number("loss_high", "ratio", "Upper end of Wilson's 95 % interval of the loss"),
     whole("loss_burst_max", "1", "Longest run of lost packets", "RFC 3357"),
     number("loss_lag1", "ratio", "Lag-1 autocorrelation of the loss", "RFC 3357"),
-    text("method", "Protocol: icmp or stamp"),
+    text("method", "Protocol: icmp, stamp or tcp (only `tcp_*` fields have figures)"),
     text("stamps", "Source of the timestamps at both ends: kernel or user"),
     number("wake_ms", "ms", "Round-trip time of the exchange that woke the radio"),
+    *_TCP_HANDSHAKES,
     *_RESOLUTION,
     *(
         count(f"rtt_le_{bound}", f"Round trips of at most {bound} ms", "RFC 2681")

@@ -27,6 +27,18 @@ _PADDING = bytes(56 - _TOKEN_BYTES)
 _BIND_ATTEMPTS = 8
 # linux/icmp.h and linux/icmpv6.h; a raw socket should receive echo replies only.
 _SOL_RAW, _ICMP_FILTER, _ICMPV6_FILTER = 255, 1, 1
+# Without privilege first. Kernels without ping sockets, such as the first WSL, do not
+# support the protocol.
+_KINDS = (socket.SOCK_DGRAM, socket.SOCK_RAW)
+_CLOSED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EPROTONOSUPPORT,
+    errno.ESOCKTNOSUPPORT,
+}
+NOT_PERMITTED = "neither net.ipv4.ping_group_range nor CAP_NET_RAW allows ICMP"
+FIX = "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+"""The command that allows every user to send ICMP echoes."""
 _ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 
 
@@ -119,20 +131,30 @@ def internet_checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
+def is_permitted() -> bool:
+    """Return True if this process can open a ping socket or a raw socket."""
+    for kind in _KINDS:
+        try:
+            socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
+        except OSError as error:
+            if error.errno in _CLOSED:
+                continue
+        return True
+    return False
+
+
 def open_icmp(address: str, link: Link | None) -> IcmpTransport:
     """Open a transport to `address` over `link`, unprivileged if possible.
 
     Raises ProbeError `permission`, `binding`, `link_down`, `no_route`.
     """
-    try:
-        return _open(address, link, socket.SOCK_DGRAM)
-    except PermissionError:
-        pass  # net.ipv4.ping_group_range does not include this process's groups
-    try:
-        return _open(address, link, socket.SOCK_RAW)
-    except PermissionError as error:
-        detail = "neither net.ipv4.ping_group_range nor CAP_NET_RAW allows ICMP"
-        raise ProbeError("permission", detail) from error
+    for kind in _KINDS:
+        try:
+            return _open(address, link, kind)
+        except OSError as error:
+            if error.errno not in _CLOSED:
+                raise
+    raise ProbeError("permission", NOT_PERMITTED)
 
 
 def _open(address: str, link: Link | None, kind: socket.SocketKind) -> IcmpTransport:

@@ -12,8 +12,20 @@ from qos_agent.config.settings import Settings
 from qos_agent.model import Deadline, ProbeResult, Sample, Target, Task, Value
 from qos_agent.model.errors import ConfigError, ProbeError
 from qos_agent.probes.latency import stamp_packets, summary
-from qos_agent.probes.latency.icmp import IcmpTransport, open_icmp
+from qos_agent.probes.latency.icmp import (
+    NOT_PERMITTED,
+    IcmpTransport,
+    is_permitted,
+    open_icmp,
+)
 from qos_agent.probes.latency.stamp_sender import StampTransport, open_stamp
+from qos_agent.probes.latency.tcp_handshake import (
+    HANDSHAKE_BYTES,
+    MAX_COUNT,
+    TcpTransport,
+    open_tcp,
+    tcp_fields,
+)
 from qos_agent.probes.latency.train import (
     NETWORK_MISSING,
     Train,
@@ -27,6 +39,7 @@ from qos_agent.system.network import AddressBook, Resolved, cause_of
 _RESOLVE_S = 5.0
 # For the wake-up exchange, the random phase, and scheduling on a busy device.
 _SLACK_S = 2.0
+_HTTPS_PORT = 443
 # IPv6, UDP and Ethernet headers, and the largest probe: an authenticated STAMP packet.
 _LARGEST_BYTES = 40 + 8 + 14 + stamp_packets.AUTHENTICATED_BYTES
 
@@ -56,7 +69,10 @@ class Latency:
 
     def worst_case_bytes(self) -> int:
         """Return the bytes of the wake-up and all probes with their replies."""
-        return 2 * (self.train.count + 1) * _LARGEST_BYTES
+        handshakes = min(self.train.count, MAX_COUNT) + 1
+        return max(
+            2 * (self.train.count + 1) * _LARGEST_BYTES, handshakes * HANDSHAKE_BYTES
+        )
 
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
         """Return the tags of the one point: the target's name and layer."""
@@ -65,7 +81,7 @@ class Latency:
 
     def measure(self, task: Task, deadline: Deadline) -> ProbeResult:
         """Run one train. If no reply arrives, the result has its counts and a cause."""
-        target = _target(task)
+        target = _measurable(_target(task))
         try:
             resolved = self.book.resolve(target.host, task.link, deadline, _RESOLVE_S)
             transport = self._open(target, task, resolved.address)
@@ -75,8 +91,14 @@ class Latency:
             failure = ProbeError(cause_of(error), str(error))
             return self._not_started(target, failure)
         with transport:
-            record = Train(self.train, transport, deadline).run()
+            record = Train(self._spec(target), transport, deadline).run()
         return _result(record, target, _resolution(resolved))
+
+    def _spec(self, target: Target) -> TrainSpec:
+        """Return the train to a target; one of handshakes is short."""
+        if target.method != "tcp":
+            return self.train
+        return replace(self.train, count=min(self.train.count, MAX_COUNT))
 
     def _not_started(self, target: Target, failure: ProbeError) -> ProbeResult:
         """Return a train that could not start as lost if the network is the cause.
@@ -85,15 +107,18 @@ class Latency:
         """
         if failure.cause not in NETWORK_MISSING:
             raise failure
-        trips = {n: Trip(0, unsent=failure.cause) for n in range(self.train.count)}
+        numbers = range(self._spec(target).count)
+        trips = {n: Trip(0, unsent=failure.cause) for n in numbers}
         result = _result(TrainRecord(self.train.wait_s, trips), target, {})
         return replace(result, detail=failure.detail)
 
     def _open(
         self, target: Target, task: Task, address: str
-    ) -> IcmpTransport | StampTransport:
+    ) -> IcmpTransport | StampTransport | TcpTransport:
         if target.method == "icmp":
             return open_icmp(address, task.link)
+        if target.method == "tcp":
+            return open_tcp(address, target.port or _HTTPS_PORT, task.link)
         port = target.port or stamp_packets.PORT
         return open_stamp(address, port, task.link, self._key())
 
@@ -113,12 +138,27 @@ def _target(task: Task) -> Target:
     return task.target
 
 
+def _measurable(target: Target) -> Target:
+    """Return a target with the method that this user may use.
+
+    Raises ProbeError `permission` before a name is resolved. Otherwise an outage would
+    count as loss of ICMP echoes although none can be sent.
+    """
+    if target.method != "icmp" or is_permitted():
+        return target
+    if target.port is None:
+        raise ProbeError("permission", NOT_PERMITTED)
+    return replace(target, method="tcp")
+
+
 def _result(
     record: TrainRecord, target: Target, resolution: Mapping[str, Value]
 ) -> ProbeResult:
     fields = summary.fields(record)
     received = int(fields["received"])
     cause, detail = summary.cause(record, received)
+    if target.method == "tcp":
+        fields = tcp_fields(fields)
     fields |= {"method": target.method, **resolution}
     return ProbeResult((Sample({}, fields),), cause, detail)
 
@@ -140,6 +180,9 @@ SPEC = ProbeSpec(
     places=on_targets(Settings.target_list),
     intervals_s=intervals(300.0, voting_s=60.0, counting_s=60.0),
     first_delay_s=(0.1, 2.0),
-    status_fields=("rtt_p50_ms", "rtt_p95_ms", "sent", "received"),
-    log_fields=("rtt_p50_ms", "lost", "sent"),
+    status_fields=(
+        *("rtt_p50_ms", "rtt_p95_ms", "sent", "received"),
+        *("tcp_rtt_p50_ms", "tcp_sent", "tcp_received"),
+    ),
+    log_fields=("rtt_p50_ms", "lost", "sent", "tcp_rtt_p50_ms", "tcp_lost", "tcp_sent"),
 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 _STATE, _OPTIONS = 0, 5
 _SEND_AND_RECEIVE_MSS = 16
 _SACKED = 28
+_TOTAL_RETRANS = 100
 _ACKED_AND_RECEIVED = 120
 _SEGMENTS = 136
 _UNSENT = 144
@@ -92,6 +93,13 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
         window_share=(by_window + by_buffer) / busy if busy else 0.0,
         closed=raw[_STATE] == _CLOSED,
     )
+
+
+def retransmissions(sock: socket.socket) -> int:
+    """Return how many segments of a connection the kernel has sent again."""
+    filled = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    (total,) = struct.unpack_from("=I", filled.ljust(_SIZE, b"\0"), _TOTAL_RETRANS)
+    return int(total)
 
 
 def congestion_control(sock: socket.socket) -> str:
