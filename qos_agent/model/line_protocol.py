@@ -201,7 +201,11 @@ def _decode_value(table: Measurement, name: str, text: str) -> Value:
         return re.sub(r"\\(.)", r"\1", text[1:-1])
     if text.endswith("i"):
         return int(text[:-1])
-    return _typed(table.field(name), float(text))
+    try:
+        field = table.field(name)
+    except KeyError as error:
+        raise ValueError(f"{error}: no such field in the schema") from None
+    return _typed(field, float(text))
 
 
 def from_row(measurement: str, row: Mapping[str, Value | None]) -> Record:
@@ -218,10 +222,17 @@ def from_row(measurement: str, row: Mapping[str, Value | None]) -> Record:
     return Record(measurement, tags, fields, time_ns)
 
 
+def _whole(value: Value) -> int:
+    try:
+        return int(value)
+    except OverflowError as error:
+        raise ValueError(f"{value} is not an integer") from error
+
+
 def _typed(field: Field, value: Value) -> Value:
     match field.type:
         case "int":
-            return int(value)
+            return _whole(value)
         case "float":
             return float(value)
         case _:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
+_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 Answers = Mapping[str, str]
 """The answers of a modem by command."""
 
@@ -28,8 +30,15 @@ def item(values: list[str], position: int) -> str | None:
 
 def number(values: list[str], position: int) -> int | None:
     """Return the value at a position as a number; None if it is not one."""
-    text = item(values, position)
-    return int(text) if text is not None and text.isdecimal() else None
+    return whole(item(values, position))
+
+
+def whole(text: str | None) -> int | None:
+    """Return a text of digits as a number; None for any other text.
+
+    int() also accepts digits of other scripts, and refuses more than 4300 digits.
+    """
+    return int(text) if text is not None and _DIGITS.fullmatch(text) else None
 
 
 def index(

@@ -13,6 +13,7 @@ from typing import Any
 from qos_agent.model import Deadline, json_text
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.signal import radio
+from qos_agent.probes.signal.at_values import whole
 from qos_agent.probes.signal.bands import lte_band
 from qos_agent.probes.signal.radio import Radio, identifier, known_text, within
 from qos_agent.system.child_process import run_child
@@ -136,8 +137,9 @@ def _band(technology: str, cells: object) -> str | None:
             part.split(": ", 1) for part in str(cell).split(", ") if ": " in part
         )
         serves = (values.get("cell type"), values.get("serving")) == (kind, "yes")
-        if serves and (channel := values.get(name, "")).isdecimal():
-            return f"arfcn{channel}" if kind == "5gnr" else lte_band(int(channel))
+        channel = whole(values.get(name)) if serves else None
+        if channel is not None:
+            return f"arfcn{channel}" if kind == "5gnr" else lte_band(channel)
     return None
 
 

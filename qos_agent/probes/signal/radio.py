@@ -15,6 +15,7 @@ RSRQ_DB = (-43.0, 20.0)
 SINR_DB = (-23.0, 40.0)
 RSSI_DBM = (-121.0, -20.0)
 
+_NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{0,18})?([eE][+-]?\d{1,2})?", re.ASCII)
 _UNKNOWN_TEXTS = {"", "--", "n/a", "none", "unknown", "(null)"}
 
 
@@ -65,10 +66,11 @@ def known_text(text: object) -> str | None:
 
 def within(text: object, bounds: tuple[float, float]) -> float | None:
     """Return the text as a number within the bounds; else None."""
-    try:
-        number = float(str(text))
-    except ValueError:
+    known = str(text).strip()
+    # float() would also accept "9_5", "nan" and digits of other scripts.
+    if not _NUMBER.fullmatch(known):
         return None
+    number = float(known)
     low, high = bounds
     return number if low <= number <= high else None
 

@@ -23,6 +23,7 @@ from qos_agent.probes.signal.at_values import (
     number,
     row,
     rows,
+    whole,
 )
 from qos_agent.probes.signal.bands import lte_band
 from qos_agent.probes.signal.radio import Radio, identifier, within
@@ -274,4 +275,5 @@ def _decimal(text: str | None) -> float | None:
 
 
 def _band(letter: str, text: str | None) -> str | None:
-    return f"{letter}{int(text)}" if text and text.isdecimal() and int(text) else None
+    number = whole(text)
+    return f"{letter}{number}" if number else None

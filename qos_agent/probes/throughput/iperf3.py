@@ -6,6 +6,7 @@ the time: its SIGINT makes iperf3 print what it has measured so far.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import socket
@@ -172,12 +173,21 @@ def _rate(report: dict[str, Any], server: str, data_bytes: int | None) -> Rate:
             measured_us=round(span_s * 1e6),
             connections=int(report["start"]["test_start"]["num_streams"]),
             server=server,
-            congestion_control=end.get("sender_tcp_congestion"),
-            cpu_share=float(end["cpu_utilization_percent"]["host_total"]) / 100,
+            congestion_control=_text(end.get("sender_tcp_congestion")),
+            cpu_share=_share(end["cpu_utilization_percent"]["host_total"]),
             data_bytes=data_bytes,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise ProbeError("version", f"no {error} in the output of iperf3") from error
+
+
+def _share(percent: float) -> float | None:
+    """Return a percentage as a share; iperf3 prints NaN for a test of no length."""
+    return percent / 100 if math.isfinite(percent) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _cause(message: str) -> str:

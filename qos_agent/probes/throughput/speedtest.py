@@ -8,6 +8,7 @@ time, or when the interface has moved what the order allows.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -144,7 +145,13 @@ def _results(text: bytes, order: Order) -> Results:
     try:
         report = json_text.loads(text)
         return {d: _direction(report[d], report["server"]) for d in order.limits}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
         detail = f"{type(error).__name__}: {text[:100].decode(errors='replace')!r}"
         raise ProbeError("child_output", detail) from error
 
@@ -155,6 +162,8 @@ def _direction(report: Mapping[str, object], server: object) -> Rate | ProbeErro
         cause = cause if cause in CAUSES else "child_output"
         return ProbeError(cause, str(report.get("detail", ""))[:200])
     numbers = {name: float(str(report[name])) for name in _NUMBERS}
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError("a number is not finite")
     data_bytes = report.get("data_bytes")
     return Rate(
         rate_bps=numbers["payload_bytes"] * 8 / numbers["elapsed_s"],

@@ -106,7 +106,7 @@ def _route_device(source: str, destination: str) -> str | None:
         result = subprocess.run(command, capture_output=True, timeout=2, check=False)
         routes = json_text.loads(result.stdout) if result.stdout.strip() else []
         return str(routes[0]["dev"]) if routes and "dev" in routes[0] else None
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
         raise ProbeError("missing_tool", "ip (Debian: iproute2)") from error
     except subprocess.TimeoutExpired as error:
         raise ProbeError("binding", "ip route get did not answer in 2 s") from error
