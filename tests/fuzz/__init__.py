@@ -1,0 +1,1 @@
+"""Parsers of bytes from outside: whatever arrives, they return or raise their error."""
