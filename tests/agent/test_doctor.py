@@ -16,9 +16,10 @@ from qos_agent.probes.registry import PROBES
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.system import network
 from qos_agent.system.clock import system_clock
-from tests.lab.fixtures import MakeLab
+from tests.lab.fixtures import CAP_SYS_ADMIN, MakeLab, has_capability
 from tests.lab.network import Lab
 from tests.lab.shape import Shape
+from tests.support.requirement import require
 
 
 def _checks(folder: Path, text: str = "") -> dict[str, Check]:
@@ -79,6 +80,9 @@ def test_the_doctor_prints_in_the_language_of_the_locale(
     tmp_path: Path, language: str
 ) -> None:
     """The command prints in English or Indonesian and exits with 1 on a problem."""
+    require(
+        has_capability(CAP_SYS_ADMIN), "the right to create a namespace", "run as root"
+    )
     environment = {
         "LC_ALL": f"{language}_XX.UTF-8",
         "QOS_AGENT_COLLECTOR__URL": "http://127.0.0.1:9",

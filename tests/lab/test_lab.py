@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -34,7 +34,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def ping() -> None:
     """Skip the tests without ping, which they compare the laboratory with."""
-    installed = any(Path(folder, "ping").exists() for folder in os.get_exec_path())
+    installed = shutil.which("ping") is not None
     require(installed, "ping", "apt-get install iputils-ping")
 
 
