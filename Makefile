@@ -2,7 +2,8 @@
 # make test        the whole test suite
 # make test-fast   the tests that need neither root nor a server
 # make check       format, lint, types, tests, and the wheel in a clean environment
-# make check-full  make check, long fuzzing, and every fault test in full (about an hour)
+# make check-full  make check, long fuzzing, and every fault test in full; then long fuzzing
+#                  with Python 3.13 and 3.14 (needs root and debootstrap; over an hour)
 # make bench       print the figures of bench/
 # make docs        write the generated reference pages
 # make faults      the fault tests in full (long)
@@ -54,6 +55,8 @@ check: $(STAMPS)/dev format lint types test coverage wheel
 
 check-full: check faults
 	QOS_HYPOTHESIS=full $(BIN)/python -m pytest -q -m "unit and not serial" -n $(WORKERS) --dist loadgroup
+	bash tests/debian.sh trixie
+	bash tests/debian.sh sid
 
 format: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
