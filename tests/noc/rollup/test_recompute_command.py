@@ -175,7 +175,7 @@ def test_a_second_run_completes_an_interrupted_one(
     child = command.start(*ALL)
     between.wait_for(nth, 60.0)
     child.send_signal(signal.SIGINT)
-    _, stderr = child.communicate(timeout=10)
+    _, stderr = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "stopped by hand" in stderr
     complete = expected_sums(lines)
