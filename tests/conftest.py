@@ -28,9 +28,11 @@ FIXTURES_BY_KIND = {
 KINDS = (*FIXTURES_BY_KIND, "unit")
 
 
-# Child processes would inherit the traces of nohup(1) and systemd: an ignored SIGHUP
-# and variables of the service. A handler, unlike SIG_IGN, is not inherited.
+# Child processes would inherit the traces of nohup(1), of a shell's background job, and
+# of systemd: an ignored SIGHUP or SIGINT, and variables of the service. A handler,
+# unlike SIG_IGN, is not inherited.
 signal.signal(signal.SIGHUP, lambda *_: None)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in ("INVOCATION_ID", "NOTIFY_SOCKET", "JOURNAL_STREAM"):
     os.environ.pop(_name, None)
 
