@@ -128,12 +128,19 @@ def _binding(link: Link) -> Check:
     if interface is None:
         return Check(name, Health.BAD, "no interface", "ip link; ip route")
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            network.bind(sock, link, "127.0.0.1")
+        _bind(link)
         network.interface_count(interface)
     except ProbeError as error:
         return Check(name, Health.BAD, str(error), f"ip link show {interface}")
     return Check(name, Health.OK, interface)
+
+
+def _bind(link: Link) -> None:
+    """Bind a socket as a probe does, in an IP version that the link has a route for."""
+    version = (*network.routed_versions(link), 4)[0]
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        network.bind(sock, link, network.BEYOND[version])
 
 
 def _gateway(link: Link) -> Check:
@@ -148,19 +155,32 @@ def _gateway(link: Link) -> Check:
 
 
 def _names(link: Link, clock: Clock) -> Check:
-    """Check that the resolvers return an address for a name that always exists."""
+    """Check that the resolvers return an address for a name that always exists.
+
+    The result names the resolvers of the link, and the file or command they are from.
+    """
     name = f"names {link.name}"
-    servers = network.resolvers()
-    if not servers:
+    known = network.resolvers_of(link)
+    if not known.servers:
         return Check(name, Health.BAD, "no resolver", "cat /etc/resolv.conf")
+    resolvers = f"{', '.join(known.servers)} ({known.source})"
     end_ns = clock.boot_ns() + int(_TIMEOUT_S * 1e9)
     deadline = TaskDeadline(clock, end_ns, threading.Event())
     try:
         address = network.resolve(_KNOWN_NAME, link, deadline)
     except ProbeError as error:
-        return Check(name, Health.BAD, str(error), "resolvectl status")
-    text = "{servers} returned {address}"
-    return _ok(name, text, servers=", ".join(servers), address=address)
+        text = "{error}; resolvers: {resolvers}"
+        values = {"error": error, "resolvers": resolvers}
+        return Check(name, Health.BAD, text, "resolvectl status", values)
+    values = {"resolvers": resolvers, "address": address}
+    if not known.outside:
+        return _ok(name, "{resolvers} returned {address}", **values)
+    text = (
+        "{resolvers} returned {address}; this forwarder is on the device, so it is not "
+        "measured"
+    )
+    fix = f"resolvectl dns {network.interface_of(link)}; cat /etc/resolv.conf"
+    return Check(name, Health.DEGRADED, text, fix, values)
 
 
 def _throughput(link: Link, settings: Settings) -> Check:

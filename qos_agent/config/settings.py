@@ -26,6 +26,7 @@ from qos_agent.config.types import (
     Duration,
     Interval,
     Name,
+    ProbeUrl,
     Section,
     Size,
     Url,
@@ -81,7 +82,7 @@ class PageSection(Section):
     """
 
     name: Name = Field(description="Name of the page, unique on this device.")
-    url: Url = Field(description="URL of the page.")
+    url: ProbeUrl = Field(description="URL of the page.")
     status: int | None = Field(
         None, ge=200, le=599, description="Expected HTTP status; by default any 2xx."
     )
@@ -110,7 +111,7 @@ class FormSection(Section):
     """Test uploads to your own server, of the size of a station's result forms."""
 
     name: Name = Field("forms", description="Name of the server as a target.")
-    url: Url | None = Field(
+    url: ProbeUrl | None = Field(
         None, description="URL that accepts the upload and discards the data."
     )
     method: Literal["PUT", "POST"] = Field("PUT", description="HTTP method.")

@@ -19,6 +19,12 @@ class TargetSection(Section):
     host: Host = Field(
         description="Host name or address, or @gateway or @resolver for those in use."
     )
+    host_ipv6: Host | None = Field(
+        None,
+        description=(
+            "Address to measure instead, on a link that has a route for IPv6 only."
+        ),
+    )
     layer: Layer = Field(description="Layer of the target, from near to far.")
     method: Literal["icmp", "stamp", "tcp"] = Field(
         "icmp",
@@ -48,10 +54,17 @@ class TargetSection(Section):
         return self
 
 
+def _anchor(name: str, host: str, host_ipv6: str) -> TargetSection:
+    """Return a public resolver that answers at an address of each IP version."""
+    return TargetSection(
+        name=name, host=host, host_ipv6=host_ipv6, layer=Layer.ANCHOR, port=443
+    )
+
+
 DEFAULT_TARGETS = (
     TargetSection(name="gateway", host=GATEWAY, layer=Layer.GATEWAY),
     TargetSection(name="resolver", host=RESOLVER, layer=Layer.RESOLVER, port=53),
-    TargetSection(name="cloudflare", host="1.1.1.1", layer=Layer.ANCHOR, port=443),
-    TargetSection(name="google", host="8.8.8.8", layer=Layer.ANCHOR, port=443),
-    TargetSection(name="quad9", host="9.9.9.9", layer=Layer.ANCHOR, port=443),
+    _anchor("cloudflare", "1.1.1.1", "2606:4700:4700::1111"),
+    _anchor("google", "8.8.8.8", "2001:4860:4860::8888"),
+    _anchor("quad9", "9.9.9.9", "2620:fe::fe"),
 )

@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from qos_agent.config.overrides import refuse_links
-from qos_agent.config.types import NOT_EMPTY, Duration, HostPort, Section, Size, Url
+from qos_agent.config.types import (
+    NOT_EMPTY,
+    Duration,
+    HostPort,
+    ProbeUrl,
+    Section,
+    Size,
+)
 
 BackendName = Literal["http", "iperf3", "speedtest"]
 
@@ -23,14 +30,14 @@ class ThroughputServers(Section):
             "By default the first of http and iperf3 that has a server, else speedtest."
         ),
     )
-    server: Url | None = Field(
+    server: ProbeUrl | None = Field(
         None, description="URL of the server of the http backend: nginx or LibreSpeed."
     )
     iperf3_server: HostPort | None = Field(
         None,
         description="Server of the iperf3 backend, as host, host:port or [IPv6]:port.",
     )
-    speedtest_server: Url | None = Field(
+    speedtest_server: ProbeUrl | None = Field(
         None,
         description=(
             "URL of a Speedtest Mini server; by default a server of speedtest.net."

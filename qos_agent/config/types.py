@@ -6,6 +6,7 @@ election commission.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from typing import Annotated
@@ -58,6 +59,34 @@ def _without_password(value: str) -> str:
             fix="remove them; the collector's token belongs in token_file",
         )
     return value
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _complete_name(value: str) -> str:
+    """Refuse a host name that would need a search domain to be complete.
+
+    Each link may have other search domains. One could also turn a name into a server
+    that must not be measured, which no check of the settings would see.
+    """
+    if value.startswith("@") or _is_address(value):
+        return value
+    try:
+        host = urlsplit(value if "://" in value else f"//{value}").hostname or ""
+    except ValueError:  # other checks report it
+        return value
+    if not host or any(sign in host for sign in ".:") or host == "localhost":
+        return value
+    raise ValueError(
+        "must be a complete host name or an address, because search domains are not "
+        "used (a dot at its end marks a complete name without other dots)"
+    )
 
 
 def _well_formed(value: str) -> str:
@@ -121,7 +150,12 @@ RegencyCode = Annotated[str, allowed("4 digits in quotes", r"\d{4}")]
 Duration = Annotated[float, BeforeValidator(seconds)]
 Interval = Annotated[float, BeforeValidator(interval)]
 Size = Annotated[int, BeforeValidator(size_bytes)]
-Host = Annotated[str, AfterValidator(_not_the_commission), AfterValidator(_plain_host)]
+Host = Annotated[
+    str,
+    AfterValidator(_not_the_commission),
+    AfterValidator(_plain_host),
+    AfterValidator(_complete_name),
+]
 Url = Annotated[
     str,
     AfterValidator(_without_password),
@@ -132,8 +166,14 @@ Url = Annotated[
     AfterValidator(_well_formed),
     AfterValidator(_not_the_commission),
 ]
+# The system resolves the names of collectors, with its search domains. The agent
+# resolves the names that it measures itself.
+ProbeUrl = Annotated[Url, AfterValidator(_complete_name)]
 HostPort = Annotated[
-    str, AfterValidator(_not_the_commission), AfterValidator(_host_and_port)
+    str,
+    AfterValidator(_not_the_commission),
+    AfterValidator(_host_and_port),
+    AfterValidator(_complete_name),
 ]
 
 

@@ -5,6 +5,7 @@ QosAgentError
 │   ├── ConfigError    ... one setting or argument: key, problem, value found, fix
 │   └── InvalidConfigError  ... every error of one configuration
 ├── ProbeError         nobody; the error becomes a failed reading
+├── NotMeasuredError   nobody; the error becomes a skipped reading
 ├── DeliveryError      the uplink, which keeps the points and retries
 └── StorageError       a person, after a retry; the journal cannot be written
 
@@ -65,6 +66,21 @@ class ProbeError(QosAgentError):
     def __str__(self) -> str:
         """Return the cause, and the message of the peer if there is one."""
         return f"{self.cause}: {self.detail}" if self.detail else self.cause
+
+
+@dataclass(eq=False)
+class NotMeasuredError(QosAgentError):
+    """A measurement that cannot be made, with a `reason` from the closed list.
+
+    It says nothing about the network, so it counts neither as failed nor as lost.
+    """
+
+    reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Return the reason, with the detail if there is one."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
 class DeliveryError(QosAgentError):

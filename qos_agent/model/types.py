@@ -68,13 +68,17 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host or URL to measure against, under its configured name."""
+    """A host or URL to measure against, under its configured name.
+
+    `host_ipv6` replaces `host` on a link that has a route for IPv6 only.
+    """
 
     name: str
     host: str
     layer: Layer
     method: str = "icmp"
     port: int | None = None
+    host_ipv6: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +106,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """The result of a probe. With a `cause` the reading is failed; samples are kept."""
+    """The result of a probe. With a `cause` the reading is failed; samples are kept.
+
+    With a `reason` the reading is skipped, because the measurement cannot be made.
+    """
 
     samples: Sequence[Sample]
     cause: str | None = None
     detail: str = ""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

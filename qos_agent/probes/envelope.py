@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from qos_agent.model import Clock, Outcome, Probe, ProbeResult, Reading, Sample, Task
-from qos_agent.model.errors import ProbeError
+from qos_agent.model.errors import NotMeasuredError, ProbeError
 from qos_agent.system.clock import TaskDeadline
 from qos_agent.system.network import cause_of
 
@@ -110,6 +110,8 @@ class Envelope:
     def _reading(
         self, probe: Probe, task: Task, result: ProbeResult, started_ns: int
     ) -> Reading:
+        if result.reason is not None:
+            return skipped(probe, task, result.reason)
         failed = result.cause is not None
         if failed and self._stop.is_set():
             return skipped(probe, task, "stopping")
@@ -141,6 +143,9 @@ def _measure(probe: Probe, task: Task, deadline: TaskDeadline) -> ProbeResult:
         return probe.measure(task, deadline)
     except ProbeError as error:
         return ProbeResult((), error.cause, error.detail)
+    except NotMeasuredError as error:
+        _log.debug("%s: not measured: %s", task.probe, error)
+        return ProbeResult((), reason=error.reason)
     except OSError as error:
         return ProbeResult((), cause_of(error), str(error))
     except BaseException as error:  # noqa: BLE001  every slot must have a reading

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -33,14 +34,18 @@ _ABSENT = (
 
 def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
     """Return the content of a file. Raises OSError, EFBIG for one that is too large."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(handle, "rb", buffering=0) as file:
+    with os.fdopen(_opened(path), "rb", buffering=0) as file:
         content = b""
         while chunk := file.read(max_bytes + 1 - len(content)):
             content += chunk
             if len(content) > max_bytes:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content
+
+
+def _opened(path: Path) -> int:
+    """Return a handle of a file; a pipe without a writer does not block."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
 
 
 def read_text(path: Path, max_bytes: int = _MAX_BYTES) -> str | None:
@@ -51,6 +56,22 @@ def read_text(path: Path, max_bytes: int = _MAX_BYTES) -> str | None:
         if error.errno not in _ABSENT:
             name_once(path, f"cannot be read ({error.strerror})")
         return None
+
+
+def read_lines(path: Path, max_bytes: int) -> list[str]:
+    """Return the lines in the first `max_bytes` of a regular file; none without one.
+
+    A list of blocked names in /etc/hosts has megabytes, and its first lines count.
+    """
+    try:
+        with os.fdopen(_opened(path), "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return []
+            return file.read(max_bytes).decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            name_once(path, f"cannot be read ({error.strerror})")
+        return []
 
 
 def read_number(

@@ -124,7 +124,13 @@ INDONESIAN: Mapping[str, str] = {
     "ICMP over a raw socket": "ICMP lewat socket raw",
     "{gateway} through {interface}": "{gateway} lewat {interface}",
     "point-to-point on {interface}": "point-to-point di {interface}",
-    "{servers} returned {address}": "{servers} memberi jawaban {address}",
+    "{resolvers} returned {address}": "{resolvers} memberi jawaban {address}",
+    "{resolvers} returned {address}; this forwarder is on the device, so it is not "
+    "measured": (
+        "{resolvers} memberi jawaban {address}; forwarder ini ada di perangkat sendiri, "
+        "jadi tidak diukur"
+    ),
+    "{error}; resolvers: {resolvers}": "{error}; resolver: {resolvers}",
     "{backends}; iperf3 is not installed": "{backends}; iperf3 belum terpasang",
     "synchronised, within {error_ms} ms": "sinkron, selisih maksimum {error_ms} ms",
     "{url} accepts connections": "{url} menerima koneksi",

@@ -31,6 +31,7 @@ _INSTRUMENT_CAUSES = frozenset(
         "killed",
         "internal",
         "binding",
+        "outside_resolver",
         "busy",
         "version",
     }

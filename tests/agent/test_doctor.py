@@ -17,7 +17,7 @@ from qos_agent.probes.throughput import BACKENDS
 from qos_agent.system import network
 from qos_agent.system.clock import system_clock
 from tests.lab.fixtures import CAP_SYS_ADMIN, MakeLab, has_capability
-from tests.lab.network import Lab
+from tests.lab.network import CLIENT, CLIENT_IPV6, Lab
 from tests.lab.shape import Shape
 from tests.support.requirement import require
 
@@ -46,6 +46,22 @@ def test_a_working_network_passes_all_checks(lab: MakeLab, tmp_path: Path) -> No
     assert status == 0, checks
     assert checks["gateway default"]["result"].startswith("10.77.2.1 through")
     assert checks["names default"]["result"].endswith("returned 198.41.0.4")
+
+
+@pytest.mark.parametrize("source", [CLIENT, CLIENT_IPV6])
+def test_a_link_by_source_address_is_bound(
+    lab: MakeLab, tmp_path: Path, source: str
+) -> None:
+    """The check binds in the IP version of the address, as the probes do."""
+    net = lab(Shape())
+    file = tmp_path / "agent.toml"
+    journal = f'[journal]\nfolder = "{tmp_path}/journal"\n'
+    link = f'[[links]]\nname = "main"\nsource_address = "{source}"\n'
+    file.write_text(journal + link)
+    command = [sys.executable, "-m", "qos_agent", "doctor", "--json", "--config"]
+    output = net.run([*command, str(file)], check=False).stdout
+    checks = {check["name"]: check for check in json.loads(output)}
+    assert checks["binding main"]["health"] == "ok", checks["binding main"]
 
 
 def test_without_a_network_each_problem_has_a_fix(lab: MakeLab, tmp_path: Path) -> None:
@@ -126,7 +142,7 @@ def test_a_check_that_raises_hides_no_other(
     def fail() -> None:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
-    monkeypatch.setattr(network, "resolvers", fail)
+    monkeypatch.setattr(network, "resolvers_of", fail)
     checks = _checks(tmp_path)
     assert checks["names default"].health == Health.BAD
     assert "bug" in checks["names default"].text

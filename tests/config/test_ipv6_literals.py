@@ -51,7 +51,7 @@ def test_other_urls_are_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "server", ["[2001:db8::1]", "[2001:db8::1]:5201", "host:5201", "192.0.2.1"]
+    "server", ["[2001:db8::1]", "[2001:db8::1]:5201", "host.test:5201", "192.0.2.1"]
 )
 def test_servers_of_iperf3(server: str) -> None:
     """An address without brackets is refused, because a port may follow it."""

@@ -189,6 +189,39 @@ def test_a_link_has_its_own_intervals(tmp_path: Path) -> None:
     assert intervals == [300.0, 30.0, 30.0]
 
 
+NAMED = {
+    "targets.0.host": '[[targets]]\nname = "a"\nlayer = "anchor"\nhost = "{}"\n',
+    "web.pages.0.url": '[web]\npages = [{{name = "a", url = "http://{}:80/x"}}]\n',
+    "form.url": '[form]\nurl = "https://{}/"\n',
+    "throughput.server": '[throughput]\nserver = "http://{}"\n',
+    "throughput.iperf3_server": '[throughput]\niperf3_server = "{}:5201"\n',
+}
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_a_name_that_needs_a_search_domain_is_an_error(
+    key: str, tmp_path: Path
+) -> None:
+    """Search domains are not used, so the name of a measured host is complete."""
+    with pytest.raises(InvalidConfigError) as caught:
+        _load(NAMED[key].format("server"), tmp_path)
+    (fault,) = caught.value.faults
+    assert (fault.key, "search domains" in fault.problem) == (key, True)
+    for name in ("server.", "server.lan", "localhost", "10.0.0.1"):
+        _load(NAMED[key].format(name), tmp_path)
+
+
+def test_the_name_of_a_collector_may_need_a_search_domain(tmp_path: Path) -> None:
+    """The system resolves it, with its search domains and /etc/hosts."""
+    _load('[collector]\nurl = "http://influxdb:8086"\n', tmp_path)
+
+
+@pytest.mark.parametrize("host", ["2001:db8::1", "fe80::1%eth0", "@gateway"])
+def test_addresses_and_places_are_complete(host: str, tmp_path: Path) -> None:
+    """An IPv6 address is no name, although its parts have no dots."""
+    _load(NAMED["targets.0.host"].format(host), tmp_path)
+
+
 def test_an_unknown_probe_is_an_error(tmp_path: Path) -> None:
     """The error of a mistyped probe names the nearest one, also for one link."""
     with pytest.raises(InvalidConfigError, match="rename it to latency"):

@@ -1,11 +1,13 @@
 """A small DNS server with records from a dict and optional errors.
 
-It supports UDP, A and AAAA only, which is enough for tests of resolution and errors.
+It supports A and AAAA only, over UDP and TCP, which is enough for tests of resolution
+and errors.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import selectors
 import socket
 import struct
@@ -18,6 +20,7 @@ from typing import Self
 PORT = 53
 TTL_S = 60
 TYPES = {4: 1, 6: 28}
+TRUNCATED = 0x0200
 IS_ANSWER, RECURSION_ASKED, RECURSION_OFFERED = 0x8000, 0x0100, 0x0080
 # The name of the question starts after the header of twelve bytes.
 NAME_POINTER = 0xC00C
@@ -26,13 +29,18 @@ Records = Mapping[str, str | Iterable[str]]
 
 
 class Behaviour(Enum):
-    """The response to a question; the values are response codes."""
+    """The response to a question; the values are response codes.
+
+    TRUNCATE answers in full only over TCP. NOISE sends other datagrams first.
+    """
 
     ANSWER = 0
     SERVFAIL = 2
     NXDOMAIN = 3
     REFUSE = 5
     SILENT = None
+    TRUNCATE = "truncate"
+    NOISE = "noise"
 
 
 class DnsServer:
@@ -54,6 +62,10 @@ class DnsServer:
             for address in addresses:
                 sock = stack.enter_context(_bound(address, port))
                 self._selector.register(sock, selectors.EVENT_READ)
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                listener = socket.create_server((address, port), family=family)
+                stack.enter_context(listener)
+                self._selector.register(listener, selectors.EVENT_READ, data="tcp")
             waking, self._wake = socket.socketpair()
             stack.enter_context(waking)
             stack.enter_context(self._wake)
@@ -83,25 +95,44 @@ class DnsServer:
                 if key.data == "stop":
                     return
                 assert isinstance(key.fileobj, socket.socket)
-                self._serve_one(key.fileobj)
+                if key.data == "tcp":
+                    self._serve_connection(key.fileobj)
+                else:
+                    self._serve_one(key.fileobj)
 
     def _serve_one(self, sock: socket.socket) -> None:
         query, client = sock.recvfrom(4096)
-        answer = self._answer(query)
+        if self.behaviour == Behaviour.NOISE:
+            for noise in (b"", b"no DNS", os.urandom(400), b"\0\0" + query[2:]):
+                sock.sendto(noise, client)
+        answer = self._answer(query, over_tcp=False)
         if answer is not None:
             sock.sendto(answer, client)
 
-    def _answer(self, query: bytes) -> bytes | None:
+    def _serve_connection(self, listener: socket.socket) -> None:
+        """Answer one question; the client sends it in one segment."""
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(1)
+            answer = self._answer(connection.recv(4096)[2:], over_tcp=True)
+            if answer is not None:
+                connection.sendall(struct.pack("!H", len(answer)) + answer)
+
+    def _answer(self, query: bytes, *, over_tcp: bool) -> bytes | None:
         name, kind, end = _question(query)
         self.questions.append(name)
         code = self.behaviour.value
         if code is None:
             return None
+        truncated = code == "truncate" and not over_tcp
+        if not isinstance(code, int):
+            code = 0
         if code == 0 and name not in self._records:
-            code = Behaviour.NXDOMAIN.value
-        records = self._records.get(name, ()) if code == 0 else ()
+            code = 3
+        records = self._records.get(name, ()) if code == 0 and not truncated else ()
         addresses = [packed for number, packed in records if number == kind]
-        return _message(query[:2], code, query[12:end], kind, addresses)
+        flags = code | (TRUNCATED if truncated else 0)
+        return _message(query[:2], flags, query[12:end], kind, addresses)
 
 
 def _packed(value: str | Iterable[str]) -> list[tuple[int, bytes]]:

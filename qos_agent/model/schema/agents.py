@@ -48,6 +48,10 @@ _EVERY_TASK = (
         unit="B",
     ),
 )
+_RESOLVE_OUTSIDE = count(
+    "resolve_outside",
+    "1 if a forwarder on the device resolved the name, outside the link",
+)
 _RESOLUTION = (
     text("address", "Address that was measured, as resolved for this task"),
     number("resolve_ms", "ms", "Time to resolve the name"),
@@ -55,6 +59,7 @@ _RESOLUTION = (
         "resolve_failed",
         "1 if the name did not resolve and the last good address was used",
     ),
+    _RESOLVE_OUTSIDE,
     whole("ip_version", "1", "IP version: 4 or 6"),
 )
 
@@ -137,6 +142,7 @@ _THROUGHPUT = (
     whole("cross_bytes", "B", "Other traffic on the interface during the test"),
     count("cross_flagged", "1 if other traffic was above the limit (doubtful rate)"),
     text("server", "Configured name of the server"),
+    _RESOLVE_OUTSIDE,
     whole("fallback", "1", "Backends that failed before this one"),
     *(
         count(f"rate_ge_{bound}", f"Tests of at least {bound} Mbit/s")

@@ -30,6 +30,9 @@ CAUSES: dict[str, str] = {
     "ttl_exceeded": "The hop limit of the packet was exceeded on the path.",
     "prohibited": "A router reported that its policy forbids the packet.",
     "name_not_resolved": "The name does not exist, or the resolver did not respond.",
+    "outside_resolver": (
+        "A forwarder on the device, outside the link, did not resolve the name."
+    ),
     "binding": "The kernel could not use the configured link.",
     "link_down": "The interface is missing or down.",
     "permission": "The agent has no permission for the socket that it needs.",
@@ -72,5 +75,9 @@ REASONS: dict[str, str] = {
     "reserve": "The remaining data is reserved for voting hours.",
     "roaming": "The link is roaming.",
     "no_server": "No measurement server is configured.",
+    "no_family": "The link has a route only for the other IP version.",
+    "resolver_unknown": (
+        "Only a forwarder on the device is known, not the resolver of the link."
+    ),
     "stuck": "An abandoned task of this probe is still running.",
 }

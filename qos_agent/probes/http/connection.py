@@ -7,15 +7,11 @@ timeout of a socket is not enough: it starts again with every byte of a slow ser
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import ipaddress
-import os
-import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,17 +22,17 @@ from qos_agent.model import Deadline, Link, Value
 from qos_agent.model.errors import ConfigError, ProbeError
 from qos_agent.probes.http.request import RequestTarget
 from qos_agent.system import network
+from qos_agent.system.network.attempts import Attempts, Connected
 from qos_agent.system.network.connection import (
     connection_error,
     reset_on_close,
-    tcp_socket,
     wrap_tls,
 )
 from qos_agent.system.network.tcp_info import TcpInfo, tcp_info
 from qos_agent.system.network.tls import client_context
 
 T = TypeVar("T")
-Resolve = Callable[[str, Link | None, Deadline], str]
+Resolve = Callable[[str, Link | None, Deadline], network.Resolved]
 
 _SLICE_S = 0.2
 _SIOCOUTQ = 0x5411  # <linux/sockios.h>
@@ -56,7 +52,7 @@ class HttpClient:
 
     tls: ssl.SSLContext
     idle_s: float
-    resolve: Resolve = network.resolve
+    resolve: Resolve = network.look_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,52 +87,92 @@ def tls_context(ca_file: Path | None, key: str, urls: Iterable[str]) -> ssl.SSLC
 
 @contextmanager
 def open_connection(
-    target: RequestTarget, context: TaskContext, fields: dict[str, Value]
+    target: RequestTarget, first: str, context: TaskContext, fields: dict[str, Value]
 ) -> Iterator[HttpConnection]:
     """Connect for the time of a block; put the time of each step into `fields`.
 
-    The bytes on the wire are added at the end, also after a failure. If the block
-    fails, the data that the kernel still holds is not sent. Raises ProbeError.
+    `first` is the address that `resolve_host` returned. The bytes on the wire are added
+    at the end, also after a failure. If the block fails, the data that the kernel still
+    holds is not sent. Raises ProbeError.
     """
-    address = _address(target.host, context, fields)
-    connection = HttpConnection(tcp_socket(address), context)
+    attempts = Attempts(context.link, target.port, context.client.idle_s)
+    try:
+        connected = _connect(target, first, attempts, context, fields)
+    except ProbeError:
+        fields["data_bytes"] = attempts.failed_bytes(_FRAME_BYTES)
+        raise
+    connection = HttpConnection(connected.sock, context)
     reset = True
     try:
-        with timed(fields, "connect_ms"):
-            connection.connect(address, target.port)
         if target.secure:
             with timed(fields, "tls_ms"):
                 connection.start_tls(target.host)
         yield connection
         reset = False
     finally:
-        fields["data_bytes"] = connection.wire_bytes()
+        failed_bytes = attempts.failed_bytes(_FRAME_BYTES)
+        fields["data_bytes"] = connection.wire_bytes() + failed_bytes
         connection.close(reset=reset)
 
 
-def _address(host: str, context: TaskContext, fields: dict[str, Value]) -> str:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        with timed(fields, "dns_ms"):
-            host = context.client.resolve(host, context.link, context.deadline)
-    fields["address"] = host
-    fields["ip_version"] = 6 if ":" in host else 4
-    return host
+def _connect(
+    target: RequestTarget,
+    first: str,
+    attempts: Attempts,
+    context: TaskContext,
+    fields: dict[str, Value],
+) -> Connected:
+    """Connect to the first address, or to that of the other IP version."""
+    link, deadline = context.link, context.deadline
+    addresses = network.addresses_to_try(target.host, first, link, deadline)
+    with timed(fields, "connect_ms"):
+        connected = attempts.connect(addresses, deadline)
+    _set_address(connected.address, fields)
+    return connected
+
+
+def resolve_host(host: str, context: TaskContext, fields: dict[str, Value]) -> str:
+    """Return the address of a host; put the time of its queries into `fields`.
+
+    There is no time if no query went over the link. Raises ProbeError.
+    """
+    resolved = context.client.resolve(host, context.link, context.deadline)
+    if resolved.resolve_ms is not None:
+        fields["dns_ms"] = resolved.resolve_ms
+    if resolved.outside:
+        fields["resolve_outside"] = 1
+    _set_address(resolved.address, fields)
+    return resolved.address
+
+
+def _set_address(address: str, fields: dict[str, Value]) -> None:
+    fields["address"] = address
+    fields["ip_version"] = network.version_of(address)
+
+
+def total_ms(rest_ms: float, fields: Mapping[str, Value]) -> float:
+    """Return the time of the queries over the link and of all steps after them."""
+    return rest_ms + float(fields.get("dns_ms", 0.0))
 
 
 @contextmanager
 def timed(fields: dict[str, Value], name: str) -> Iterator[None]:
     """Put the duration of a block in milliseconds into `fields`, if it succeeds."""
-    start_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    start_ns = now_ns()
     yield
-    fields[name] = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - start_ns) / 1e6
+    fields[name] = (now_ns() - start_ns) / 1e6
+
+
+def now_ns() -> int:
+    """Return the time that all parts of a request are measured with."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 class HttpConnection:
     """A connection that keeps to the deadline of its task and counts its bytes."""
 
     def __init__(self, sock: socket.socket, context: TaskContext) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_MAX_BYTES)
         self._sock = sock
         self._context = context
         self.idle_s = context.client.idle_s
@@ -154,14 +190,6 @@ class HttpConnection:
         """Return the bytes in the send queue that are not acknowledged; see tcp(7)."""
         queue = fcntl.ioctl(self._sock, _SIOCOUTQ, bytes(4))
         return int.from_bytes(queue, "little")
-
-    def connect(self, address: str, port: int) -> None:
-        """Connect over the link. Raises ProbeError `timeout`, `refused` and others."""
-        network.bind(self._sock, self._context.link, address)
-        self._sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_MAX_BYTES)
-        self._sock.setblocking(False)
-        code = self._sock.connect_ex((address, port))
-        self._until_idle(partial(_finish_connect, self._sock, code), "timeout")
 
     def start_tls(self, host: str) -> None:
         """Do the handshake. Raises ProbeError `tls_expired`, `tls_name` and others."""
@@ -213,15 +241,3 @@ class HttpConnection:
         if reset:
             reset_on_close(self._sock)
         self._sock.close()
-
-
-def _finish_connect(sock: socket.socket, code: int) -> None:
-    """Wait for the end of a connect(2) in progress; raise TimeoutError if it lasts."""
-    if code == errno.EINPROGRESS:
-        _, writable, _ = select.select([], [sock], [], _SLICE_S)
-        if not writable:
-            raise TimeoutError
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    # Python turns ETIMEDOUT into a TimeoutError. The caller would then repeat the call.
-    if code:
-        raise connection_error(OSError(code, os.strerror(code)))

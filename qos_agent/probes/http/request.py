@@ -36,7 +36,9 @@ class RequestTarget:
         """Parse a URL that has passed the checks of the settings."""
         parts = urlsplit(url)
         secure = parts.scheme == "https"
-        host = (parts.hostname or "").encode("idna").decode("ascii")
+        # A name in TLS has no dot at its end (RFC 6066, 3).
+        name = (parts.hostname or "").removesuffix(".")
+        host = name.encode("idna").decode("ascii")
         host = host.replace("%25", "%")  # the zone of a link-local address (RFC 6874)
         query = f"?{parts.query}" if parts.query else ""
         path = quote((parts.path or "/") + query, safe=_UNESCAPED)

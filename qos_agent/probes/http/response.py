@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import io
-import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from qos_agent.model import Value
 from qos_agent.model.errors import ProbeError
-from qos_agent.probes.http.connection import HttpConnection, timed
+from qos_agent.probes.http.chunks import ChunkDecoder
+from qos_agent.probes.http.connection import HttpConnection, now_ns
+from qos_agent.probes.http.head import HeadReader, ResponseHead
 from qos_agent.probes.http.request import (
     NETWORK_AUTHENTICATION_REQUIRED,
     RequestTarget,
@@ -64,41 +63,99 @@ def read_response(
 ) -> HttpResponse:
     """Read the response to the request just sent; put `first_byte_ms` into `fields`.
 
-    Raises ProbeError `timeout`, `closed_early`, `stalled`, `bad_answer`,
-    `allowance`.
+    The time is that of the final response. Interim responses are skipped. Raises
+    ProbeError `timeout`, `closed_early`, `stalled`, `bad_answer`, `allowance`.
     """
-    reader = io.BufferedReader(_ConnectionReader(connection))
-    with timed(fields, "first_byte_ms"):
-        first = reader.peek(1)
-    if not first:
-        raise ProbeError("closed_early", "closed without a response")
-    response = http.client.HTTPResponse(cast("socket.socket", _FakeSocket(reader)))
-    try:
-        response.begin()
-        body = _body(response, connection, limits)
-    except (http.client.IncompleteRead, http.client.RemoteDisconnected) as error:
-        raise ProbeError("closed_early", str(error)) from error
-    except http.client.HTTPException as error:
-        raise ProbeError("bad_answer", f"{type(error).__name__}: {error}") from error
-    location = response.getheader("Location")
-    content_type = (response.getheader("Content-Type") or "").lower()
-    return HttpResponse(response.status, location, content_type, body)
+    source = _Source(connection)
+    reader = HeadReader()
+    head = _head(source, reader, fields)
+    body = bytearray()
+    for part in _body(head, reader.rest, source, limits):
+        body += part
+        if len(body) >= limits.body_bytes:
+            break
+    return HttpResponse(
+        head.status,
+        head.headers.get("location"),
+        head.headers.get("content-type", "").lower(),
+        bytes(body[: limits.body_bytes]),
+    )
+
+
+class _Source:
+    """The received bytes of one response."""
+
+    def __init__(self, connection: HttpConnection) -> None:
+        self.connection = connection
+        self._buffer = bytearray(_CHUNK_BYTES)
+
+    def receive(self, cause: str, size_bytes: int = _CHUNK_BYTES) -> bytes:
+        """Receive at most `size_bytes`; return nothing if the server has closed.
+
+        Raises ProbeError `cause` if nothing arrives for the idle time.
+        """
+        view = memoryview(self._buffer)[: min(size_bytes, _CHUNK_BYTES)]
+        return bytes(view[: self.connection.receive_into(view, cause)])
+
+
+def _head(
+    source: _Source, reader: HeadReader, fields: dict[str, Value]
+) -> ResponseHead:
+    """Read up to the end of the final head."""
+    start_ns = now_ns()
+    while True:
+        waiting = reader.waiting
+        data = source.receive("timeout" if waiting else "stalled")
+        if not data:
+            part = "a response" if waiting else "the end of the head"
+            raise ProbeError("closed_early", f"closed without {part}")
+        if waiting:
+            fields["first_byte_ms"] = (now_ns() - start_ns) / 1e6
+        head = reader.feed(data)
+        if head is not None:
+            return head
 
 
 def _body(
-    response: http.client.HTTPResponse, connection: HttpConnection, limits: ReadLimits
-) -> bytes:
-    body = bytearray()
-    while len(body) < limits.body_bytes:
-        chunk = response.read1(min(_CHUNK_BYTES, limits.body_bytes - len(body)))
-        if not chunk:
-            break
-        body += chunk
+    head: ResponseHead, received: bytes, source: _Source, limits: ReadLimits
+) -> Iterator[bytes]:
+    """Yield the payload of the body as it arrives; check the allowance each time."""
+    decoder = ChunkDecoder() if head.chunked else None
+    length_bytes = head.length_bytes()
+    count_bytes = 0
+    while length_bytes is None or count_bytes < length_bytes:
+        left_bytes = (
+            _CHUNK_BYTES if length_bytes is None else length_bytes - count_bytes
+        )
+        data = received or source.receive("stalled", left_bytes)
+        received = b""
+        if not data:
+            _check_complete(decoder, count_bytes, length_bytes)
+            return
+        if decoder is None:
+            parts: list[bytes] = [data[:left_bytes]]
+        else:
+            parts = [bytes(part) for part in decoder.feed(memoryview(data))]
+        for part in parts:
+            count_bytes += len(part)
+            yield part
         if limits.wire_bytes is not None:
-            check_allowance(connection, limits.wire_bytes)
-    if response.length and len(body) < limits.body_bytes:
-        raise http.client.IncompleteRead(bytes(body), response.length)
-    return bytes(body)
+            check_allowance(source.connection, limits.wire_bytes)
+        if decoder is not None and decoder.ended:
+            return
+
+
+def _check_complete(
+    decoder: ChunkDecoder | None, count_bytes: int, length_bytes: int | None
+) -> None:
+    """Raise ProbeError if the server closed before the end of the body.
+
+    Without a length and without chunks, the close is the end (RFC 9112, 6.3).
+    """
+    if decoder is not None:
+        raise ProbeError("closed_early", f"closed in a chunk after {count_bytes} B")
+    if length_bytes is not None:
+        raise ProbeError("closed_early", f"{count_bytes} of {length_bytes} B")
 
 
 def check_allowance(connection: HttpConnection, wire_bytes: int) -> None:
@@ -107,33 +164,6 @@ def check_allowance(connection: HttpConnection, wire_bytes: int) -> None:
     if moved_bytes > wire_bytes:
         detail = f"{moved_bytes} bytes moved of {wire_bytes} allowed"
         raise ProbeError("allowance", detail)
-
-
-class _ConnectionReader(io.RawIOBase):
-    """A connection as a file to read from."""
-
-    def __init__(self, connection: HttpConnection) -> None:
-        self._connection = connection
-        self._cause = "timeout"
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
-        count = self._connection.receive_into(view, self._cause)
-        self._cause = "stalled"
-        return count
-
-
-@dataclass(frozen=True, slots=True)
-class _FakeSocket:
-    """The only method of a socket that http.client.HTTPResponse calls."""
-
-    reader: io.BufferedReader[_ConnectionReader]
-
-    def makefile(self, mode: str) -> io.BufferedReader[_ConnectionReader]:  # noqa: ARG002  its signature
-        return self.reader
 
 
 def response_error(

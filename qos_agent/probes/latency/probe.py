@@ -9,8 +9,8 @@ from typing import Self
 
 from qos_agent.config import key_file
 from qos_agent.config.settings import Settings
-from qos_agent.model import Deadline, ProbeResult, Sample, Target, Task, Value
-from qos_agent.model.errors import ConfigError, ProbeError
+from qos_agent.model import Deadline, Link, ProbeResult, Sample, Target, Task, Value
+from qos_agent.model.errors import ConfigError, NotMeasuredError, ProbeError
 from qos_agent.probes.latency import stamp_packets, summary
 from qos_agent.probes.latency.icmp import (
     NOT_PERMITTED,
@@ -34,7 +34,15 @@ from qos_agent.probes.latency.train import (
     Trip,
 )
 from qos_agent.probes.spec import ProbeSpec, intervals, on_targets
-from qos_agent.system.network import AddressBook, Resolved, cause_of
+from qos_agent.system.network import (
+    AddressBook,
+    Resolved,
+    cause_of,
+    has_address,
+    is_routed,
+    routed_versions,
+    version_of,
+)
 
 _RESOLVE_S = 5.0
 # For the wake-up exchange, the random phase, and scheduling on a busy device.
@@ -83,7 +91,9 @@ class Latency:
         """Run one train. If no reply arrives, the result has its counts and a cause."""
         target = _measurable(_target(task))
         try:
-            resolved = self.book.resolve(target.host, task.link, deadline, _RESOLVE_S)
+            host = _host(target, task.link)
+            resolved = self.book.resolve(host, task.link, deadline, _RESOLVE_S)
+            _check_family(resolved.address, task.link)
             transport = self._open(target, task, resolved.address)
         except ProbeError as error:
             return self._not_started(target, error)
@@ -151,6 +161,24 @@ def _measurable(target: Target) -> Target:
     return replace(target, method="tcp")
 
 
+def _host(target: Target, link: Link | None) -> str:
+    """Return the host to measure in the IP version that the link has a route for."""
+    if target.host_ipv6 is None or 4 in routed_versions(link):
+        return target.host
+    return target.host_ipv6 if 6 in routed_versions(link) else target.host
+
+
+def _check_family(address: str, link: Link | None) -> None:
+    """Raise NotMeasuredError if the link's network offers only the other IP version.
+
+    It has then neither a route nor an address in this version. With an address the
+    route has vanished, which is loss (decision 024).
+    """
+    version = version_of(address)
+    if not is_routed(link, address) and not has_address(link, version):
+        raise NotMeasuredError("no_family", f"{address} is IPv{version}")
+
+
 def _result(
     record: TrainRecord, target: Target, resolution: Mapping[str, Value]
 ) -> ProbeResult:
@@ -166,11 +194,13 @@ def _result(
 def _resolution(resolved: Resolved) -> dict[str, Value]:
     fields: dict[str, Value] = {
         "address": resolved.address,
-        "ip_version": 6 if ":" in resolved.address else 4,
+        "ip_version": version_of(resolved.address),
     }
     if resolved.resolve_ms is not None:
         fields["resolve_ms"] = resolved.resolve_ms
         fields["resolve_failed"] = int(resolved.failed)
+    if resolved.outside:
+        fields["resolve_outside"] = 1
     return fields
 
 

@@ -79,6 +79,7 @@ class Rate:
     cpu_share: float | None = None
     cross_bytes: int | None = None
     data_bytes: int | None = None
+    resolved_outside: bool = False
 
     @property
     def used_bytes(self) -> int:
@@ -103,6 +104,7 @@ class Rate:
             "cpu_share": self.cpu_share,
             "cross_bytes": self.cross_bytes,
             "server": self.server,
+            "resolve_outside": 1 if self.resolved_outside else None,
             **self._rate_counts(),
             **self._loaded_fields(),
         }

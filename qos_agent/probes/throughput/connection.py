@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,31 +14,35 @@ from urllib.parse import urljoin, urlsplit
 
 from qos_agent.model import Deadline, Link
 from qos_agent.model.errors import ProbeError
+from qos_agent.probes.http.head import HeadReader, ResponseHead, as_size
 from qos_agent.probes.http.request import (
     NETWORK_AUTHENTICATION_REQUIRED,
     RequestTarget,
     request_head,
 )
-from qos_agent.system.network import bind, resolve
+from qos_agent.system.network import addresses_to_try, look_up
+from qos_agent.system.network.attempts import Attempts
 from qos_agent.system.network.connection import (
     connection_error,
     reset_on_close,
-    tcp_socket,
     wrap_tls,
 )
 from qos_agent.system.network.tcp_info import tcp_info
 from qos_agent.system.network.tls import client_context
 
 _CONNECT_S = 5.0
-_HEAD_LIMIT_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class ServerEndpoint:
-    """A server's URL, with the address that the link's resolver returned."""
+    """A server's URL, with the address that the link's resolver returned.
+
+    `outside` is True if a forwarder on this device resolved the name.
+    """
 
     target: RequestTarget
     address: str
+    outside: bool
     authority: str
     path: str
     tls: ssl.SSLContext | None
@@ -50,9 +53,11 @@ class ServerEndpoint:
     ) -> Self:
         """Resolve the host of the URL. Raises ProbeError if that fails."""
         parts, target = urlsplit(url), RequestTarget.of(url)
+        resolved = look_up(target.host, link, deadline)
         return cls(
             target=target,
-            address=resolve(target.host, link, deadline),
+            address=resolved.address,
+            outside=resolved.outside,
             authority=parts.netloc,
             path=parts.path,
             tls=_tls_context(ca_file) if target.secure else None,
@@ -75,10 +80,13 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
 class Connection:
     """A connected socket that does not block; `rtt_s` is the time of the handshake.
 
+    `address` may be of the other IP version than that of the endpoint.
+
     Closing it resets the connection, because data on the way is no longer needed.
     """
 
     sock: socket.socket
+    address: str
     rtt_s: float
 
     @classmethod
@@ -86,25 +94,23 @@ class Connection:
         cls, endpoint: ServerEndpoint, link: Link | None, deadline: Deadline
     ) -> Self:
         """Connect over the link, with TLS if the URL is https. Raises ProbeError."""
-        sock = tcp_socket(endpoint.address)
+        wait_s = max(0.1, min(_CONNECT_S, deadline.remaining_s()))
+        attempts = Attempts(link, endpoint.target.port, wait_s)
+        host, first = endpoint.target.host, endpoint.address
+        addresses = addresses_to_try(host, first, link, deadline)
+        connected = attempts.connect(addresses, deadline)
+        sock = connected.sock
         try:
-            sock.settimeout(max(0.1, min(_CONNECT_S, deadline.remaining_s())))
             reset_on_close(sock)
-            bind(sock, link, endpoint.address)
-            started_s = time.monotonic()
-            sock.connect((endpoint.address, endpoint.target.port))
-            rtt_s = time.monotonic() - started_s
             if endpoint.tls is not None:
+                sock.settimeout(max(0.1, min(_CONNECT_S, deadline.remaining_s())))
                 sock = wrapped = wrap_tls(sock, endpoint.tls, endpoint.target.host)
                 wrapped.do_handshake()
             sock.setblocking(False)
-        except ProbeError:
-            sock.close()
-            raise
         except OSError as error:
             sock.close()
             raise connection_error(error) from error
-        return cls(sock, rtt_s)
+        return cls(sock, connected.address, connected.handshake_s)
 
     def receive(self, buffer: bytearray | memoryview) -> int | None:
         """Receive into `buffer`; return the count, 0 at the end, None for no data."""
@@ -142,13 +148,14 @@ class Connection:
         self.sock.close()
 
 
-class ResponseHead:
+class MeasurementHead:
     """The head of a response while it arrives; checked as soon as it is complete."""
 
     def __init__(self, target: RequestTarget) -> None:
         self._target = target
-        self._text = b""
+        self._reader = HeadReader()
         self.done = False
+        self.chunked = False
         self.length_bytes: int | None = None
         # The size of the whole file; None if the server does not report it.
         self.file_bytes: int | None = None
@@ -160,53 +167,32 @@ class ResponseHead:
 
         Raises ProbeError if the response does not come from a measurement server.
         """
-        self._text += data
-        head, blank, body = self._text.partition(b"\r\n\r\n")
-        if not blank:
-            if len(self._text) > _HEAD_LIMIT_BYTES or not _is_http(self._text):
-                raise ProbeError("bad_answer", f"no HTTP: {self._text[:40]!r}")
+        head = self._reader.feed(data)
+        if head is None:
             return 0
         self.done = True
-        self._parse(head.decode("latin-1"))
-        return len(body)
+        self._check(head)
+        return len(self._reader.rest)
 
-    def _parse(self, head: str) -> None:
-        status_line, *lines = head.split("\r\n")
-        headers = {
-            name.strip().lower(): value.strip()
-            for name, _, value in (line.partition(":") for line in lines)
-        }
-        status = _check_status(status_line, headers, self._target)
-        if headers.get("content-type", "").lower().startswith("text/html"):
+    def _check(self, head: ResponseHead) -> None:
+        _check_status(head, self._target)
+        if head.headers.get("content-type", "").lower().startswith("text/html"):
             # A measurement server sends no HTML; a captive portal does.
             raise self._target.page_error("an HTML page instead of data")
-        length = headers.get("content-length")
-        if length is not None:
-            if not length.isdecimal():
-                raise ProbeError("bad_answer", f"Content-Length: {length[:40]}")
-            self.length_bytes = int(length)
+        self.length_bytes = head.length_bytes()
+        self.chunked = head.chunked
         # RFC 9110, section 14.4: "bytes 0-499/1234".
-        total = headers.get("content-range", "").rpartition("/")[2]
-        self.file_bytes = int(total) if total.isdecimal() else None
-        self.ranged = status == 206 and length is not None
-        persistent = status_line.startswith("HTTP/1.1")
-        self.closes = not persistent or headers.get("connection", "").lower() == "close"
+        total = head.headers.get("content-range", "").rpartition("/")[2]
+        self.file_bytes = as_size(total)
+        self.ranged = head.status == 206 and self.length_bytes is not None
+        self.closes = head.closes
 
 
-def _is_http(text: bytes) -> bool:
-    return text[:5] == b"HTTP/"[: len(text)]
-
-
-def _check_status(line: str, headers: dict[str, str], target: RequestTarget) -> int:
-    """Return the status of a status line. Raises ProbeError unless it is a 2xx."""
-    parts = line.split(" ", 2)
-    if not line.startswith("HTTP/1.") or len(parts) < 2 or not parts[1].isdecimal():
-        raise ProbeError("bad_answer", line[:80])
-    status = int(parts[1])
-    if status == NETWORK_AUTHENTICATION_REQUIRED:
-        raise ProbeError("captive_portal", line)
-    if 300 <= status < 400:
-        raise target.redirect_error(headers.get("location", "")[:200])
-    if not 200 <= status < 300:
-        raise ProbeError("http_status", line[:80])
-    return status
+def _check_status(head: ResponseHead, target: RequestTarget) -> None:
+    """Raise ProbeError unless the status is a 2xx."""
+    if head.status == NETWORK_AUTHENTICATION_REQUIRED:
+        raise ProbeError("captive_portal", head.status_line[:80])
+    if 300 <= head.status < 400:
+        raise target.redirect_error(head.headers.get("location", "")[:200])
+    if not 200 <= head.status < 300:
+        raise ProbeError("http_status", head.status_line[:80])

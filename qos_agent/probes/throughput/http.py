@@ -12,7 +12,7 @@ import selectors
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qos_agent.model import Deadline
 from qos_agent.model.errors import ProbeError
@@ -108,14 +108,17 @@ def _set_up(
     """Connect all flows before the test starts: handshakes are not part of the ramp."""
     with ExitStack() as stack:
 
-        def connect() -> Connection:
-            connection = Connection.open(endpoint, order.link, deadline)
+        def connect(to: ServerEndpoint) -> Connection:
+            connection = Connection.open(to, order.link, deadline)
             return stack.enter_context(closing(connection))
 
-        first = connect()
+        first = connect(endpoint)
+        # All flows use the address that answered, so that the path is one.
+        endpoint = replace(endpoint, address=first.address)
         interface = order.interface or interface_of_socket(first.sock)
         counter = stack.enter_context(InterfaceCounter(interface))
-        connections = [first, *(connect() for _ in range(order.connections - 1))]
+        more = range(order.connections - 1)
+        connections = [first, *(connect(endpoint) for _ in more)]
         echo = stack.enter_context(closing(EchoTrain(endpoint.address, order.link)))
         flows: Flows
         limit_bytes = order.limits[direction]
@@ -146,6 +149,7 @@ def _measure(
             measured_us=round(span_s * 1e6),
             connections=setup.flows.started,
             server=endpoint.authority,
+            resolved_outside=endpoint.outside,
             interval_bps=None if interval is None else interval.ends(),
             ramp_ms=test.ramp_ms(),
             congestion_control=None if sender is None else congestion_control(sender),

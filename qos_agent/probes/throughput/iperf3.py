@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qos_agent.model import Deadline, Link, json_text
@@ -19,7 +19,7 @@ from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
 from qos_agent.probes.throughput.interface_counter import counter_of, guard
 from qos_agent.system.child_process import ChildResult, Watch, run_child
-from qos_agent.system.network import bind, resolve
+from qos_agent.system.network import bind, look_up
 
 _PORT = 5201
 _TIME_LIMIT_S = 10.0
@@ -75,13 +75,15 @@ class Iperf3:
         if shutil.which(self.program) is None:
             raise ProbeError("missing_tool", self.program)
         host, port = split_host_port(order.server)
-        address = resolve(host, order.link, deadline)
+        resolved = look_up(host, order.link, deadline)
+        address = resolved.address
         _check_binding(order.link, address)
         results: dict[Direction, Rate | ProbeError] = {}
         for direction in order.limits:
             argv = self._argv(direction, order, address, int(port or _PORT))
             try:
-                results[direction] = _measure(direction, order, argv, deadline)
+                rate = _measure(direction, order, argv, deadline)
+                results[direction] = replace(rate, resolved_outside=resolved.outside)
             except ProbeError as error:
                 results[direction] = error
         return results

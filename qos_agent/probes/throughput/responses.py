@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 from qos_agent.model.errors import ProbeError
+from qos_agent.probes.http.chunks import ChunkDecoder
 from qos_agent.probes.http.request import RequestTarget, looks_like_html
-from qos_agent.probes.throughput.connection import ResponseHead
+from qos_agent.probes.throughput.connection import MeasurementHead
 
-_LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 _ENDLESS = float("inf")
 
 
@@ -21,9 +21,10 @@ class RangeResponses:
     def __init__(self, target: RequestTarget) -> None:
         self._target = target
         self._requested_bytes: deque[float] = deque()
-        self._head = ResponseHead(self._target)
+        self._head = MeasurementHead(self._target)
         self._received_bytes = 0
-        self._tail = b""
+        self._body_begun = False
+        self._chunks: ChunkDecoder | None = None
         self._next_byte = 0
         self._file_bytes = _ENDLESS
         self.ranged: bool | None = None
@@ -73,32 +74,44 @@ class RangeResponses:
             raise ProbeError("bad_answer", f"a range of {length_bytes} B")
         self._file_bytes = head.file_bytes or _ENDLESS
         self._requested_bytes[0] = length_bytes
+        self._chunks = ChunkDecoder() if head.chunked else None
         return body
 
     def _take_body(self, data: memoryview) -> memoryview:
         left_bytes = self._requested_bytes[0] - self._received_bytes
         part = data[: int(min(left_bytes, len(data)))]
-        if self._received_bytes == 0 and looks_like_html(bytes(part[:200])):
-            raise self._target.page_error("an HTML page instead of data")
+        payload = part
+        if self._chunks is not None:
+            payloads = self._chunks.feed(part)
+            payload = payloads[0] if payloads else part[:0]
+            part = part[: len(part) - self._chunks.unused_bytes]
+        if payload and not self._body_begun:
+            self._body_begun = True
+            if looks_like_html(bytes(payload[:200])):
+                raise self._target.page_error("an HTML page instead of data")
         self._received_bytes += len(part)
-        self._tail = (self._tail + bytes(part[-5:]))[-5:]
-        endless = self._requested_bytes[0] == _ENDLESS
-        if len(part) == left_bytes or (endless and self._tail == _LAST_CHUNK):
+        last_chunk = self._chunks is not None and self._chunks.ended
+        if len(part) == left_bytes or last_chunk:
             self._finish()
         return data[len(part) :]
 
     def _finish(self) -> None:
         self._requested_bytes.popleft()
         self._received_bytes = 0
+        self._body_begun = False
         file_ended = not self._requested_bytes and self._next_byte >= self._file_bytes
         self.ended = not self.ranged or self._head.closes or file_ended
-        self._head = ResponseHead(self._target)
+        self._head = MeasurementHead(self._target)
         if self.ended:
             self._requested_bytes.clear()
 
     def _close(self) -> None:
-        """End the connection. Raises ProbeError if a response is incomplete."""
-        if self._requested_bytes:
+        """End the connection. Raises ProbeError if a response is incomplete.
+
+        Without a length and without chunks, the close is the end (RFC 9112, 6.3).
+        """
+        until_close = self._head.done and self._requested_bytes == deque([_ENDLESS])
+        if self._requested_bytes and (self._chunks is not None or not until_close):
             length_bytes = self._requested_bytes[0]
             length = length_bytes if length_bytes < _ENDLESS else "?"
             detail = f"{self._received_bytes} of {length} B"

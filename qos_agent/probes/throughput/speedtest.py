@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from qos_agent.model import Deadline, json_text
 from qos_agent.model.errors import ProbeError
@@ -144,7 +144,8 @@ def _results(text: bytes, order: Order) -> Results:
     """
     try:
         report = json_text.loads(text)
-        return {d: _direction(report[d], report["server"]) for d in order.limits}
+        outside = bool(report.get("resolve_outside"))
+        results = {d: _direction(report[d], report["server"]) for d in order.limits}
     except (
         ValueError,
         LookupError,
@@ -154,6 +155,12 @@ def _results(text: bytes, order: Order) -> Results:
     ) as error:
         detail = f"{type(error).__name__}: {text[:100].decode(errors='replace')!r}"
         raise ProbeError("child_output", detail) from error
+    return {
+        direction: result
+        if isinstance(result, ProbeError)
+        else replace(result, resolved_outside=outside)
+        for direction, result in results.items()
+    }
 
 
 def _direction(report: Mapping[str, object], server: object) -> Rate | ProbeError:

@@ -8,6 +8,7 @@ It can be bound to a link only by a replacement of `socket.create_connection`.
 from __future__ import annotations
 
 import ctypes
+import http
 import http.client
 import json
 import resource
@@ -26,14 +27,15 @@ import speedtest
 
 from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
+from qos_agent.probes.http.head import HEAD_LIMIT_BYTES
 from qos_agent.probes.http.request import (
     NETWORK_AUTHENTICATION_REQUIRED,
     RequestTarget,
 )
 from qos_agent.probes.throughput.interface_counter import InterfaceCounter, counter_of
 from qos_agent.system.clock import SystemClock, TaskDeadline
-from qos_agent.system.network import bind, cause_of, resolve
-from qos_agent.system.network.connection import tcp_socket
+from qos_agent.system.network import addresses_to_try, cause_of, look_up
+from qos_agent.system.network.attempts import Attempts
 from qos_agent.system.network.tls import cause_of_tls
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -97,38 +99,58 @@ class _PortalRedirectHandler(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """A response whose interim responses are all skipped, not only 100 Continue."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        interim = http.HTTPStatus.SWITCHING_PROTOCOLS < status < http.HTTPStatus.OK
+        return version, http.HTTPStatus.CONTINUE if interim else status, reason
+
+
+def _accept_valid_responses() -> None:
+    """Let http.client read every head that the agent's own client reads."""
+    http.client.HTTPConnection.response_class = _FinalResponse
+    limits = {"_MAXLINE": HEAD_LIMIT_BYTES, "_MAXHEADERS": HEAD_LIMIT_BYTES // 4}
+    vars(http.client).update(limits)
+
+
 def main() -> int:
     """Measure as the spec on standard input requires, and print the report."""
     # This process must end even if the agent is killed and cannot kill it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _accept_valid_responses()
     spec = json.load(sys.stdin)
-    if spec["link"] is not None:
-        _use_link(Link(**spec["link"]))
-    json.dump(_measure(spec), sys.stdout)
+    outside = [] if spec["link"] is None else _use_link(Link(**spec["link"]))
+    report = _measure(spec)
+    json.dump(report | {"resolve_outside": any(outside)}, sys.stdout)
     return 0
 
 
-def _use_link(link: Link) -> None:
-    """Send every connection and name query of this process over `link`."""
+def _use_link(link: Link) -> list[bool]:
+    """Send every connection and name query of this process over `link`.
+
+    The returned list grows with each name; True means resolved outside the link.
+    """
     clock = SystemClock(not_before_ns=0)
     end_ns = clock.boot_ns() + 600 * 10**9
     deadline = TaskDeadline(clock, end_ns, threading.Event())
 
+    outside: list[bool] = []
+
     def connect(
         address: tuple[str, int], timeout: float | None = None, *_: object, **__: object
     ) -> socket.socket:
-        host = resolve(address[0].strip("[]"), link, deadline)
-        sock = tcp_socket(host)
-        try:
-            sock.settimeout(timeout or _TIMEOUT_S)
-            bind(sock, link, host)
-            sock.connect((host, address[1]))
-        except BaseException:
-            sock.close()
-            raise
+        host, wait_s = address[0].strip("[]"), timeout or _TIMEOUT_S
+        resolved = look_up(host, link, deadline)
+        outside.append(resolved.outside)
+        addresses = addresses_to_try(host, resolved.address, link, deadline)
+        sock = Attempts(link, address[1], wait_s).connect(addresses, deadline).sock
+        sock.settimeout(wait_s)
         return sock
 
     socket.create_connection = connect  # type: ignore[assignment]
+    return outside
 
 
 def _measure(spec: Mapping[str, Any]) -> Report:

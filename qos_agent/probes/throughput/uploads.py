@@ -10,7 +10,7 @@ from typing import Literal
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.connection import (
     Connection,
-    ResponseHead,
+    MeasurementHead,
     ServerEndpoint,
 )
 from qos_agent.probes.throughput.flows import StartedConnections
@@ -51,7 +51,7 @@ class Uploads:
             "Content-Type: application/octet-stream",
         )
         self._connections = StartedConnections(connections)
-        self._heads = {id(c): ResponseHead(endpoint.target) for c in connections}
+        self._heads = {id(c): MeasurementHead(endpoint.target) for c in connections}
         self._left_bytes = {id(c): limit_bytes for c in connections}
         self._paused: set[int] = set()
         secure = connections[0].secure

@@ -23,8 +23,10 @@ from qos_agent.probes.http.connection import (
     HttpConnection,
     TaskContext,
     open_connection,
+    resolve_host,
     timed,
     tls_context,
+    total_ms,
 )
 from qos_agent.probes.http.request import RequestTarget
 from qos_agent.probes.http.response import (
@@ -103,14 +105,16 @@ class Form:
         size = self._settings.size
         if byte_limit is not None and byte_limit < size:
             raise ProbeError("allowance", f"{byte_limit} bytes allowed of {size}")
-        total: dict[str, Value] = {}
-        with timed(total, "upload_ms"):
-            self._exchange(target, context, byte_limit, fields)
-        fields |= self._upload_fields(float(total["upload_ms"]))
+        first = resolve_host(target.host, context, fields)
+        rest: dict[str, Value] = {}
+        with timed(rest, "ms"):
+            self._exchange(target, first, context, byte_limit, fields)
+        fields |= self._upload_fields(total_ms(float(rest["ms"]), fields))
 
     def _exchange(
         self,
         target: RequestTarget,
+        first: str,
         context: TaskContext,
         byte_limit: int | None,
         fields: dict[str, Value],
@@ -122,7 +126,7 @@ class Form:
             f"Content-Length: {size}",
             "Content-Type: application/octet-stream",
         )
-        with open_connection(target, context, fields) as connection:
+        with open_connection(target, first, context, fields) as connection:
             connection.send(head)
             try:
                 _send_bundle(connection, size, byte_limit)

@@ -8,6 +8,7 @@ from qos_agent.system.network.counters import (
 from qos_agent.system.network.links import (
     bind,
     cause_of,
+    has_address,
     interface_of,
     socket_address,
 )
@@ -16,25 +17,41 @@ from qos_agent.system.network.names import (
     RESOLVER,
     AddressBook,
     Resolved,
+    addresses_to_try,
+    look_up,
     resolve,
-    resolvers,
+)
+from qos_agent.system.network.resolvers import Resolvers, resolvers_of
+from qos_agent.system.network.route_query import (
+    BEYOND,
+    is_routed,
+    routed_versions,
+    version_of,
 )
 from qos_agent.system.network.routes import Route, default_route
 
 __all__ = [
+    "BEYOND",
     "GATEWAY",
     "RESOLVER",
     "AddressBook",
     "InterfaceCount",
     "Resolved",
+    "Resolvers",
     "Route",
+    "addresses_to_try",
     "bind",
     "cause_of",
     "default_route",
+    "has_address",
     "interface_count",
     "interface_of",
     "interfaces",
+    "is_routed",
+    "look_up",
     "resolve",
-    "resolvers",
+    "resolvers_of",
+    "routed_versions",
     "socket_address",
+    "version_of",
 ]

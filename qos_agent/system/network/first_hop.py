@@ -1,7 +1,7 @@
 """Finds the first router of a link whose route contains no gateway.
 
 The route of a point-to-point link has a device but no gateway. The first router
-answers an echo request of one hop with "time exceeded" (RFC 792).
+answers an echo request of one hop with "time exceeded" (RFC 792, RFC 4443).
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import time
 from typing import TYPE_CHECKING
 
 from qos_agent.model.errors import ProbeError
+from qos_agent.system.network.route_query import BEYOND, IPV6
 
 if TYPE_CHECKING:  # icmplib imports asyncio, which few links need
-    from icmplib import ICMPv4Socket
+    from icmplib import ICMPv4Socket, ICMPv6Socket
 
-# An address for documentation (RFC 5737). The packet ends at its first hop.
-_BEYOND = "192.0.2.1"
 _TRIES = 3
 
 
-def first_hop(interface: str, within_s: float) -> str:
-    """Return the address of the first router over `interface`.
+def first_hop(interface: str, version: int, within_s: float) -> str:
+    """Return the address of the first router over `interface` in an IP version.
 
     Raises ProbeError `permission` without CAP_NET_RAW, `timeout` if no router answers.
     """
@@ -30,13 +29,16 @@ def first_hop(interface: str, within_s: float) -> str:
 
     end_s = time.monotonic() + within_s
     try:
-        with icmplib.ICMPv4Socket(privileged=True) as icmp:
+        kind = icmplib.ICMPv6Socket if version == IPV6 else icmplib.ICMPv4Socket
+        with kind(privileged=True) as icmp:
             device = interface.encode()
             icmp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
             for tries_left in range(_TRIES, 0, -1):
-                router = _query(icmp, (end_s - time.monotonic()) / tries_left)
+                router = _query(icmp, version, (end_s - time.monotonic()) / tries_left)
                 if router is not None:
-                    return router
+                    # A link-local address is valid only with its zone (RFC 4007).
+                    local = router.startswith("fe80:") and "%" not in router
+                    return f"{router}%{interface}" if local else router
     except icmplib.SocketPermissionError as error:
         raise ProbeError(
             "permission", "finding the first router needs CAP_NET_RAW"
@@ -46,12 +48,14 @@ def first_hop(interface: str, within_s: float) -> str:
     raise ProbeError("timeout", f"{interface}: the first router does not answer")
 
 
-def _query(icmp: ICMPv4Socket, wait_s: float) -> str | None:
+def _query(
+    icmp: ICMPv4Socket | ICMPv6Socket, version: int, wait_s: float
+) -> str | None:
     """Send one echo request; return the address of the router that answers."""
     from icmplib import ICMPRequest, TimeoutExceeded
 
     identifier = secrets.randbelow(0xFFFF) + 1
-    request = ICMPRequest(_BEYOND, identifier, 1, ttl=1)
+    request = ICMPRequest(BEYOND[version], identifier, 1, ttl=1)
     icmp.send(request)
     try:
         return str(icmp.receive(request, max(0.05, wait_s)).source)

@@ -8,6 +8,7 @@ destination leaves through the interface that owns the address.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import subprocess
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from qos_agent.model import Link, json_text
 from qos_agent.model.errors import ProbeError
 from qos_agent.system.machine import interface_addresses
+from qos_agent.system.network.route_query import version_of
 from qos_agent.system.network.routes import default_route
 
 _ERRNO_CAUSES = {
@@ -62,6 +64,33 @@ def _owner(address: str) -> str | None:
         if address in addresses:
             return name
     return None
+
+
+def has_address(link: Link | None, version: int) -> bool:
+    """Return True if the link has an address in an IP version, beyond its own network.
+
+    Link-local addresses do not count: an interface has them on every network.
+    """
+    if link is not None and link.source_address is not None:
+        return version_of(link.source_address) == version
+    addresses = interface_addresses()
+    if link is not None and link.interface is not None:
+        addresses = {link.interface: addresses.get(link.interface, ())}
+    return any(
+        _is_global(address, version) for each in addresses.values() for address in each
+    )
+
+
+def _is_global(address: str, version: int) -> bool:
+    """Return True for an IP address of this version that is valid beyond its network.
+
+    An interface also has hardware addresses.
+    """
+    try:
+        plain = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return plain.version == version and not (plain.is_link_local or plain.is_loopback)
 
 
 def bind(

@@ -1,42 +1,45 @@
 """Resolves names through one link within a deadline, and keeps the last good address.
 
 getaddrinfo(3) sends its queries by the route that the kernel prefers and has no
-deadline. This module therefore queries the name servers of the device itself, one
-after the other, over the link.
+deadline. This module therefore queries the name servers of the link itself, one after
+the other, over the link. /etc/hosts comes first; search domains are not used, because
+they differ between links and could turn a name into another host.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import socket
 import threading
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import dns.exception
-import dns.message
 import dns.rcode
-import dns.rdatatype
 
 from qos_agent.model import Deadline, Link
-from qos_agent.model.errors import ProbeError
-from qos_agent.system.files import name_once, read_text
+from qos_agent.model.errors import NotMeasuredError, ProbeError
+from qos_agent.system.network import hosts
+from qos_agent.system.network.dns_query import ask
 from qos_agent.system.network.first_hop import first_hop
-from qos_agent.system.network.links import bind, cause_of, interface_of, socket_address
+from qos_agent.system.network.links import cause_of, interface_of
+from qos_agent.system.network.resolvers import Resolvers, is_loopback, resolvers_of
+from qos_agent.system.network.route_query import (
+    has_route,
+    routed_versions,
+    version_of,
+)
 from qos_agent.system.network.routes import default_route
 
 GATEWAY = "@gateway"
 RESOLVER = "@resolver"
 
-_RESOLV_CONF = (
-    # /etc/resolv.conf may contain only the stub of systemd-resolved, 127.0.0.53. This
-    # file lists the servers behind it.
-    Path("/run/systemd/resolve/resolv.conf"),
-    Path("/etc/resolv.conf"),
-)
+_VERSIONS = (4, 6)
 _RESOLVE_S = 5.0
+# The other IP version is looked up while a handshake may be pending.
+_OTHER_S = 1.0
 _UNRESOLVED = "name_not_resolved"
+_OUTSIDE = "outside_resolver"
 _LINK_CAUSES = {"link_down", "no_route", "binding", "permission"}
 
 
@@ -44,20 +47,22 @@ _LINK_CAUSES = {"link_down", "no_route", "binding", "permission"}
 class Resolved:
     """A resolved address and how it was obtained.
 
-    `resolve_ms` is None if no query was needed. `failed` means that the queries failed
-    and that `address` is the last good one.
+    `resolve_ms` is None if no query went over the link. `failed` means that the queries
+    failed and that `address` is the last good one. `outside` means that a forwarder on
+    this device resolved the name, over whatever link.
     """
 
     address: str
     resolve_ms: float | None = None
     failed: bool = False
+    outside: bool = False
 
 
 @dataclass(slots=True)
 class AddressBook:
     """Resolves a name each time and keeps, per link, the last good address.
 
-    If `servers` is None, the name servers of the device are read at each call.
+    If `servers` is None, the name servers of the link are looked up at each call.
     """
 
     servers: tuple[str, ...] | None = None
@@ -73,38 +78,24 @@ class AddressBook:
     ) -> Resolved:
         """Return the current address, or the last good one if no server answers.
 
-        Raises ProbeError as `resolve` does if no address was ever found.
+        Raises ProbeError as `look_up` does if no address was ever found.
         """
-        if not _is_name(host):
-            return Resolved(resolve(host, link, deadline))
         key = (link.name if link else None, host)
         start_s = time.monotonic()
-        failed = False
         try:
-            address = resolve(host, link, deadline, within_s, self.servers)
-        except ProbeError:
+            resolved = look_up(host, link, deadline, within_s, self.servers)
+        except ProbeError as error:
             with self._lock:
                 last = self._last.get(key)
             if last is None:
                 raise
-            address, failed = last, True
-        took_ms = (time.monotonic() - start_s) * 1000
-        with self._lock:
-            self._last[key] = address
-        return Resolved(address, took_ms, failed)
-
-
-def resolvers() -> tuple[str, ...]:
-    """Return the name servers of this device, in their order."""
-    for path in _RESOLV_CONF:
-        entries = [row.split() for row in (read_text(path) or "").splitlines()]
-        values = [e[1] for e in entries if len(e) > 1 and e[0] == "nameserver"]
-        servers = tuple(value for value in values if not _is_name(value))
-        if servers:
-            return servers
-        if values:
-            name_once(path, f"has no address of a server ({values[0][:40]!r})")
-    return ()
+            outside = error.cause == _OUTSIDE
+            took_ms = None if outside else (time.monotonic() - start_s) * 1000
+            return Resolved(last, took_ms, failed=True, outside=outside)
+        if is_name(host):
+            with self._lock:
+                self._last[key] = resolved.address
+        return resolved
 
 
 def resolve(
@@ -114,33 +105,71 @@ def resolve(
     within_s: float = _RESOLVE_S,
     servers: tuple[str, ...] | None = None,
 ) -> str:
-    """Return the address of `host` as seen through `link`: IPv4 first, then IPv6.
+    """Return the address of `host` as seen through `link`; see `look_up`."""
+    return look_up(host, link, deadline, within_s, servers).address
 
-    `@gateway` and `@resolver` are the gateway and the name server of the link. Raises
-    ProbeError `no_route`, `link_down`, `binding` or `name_not_resolved`.
+
+def look_up(
+    host: str,
+    link: Link | None,
+    deadline: Deadline,
+    within_s: float = _RESOLVE_S,
+    servers: tuple[str, ...] | None = None,
+) -> Resolved:
+    """Return the address of `host` as seen through `link`.
+
+    IPv4 comes before IPv6. A version without a route is used only if the other one has
+    no route either. `@gateway` and `@resolver` are the gateway and the name server of
+    the link. Raises ProbeError `no_route`, `link_down`, `binding`, `name_not_resolved`
+    or `outside_resolver`, and NotMeasuredError if the link's resolver is not known.
     """
     if host == GATEWAY:
-        return _gateway(link, deadline)
-    servers = resolvers() if servers is None else servers
+        return Resolved(_gateway(link, deadline))
+    if host != RESOLVER and not is_name(host):
+        return Resolved(host)
+    if host != RESOLVER and (listed := hosts.addresses_of(host)):
+        return Resolved(_listed(host, listed, link))
+    known = resolvers_of(link) if servers is None else Resolvers(servers)
     if host == RESOLVER:
-        if not servers:
-            raise ProbeError("name_not_resolved", "no resolver is configured")
-        return servers[0]
-    if not _is_name(host):
-        return host
-    return _look_up(host, servers, link, min(within_s, deadline.remaining_s()))
+        return Resolved(_resolver(known, link))
+    return _query_all(host, known, link, min(within_s, deadline.remaining_s()))
 
 
-def _gateway(link: Link | None, deadline: Deadline) -> str:
-    route = default_route(interface_of(link) if link else None)
-    if route is None:
-        raise ProbeError("no_route", "no default route")
-    if route.gateway is not None:
-        return route.gateway
-    return first_hop(route.interface, min(_RESOLVE_S, deadline.remaining_s()))
+def other_address(
+    host: str, address: str, link: Link | None, deadline: Deadline
+) -> str | None:
+    """Return the address of `host` in the other IP version; None without one.
+
+    None also if the link has no route to it.
+    """
+    if not is_name(host):
+        return None
+    version = 4 if version_of(address) == 6 else 6
+    if version not in routed_versions(link):
+        return None
+    listed = hosts.addresses_of(host)
+    if listed:
+        return next((a for a in listed if version_of(a) == version), None)
+    known = resolvers_of(link)
+    within_s = min(_OTHER_S, deadline.remaining_s())
+    try:
+        return _query_all(host, known, link, within_s, (version,)).address
+    except ProbeError:
+        return None
 
 
-def _is_name(host: str) -> bool:
+def addresses_to_try(
+    host: str, first: str, link: Link | None, deadline: Deadline
+) -> Iterator[str]:
+    """Yield the resolved address, and that of the other version if it is needed."""
+    yield first
+    other = other_address(host, first, link, deadline)
+    if other is not None:
+        yield other
+
+
+def is_name(host: str) -> bool:
+    """Return True if a host must be resolved, by /etc/hosts or DNS."""
     if host in (GATEWAY, RESOLVER):
         return False
     try:
@@ -150,8 +179,72 @@ def _is_name(host: str) -> bool:
     return False
 
 
+def _gateway(link: Link | None, deadline: Deadline) -> str:
+    route = default_route(interface_of(link) if link else None)
+    if route is None:
+        raise ProbeError("no_route", "no default route")
+    if route.gateway is not None:
+        return route.gateway
+    within_s = min(_RESOLVE_S, deadline.remaining_s())
+    return first_hop(route.interface, route.version, within_s)
+
+
+def _listed(host: str, addresses: tuple[str, ...], link: Link | None) -> str:
+    """Return the first address in /etc/hosts that the link has a route to."""
+    routed = [address for address in addresses if has_route(link, address)]
+    address = sorted(routed or addresses, key=version_of)[0]
+    if is_loopback(address) and link is not None and link.interface is not None:
+        detail = f"{host} is this device in /etc/hosts ({address})"
+        raise ProbeError("binding", detail)
+    return address
+
+
+def _resolver(known: Resolvers, link: Link | None) -> str:
+    if known.outside:
+        _check_link(link)
+        detail = f"only {known.servers[0]} is known, which is part of no link"
+        raise NotMeasuredError("resolver_unknown", detail)
+    if not known.servers:
+        raise ProbeError(_UNRESOLVED, "no resolver is configured")
+    return known.servers[0]
+
+
+def _check_link(link: Link | None) -> None:
+    """Raise ProbeError if the link has no route at all: it is down, not unknown."""
+    if not routed_versions(link):
+        raise ProbeError("no_route", "no default route")
+
+
+def _query_all(
+    host: str,
+    known: Resolvers,
+    link: Link | None,
+    within_s: float,
+    versions: tuple[int, ...] = _VERSIONS,
+) -> Resolved:
+    """Query the servers, by the link or, if they are outside of it, without binding."""
+    if known.outside:
+        _check_link(link)
+    routed = routed_versions(link)
+    ordered = tuple(sorted(versions, key=lambda version: version not in routed))
+    start_s = time.monotonic()
+    try:
+        asked = None if known.outside else link
+        address = _look_up(host, known.servers, asked, within_s, ordered)
+    except ProbeError as error:
+        if not known.outside:
+            raise
+        raise replace(error, cause=_OUTSIDE) from error
+    took_ms = None if known.outside else (time.monotonic() - start_s) * 1000
+    return Resolved(address, took_ms, outside=known.outside)
+
+
 def _look_up(
-    host: str, servers: tuple[str, ...], link: Link | None, within_s: float
+    host: str,
+    servers: tuple[str, ...],
+    link: Link | None,
+    within_s: float,
+    versions: tuple[int, ...],
 ) -> str:
     """Query each server with an equal share of the time left, so that each gets some.
 
@@ -162,7 +255,7 @@ def _look_up(
     for index, server in enumerate(servers):
         share_s = (end_s - time.monotonic()) / (len(servers) - index)
         try:
-            address, message = _query(host, server, link, share_s)
+            address, message = _query(host, server, link, share_s, versions)
         except (OSError, ProbeError, dns.exception.DNSException) as error:
             message = f"{server}: {error or type(error).__name__}"
             causes.add(_cause(error))
@@ -183,32 +276,22 @@ def _cause(error: Exception) -> str:
 
 
 def _query(
-    host: str, server: str, link: Link | None, within_s: float
+    host: str,
+    server: str,
+    link: Link | None,
+    within_s: float,
+    versions: tuple[int, ...],
 ) -> tuple[str | None, str]:
-    """Query one server for A, then AAAA; return the first address, or its status."""
+    """Query one server for each IP version; return the first address, or its status."""
     end_s = time.monotonic() + within_s
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
     message = ""
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        bind(sock, link, server)
-        sock.connect(socket_address(server, 53))
-        for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
-            response = _exchange(sock, dns.message.make_query(host, kind), end_s)
-            for rrset in response.answer:
-                if rrset.rdtype == kind:
-                    return str(rrset[0]), ""
-            message = f"{server}: {dns.rcode.to_text(response.rcode())}"
+    for version in versions:
+        addresses, answer = ask(host, version, server, link, end_s)
+        for address in addresses:
+            # Resolvers that block names answer with addresses of this device.
+            if not is_loopback(address):
+                return address, ""
+            message = f"{server}: answered {address}, which is this device"
+        if not addresses:
+            message = message or f"{server}: {dns.rcode.to_text(answer.rcode())}"
     return None, message
-
-
-def _exchange(
-    sock: socket.socket, query: dns.message.Message, end_s: float
-) -> dns.message.Message:
-    """Send a query and return its response; responses to other queries are ignored."""
-    sock.send(query.to_wire())
-    while (left_s := end_s - time.monotonic()) > 0:
-        sock.settimeout(left_s)
-        response = dns.message.from_wire(sock.recv(4096), ignore_trailing=True)
-        if query.is_response(response):
-            return response
-    raise TimeoutError("no answer")

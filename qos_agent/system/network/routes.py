@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from qos_agent.system.files import read_text
@@ -26,6 +26,7 @@ class Route:
 
     interface: str
     gateway: str | None
+    version: int = field(default=4, compare=False)
 
 
 def default_route(interface: str | None = None) -> Route | None:
@@ -75,7 +76,7 @@ def _ipv6_route(columns: list[str]) -> tuple[int, Route] | None:
     is_default = length == "00" and not int(destination, 16)
     if not is_default or int(flags, 16) & _REJECT:
         return None
-    return int(metric, 16), Route(name, _ipv6_gateway(gateway, name))
+    return int(metric, 16), Route(name, _ipv6_gateway(gateway, name), version=6)
 
 
 def _ipv6_gateway(text: str, interface: str) -> str | None:

@@ -12,6 +12,7 @@ from qos_agent.model import Link
 from qos_agent.model.errors import ConfigError, ProbeError
 from qos_agent.probes.http.connection import HttpClient
 from qos_agent.probes.web.page import Web
+from qos_agent.system.network import Resolved
 from tests.probes.scripted import Client, Play, Scripted, ok, responds
 from tests.probes.web.pages import fields_of, load, probe, task
 from tests.servers.certificates import Authority, Fault
@@ -83,7 +84,7 @@ def test_server_gone() -> None:
 def test_name_that_does_not_resolve() -> None:
     """The failure of the resolver is the cause; there are no other fields."""
 
-    def fails(*_: object) -> str:
+    def fails(*_: object) -> Resolved:
         raise ProbeError("name_not_resolved", "NXDOMAIN")
 
     web = Web(WebSection(), HttpClient(ssl.create_default_context(), 0.5, fails))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import struct
@@ -27,6 +28,22 @@ def responds(response: bytes) -> Talk:
         sock.shutdown(socket.SHUT_WR)
         while sock.recv(65536):
             pass
+
+    return talk
+
+
+def reads_then_responds(first: bytes, response: bytes) -> Talk:
+    """Send `first`, read the body of the request, and send the response."""
+
+    def talk(sock: socket.socket, stop: threading.Event) -> None:
+        head, _, body = sock.recv(65536).partition(b"\r\n\r\n")
+        sock.sendall(first)
+        length = re.search(rb"Content-Length: (\d+)", head)
+        left_bytes = (int(length[1]) if length else 0) - len(body)
+        while left_bytes > 0 and (chunk := sock.recv(65536)):
+            left_bytes -= len(chunk)
+        sock.sendall(response)
+        stop.wait()
 
     return talk
 

@@ -45,6 +45,8 @@ class FakeSpeedtest:
     received_bytes: int = 0
     breaks_after: int | None = None
     tunnels: list[str] = field(default_factory=list)
+    interim: bytes = b""
+    more_headers: int = 0
 
     @property
     def url(self) -> str:
@@ -96,7 +98,10 @@ def fake_speedtest(tls: ssl.SSLContext | None = None) -> Iterator[FakeSpeedtest]
 
         def do_GET(self) -> None:
             status, body = fake.response(urlsplit(self.path).path)
+            self.wfile.write(fake.interim)
             self.send_response(status)
+            for number in range(fake.more_headers):
+                self.send_header(f"X-{number}", "y")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Location", "http://127.0.0.1:9/")
             self.end_headers()

@@ -19,6 +19,7 @@ from qos_agent.probes.throughput.backend import Backend, Order, Rate
 from qos_agent.probes.throughput.http import Http
 from qos_agent.probes.throughput.iperf3 import Iperf3
 from qos_agent.probes.throughput.speedtest import Speedtest
+from tests.probes.http_responses import INTERIM, LONG_LINE, MANY_LINES
 from tests.probes.throughput.bad_server import (
     BLOCK,
     HEAD,
@@ -30,6 +31,7 @@ from tests.probes.throughput.bad_server import (
     drips,
     drips_its_head,
     hangs_up,
+    reads_then_responds,
     resets,
     resets_at_once,
     responds,
@@ -315,6 +317,37 @@ def test_a_chunked_body_is_complete_with_its_last_chunk() -> None:
         with bad_server(responds(chunks + end)) as port:
             test_order = order(server_of("http", port), limits={"down": 50_000_000})
             assert causes(Http(), test_order) == expected
+
+
+VALID_BODIES = {
+    "chunk extensions": b"Transfer-Encoding: chunked\r\n\r\n"
+    + (b"186a0;a=b\r\n" + BLOCK + b"\r\n") * 3
+    + b"0;c\r\nX-Checksum: 1\r\n\r\n",
+    "until the close": b"Connection: close\r\n\r\n" + BLOCK * 3,
+    "a long line": f"{LONG_LINE}Content-Length: 300000\r\n\r\n".encode() + BLOCK * 3,
+    "many lines": f"{MANY_LINES}Content-Length: 300000\r\n\r\n".encode() + BLOCK * 3,
+}
+
+
+@pytest.mark.parametrize("body", VALID_BODIES.values(), ids=VALID_BODIES)
+def test_every_valid_response_is_measured(body: bytes) -> None:
+    """RFC 9112 allows these heads and bodies, so they give a rate."""
+    with bad_server(responds(HEAD + body)) as port:
+        test_order = order(server_of("http", port), limits={"down": 50_000_000})
+        assert causes(Http(), test_order) == {}
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+def test_interim_responses_are_not_the_answer(interim: str, direction: str) -> None:
+    """The rate is that of the final response, in both directions."""
+    body = b"" if direction == "up" else BLOCK * 3
+    final = HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    talk = reads_then_responds(interim.encode(), interim.encode() + final)
+    with bad_server(talk) as port:
+        limits = {direction: 1_000_000}
+        test_order = order(server_of("http", port), limits=limits, interface=None)
+        assert causes(Http(), test_order) == {}
 
 
 def test_a_busy_iperf3_server(tmp_path: Path) -> None:

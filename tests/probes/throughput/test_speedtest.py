@@ -11,6 +11,7 @@ import pytest
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import Order, Rate
 from qos_agent.probes.throughput.speedtest import Speedtest
+from tests.probes.http_responses import INTERIM
 from tests.probes.throughput.fake_speedtest import FakeSpeedtest, fake_speedtest
 from tests.probes.time_left import TimeLeft
 from tests.servers.certificates import Authority
@@ -64,6 +65,16 @@ def test_both_directions_are_measured_within_their_limits(fake: FakeSpeedtest) -
         assert rate.rate_bps > 1e6
         assert limit / 2 < rate.measured_bytes <= rate.used_bytes <= limit
     assert fake.requests.count("random750x750.jpg") == 6
+
+
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+def test_interim_responses_and_long_heads_are_valid(
+    fake: FakeSpeedtest, interim: str
+) -> None:
+    """The library alone takes 102 and 103 for the answer, and refuses 100 fields."""
+    fake.interim, fake.more_headers = interim.encode(), 150
+    results = Speedtest(environment={}).run(order(server=fake.url), TimeLeft(30))
+    assert all(isinstance(rate, Rate) for rate in results.values()), results
 
 
 def test_your_own_server_needs_no_speedtest_net(fake: FakeSpeedtest) -> None:

@@ -13,6 +13,14 @@ from qos_agent.model import Probe
 from qos_agent.model.schema import MEASUREMENTS
 from qos_agent.probes.http.connection import HttpClient
 from qos_agent.probes.web.page import Web
+from qos_agent.system.network import Resolved
+from tests.probes.http_responses import (
+    INTERIM,
+    LONG_LINE,
+    MANY_LINES,
+    TOO_LONG,
+    chunked,
+)
 from tests.probes.scripted import Client, Play, Scripted, answer, ok, responds
 from tests.probes.time_left import TimeLeft
 from tests.probes.web.pages import fields_of, load, probe, task
@@ -95,11 +103,28 @@ def test_ipv6() -> None:
     """A name that resolves to an IPv6 address is loaded over IPv6."""
     with Scripted(responds(ok()), address="::1") as server:
         url = f"http://six.example.id:{server.port}/"
-        client = HttpClient(ssl.create_default_context(), 0.5, lambda *_: "::1")
+        client = HttpClient(
+            ssl.create_default_context(), 0.5, lambda *_: Resolved("::1", 1.5)
+        )
         web = Web(WebSection(), client)
         fields = fields_of(load(web, task(url)))
     assert (fields["address"], fields["ip_version"], fields["pages"]) == ("::1", 6, 1)
-    assert float(fields["dns_ms"]) >= 0
+    assert fields["dns_ms"] == 1.5
+
+
+def test_a_name_resolved_outside_the_link_is_not_timed() -> None:
+    """Only the steps over the link are part of the page's time."""
+
+    def slow(*_: object) -> Resolved:
+        threading.Event().wait(0.3)
+        return Resolved("127.0.0.1", outside=True)
+
+    with Scripted(responds(ok())) as server:
+        client = HttpClient(ssl.create_default_context(), 0.5, slow)
+        url = f"http://a.example.id:{server.port}/"
+        fields = fields_of(load(Web(WebSection(), client), task(url)))
+    assert (fields["resolve_outside"], "dns_ms" in fields) == (1, False)
+    assert float(fields["total_ms"]) < 300
 
 
 def closes(client: Client) -> None:
@@ -157,8 +182,12 @@ def redirect(where: str) -> Play:
         (trickles, "deadline"),
         (trickles_its_head, "deadline"),
         (responds("good evening\r\n\r\n"), "bad_answer"),
-        (responds("HTTP/1.1 200 OK\r\nX: " + "x" * 70_000 + "\r\n\r\n"), "bad_answer"),
-        (responds("HTTP/1.1 200 OK\r\n" + "X: y\r\n" * 200 + "\r\n"), "bad_answer"),
+        (responds(TOO_LONG), "bad_answer"),
+        (responds("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), "bad_answer"),
+        (responds("HTTP/1.1 200 OK\r\nX: y\r\n"), "closed_early"),
+        (responds(INTERIM["103"]), "closed_early"),
+        (responds(INTERIM["103"] + answer("404 Not Found")), "http_status"),
+        (responds("HTTP/1.1 101 Switching Protocols\r\n\r\n"), "http_status"),
         (responds(CHUNKED + "zz\r\n"), "closed_early"),
         (responds(answer("503 Service Unavailable")), "http_status"),
         (responds(answer("404 Not Found", HTML, PAGE_HTML)), "http_status"),
@@ -184,6 +213,48 @@ def test_bad_servers(play: Play, cause: str) -> None:
     assert int(fields["data_bytes"]) > 0
     assert "pages" not in fields
     assert "total_ms" not in fields
+
+
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+def test_interim_responses_are_not_the_answer(interim: str) -> None:
+    """The page is that of the final response, whose first byte is timed."""
+
+    def play(client: Client) -> None:
+        client.head()
+        client.send(interim)
+        client.pause(0.3)
+        client.send(ok("the page"))
+
+    with Scripted(play) as server:
+        result = load(probe(server.url, text="the page"), task(server.url))
+    fields = fields_of(result)
+    assert (result.cause, fields["status"], fields["body_bytes"]) == (None, 200, 8)
+    assert float(fields["first_byte_ms"]) >= 200  # the request may be read early
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        ok("the page", LONG_LINE.strip()),
+        ok("the page", MANY_LINES.strip()),
+        CHUNKED + chunked("the ", "page"),
+        CHUNKED + chunked("the page", extension=";x" * 2000),
+        "HTTP/1.0 200 OK\n\nthe page",
+    ],
+    ids=["a long line", "many lines", "chunks", "long extensions", "line feeds"],
+)
+def test_valid_responses_are_pages(response: str) -> None:
+    """RFC 9110 and RFC 9112 allow them, so the page is loaded."""
+    with Scripted(responds(response)) as server:
+        result = load(probe(server.url, text="the page"), task(server.url))
+    assert (result.cause, fields_of(result)["body_bytes"]) == (None, 8)
+
+
+def test_the_reason_is_in_the_words_of_the_agent() -> None:
+    """The detail names the limit, not an exception of a library."""
+    with Scripted(responds(TOO_LONG)) as server:
+        result = load(probe(server.url), task(server.url))
+    assert result.detail == "the head of the response is longer than 256 KiB"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from qos_agent.probes.web.upload import Form
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import Lab
 from tests.lab.shape import TCP_PAYLOAD_SHARE, Shape
+from tests.probes.http_responses import INTERIM
 from tests.probes.scripted import Client, Play, Scripted, answer
 from tests.probes.time_left import TimeLeft
 from tests.servers.certificates import Authority
@@ -85,6 +86,22 @@ def test_a_good_upload() -> None:
     assert (fields["upload_le_2"], fields["upload_le_120"]) == (in_two_s, 1)
     assert SIZE < int(fields["data_bytes"]) < SIZE * 1.1
     assert set(fields) <= {field.name for field in MEASUREMENTS["web"].fields}
+
+
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+def test_interim_responses_are_not_the_answer(interim: str) -> None:
+    """A server may send them before and after it has read the bundle."""
+
+    def play(client: Client) -> None:
+        client.head()
+        client.send(interim)
+        client.receive(SIZE)
+        client.send(interim + answer("201 Created"))
+
+    with Scripted(play) as server:
+        result = probe().measure(task(server.url), TimeLeft(10))
+    fields = fields_of(result)
+    assert (result.cause, fields["status"], fields["uploads"]) == (None, 201, 1)
 
 
 def test_the_bundle_cannot_be_compressed() -> None:

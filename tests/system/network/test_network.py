@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,18 @@ import pytest
 from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
 from qos_agent.system import network
-from qos_agent.system.network import names, routes
+from qos_agent.system.network import hosts, route_query, routes
 from qos_agent.system.network.names import AddressBook, resolve
 from tests.lab.dns import Behaviour
 from tests.lab.fixtures import MakeLab
-from tests.lab.network import CLIENT, GATEWAY, GATEWAY_IPV6, SERVER, Lab
+from tests.lab.network import (
+    CLIENT,
+    GATEWAY,
+    GATEWAY_IPV6,
+    SERVER,
+    SERVER_IPV6,
+    Lab,
+)
 from tests.lab.shape import Shape
 from tests.probes.time_left import TimeLeft
 
@@ -175,6 +183,81 @@ def test_the_last_good_address_is_kept_when_dns_fails(
         query(Link("another", "x", "eth0"))
 
 
+@pytest.mark.parametrize("behaviour", [Behaviour.TRUNCATE, Behaviour.NOISE])
+@pytest.mark.parametrize("server", [SERVER, SERVER_IPV6])
+def test_a_name_resolves_from_any_valid_answer(
+    net: Lab, server: str, behaviour: Behaviour
+) -> None:
+    """A truncated answer is repeated over TCP; other datagrams are ignored."""
+    net.dns({"a.test": "10.1.1.1"}).behaviour = behaviour
+    address = net.call(
+        "client", lambda: resolve("a.test", LINK, TimeLeft(5), 2.0, (server,))
+    )
+    assert address == "10.1.1.1"
+
+
+@pytest.mark.parametrize("answer", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_an_answer_that_names_this_device_is_refused(net: Lab, answer: str) -> None:
+    """A resolver that blocks names must not make the loopback the target."""
+    net.dns({"a.test": answer})
+
+    def query() -> str:
+        return resolve("a.test", LINK, TimeLeft(5), 2.0, (SERVER,))
+
+    with pytest.raises(ProbeError, match="which is this device") as caught:
+        look_up(net, query)
+    assert caught.value.cause == "name_not_resolved"
+
+
+def test_a_link_uses_the_version_that_it_has_a_route_for(net: Lab) -> None:
+    """Without an IPv4 route the AAAA record is used; without both, IPv4 again."""
+    net.dns({"both.test": ["10.1.1.1", "fd00::1"], "four.test": "10.1.1.4"})
+
+    def query(name: str) -> str:
+        servers = (SERVER_IPV6,)
+        return look_up(net, lambda: resolve(name, LINK, TimeLeft(5), 2.0, servers))
+
+    net.run(["ip", "route", "del", "default"])
+    assert (query("both.test"), query("four.test")) == ("fd00::1", "10.1.1.4")
+
+
+def test_a_name_in_etc_hosts_needs_no_query(
+    net: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its address is that of the link's IP version; there is no time to resolve."""
+    (tmp_path / "etc").mkdir()
+    lines = b"# servers\n\xff\nfd00::7 forms.test\n10.1.1.7 Forms.test f # old\n"
+    (tmp_path / "etc/hosts").write_bytes(lines + b"127.0.1.1 me.test\n")
+    monkeypatch.setattr(
+        hosts, "addresses_of", partial(hosts.addresses_of, root=tmp_path)
+    )
+
+    def query(name: str) -> network.Resolved:
+        book = AddressBook(servers=())
+        return net.call("client", lambda: book.resolve(name, LINK, TimeLeft(5)))
+
+    assert query("forms.test") == query("f") == network.Resolved("10.1.1.7")
+    net.run(["ip", "route", "del", "default"])
+    assert query("FORMS.test.") == network.Resolved("fd00::7")
+    with pytest.raises(ProbeError, match=r"me\.test is this device") as caught:
+        query("me.test")
+    assert caught.value.cause == "binding"
+
+
+def test_a_point_to_point_link_without_ipv4_has_its_first_router_found(
+    client: Lab,
+) -> None:
+    """ICMPv6 finds the router, as on a modem with IPv6 only."""
+    client.run(["ip", "route", "del", "default"])
+    client.run(["ip", "-6", "route", "replace", "default", "dev", "eth0"])
+    beyond = route_query.BEYOND[6]
+    client.run(["sysctl", "-qw", "net.ipv6.conf.client.proxy_ndp=1"], "router")
+    proxy = ["ip", "-6", "neigh", "add", "proxy", beyond, "dev", "client"]
+    client.run(proxy, "router")
+    assert network.default_route("eth0") == network.Route("eth0", None)
+    assert network.resolve(network.GATEWAY, LINK, TimeLeft(5)) == GATEWAY_IPV6
+
+
 def test_a_name_is_resolved_again_each_time(net: Lab) -> None:
     """A change of the address takes effect at the next resolution."""
     book = AddressBook(servers=(SERVER,))
@@ -209,27 +292,6 @@ def test_an_address_needs_no_query(net: Lab) -> None:
     """An address is returned as it is, without a time to resolve."""
     resolved = AddressBook(servers=()).resolve("10.1.1.1", LINK, TimeLeft(1))
     assert resolved == network.Resolved("10.1.1.1")
-
-
-@pytest.mark.parametrize(
-    ("content", "servers"),
-    [
-        (b"# caf\xe9\nnameserver 10.0.0.1\n", ("10.0.0.1",)),
-        (b"nameserver caf\xe9\nnameserver fe80::1%eth0\n", ("fe80::1%eth0",)),
-        (b"nameserver\nnameserver name.test\n", ("10.0.0.9",)),
-        (b"\xff\xfe\x00" * 99, ("10.0.0.9",)),
-        (b"\n" * 2_000_000, ("10.0.0.9",)),
-    ],
-)
-def test_an_odd_resolv_conf_hides_no_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, servers: object
-) -> None:
-    """Bytes that are not UTF-8 and servers that are no addresses are passed over."""
-    first, second = tmp_path / "resolved.conf", tmp_path / "resolv.conf"
-    first.write_bytes(content)
-    second.write_text("nameserver 10.0.0.9\n")
-    monkeypatch.setattr(names, "_RESOLV_CONF", (first, second))
-    assert network.resolvers() == servers
 
 
 @pytest.mark.parametrize(

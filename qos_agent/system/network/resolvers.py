@@ -1,0 +1,194 @@
+"""Finds the DNS servers of a link, behind any forwarder on this device.
+
+On many images `/etc/resolv.conf` contains only a forwarder on the loopback:
+systemd-resolved or dnsmasq. It is not part of any link, and an interface-bound socket
+cannot reach it. The programs that configure the links record the servers behind it.
+
+All files are read as untrusted input: at most 64 KiB, and only numeric addresses count.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+
+from qos_agent.model import Link
+from qos_agent.system.files import read_lines
+from qos_agent.system.machine import interface_addresses
+from qos_agent.system.network.links import interface_of
+from qos_agent.system.network.resolver_commands import servers_by_command
+from qos_agent.system.network.route_query import has_route
+
+ROOT = Path("/")
+
+_READ_LIMIT_BYTES = 65536
+# Files of one link by the index of its interface, and the key of its servers.
+_BY_INDEX = (
+    # resolvectl, NetworkManager and others set these servers over D-Bus.
+    ("run/systemd/resolve/netif/{index}", "SERVERS"),
+    ("run/systemd/netif/links/{index}", "DNS"),
+    ("run/systemd/netif/leases/{index}", "DNS"),
+)
+# Files of one link in the format of resolv.conf(5).
+_BY_NAME = (
+    "run/dhcpcd/hook-state/resolv.conf/{name}.*",
+    "run/dhcpcd/resolv.conf/{name}.*",
+    "run/resolvconf/interface/{name}.*",
+    "run/resolvconf/interfaces/{name}.*",
+)
+_LEASES = (
+    "var/lib/dhcp/dhclient.{name}.leases",
+    "var/lib/dhcp/dhclient*.leases",
+    "var/lib/NetworkManager/dhclient-*{name}.lease",
+)
+# Files of the whole device, in the format of resolv.conf(5). The first one that
+# contains more than forwarders counts.
+_OF_DEVICE = (
+    "run/systemd/resolve/resolv.conf",
+    "etc/resolv.conf",
+    "run/NetworkManager/no-stub-resolv.conf",
+    "run/dnsmasq/resolv.conf",
+    "etc/ppp/resolv.conf",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolvers:
+    """The DNS servers of a link, and the file or command that names them.
+
+    `outside` means that only forwarders on the loopback are known. They send queries
+    over any link, so they are asked without binding, and say nothing about this link.
+    """
+
+    servers: tuple[str, ...] = ()
+    source: str = ""
+    outside: bool = False
+
+
+def resolvers_of(link: Link | None, root: Path = ROOT) -> Resolvers:
+    """Return the servers of a link: its own first, then those of the device."""
+    name = interface_of(link) if link is not None else None
+    forwarders = Resolvers()
+    for servers, source in _recorded(name, root):
+        remote = tuple(server for server in servers if not is_loopback(server))
+        if remote:
+            return Resolvers(_with_route(remote, link), source)
+        if servers and not forwarders.servers:
+            forwarders = Resolvers(servers, source, outside=True)
+    if name is not None and root == ROOT and forwarders.servers:
+        for reported, source in servers_by_command(name):
+            valid = _valid(reported, name)
+            remote = tuple(server for server in valid if not is_loopback(server))
+            if remote:
+                return Resolvers(_with_route(remote, link), source)
+    return forwarders
+
+
+def is_loopback(address: str) -> bool:
+    """Return True if a numeric address belongs to this device alone."""
+    plain = ipaddress.ip_address(address.partition("%")[0])
+    return plain.is_loopback or plain.is_unspecified
+
+
+def _with_route(servers: tuple[str, ...], link: Link | None) -> tuple[str, ...]:
+    """Return the servers that the link has a route to; all if it has none."""
+    return tuple(s for s in servers if has_route(link, s)) or servers
+
+
+def _recorded(name: str | None, root: Path) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the servers of each file that names some, with the file."""
+    for path, servers in _files(name, root):
+        valid = _valid(servers, name)
+        if valid:
+            yield valid, f"/{path.relative_to(root)}"
+
+
+def _files(name: str | None, root: Path) -> Iterator[tuple[Path, list[str]]]:
+    if name is not None:
+        index = _index(name)
+        for pattern, key in _BY_INDEX:
+            path = root / pattern.format(index=index)
+            yield path, _values(read_lines(path, _READ_LIMIT_BYTES), key)
+        for path in _matches(root, _BY_NAME, name):
+            yield path, _nameservers(read_lines(path, _READ_LIMIT_BYTES))
+        for path in _matches(root, _LEASES, name):
+            yield path, _leased(read_lines(path, _READ_LIMIT_BYTES), name)
+    for pattern in _OF_DEVICE:
+        path = root / pattern
+        yield path, _nameservers(read_lines(path, _READ_LIMIT_BYTES))
+
+
+def _index(name: str) -> int:
+    """Return the number of an interface; 0, which no interface has, without it."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def _matches(root: Path, patterns: Iterable[str], name: str) -> Iterator[Path]:
+    for pattern in patterns:
+        try:
+            yield from sorted(root.glob(pattern.format(name=escape(name))))
+        except OSError:
+            continue
+
+
+def _values(lines: list[str], key: str) -> list[str]:
+    """Return the words of `KEY=word word`, as in the state files of systemd."""
+    return [
+        word
+        for line in lines
+        for word in line.removeprefix(f"{key}=").split()
+        if line.startswith(f"{key}=")
+    ]
+
+
+def _nameservers(lines: list[str]) -> list[str]:
+    entries = [line.split() for line in lines]
+    return [e[1] for e in entries if len(e) > 1 and e[0] == "nameserver"]
+
+
+def _leased(lines: list[str], name: str) -> list[str]:
+    """Return the servers of the last lease for the interface (dhclient.leases(5)).
+
+    The file keeps old leases, so the leased address must be one of the interface.
+    """
+    owned = set(interface_addresses().get(name, ()))
+    servers: list[str] = []
+    for block in "\n".join(lines).split("lease {")[1:]:
+        interface = re.search(r'^\s*interface "([^"]*)"', block, re.MULTILINE)
+        address = re.search(r"^\s*fixed-address ([0-9.]+)", block, re.MULTILINE)
+        option = re.search(r"^\s*option domain-name-servers ([^;]+);", block, re.M)
+        if interface and address and option:
+            current = interface[1] == name and address[1] in owned
+            servers = option[1].replace(",", " ").split() if current else servers
+    return servers
+
+
+def _valid(servers: Iterable[str], name: str | None) -> tuple[str, ...]:
+    """Return the numeric addresses, without repetition, each with its zone.
+
+    resolved may add the name of a certificate after `#`. An address with the zone of
+    another interface is not reachable over this one.
+    """
+    valid: dict[str, None] = {}
+    for server in servers:
+        address, _, zone = server.partition("#")[0].partition("%")
+        try:
+            plain = ipaddress.ip_address(address)
+        except ValueError:
+            continue
+        if zone and name is not None and zone != name:
+            continue
+        if plain.version == 6 and plain.is_link_local:
+            zone = zone or name or ""
+            valid[f"{plain}%{zone}" if zone else str(plain)] = None
+        else:
+            valid[str(plain)] = None
+    return tuple(valid)
