@@ -1,8 +1,10 @@
-"""Answers of servers: pages, InfluxDB and DNS, and the file that names resolvers."""
+"""Answers of servers: pages, InfluxDB and DNS, and the files that name resolvers."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,11 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.query import QueryError, Server
 from qos_agent.influx.responses import Response, decide, retry_after_s
+from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
 from qos_agent.model.schema.codes import CAUSES
-from qos_agent.system.network import names
+from qos_agent.system.network import hosts, routes
+from qos_agent.system.network.resolvers import resolvers_of
 from tests.fuzz.mutations import FACTOR, fuzz, mutated, seeds
-from tests.fuzz.test_parsers import file_of
 from tests.probes.web.pages import load, probe, task
 
 _SLOW = settings(
@@ -101,12 +104,55 @@ def test_answers_to_writes(data: bytes) -> None:
     assert wait_s is None or 0 <= wait_s <= 3600
 
 
-@fuzz(seeds("resolv_conf"), 500)
+_RESOLVER_FILES = (
+    "run/systemd/resolve/netif/{index}",
+    "run/systemd/netif/leases/{index}",
+    "run/dhcpcd/hook-state/resolv.conf/lo.dhcp",
+    "var/lib/dhcp/dhclient.lo.leases",
+    "etc/resolv.conf",
+)
+
+
+@fuzz(seeds("resolv_conf"), 300)
 def test_resolver_files(data: bytes) -> None:
-    """A name server is a word of a line; other bytes are left out."""
-    with file_of(data) as path, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(names, "_RESOLV_CONF", (path,))
-        assert all(names.resolvers())
+    """Each server in a file of any program is an address; other bytes are left out."""
+    link = Link("main", "x", "lo")
+    index = socket.if_nametoindex("lo")
+    for name in _RESOLVER_FILES:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name.format(index=index)
+            path.parent.mkdir(parents=True)
+            path.write_bytes(data)
+            for server in resolvers_of(link, Path(folder)).servers:
+                ipaddress.ip_address(server)
+
+
+@fuzz(seeds("hosts"), 300)
+def test_hosts_files(data: bytes) -> None:
+    """Each address of a name in /etc/hosts is an address."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "etc").mkdir()
+        (Path(folder) / "etc/hosts").write_bytes(data)
+        for address in hosts.addresses_of("host.test", Path(folder)):
+            ipaddress.ip_address(address)
+
+
+@fuzz(seeds("routes"), 300)
+def test_routing_tables(data: bytes) -> None:
+    """A line of another shape is no route."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name in ("route", "ipv6_route"):
+            (Path(folder) / name).write_bytes(data)
+        patch.setattr(routes, "_ROUTES", Path(folder))
+        route = routes.default_route()
+        assert (
+            route is None
+            or route.gateway is None
+            or ipaddress.ip_address(route.gateway)
+        )
 
 
 @fuzz(seeds("dns"), 800)

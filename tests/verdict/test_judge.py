@@ -190,11 +190,12 @@ def test_one_failed_anchor_of_three_does_not_count() -> None:
 
 
 def test_failures_of_the_instrument_do_not_count() -> None:
-    """A train without permission to send is no evidence about the link."""
+    """A train that this device could not send is no evidence about the link."""
     judged = judge()
     tags = {"link": "main", "layer": "anchor", "target": "a"}
     counts = {"sent": 20, "received": 0, "lost": 20, "unsent": 20}
-    for cause, name in (("permission", "unknown"), ("no_route", "bad")):
+    causes = ("permission", "unknown"), ("outside_resolver", "unknown")
+    for cause, name in (*causes, ("no_route", "bad")):
         sample = Sample(tags, counts if cause == "no_route" else {})
         reading = Reading("latency", Outcome.FAILED, 1, (sample,), cause)
         judged.observe(reading)
