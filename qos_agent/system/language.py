@@ -127,8 +127,8 @@ INDONESIAN: Mapping[str, str] = {
     "{resolvers} returned {address}": "{resolvers} memberi jawaban {address}",
     "{resolvers} returned {address}; this forwarder is on the device, so it is not "
     "measured": (
-        "{resolvers} memberi jawaban {address}; forwarder ini ada di perangkat sendiri, "
-        "jadi tidak diukur"
+        "{resolvers} memberi jawaban {address}; forwarder ini ada di perangkat "
+        "sendiri, jadi tidak diukur"
     ),
     "{error}; resolvers: {resolvers}": "{error}; resolver: {resolvers}",
     "{backends}; iperf3 is not installed": "{backends}; iperf3 belum terpasang",
