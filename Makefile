@@ -16,6 +16,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
+# Compile each module once, not once for each process of the tests, and outside of the
+# source folders.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+
 # make run FOR=60s THROUGHPUT=off CONFIG=agent.toml
 FOR ?=
 THROUGHPUT ?= on

@@ -26,6 +26,8 @@ from qos_agent.system.clock import SystemClock
 from qos_agent.uplink import Uplink
 from qos_agent.verdict.monitor import LinkMonitor
 
+pytestmark = pytest.mark.slow
+
 WITHOUT = ("latency", "throughput", "web", "form", "signal")
 
 

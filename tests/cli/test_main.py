@@ -116,6 +116,7 @@ def test_a_bad_duration_is_status_2(tmp_path: Path) -> None:
     assert "(found: 'long'). Fix: try --for 60s." in got.stderr
 
 
+@pytest.mark.slow
 def test_config_init_check_show(tmp_path: Path) -> None:
     """The file that init writes is valid, and is not overwritten."""
     assert qos_agent("config", "init", "a.toml", folder=tmp_path).returncode == 0

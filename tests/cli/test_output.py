@@ -19,6 +19,8 @@ from qos_agent.journal.reader import EVERY_SEQ, reading
 from qos_agent.model import Record
 from qos_agent.model.line_protocol import decode
 
+pytestmark = pytest.mark.slow
+
 WITHOUT = ("latency", "throughput", "web", "form", "signal")
 RUN = ["run", *(part for name in WITHOUT for part in ("--without", name))]
 # What a shell does with the standard descriptors of the command.

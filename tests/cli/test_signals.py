@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.test_output import RUN, environment, kinds, records
 
+pytestmark = pytest.mark.slow
+
 ENDING = [
     signal.SIGTERM,
     signal.SIGINT,

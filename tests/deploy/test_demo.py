@@ -201,6 +201,7 @@ def test_an_earlier_demonstration_is_dropped(
     assert influxdb_process.count("kept", "value") == 1
 
 
+@pytest.mark.slow
 def test_without_an_engine_one_line_names_the_fixes(tmp_path: Path) -> None:
     """The exit status is 1, and one line names both ways to start."""
     done = _demo({"PATH": str(tmp_path)})

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 
+import pytest
+
 from qos_agent.agent import status as status_file
 from qos_agent.config import calendar_file, thresholds
 from qos_agent.config.loading import load
@@ -31,6 +33,8 @@ from qos_agent.schedule.control import Pauses
 from qos_agent.system.child_process import ChildResult
 from tests.fuzz.mutations import CAPTURES, answers, at_seeds, fuzz, seeds
 from tests.support.clocks import FakeClock
+
+pytestmark = pytest.mark.slow
 
 ORDER = Order(None, None, "server.test", {"down": 10**6}, 10.0)
 KEY = b"k" * 32

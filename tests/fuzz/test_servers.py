@@ -25,6 +25,8 @@ from qos_agent.system.network.resolvers import resolvers_of
 from tests.fuzz.mutations import FACTOR, fuzz, mutated, seeds
 from tests.probes.web.pages import load, probe, task
 
+pytestmark = pytest.mark.slow
+
 _SLOW = settings(
     deadline=None,
     database=None,

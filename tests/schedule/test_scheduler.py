@@ -184,6 +184,7 @@ def test_a_job_never_runs_twice_at_once(runner: ScheduleRunner) -> None:
     assert runner.calls.wait(lambda: len(runner.calls.ran) >= 3)
 
 
+@pytest.mark.slow
 def test_a_slot_that_waits_for_a_moment_is_late_and_not_lost(
     runner: ScheduleRunner,
 ) -> None:
@@ -260,6 +261,7 @@ def test_stop_returns_at_once_and_reports_slots_that_had_not_started(
     assert len(runner.calls.ran) == count == 1
 
 
+@pytest.mark.slow
 def test_set_jobs_keeps_unchanged_jobs_and_ends_the_others(
     runner: ScheduleRunner,
 ) -> None:
@@ -314,6 +316,7 @@ def test_a_bug_is_logged_and_stops_nothing(
     assert "a bug in the tick" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["alarm", "table"])
 def test_the_alarm_runs_again_after_an_exception(
     runner: ScheduleRunner, monkeypatch: pytest.MonkeyPatch, place: str

@@ -94,6 +94,7 @@ def test_vendor_commands_give_the_band(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'AT+QENG="servingcell"' in commands
 
 
+@pytest.mark.slow
 def test_an_incomplete_answer_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """If a modem stops in the middle of a line, its cut number is not used."""
     monkeypatch.setattr(serial_port, "_ANSWER_S", 1.0)

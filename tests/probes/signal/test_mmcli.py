@@ -237,6 +237,7 @@ def test_states_of_the_real_mmcli_are_causes() -> None:
         assert cause() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bus")
 def test_a_modemmanager_that_hangs_ends_the_real_mmcli() -> None:
     """If the manager never answers, for example after a crash, mmcli is killed."""

@@ -17,6 +17,8 @@ from tests.probes.time_left import TimeLeft
 from tests.servers.certificates import Authority
 from tests.support.children import no_child_left
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fake() -> Iterator[FakeSpeedtest]:

@@ -184,6 +184,7 @@ def trickles_its_response(client: Client) -> None:
         client.send("x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("play", "cause"),
     [
