@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -60,8 +61,14 @@ def _module(path: Path) -> str:
     return part.removesuffix(".py")
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    """Parse a file once; several checks walk it."""
+    return ast.parse(path.read_text())
+
+
 def _imports(path: Path) -> Iterator[tuple[ast.AST, str]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             base = node.module
             names = [f"{base}.{alias.name}" for alias in node.names]
@@ -85,34 +92,45 @@ def _ranked(name: str, packages: tuple[str, ...]) -> int:
     return packages.index(name)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_downward(path: Path) -> None:
-    """No package imports a package that stands after it in the list."""
+def _found(check: Callable[[Path], set[str]], files: list[Path]) -> dict[str, set[str]]:
+    """Return what a check finds in each file that has something to find."""
+    return {str(p.relative_to(PACKAGE)): names for p in files if (names := check(p))}
+
+
+def _above(path: Path) -> set[str]:
+    """Return the packages that a file imports and that stand after its own."""
     package = _module(path)
     if package == "__init__":
-        return
+        return set()
     rank = _ranked(package, PACKAGES)
-    above = {name for name in _own(path) if _ranked(name, PACKAGES) > rank}
-    assert above == set()
+    return {name for name in _own(path) if _ranked(name, PACKAGES) > rank}
+
+
+def test_imports_point_downward() -> None:
+    """No package imports a package that stands after it in the list."""
+    assert _found(_above, FILES) == {}
 
 
 NOC_FILES = [p for p in FILES if p.is_relative_to(PACKAGE / "noc")]
 
 
-@pytest.mark.parametrize("path", NOC_FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_downward_inside_noc(path: Path) -> None:
-    """No package of the operations centre imports one that stands after it."""
+def _above_inside_noc(path: Path) -> set[str]:
+    """Return the packages of noc/ that a file imports and that stand after its own."""
     package = path.relative_to(PACKAGE / "noc").parts[0].removesuffix(".py")
     if package == "__init__":
-        return
+        return set()
     rank = _ranked(package, NOC_PACKAGES)
     imported = {
         name.split(".")[2]
         for _, name in _imports(path)
         if name.startswith("qos_agent.noc.")
     } - {package}
-    above = {name for name in imported if _ranked(name, NOC_PACKAGES) > rank}
-    assert above == set()
+    return {name for name in imported if _ranked(name, NOC_PACKAGES) > rank}
+
+
+def test_imports_point_downward_inside_noc() -> None:
+    """No package of the operations centre imports one that stands after it."""
+    assert _found(_above_inside_noc, NOC_FILES) == {}
 
 
 @pytest.mark.parametrize(
@@ -124,15 +142,13 @@ def test_families_do_not_import_each_other(family: str, forbidden: set[str]) -> 
     assert found & forbidden == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
-    """Importing a module does not load InfluxDB's client or a renderer."""
+def _heavy(path: Path) -> set[str]:
+    """Return the heavy libraries that are loaded when a module is imported."""
     if path.name in {"screen.py", "speedtest_child.py"}:
-        return  # these are themselves imported inside the command that needs them
-    tree = ast.parse(path.read_text())
+        return set()  # imported inside the command that needs them
     names = {
         alias.name.split(".")[0]
-        for node in tree.body
+        for node in _tree(path).body
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in (
             node.names
@@ -140,12 +156,17 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
             else [ast.alias(name=node.module or "")]
         )
     }
-    assert names & HEAVY == set()
+    return names & HEAVY
+
+
+def test_heavy_libraries_are_imported_where_they_are_used() -> None:
+    """Importing a module does not load InfluxDB's client or a renderer."""
+    assert _found(_heavy, FILES) == {}
 
 
 def _functions() -> Iterator[tuple[str, int]]:
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or 0) - node.lineno + 1
                 yield f"{path.relative_to(PACKAGE)}:{node.name}", length
@@ -173,7 +194,7 @@ def test_broad_excepts_are_few() -> None:
     """
     found = []
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.ExceptHandler):
                 caught = "" if node.type is None else ast.unparse(node.type)
                 passed_on = ast.unparse(node.body[-1]) == "raise"
