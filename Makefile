@@ -1,6 +1,6 @@
 # make run         measure now on this machine, without a configuration
 # make test        the whole test suite
-# make test-fast   the tests that need neither root nor a server
+# make test-fast   the quick tests of the code, which need neither root nor a server
 # make check       format, lint, types, tests, and the wheel in a clean environment
 # make check-full  make check, long fuzzing, and every fault test in full; then long fuzzing
 #                  with Python 3.13 and 3.14 (needs root and debootstrap; over an hour)
@@ -48,12 +48,17 @@ test: $(STAMPS)/dev
 	$(BIN)/python -m pytest -m "not serial" -n $(WORKERS) --dist loadgroup
 	$(BIN)/python -m pytest -m serial
 
+# Collecting the tests of documents and boards takes longer than most tests of the code run,
+# and fuzzing computes for a minute. `make test` runs them.
+FAST := -m "unit and not slow and not serial" --ignore=tests/fuzz \
+	--ignore=tests/docs --ignore=tests/grafana --ignore=tests/test_prose.py
+
 test-fast: $(STAMPS)/dev
-	$(BIN)/python -m pytest -q -m "unit and not slow and not serial" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -q $(FAST) -n $(WORKERS) --dist loadgroup
 
 # The same tests as test-fast, and the branches of the package that they reach.
 coverage: $(STAMPS)/dev
-	$(BIN)/python -m pytest -q -m "unit and not slow and not serial" -n $(WORKERS) --dist loadgroup \
+	$(BIN)/python -m pytest -q $(FAST) -n $(WORKERS) --dist loadgroup \
 		--cov=qos_agent --cov-branch --cov-report=term:skip-covered
 
 check: $(STAMPS)/dev format lint types test coverage wheel

@@ -19,6 +19,7 @@ from qos_agent.journal.reader import EVERY_SEQ, reading
 from qos_agent.model import Record
 from qos_agent.model.line_protocol import decode
 
+# Each test starts agents in processes of their own and lets them measure for a second.
 pytestmark = pytest.mark.slow
 
 WITHOUT = ("latency", "throughput", "web", "form", "signal")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.test_output import RUN, environment, kinds, records
 
+# Each test starts an agent in a process of its own and lets it measure for a second.
 pytestmark = pytest.mark.slow
 
 ENDING = [
