@@ -16,6 +16,7 @@ from qos_agent.config.allowance import AllowanceSection
 from qos_agent.config.faults import unknown_key
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.settings import Settings
+from qos_agent.config.station import StationSection
 from qos_agent.config.throughput import ThroughputSection
 from qos_agent.model import Phase
 from qos_agent.model.errors import ConfigError, InvalidConfigError
@@ -42,7 +43,17 @@ def faults(settings: Settings, probes: Collection[str]) -> Iterator[ConfigError]
         if link.throughput.model_fields_set:
             section = settings.throughput_of(link.name)
             yield from _throughput(f"{key}.throughput", section)
+    yield from _regency(settings.station)
     yield from _calendar(settings.election.calendar)
+
+
+def _regency(station: StationSection) -> Iterator[ConfigError]:
+    """Compare the regency with the province, if both are given."""
+    unset = station.province == "00" or station.regency == "0000"
+    if not unset and not station.regency.startswith(station.province):
+        problem = f"is not in province {station.province}"
+        fix = "correct station.regency or station.province"
+        yield ConfigError("station.regency", repr(station.regency), problem, fix)
 
 
 def _repeated(key: str, names: Sequence[str]) -> Iterator[ConfigError]:

@@ -48,6 +48,16 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     assert {"latency.count", "latency.spacing", "station.id"} <= keys
 
 
+def test_a_regency_of_another_province_is_an_error() -> None:
+    """The register refuses such a station; without a province there is no error."""
+    with pytest.raises(InvalidConfigError) as caught:
+        _load(STATION__PROVINCE="31", STATION__REGENCY="3271")
+    problem = "station.regency: is not in province 31 (found: '3271')"
+    assert problem in str(caught.value)
+    _load(STATION__PROVINCE="31", STATION__REGENCY="3171")
+    _load(STATION__TIME_ZONE="Asia/Jakarta", STATION__REGENCY="3271")
+
+
 def test_a_missing_file_is_an_error_with_its_fix(tmp_path: Path) -> None:
     """The defaults never replace a file that was named and does not exist."""
     with pytest.raises(InvalidConfigError, match="qos-agent config init"):
