@@ -108,6 +108,8 @@ def simulate(  # noqa: PLR0913, PLR0917  each parameter is an option
         write_key(nation, key)
     if dry:
         print(f"{loaded.name}: {len(nation.stations)} stations")
+        if stations is None and key is None:
+            print("Nothing was written. To write files, add --stations or --key.")
         return
     settings = load_settings(config)
     if not settings.collectors and out is None:

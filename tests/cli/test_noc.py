@@ -50,6 +50,13 @@ def stations(centre: Path, tmp_path: Path) -> Path:
     return path
 
 
+def test_a_dry_simulation_without_files_reports_it(centre: Path) -> None:
+    """The output says that nothing was written, and names the options."""
+    result = run(centre, "simulate", "healthy", "--dry", "--count", "3")
+    text = "Nothing was written. To write files, add --stations or --key."
+    assert result.output == f"healthy: 3 stations\n{text}\n"
+
+
 def test_an_import_shows_before_it_applies(centre: Path, stations: Path) -> None:
     """Without --apply nothing changes; a second import changes nothing."""
     shown = run(centre, "register", "import", str(stations))
@@ -214,6 +221,17 @@ def test_a_simulation_goes_to_a_file_with_its_key(centre: Path, tmp_path: Path) 
     (injected,) = json.loads(key.read_text())
     assert injected["stations"]
     assert not any(code.encode() in out.read_bytes() for code in injected["stations"])
+
+
+@pytest.mark.parametrize("end", [8, 7])
+def test_a_fault_ends_after_it_begins(centre: Path, tmp_path: Path, end: int) -> None:
+    """A fault that is never active is an error of its key `to`."""
+    path = tmp_path / "scenario.toml"
+    fault = f'kind = "power_cut"\nfrom = 8\nto = {end}\n'
+    path.write_text(f'name = "x"\n[[fault]]\n{fault}')
+    problem = rf"fault\.0\.to: must be after from, which is 8 \(found: {end}\)"
+    with pytest.raises(InvalidConfigError, match=problem):
+        run(centre, "simulate", str(path), "--dry")
 
 
 @pytest.mark.parametrize("option", ["--out", "--key", "--stations", "--faults"])

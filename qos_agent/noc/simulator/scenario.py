@@ -8,7 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from qos_agent.config import toml_file
 from qos_agent.config.checks import unknown_probes
@@ -66,6 +73,14 @@ class InjectedFault(Section):
     operator: Operator | None = None
     share: float = Field(1.0, gt=0, le=1, description="Share of the matching stations.")
     amount: float = 4.0
+
+    @field_validator("end")
+    @classmethod
+    def _after_first(cls, end: int, info: ValidationInfo) -> int:
+        first = info.data.get("first")
+        if first is not None and end <= first:
+            raise ValueError(f"must be after from, which is {first}")
+        return end
 
     def is_active(self, minute: int) -> bool:
         """Return True if the fault is active in a minute of the scenario."""
