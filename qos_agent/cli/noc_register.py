@@ -82,11 +82,19 @@ NumberArgument = Annotated[
 ]
 
 
-def _open(config: Path | None) -> Register:
-    from qos_agent.noc.register.store import Register
+def _path(config: Path | None) -> Path:
+    """Return the path of the register's file."""
     from qos_agent.noc.settings import load
 
-    return Register(load(config).folder / "register.sqlite3")
+    return load(config).folder / "register.sqlite3"
+
+
+def _open(config: Path | None, *, create: bool = True) -> Register:
+    """Open the register. Without `create`, a new one exists only in memory."""
+    from qos_agent.noc.register.store import Register
+
+    path = _path(config)
+    return Register(path if create or path.exists() else Path(":memory:"))
 
 
 @register.command("import")
@@ -115,7 +123,7 @@ def import_(
         )
     need_writable(faults=faults)
     at_s = moment_s(since) if since else int(time.time())
-    store = _open(config)
+    store = _open(config, create=apply)
     staged = stage(store, path, Progress("rows"))
     if faults is not None:
         write_faults(staged.faults, faults)
@@ -130,9 +138,11 @@ def import_(
         return 1
     if not apply:
         print("Nothing was imported yet. To apply the changes, add --apply.")
+        print(f"register: {_path(config)}")
         return 0
     store.apply(at_s, close_missing=close_missing)
     print(f"imported: {sum(store.expected(at_s).values())} stations are expected")
+    print(f"register: {_path(config)}")
     return 0
 
 

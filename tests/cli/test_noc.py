@@ -62,9 +62,13 @@ def test_an_import_shows_before_it_applies(centre: Path, stations: Path) -> None
     shown = run(centre, "register", "import", str(stations))
     assert shown.output.startswith("30 added, 0 changed")
     assert "Nothing was imported yet" in shown.output
+    register = centre.parent / "register.sqlite3"
+    assert shown.output.endswith(f"register: {register}\n")
+    assert not register.exists()
     assert run(centre, "register", "count", "--json").output == "{}\n"
     applied = run(centre, "register", "import", str(stations), "--apply")
     assert "imported: 30 stations are expected" in applied.output
+    assert applied.output.endswith(f"register: {register}\n")
     again = run(centre, "register", "import", str(stations))
     assert again.output.startswith("0 added, 0 changed")
 
