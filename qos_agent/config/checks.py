@@ -13,7 +13,7 @@ from typing import Any
 
 from qos_agent.config import calendar_file
 from qos_agent.config.allowance import AllowanceSection
-from qos_agent.config.faults import unknown_key
+from qos_agent.config.faults import PlaceOf, unknown_key
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.settings import Settings
 from qos_agent.config.station import StationSection
@@ -23,8 +23,21 @@ from qos_agent.model.errors import ConfigError, InvalidConfigError
 from qos_agent.model.units import size_text
 
 
-def faults(settings: Settings, probes: Collection[str]) -> Iterator[ConfigError]:
-    """Yield every error across sections and every error of the calendar."""
+def faults(
+    settings: Settings, probes: Collection[str], place_of: PlaceOf
+) -> Iterator[ConfigError]:
+    """Yield every error across sections and every error of the calendar.
+
+    `place_of` returns the source of a key; the fix of an error names it.
+    """
+    for fault in _across_sections(settings, probes):
+        yield replace(fault, fix=f"{fault.fix} in {place_of(fault.key)}")
+    yield from _calendar(settings.election.calendar)
+
+
+def _across_sections(
+    settings: Settings, probes: Collection[str]
+) -> Iterator[ConfigError]:
     yield from _repeated("links", [link.name for link in settings.links])
     yield from _repeated("targets", [target.name for target in settings.targets])
     yield from _repeated("web.pages", [page.name for page in settings.web.pages])
@@ -44,7 +57,6 @@ def faults(settings: Settings, probes: Collection[str]) -> Iterator[ConfigError]
             section = settings.throughput_of(link.name)
             yield from _throughput(f"{key}.throughput", section)
     yield from _regency(settings.station)
-    yield from _calendar(settings.election.calendar)
 
 
 def _regency(station: StationSection) -> Iterator[ConfigError]:

@@ -62,7 +62,7 @@ def load(sources: Sources, probes: Collection[str]) -> Loaded:
         origins |= {key: origin for key, _ in leaves(layer)}
     place_of = _place_of(sources.file, origins, sources.environment)
     settings = validated(Settings, merged, place_of)
-    if faults := tuple(checks.faults(settings, probes)):
+    if faults := tuple(checks.faults(settings, probes, place_of)):
         raise InvalidConfigError(faults)
     return Loaded(settings, origins)
 
