@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.config.settings import Settings
 from qos_agent.influx import responses
 from qos_agent.influx.responses import Decision, Failure, Response
 from qos_agent.journal import Lane
@@ -34,6 +35,7 @@ from tests.servers.answers import (
 from tests.servers.certificates import Authority, Fault
 from tests.servers.database import Database, HttpAnswer
 from tests.servers.fixtures import MakeFront
+from tests.servers.front import Front
 from tests.support.waiting import eventually
 from tests.uplink.conftest import MakeBench
 from tests.uplink.support import make_settings, towards
@@ -42,6 +44,24 @@ from tests.uplink.support import make_settings, towards
 def held(database: Database) -> list[int]:
     """Return the numbers of all points on the server, with repetitions."""
     return sorted(int(row["seq"]) for row in database.rows("latency"))
+
+
+def accept_new_token(between: Front, database: Database) -> None:
+    """Let the front accept the token `new` and refuse every other one."""
+    known = Pass(headers={"authorization": f"Token {database.token}"})
+    between.always(
+        lambda request: (
+            known if request.headers["authorization"] == "Token new" else refused(401)
+        )
+    )
+
+
+def with_token_file(database: Database, between: Front, token_file: Path) -> Settings:
+    """Write the token `old` to a file, and return settings that name the file."""
+    token_file.write_text("old")
+    section = towards(database, between.url) | {"token_file": str(token_file)}
+    section.pop("token")
+    return make_settings(section)
 
 
 def test_points_are_delivered_byte_for_byte(
@@ -162,17 +182,9 @@ def test_renewed_token_is_read_again(
 ) -> None:
     """401 keeps the points; a new token in the file is used without a restart."""
     token_file = tmp_path / "token"
-    token_file.write_text("old")
     between = front()
-    known = Pass(headers={"authorization": f"Token {influxdb.token}"})
-    between.always(
-        lambda request: (
-            known if request.headers["authorization"] == "Token new" else refused(401)
-        )
-    )
-    section = towards(influxdb, between.url) | {"token_file": str(token_file)}
-    section.pop("token")
-    bench = make_bench(make_settings(section))
+    accept_new_token(between, influxdb)
+    bench = make_bench(with_token_file(influxdb, between, token_file))
     bench.put(3)
     assert not bench.uplink.drain(0.5)
     assert "token not accepted" in str(bench.uplink.status().error)
@@ -408,17 +420,9 @@ def test_a_token_that_is_no_header_is_reported_and_a_corrected_file_helps(
 ) -> None:
     """The loop keeps running, and the status has the line and column."""
     token_file = tmp_path / "token"
-    token_file.write_text("old")
     between = front()
-    known = Pass(headers={"authorization": f"Token {influxdb.token}"})
-    between.always(
-        lambda request: (
-            known if request.headers["authorization"] == "Token new" else refused(401)
-        )
-    )
-    section = towards(influxdb, between.url) | {"token_file": str(token_file)}
-    section.pop("token")
-    bench = make_bench(make_settings(section))
+    accept_new_token(between, influxdb)
+    bench = make_bench(with_token_file(influxdb, between, token_file))
     token_file.write_bytes(b"ne\xe2\x80\x93w\n")
     bench.start()
     bench.put(3)
@@ -435,12 +439,9 @@ def test_a_token_is_read_again_until_it_is_a_header(
 ) -> None:
     """After 401 a file with a second line is an error of its own."""
     token_file = tmp_path / "token"
-    token_file.write_text("old")
     between = front()
     between.always(refused(401))
-    section = towards(influxdb, between.url) | {"token_file": str(token_file)}
-    section.pop("token")
-    bench = make_bench(make_settings(section))
+    bench = make_bench(with_token_file(influxdb, between, token_file))
     bench.start()
     bench.put(3)
     between.wait_for(1)
