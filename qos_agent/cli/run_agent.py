@@ -197,7 +197,9 @@ def _summarise(status: Status, lasted_s: float, translate: Translator) -> None:
 def once(config: ConfigOption = None, probe: ProbeOption = None) -> int:
     """Run one round of measurements and print the readings.
 
-    The exit status is 0 if every reading was recorded, also if some have failed.
+    Runs every probe of the present phase, also the throughput test, which uses the
+    data allowance. Use --probe to run only one. The exit status is 0 if every reading
+    was recorded, also if some have failed.
     """
     from qos_agent.agent.agent import Agent
     from qos_agent.model.errors import ConfigError
