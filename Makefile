@@ -50,15 +50,17 @@ test: $(STAMPS)/dev
 
 # Collecting the tests of documents and boards takes longer than most tests of the code run,
 # and fuzzing computes for a minute. `make test` runs them.
-FAST := -m "unit and not slow and not serial" --ignore=tests/fuzz \
+UNIT := -m "unit and not slow and not serial"
+FAST := $(UNIT) --ignore=tests/fuzz \
 	--ignore=tests/docs --ignore=tests/grafana --ignore=tests/test_prose.py
 
 test-fast: $(STAMPS)/dev
 	$(BIN)/python -m pytest -q $(FAST) -n $(WORKERS) --dist loadgroup
 
-# The same tests as test-fast, and the branches of the package that they reach.
+# The branches of the package that the unit tests reach. Those of the documents count too,
+# because they run most commands.
 coverage: $(STAMPS)/dev
-	$(BIN)/python -m pytest -q $(FAST) -n $(WORKERS) --dist loadgroup \
+	$(BIN)/python -m pytest -q $(UNIT) -n $(WORKERS) --dist loadgroup \
 		--cov=qos_agent --cov-branch --cov-report=term:skip-covered
 
 check: $(STAMPS)/dev format lint types test coverage wheel
