@@ -30,8 +30,6 @@ import pytest
 from qos_agent.cli.main import run
 from tests.docs.pages import ROOT, Block, blocks, commands
 
-pytestmark = pytest.mark.slow
-
 PAGES = [
     path
     for path in sorted((ROOT / "docs").rglob("*.md"))
