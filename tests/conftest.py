@@ -24,7 +24,7 @@ settings.load_profile(os.environ.get("QOS_HYPOTHESIS", "default"))
 # A test belongs to the first kind whose fixtures it uses. A module that needs root or a
 # server program without these fixtures names its kind in `pytestmark`.
 FIXTURES_BY_KIND = {
-    "lab": {"lab"},
+    "lab": {"lab", "namespace"},
     "server": {"influxd_program", "influxdb_shared"},
 }
 KINDS = (*FIXTURES_BY_KIND, "unit")

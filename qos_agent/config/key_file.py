@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qos_agent.config import text_file
 from qos_agent.model.errors import ConfigError
 
 _MIN_KEY_BYTES = 16
@@ -16,10 +17,12 @@ def read_key(path: Path) -> bytes:
     """
     name, fix = "stamp_key_file", f"write a key to it: openssl rand -hex 32 > {path}"
     try:
-        key = path.read_bytes().strip()
+        key = text_file.read_bytes(path).strip()
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
         raise ConfigError(name, repr(str(path)), problem, fix) from error
+    except ValueError as error:
+        raise ConfigError(name, repr(str(path)), str(error), fix) from error
     if len(key) < _MIN_KEY_BYTES:
         found = f"hidden, {len(key)} characters"
         problem = f"must contain at least {_MIN_KEY_BYTES} characters"

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import codecs
+import errno
+import os
+import select
+import time
 from pathlib import Path
 
 # No file of the configuration is larger; a device such as /dev/zero has no end.
 _MAX_BYTES = 16_000_000
+# A command that starts may take a moment before it fills a pipe.
+_WAIT_S = 10.0
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file.
+    """Return the content of a file or a pipe, such as that of `-c <(command)`.
 
-    Raises OSError, and ValueError if the file is too large.
+    Raises OSError, ETIMEDOUT for a pipe that nobody fills, and ValueError if the file
+    is too large.
     """
-    with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise ValueError(f"must be at most {_MAX_BYTES} bytes")
-    return content
+    end_s = time.monotonic() + _WAIT_S
+    content = bytearray()
+    with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+        ready = select.poll()
+        ready.register(file, select.POLLIN)
+        while len(content) <= _MAX_BYTES:
+            if not ready.poll(max(0.0, end_s - time.monotonic()) * 1000):
+                raise OSError(errno.ETIMEDOUT, "no data", str(path))
+            chunk = file.read(_MAX_BYTES + 1 - len(content))
+            if not chunk:
+                return bytes(content)
+            content += chunk
+    raise ValueError(f"must be at most {_MAX_BYTES} bytes")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; without O_NONBLOCK, opening a pipe waits for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def decoded(content: bytes) -> str:

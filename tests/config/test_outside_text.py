@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qos_agent.config import calendar_file, text_file, thresholds, toml_file
+from qos_agent.config.key_file import read_key
 from qos_agent.config.loading import load
 from qos_agent.config.settings import CollectorSection
 from qos_agent.config.sources import Sources
@@ -143,6 +145,35 @@ def test_a_file_without_an_end_is_an_error() -> None:
     """A device such as /dev/zero does not fill the memory."""
     with pytest.raises(InvalidConfigError, match="must be at most"):
         toml_file.read(Path("/dev/zero"))
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    """The writer of `-c <(command)` may be slow to write."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("[station]\nid = 'x'\n",))
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer.start()
+    try:
+        assert toml_file.read(path) == {"station": {"id": "x"}}
+    finally:
+        os.close(reader)
+        writer.join()
+
+
+def test_a_pipe_that_nobody_fills_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening it does not wait for a writer, and reading it ends."""
+    monkeypatch.setattr(text_file, "_WAIT_S", 0.05)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(InvalidConfigError, match="cannot be read: no data"):
+        toml_file.read(path)
+    with pytest.raises(ConfigError, match="cannot be read: no data"):
+        read_token(path)
+    with pytest.raises(ConfigError, match="cannot be read: no data"):
+        read_key(path)
 
 
 _COLLECTOR_KEYS = (

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,8 +76,10 @@ def opened(path: Path) -> Iterator[Iterator[str]]:
     """Yield the lines of a text file in the encoding of its byte order mark.
 
     A byte that is not UTF-8 becomes a lone surrogate, and a wrong unit of UTF-16 or
-    UTF-32 becomes U+FFFD. Raises OSError.
+    UTF-32 becomes U+FFFD. Raises OSError, also for a pipe, which cannot be read twice.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         encoding = _encoding(file.read(4))
     errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from qos_agent.noc.register import spreadsheet
 from qos_agent.noc.register.importing import Staged, stage
 from qos_agent.noc.register.rows import InvalidRegisterError
 from qos_agent.noc.register.spreadsheet import column
@@ -188,7 +190,20 @@ def test_a_column_in_both_languages_is_a_repeated_one(
         staged(register, tmp_path, "\n".join(lines))
 
 
-def test_an_endless_line_is_read_in_parts(register: Register) -> None:
-    """A device or a wrong file must not fill the memory."""
+def test_an_endless_line_is_read_in_parts(register: Register, tmp_path: Path) -> None:
+    """A file of gigabytes without a line end must not fill the memory."""
+    path = tmp_path / "sparse.csv"
+    with path.open("wb") as file:
+        file.truncate(100_000_000_000)
     with pytest.raises(InvalidRegisterError, match="is not a CSV file: field larger"):
-        stage(register, Path("/dev/zero"), lambda _: None)
+        stage(register, path, lambda _: None)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
+    """A pipe without a writer and a device without an end do not hold the command."""
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "pipe"
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"), spreadsheet.opened(path):
+        pass
