@@ -115,7 +115,7 @@ _RESOLVER_FILES = (
 )
 
 
-@fuzz(seeds("resolv_conf"), 300)
+@fuzz(seeds("resolv_conf"), 100)
 def test_resolver_files(data: bytes) -> None:
     """Each server in a file of any program is an address; other bytes are left out."""
     link = Link("main", "x", "lo")
@@ -129,7 +129,7 @@ def test_resolver_files(data: bytes) -> None:
                 ipaddress.ip_address(server)
 
 
-@fuzz(seeds("hosts"), 300)
+@fuzz(seeds("hosts"), 150)
 def test_hosts_files(data: bytes) -> None:
     """Each address of a name in /etc/hosts is an address."""
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +139,7 @@ def test_hosts_files(data: bytes) -> None:
             ipaddress.ip_address(address)
 
 
-@fuzz(seeds("routes"), 300)
+@fuzz(seeds("routes"), 150)
 def test_routing_tables(data: bytes) -> None:
     """A line of another shape is no route."""
     with (
