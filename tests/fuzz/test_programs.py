@@ -60,7 +60,7 @@ def test_commands_that_name_resolvers(data: bytes) -> None:
 
 @fuzz([gzip.decompress(_JOURNAL.read_bytes())], 150)
 def test_damaged_journals(data: bytes) -> None:
-    """What is left of a damaged journal or of its log is found, or nothing is."""
+    """The remains of a damaged journal or of its log are found, and nothing raises."""
     with file_of(data, "journal.sqlite3") as path:
         for point in carving.carve(path):
             assert point.seq >= 0
