@@ -17,7 +17,7 @@ from qos_agent.cli.noc_options import (
     need_writable,
 )
 from qos_agent.cli.options import JsonOption
-from qos_agent.model.errors import ConfigError
+from qos_agent.model.errors import ConfigError, OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,18 @@ def _path(config: Path | None) -> Path:
     return load(config).folder / "register.sqlite3"
 
 
-def _open(config: Path | None, *, create: bool = True) -> Register:
+def _open(config: Path | None) -> Register:
+    """Open the register. Raises OperatorError if there is none."""
+    from qos_agent.noc.register.store import Register
+
+    path = _path(config)
+    if not path.exists():
+        fix = "name the centre's configuration with -c, or import stations first"
+        raise OperatorError(f"{path}: there is no register. Fix: {fix}.")
+    return Register(path)
+
+
+def _open_for_import(config: Path | None, *, create: bool) -> Register:
     """Open the register. Without `create`, a new one exists only in memory."""
     from qos_agent.noc.register.store import Register
 
@@ -123,7 +134,7 @@ def import_(
         )
     need_writable(faults=faults)
     at_s = moment_s(since) if since else int(time.time())
-    store = _open(config, create=apply)
+    store = _open_for_import(config, create=apply)
     staged = stage(store, path, Progress("rows"))
     if faults is not None:
         write_faults(staged.faults, faults)
@@ -288,12 +299,11 @@ def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> i
     from dataclasses import asdict
 
     from qos_agent.noc.census.mismatches import mismatches as find_mismatches
-    from qos_agent.noc.register.store import Register
     from qos_agent.noc.settings import load
 
     settings = load(config)
     need_collectors(settings)
-    store = Register(settings.folder / "register.sqlite3")
+    store = _open(config)
     differing = list(find_mismatches(settings, store, time.time_ns()))
     if as_json:
         print(json.dumps([asdict(mismatch) for mismatch in differing]))

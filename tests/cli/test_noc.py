@@ -13,7 +13,12 @@ from typer.testing import CliRunner, Result
 
 from qos_agent.cli.noc import app
 from qos_agent.cli.noc_options import Progress
-from qos_agent.model.errors import ConfigError, InvalidConfigError, StorageError
+from qos_agent.model.errors import (
+    ConfigError,
+    InvalidConfigError,
+    OperatorError,
+    StorageError,
+)
 
 START = "2026-01-01T00:00:00+07:00"
 END = "2099-01-01T00:00:00+07:00"
@@ -65,7 +70,9 @@ def test_an_import_shows_before_it_applies(centre: Path, stations: Path) -> None
     register = centre.parent / "register.sqlite3"
     assert shown.output.endswith(f"register: {register}\n")
     assert not register.exists()
-    assert run(centre, "register", "count", "--json").output == "{}\n"
+    with pytest.raises(OperatorError, match=r"there is no register\. Fix: name the"):
+        run(centre, "register", "count", "--json")
+    assert not register.exists()
     applied = run(centre, "register", "import", str(stations), "--apply")
     assert "imported: 30 stations are expected" in applied.output
     assert applied.output.endswith(f"register: {register}\n")
@@ -197,13 +204,13 @@ def test_a_station_is_closed_by_its_code(centre: Path, stations: Path) -> None:
 
 @pytest.mark.parametrize("name", ["file/below", "/proc/nosuch"])
 def test_a_folder_that_cannot_be_used_is_an_error_with_a_fix(
-    centre: Path, name: str
+    centre: Path, stations: Path, name: str
 ) -> None:
     """A folder below a file, or one that cannot be created, is no traceback."""
     (centre.parent / "file").touch()
     centre.write_text(f'folder = "{centre.parent / name}"\n')
     with pytest.raises(StorageError, match=r"^cannot open .*Fix: set folder in noc"):
-        run(centre, "register", "count")
+        run(centre, "register", "import", str(stations), "--apply")
 
 
 def test_a_register_that_is_no_database_is_an_error_with_a_fix(centre: Path) -> None:
