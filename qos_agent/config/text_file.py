@@ -6,6 +6,7 @@ import codecs
 import errno
 import os
 import select
+import stat
 import time
 from pathlib import Path
 
@@ -25,16 +26,29 @@ def read_bytes(path: Path) -> bytes:
     end_s = time.monotonic() + _WAIT_S
     content = bytearray()
     with open(path, "rb", buffering=0, opener=_without_waiting) as file:
-        ready = select.poll()
-        ready.register(file, select.POLLIN)
+        is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         while len(content) <= _MAX_BYTES:
-            if not ready.poll(max(0.0, end_s - time.monotonic()) * 1000):
-                raise OSError(errno.ETIMEDOUT, "no data", str(path))
             chunk = file.read(_MAX_BYTES + 1 - len(content))
-            if not chunk:
+            content += chunk or b""
+            # An empty pipe may have no writer yet. With content, the writer has gone.
+            if chunk == b"" and (is_file or content):
                 return bytes(content)
-            content += chunk
+            if not chunk and not _has_more(file.fileno(), end_s, path):
+                return bytes(content)
     raise ValueError(f"must be at most {_MAX_BYTES} bytes")
+
+
+def _has_more(handle: int, end_s: float, path: Path) -> bool:
+    """Wait for the writer of a pipe; return False if it has gone.
+
+    Raises OSError ETIMEDOUT.
+    """
+    ready = select.poll()
+    ready.register(handle, select.POLLIN)
+    events = ready.poll(max(0.0, end_s - time.monotonic()) * 1000)
+    if not events:
+        raise OSError(errno.ETIMEDOUT, "no data", str(path))
+    return bool(events[0][1] & select.POLLIN)
 
 
 def _without_waiting(path: str, flags: int) -> int:

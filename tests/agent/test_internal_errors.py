@@ -170,8 +170,9 @@ def test_a_task_without_a_reading_of_its_own_is_recorded_as_failed(
         patch.setattr(Runner, "run", mock.Mock(side_effect=error))
         running = start()
         records = running.wait(lambda records: _hosts(records, "failed") >= 2)
-    causes = {r.fields.get("cause") for r in records if r.measurement == "host"}
-    assert causes == {"internal"}
+    # A busy machine may also miss a slot, which is a skipped reading without a cause.
+    failed = [r for r in records if r.measurement == "host" and "cause" in r.fields]
+    assert {r.fields["cause"] for r in failed} == {"internal"}
     running.wait(lambda records: _hosts(records) >= 1)
 
 

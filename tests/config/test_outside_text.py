@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -147,18 +147,37 @@ def test_a_file_without_an_end_is_an_error() -> None:
         toml_file.read(Path("/dev/zero"))
 
 
-def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
-    """The writer of `-c <(command)` may be slow to write."""
+@pytest.mark.parametrize(
+    "parts", [["[station]\nid = 'x'\n"], ["[station]\n", "id = 'x'"]]
+)
+@pytest.mark.parametrize("first", ["reader", "writer"])
+def test_a_pipe_is_read_to_its_end(
+    tmp_path: Path, parts: Sequence[str], first: str
+) -> None:
+    """The writer of `-c <(command)` may be slow, or may have ended already."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=("[station]\nid = 'x'\n",))
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    writer.start()
+    held = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # keeps what a writer leaves
+
+    def write() -> None:
+        with path.open("w", buffering=1) as pipe:
+            for part in parts:
+                pipe.write(part)
+
+    writer = threading.Thread(target=write)
     try:
-        assert toml_file.read(path) == {"station": {"id": "x"}}
+        if first == "writer":
+            writer.start()
+            writer.join()
+            assert toml_file.read(path) == {"station": {"id": "x"}}
+        else:
+            timer = threading.Timer(0.05, writer.start)
+            timer.start()
+            assert toml_file.read(path) == {"station": {"id": "x"}}
+            timer.join()
+            writer.join()
     finally:
-        os.close(reader)
-        writer.join()
+        os.close(held)
 
 
 def test_a_pipe_that_nobody_fills_is_an_error(
