@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from qos_agent.config.faults import masked
 from qos_agent.config.settings import Settings
 from qos_agent.model import Clock, Link
 from qos_agent.model.errors import ProbeError
@@ -214,13 +215,27 @@ def _collector(settings: Settings) -> Check:
     if url is None:
         fix = "qos-agent config init; then set collector.url"
         return Check("collector", Health.DEGRADED, "none configured", fix)
+    if settings.collector.exposes_token():
+        return _exposed(settings.collector.insecure)
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((parts.hostname, port), timeout=_TIMEOUT_S).close()
     except OSError as error:
-        return Check("collector", Health.BAD, f"{url}: {error}", f"curl -v {url}/ping")
-    return _ok("collector", "{url} accepts connections", url=url)
+        shown = masked(url)
+        fix = f"curl -v {shown}/ping"
+        return Check("collector", Health.BAD, f"{shown}: {error}", fix)
+    return _ok("collector", "{url} accepts connections", url=masked(url))
+
+
+def _exposed(insecure: bool) -> Check:
+    """Report a token that plain HTTP would show to the network."""
+    fix = "set collector.url to https://..., or collector.insecure = true"
+    if not insecure:
+        text = "delivery waits: the token is not sent over plain HTTP"
+        return Check("collector", Health.BAD, text, fix)
+    text = "collector.insecure: the token is sent over plain HTTP"
+    return Check("collector", Health.DEGRADED, text, "set collector.url to https://...")
 
 
 def _disk(folder: Path) -> Check:

@@ -53,6 +53,7 @@ class HeartbeatFigures:
     uplink_bytes: int
     uplink_failures: int
     collector_full: int
+    collector_insecure: int
 
 
 def heartbeat(boot_ns: int, figures: HeartbeatFigures, tally: Tally) -> Reading:

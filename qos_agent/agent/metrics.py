@@ -109,6 +109,7 @@ class Metrics:
             uplink_bytes=uplink.sent_bytes + uplink.received_bytes,
             uplink_failures=uplink.failures,
             collector_full=int(uplink.full),
+            collector_insecure=int(components.settings.sends_token_openly()),
         )
 
     def _backlog(self, undelivered: Mapping[str, int]) -> int:
@@ -155,6 +156,7 @@ class Metrics:
             clock_error_ms=clock_state.error_ms,
             collector=uplink.collector,
             collector_state=uplink.state,
+            collector_error=uplink.error,
             sent_points=uplink.acknowledged.all,
             stored_points=tally.stored,
             outcomes=dict(tally.outcomes),

@@ -111,6 +111,7 @@ class Status:
     clock_error_ms: float | None
     collector: str | None
     collector_state: str
+    collector_error: str | None
     sent_points: int
     stored_points: int
     outcomes: dict[str, int]

@@ -96,6 +96,8 @@ def _header(status: Status, translate: Translator) -> RenderableType:
             f"{translate('collector')} {_collector(status, translate)}"
         ),
     ]
+    if status.collector_state == "failing" and status.collector_error:
+        lines.append(status.collector_error)
     if status.figures.in_memory:
         text = (
             "The journal is in memory only. All readings are lost when the agent stops."

@@ -159,16 +159,34 @@ class CollectorSection(Section):
         None, description="Token with write access; token_file is safer."
     )
     token_file: Path | None = Field(None, description="File that contains the token.")
-    ca_file: Path | None = Field(
-        None, description="Certificates to trust in addition to those of the system."
+    insecure: bool = Field(
+        False, description="Send the token also over plain HTTP, which anyone can read."
     )
-    timeout: Duration = Field(10.0, description="Maximum wait for a response.")
+    ca_file: Path | None = Field(None, description=_CA_FILE)
+    client_cert_file: Path | None = Field(
+        None, description="Certificate of this device, for a server that requires one."
+    )
+    client_key_file: Path | None = Field(
+        None, description="Key of that certificate, if it is in a file of its own."
+    )
+    timeout: Duration = Field(
+        10.0, description="Maximum duration of one request, with its response."
+    )
+
+    @model_validator(mode="after")
+    def _certificate_of_key(self) -> Self:
+        if self.client_key_file is not None and self.client_cert_file is None:
+            problem, fix = "needs client_cert_file", "set client_cert_file as well"
+            raise invalid(problem, key="client_key_file", fix=fix)
+        return self
 
     @model_validator(mode="after")
     def _readable_token(self) -> Self:
         try:
             self.current_token()
         except ConfigError as error:
+            if isinstance(error.__cause__, PermissionError):
+                return self  # another user may still run `status` and `doctor`
             raise invalid(
                 error.problem, key=error.key, found=error.found, fix=error.fix
             ) from error
@@ -189,6 +207,22 @@ class CollectorSection(Section):
         except ValueError as error:
             found = f"hidden, {len(text)} characters"
             raise ConfigError("token", found, str(error), token.FIX) from error
+
+    def sendable_token(self) -> str | None:
+        """Return the token if it may be sent to the URL. Raises ConfigError."""
+        if self.exposes_token() and not self.insecure:
+            problem = "must be true before the token is sent over plain HTTP"
+            raise ConfigError("insecure", "false", problem, token.INSECURE_FIX)
+        return self.current_token()
+
+    def exposes_token(self) -> bool:
+        """Return True if the URL would send a token over a network without TLS."""
+        if self.url is None or not token.is_exposed(self.url):
+            return False
+        try:
+            return bool(self.current_token())
+        except ConfigError:
+            return True
 
 
 class UplinkSection(Section):
@@ -341,6 +375,11 @@ class Settings(BaseSettings):
         collector that is configured later receives all of them.
         """
         return ("collector", "fallback") if self.fallback.url else ("collector",)
+
+    def sends_token_openly(self) -> bool:
+        """Return True if a token is sent without TLS, as `insecure` allows it."""
+        sections = (self.collector, self.fallback)
+        return any(s.insecure and s.exposes_token() for s in sections)
 
     def uplink_link(self) -> str:
         """Return the link for deliveries; the first link if none is named."""

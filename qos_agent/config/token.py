@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from qos_agent.config import text_file
+from qos_agent.model.addresses import is_loopback
 from qos_agent.model.errors import ConfigError
 
 _PRINTABLE = range(0x20, 0x7F)
 FIX = "write only the token, in plain ASCII on one line"
+INSECURE_FIX = "use an https URL, or set insecure = true next to the URL"
 
 
 def read_token(path: Path) -> str:
@@ -41,6 +44,12 @@ def checked_token(text: str) -> str:
         if ord(text[position]) not in _PRINTABLE:
             raise ValueError(_problem(text, position))
     return text[start:end]
+
+
+def is_exposed(url: str) -> bool:
+    """Return True if a token for a URL would cross a network without TLS."""
+    parts = urlsplit(url)
+    return parts.scheme != "https" and not is_loopback(parts.hostname or "")
 
 
 def _problem(text: str, position: int) -> str:

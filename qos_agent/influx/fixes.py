@@ -47,6 +47,9 @@ _BY_CAUSE: Mapping[str, str] = {
     "tls_untrusted": "set ca_file to the certificate of the server's authority",
     "token": token.FIX,
     "token_file": "write the token to it, in plain ASCII on one line",
+    "insecure": token.INSECURE_FIX,
+    "ca_file": "correct the path or the file",
+    "client_cert_file": "correct the path or the file",
     "tls_name": "use a host name from the server's certificate in the URL",
 }
 

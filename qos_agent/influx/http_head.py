@@ -5,23 +5,19 @@ requires a client to skip them), and refuses a head of more than 100 lines or a 
 more than 64 KiB. A proxy may send all of these. Only the headers that the uplink and
 the queries use are passed on.
 
-This module imports urllib3, so it is imported at the first request only.
 """
 
 from __future__ import annotations
 
 import http.client
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from qos_agent.model.limits import ResponseLimits
 
-_HEAD_MAX_BYTES = 1_000_000
 _LINE_BYTES = 8192
 _SWITCHING_PROTOCOLS = b"101"
 _USED = (
     b"connection",
-    b"content-encoding",
     b"content-length",
     b"content-type",
     b"date",
@@ -32,14 +28,17 @@ _USED = (
     b"transfer-encoding",
 )
 _USED_PREFIX = b"x-influxdb"
+_ENCODING = b"content-encoding"
 
 
-class _HeadReader:
+class HeadReader:
     """Reads the lines of a head for http.client, without those that are not used."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, limits: ResponseLimits) -> None:
         self.stream = stream
-        self._left_bytes = _HEAD_MAX_BYTES
+        self._limits = limits
+        self._left_bytes = limits.head_bytes
+        self._left_lines = limits.head_lines
         self._has_status = False
         self._is_used = False
 
@@ -50,11 +49,16 @@ class _HeadReader:
             return self._final_status()
         while (line := self._line()) not in (b"\r\n", b"\n"):
             if not line.startswith((b" ", b"\t")):
-                name = line.partition(b":")[0].strip().lower()
-                self._is_used = name in _USED or name.startswith(_USED_PREFIX)
+                name, colon, _ = line.partition(b":")
+                self._is_used = bool(colon) and self._uses(name.strip().lower())
             if self._is_used:
                 return line[:_LINE_BYTES].rstrip(b"\r\n") + b"\r\n"
         return line
+
+    def _uses(self, name: bytes) -> bool:
+        if name == _ENCODING:
+            return self._limits.decodes
+        return name in _USED or name.startswith(_USED_PREFIX)
 
     def close(self) -> None:
         """Close the stream."""
@@ -82,12 +86,19 @@ class _HeadReader:
         """Return a line, or nothing if the server closed without a response."""
         line: bytes = self.stream.readline(self._left_bytes)
         self._left_bytes -= len(line)
+        self._left_lines -= 1
         if not self._left_bytes:
-            message = f"the head of the response is longer than {_HEAD_MAX_BYTES} bytes"
-            raise http.client.HTTPException(message)
+            raise _too_long(f"{self._limits.head_bytes} bytes")
+        if self._left_lines < 0:
+            raise _too_long(f"{self._limits.head_lines} lines")
         if line and not line.endswith(b"\n"):
             raise http.client.HTTPException("the head of the response is cut off")
         return line
+
+
+def _too_long(limit: str) -> http.client.HTTPException:
+    message = f"the head of the response is longer than {limit}"
+    return http.client.HTTPException(message)
 
 
 def _is_interim(status_line: bytes) -> bool:
@@ -99,41 +110,3 @@ def _is_interim(status_line: bytes) -> bool:
         and code.isdigit()
         and code != _SWITCHING_PROTOCOLS
     )
-
-
-class _FinalResponse(http.client.HTTPResponse):
-    """The final response to a request."""
-
-    def begin(self) -> None:
-        """Read the head."""
-        response: Any = self  # typeshed has no `fp`, and `headers` is never None there
-        if response.headers is not None:
-            return
-        reader = response.fp = _HeadReader(response.fp)
-        try:
-            super().begin()
-        finally:
-            if response.fp is reader:
-                response.fp = reader.stream
-
-
-class _Connection(HTTPConnection):
-    response_class = _FinalResponse
-
-
-class _SecureConnection(HTTPSConnection):
-    response_class = _FinalResponse
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-def read_final_responses(manager: urllib3.PoolManager) -> None:
-    """Let a pool manager skip interim responses and accept large heads."""
-    pools: Any = {"http": _Pool, "https": _SecurePool}
-    manager.pool_classes_by_scheme = pools

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -20,16 +20,19 @@ from qos_agent.config.settings import CollectorSection
 from qos_agent.influx import buckets, dialects, fixes, results
 from qos_agent.influx.responses import compose
 from qos_agent.influx.results import PartialResultError, ResultError, Table, tables
-from qos_agent.influx.transport import make_client
+from qos_agent.influx.secrets import shown_url, without_token
+from qos_agent.influx.tls import tls_context
+from qos_agent.influx.transport import failure_of, make_client
+from qos_agent.model import limits
 from qos_agent.model.errors import ConfigError, QosAgentError
-from qos_agent.model.line_protocol import one_line
-from qos_agent.system.network.tls import collector_context
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 __all__ = ["QueryError", "Row", "Server", "Table", "between", "word"]
 
+_PART_BYTES = 65_536
+_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
 _CHUNKED = {"chunked": "true", "chunk_size": "10000"}
 
 
@@ -67,6 +70,7 @@ class Server:
         self._section = section
         self._timeout_s = timeout_s
         self._pool: PoolManager | None = None
+        self._token: str | None = None
         self._unreachable: QueryError | None = None
         # True after the server left out rows of a result that was not chunked.
         self._is_chunked = False
@@ -78,7 +82,7 @@ class Server:
     @property
     def name(self) -> str:
         """The name in error messages."""
-        return f"{self._section.url}/{self._section.bucket}"
+        return f"{shown_url(self._section)}/{self._section.bucket}"
 
     def select(self, query: str) -> Iterator[Row]:
         """Yield the rows of one SELECT. Raises QueryError."""
@@ -111,10 +115,10 @@ class Server:
 
         Raises QueryError.
         """
-        response = self._request("GET", "ping")
-        if response.status not in (200, 204):
-            raise QueryError(self.name, f"HTTP {response.status} for /ping")
-        return dialects.version(response.headers)
+        status, headers, _ = self._request("GET", "ping")
+        if status not in (200, 204):
+            raise QueryError(self.name, f"HTTP {status} for /ping")
+        return dialects.version(headers)
 
     def retention_s(self) -> float | None:
         """Return how long points are kept, None if the server does not report it.
@@ -131,12 +135,13 @@ class Server:
 
         section = self._section
         try:
-            with make_client(section, section.current_token()) as client:
+            with make_client(section, section.sendable_token()) as client:
                 return buckets.retention_s(
                     client, section.bucket, section.org, self._timeout_s
                 )
         except (urllib3.exceptions.HTTPError, OSError, ConfigError) as error:
-            raise self._no_response(error) from error
+            # The texts of the chain may repeat the token.
+            raise self._no_response(error) from None
 
     def close(self) -> None:
         """Close connections."""
@@ -146,57 +151,109 @@ class Server:
 
     def _tables(self, query: str, options: Mapping[str, str]) -> list[Table]:
         form = {"db": self._section.bucket, "epoch": "ns", "q": query, **options}
-        response = self._request("POST", "query", urlencode(form))
-        if response.status == HTTPStatus.OK:
+        status, _, body = self._request("POST", "query", urlencode(form))
+        if status == HTTPStatus.OK:
             try:
-                return tables(response.data)
+                return tables(body)
             except PartialResultError:
                 raise
             except ResultError as error:
                 reason = error.message
         else:
-            reason = results.error_of(response.data) or results.NOT_INFLUXDB
-        fix = fixes.for_query(response.status, reason)
-        raise QueryError(self.name, compose(f"HTTP {response.status}", reason, fix))
+            reason = results.error_of(body) or results.NOT_INFLUXDB
+        reason = without_token(self._token, reason)
+        fix = fixes.for_query(status, reason)
+        raise QueryError(self.name, compose(f"HTTP {status}", reason, fix))
 
-    def _request(self, method: str, path: str, body: str = "") -> BaseHTTPResponse:
+    def _request(
+        self, method: str, path: str, body: str = ""
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and body. Raises QueryError without a response."""
         import urllib3
 
         if self._unreachable is not None:
             raise self._unreachable
         try:
-            token = self._section.current_token()
-            headers = {"Authorization": f"Token {token}"} if token else {}
-            return self._connections().request(
-                method,
-                f"{str(self._section.url).rstrip('/')}/{path}",
-                body=body,
-                headers={
-                    **headers,
-                    "Content-Type": "application/x-www-form-urlencoded",
-                    "Accept-Encoding": "gzip",
-                },
-                redirect=False,
-                retries=False,
-                timeout=self._timeout_s,
-            )
+            self._token = self._section.sendable_token()
+            with self._sent(method, path, body) as response:
+                return response.status, response.headers, _body(response)
         except (urllib3.exceptions.HTTPError, OSError, ConfigError) as error:
-            raise self._no_response(error) from error
+            # The texts of the chain may repeat the token.
+            raise self._no_response(error) from None
+
+    @contextmanager
+    def _sent(self, method: str, path: str, body: str) -> Iterator[BaseHTTPResponse]:
+        """Send a request, and close the connection if the body is not read."""
+        import urllib3
+
+        headers = {"Authorization": f"Token {self._token}"} if self._token else {}
+        response = self._connections().request(
+            method,
+            f"{str(self._section.url).rstrip('/')}/{path}",
+            body=body,
+            headers={
+                **headers,
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Accept-Encoding": "gzip",
+            },
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(total=self._timeout_s),
+        )
+        try:
+            yield response
+        finally:
+            response.close()
+            response.release_conn()
 
     def _no_response(self, error: Exception) -> QueryError:
-        self._unreachable = QueryError(self.name, one_line(str(error)))
+        message = without_token(self._token, _message(error))
+        self._unreachable = QueryError(self.name, message)
         return self._unreachable
 
     def _connections(self) -> PoolManager:
         import urllib3
 
-        from qos_agent.influx.http_head import read_final_responses
+        from qos_agent.influx.limited_http import limit_responses
 
         if self._pool is None:
-            context = collector_context(str(self._section.url), self._section.ca_file)
+            context = tls_context(self._section)
             self._pool = urllib3.PoolManager(ssl_context=context)
-            read_final_responses(self._pool)
+            limit_responses(self._pool, limits.QUERY)
         return self._pool
+
+
+def _body(response: BaseHTTPResponse) -> bytes:
+    """Return the decompressed body; only its beginning if it is no result of a query.
+
+    Raises urllib3's HTTPError if it is too long or not compressed as it claims.
+    """
+    from urllib3.exceptions import DecodeError, HTTPError
+
+    is_result = response.status == HTTPStatus.OK
+    max_bytes = limits.QUERY.body_bytes if is_result else limits.QUERY_ERROR_BYTES
+    body = bytearray()
+    try:
+        while part := response.read(_PART_BYTES, decode_content=True):
+            body += part
+            if not body.lstrip(_BEFORE_JSON).startswith(b"{"):
+                break
+            if len(body) > max_bytes and is_result:
+                raise HTTPError(f"the result is longer than {max_bytes} bytes")
+            if len(body) > max_bytes:
+                break
+    except DecodeError as error:
+        raise HTTPError("the body is not compressed as its head says") from error
+    return bytes(body[:max_bytes])
+
+
+def _message(error: Exception) -> str:
+    """Return the cause of a query without a response, and its fix."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    result = failure_of(error)
+    return compose(result.cause, result.detail, fixes.for_cause(result.cause))
 
 
 def between(from_ns: int, to_ns: int) -> str:

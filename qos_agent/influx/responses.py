@@ -48,7 +48,7 @@ class Response:
 class Failure:
     """A request without a response: the cause and the error text.
 
-    The cause is one of the schema's, or `token` or `token_file` for a wrong setting.
+    The cause is one of the schema's, or the key of a wrong setting, such as `token`.
     """
 
     cause: str
@@ -218,6 +218,6 @@ def date_of(text: str) -> datetime | None:
     """Return an HTTP date, or None if the text is not a date with a time zone."""
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or a zone that is out of range
         return None
     return date if date.tzinfo else None

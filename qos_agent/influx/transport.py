@@ -12,19 +12,18 @@ import ssl
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.responses import Failure, Response, date_of
+from qos_agent.influx.secrets import without_token
+from qos_agent.influx.tls import tls_context
 from qos_agent.influx.wire_size import WireBytes, wire_bytes
+from qos_agent.model import limits
 from qos_agent.model.errors import ConfigError
 from qos_agent.system.network import cause_of
-from qos_agent.system.network.tls import (
-    cause_of_tls,
-    collector_context,
-    message_of_tls,
-)
+from qos_agent.system.network.tls import cause_of_tls, message_of_tls
 
 if TYPE_CHECKING:
     from influxdb_client import InfluxDBClient, WriteService
@@ -35,6 +34,9 @@ _BODY_MAX_CHARACTERS = 4000
 _BEFORE_SENDING = (
     "token",
     "token_file",
+    "insecure",
+    "ca_file",
+    "client_cert_file",
     "name_not_resolved",
     "no_route",
     "unreachable",
@@ -90,7 +92,6 @@ class InfluxTransport:
         self._section = section
         self._secure = str(section.url).startswith("https")
         self._token: str | None = None
-        self._is_token_read = False
         self._client: InfluxDBClient | None = None
         self._connections = 0
 
@@ -114,8 +115,8 @@ class InfluxTransport:
         return cost.sent + cost.received
 
     def renew(self) -> None:
-        """Read the token again before the next request."""
-        self._is_token_read = False
+        """Open a new connection for the next request, which reads the token again."""
+        self.close()
 
     def close(self) -> None:
         """Close connections."""
@@ -124,14 +125,11 @@ class InfluxTransport:
             self._client = None
 
     def _read_token(self) -> None:
-        """Read the token if it is not known. Raises ConfigError."""
-        if self._is_token_read:
-            return
-        token = self._section.current_token()
+        """Read the token, which may have a new value. Raises ConfigError."""
+        token = self._section.sendable_token()
         if token != self._token:
             self._token = token
             self.close()
-        self._is_token_read = True
 
     def _cost(self, body: bytes, result: Response | Failure) -> WireBytes:
         sent, received = _REQUEST_HEAD_BYTES + len(body), 0
@@ -142,6 +140,16 @@ class InfluxTransport:
         return wire_bytes(sent, received, self._opened(), secure=self._secure)
 
     def _request(self, body: bytes, timeout_s: float) -> Response | Failure:
+        """Return the result; its texts do not contain the token."""
+        result = self._exchange(body, timeout_s)
+        token = self._token
+        if isinstance(result, Failure):
+            return replace(result, detail=without_token(token, result.detail))
+        headers = {k: without_token(token, v) for k, v in result.headers.items()}
+        text = without_token(token, result.body)[:_BODY_MAX_CHARACTERS]
+        return Response(result.status, headers, text)
+
+    def _exchange(self, body: bytes, timeout_s: float) -> Response | Failure:
         import urllib3
         from influxdb_client.rest import ApiException
 
@@ -160,13 +168,13 @@ class InfluxTransport:
             return Failure(error.key, f"{error.problem} (found: {error.found})")
         except ApiException as error:
             if not error.status:
-                return _failure(error)
+                return failure_of(error)
             return _response(error.status, error.headers, error.body)
         except UnicodeDecodeError:
             # A web page in another encoding; InfluxDB sends UTF-8.
             return Response(200, {"content-type": "text/html"})
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            return _failure(error)
+            return failure_of(error)
         return _response(status, headers, "")
 
     def _service(self) -> WriteService:
@@ -190,19 +198,19 @@ def make_client(section: CollectorSection, token: str | None) -> InfluxDBClient:
     """Return a client of a collector, without retries and with one connection."""
     from influxdb_client import InfluxDBClient
 
-    from qos_agent.influx.http_head import read_final_responses
+    from qos_agent.influx.limited_http import limit_responses
 
     client = InfluxDBClient(
         url=str(section.url).rstrip("/"),
         token=token or "",
         org=section.org,
         timeout=int(section.timeout * 1000),
-        ssl_context=collector_context(str(section.url), section.ca_file),
+        ssl_context=tls_context(section),
         retries=False,
         connection_pool_maxsize=1,
     )
     client.api_client.user_agent = _USER_AGENT
-    read_final_responses(client.api_client.rest_client.pool_manager)
+    limit_responses(client.api_client.rest_client.pool_manager, limits.WRITE)
     return client
 
 
@@ -210,7 +218,7 @@ def _response(status: int, headers: object, body: object) -> Response:
     pairs = headers.items() if isinstance(headers, Mapping) else ()
     lower = {str(name).lower(): str(value) for name, value in pairs}
     text = body if isinstance(body, str) else ""
-    return Response(status, lower, text[:_BODY_MAX_CHARACTERS])
+    return Response(status, lower, text)
 
 
 def _offset_ms(response: Response, now_ns: int) -> float | None:
@@ -219,7 +227,7 @@ def _offset_ms(response: Response, now_ns: int) -> float | None:
     return None if date is None else now_ns / 1e6 - date.timestamp() * 1e3 - 500.0
 
 
-def _failure(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """Return the innermost known cause of an error that the library raised."""
     chain = list(_chain(error))
     for inner in chain:

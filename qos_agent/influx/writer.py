@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.responses import Action, decide
+from qos_agent.influx.secrets import shown_url
 from qos_agent.influx.transport import InfluxTransport, pack
 from qos_agent.model.errors import DeliveryError
 
@@ -88,7 +89,7 @@ class Writer:
         raise self._down
 
     def _error(self, message: str, *, refused: bool) -> WriteError:
-        server = f"{self._section.url}/{self._section.bucket}"
+        server = f"{shown_url(self._section)}/{self._section.bucket}"
         return WriteError(server, message, refused)
 
 

@@ -28,6 +28,14 @@ def is_ipv6(text: str) -> bool:
         return False
 
 
+def is_loopback(host: str) -> bool:
+    """Return True for an address or a name that is always this device itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def in_url(host: str) -> str:
     """Return a host as part of a URL or of a Host header."""
     return f"[{host}]" if ":" in host else host

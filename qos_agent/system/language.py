@@ -134,6 +134,16 @@ INDONESIAN: Mapping[str, str] = {
     "{backends}; iperf3 is not installed": "{backends}; iperf3 belum terpasang",
     "synchronised, within {error_ms} ms": "sinkron, selisih maksimum {error_ms} ms",
     "{url} accepts connections": "{url} menerima koneksi",
+    "delivery waits: the token is not sent over plain HTTP": (
+        "pengiriman menunggu: token tidak dikirim lewat HTTP tanpa enkripsi"
+    ),
+    "collector.insecure: the token is sent over plain HTTP": (
+        "collector.insecure: token dikirim lewat HTTP tanpa enkripsi"
+    ),
+    "set collector.url to https://..., or collector.insecure = true": (
+        "isi collector.url dengan https://..., atau collector.insecure = true"
+    ),
+    "set collector.url to https://...": "isi collector.url dengan https://...",
     "{path} is not writable": "{path} tidak dapat ditulisi",
     "{folder}: {size} free": "{folder}: sisa {size}",
     "qos-agent config init; then set collector.url": (

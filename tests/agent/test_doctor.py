@@ -83,6 +83,25 @@ def test_an_unreachable_collector_is_bad(tmp_path: Path) -> None:
     assert "http://127.0.0.1:9" in checks["collector"].result
 
 
+@pytest.mark.parametrize(
+    ("insecure", "health", "text"),
+    [
+        ("false", Health.BAD, "delivery waits"),
+        ("true", Health.DEGRADED, "sent over plain HTTP"),
+    ],
+)
+def test_a_token_over_plain_http_is_reported(
+    insecure: str, health: Health, text: str, tmp_path: Path
+) -> None:
+    """The fix names the setting, and the user name of the URL stays hidden."""
+    values = f'url = "http://bob@192.0.2.7"\ntoken = "x"\ninsecure = {insecure}\n'
+    check = _checks(tmp_path, f"[collector]\n{values}")["collector"]
+    assert check.health == health
+    assert text in check.result
+    assert "set collector.url to https://" in check.fix
+    assert "bob" not in check.result + check.fix
+
+
 def test_a_missing_interface_is_named(tmp_path: Path) -> None:
     """The check of a link with a missing interface is bad."""
     text = '[[links]]\nname = "main"\ninterface = "nonesuch0"\n'

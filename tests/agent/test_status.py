@@ -62,6 +62,7 @@ def example(**changes: object) -> Status:
         "clock_error_ms": 1.5,
         "collector": "collector",
         "collector_state": "idle",
+        "collector_error": None,
         "sent_points": 40,
         "stored_points": 43,
         "outcomes": {"ok": 41, "failed": 1, "skipped": 1},

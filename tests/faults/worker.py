@@ -22,7 +22,7 @@ from tests.uplink.support import make_settings, make_uplink, system_clock
 
 def main(folder: str, url: str, database: str, drain_s: str = "") -> int:
     """Store and deliver until killed, or deliver and end."""
-    section = {"url": url, "bucket": database, "token": "unused"}
+    section = {"url": url, "bucket": database, "token": "unused", "insecure": True}
     settings = make_settings(section, batch=50, backoff="200ms")
     clock, stop = system_clock(), threading.Event()
     journal = open_journal(Path(folder))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import suppress
-from io import BytesIO
+from io import BufferedReader, BytesIO
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -12,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qos_agent.config.settings import CollectorSection
-from qos_agent.influx.http_head import _FinalResponse
+from qos_agent.influx.limited_http import LimitedResponse
 from qos_agent.influx.query import QueryError, Server
 from qos_agent.influx.responses import Action, Response, decide
 from qos_agent.influx.transport import Exchange, InfluxTransport, pack
+from qos_agent.model.limits import WRITE
 from tests.servers.raw import RawServer, Reply, raw_server, response
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -121,6 +124,7 @@ def test_any_head_is_a_response_or_an_error(content: bytes) -> None:
     import http.client
 
     sock = mock.create_autospec(socket.socket, instance=True)
-    sock.makefile.return_value = BytesIO(content)
+    raw: Any = BytesIO(content)
+    sock.makefile.return_value = BufferedReader(raw)
     with suppress(http.client.HTTPException, ValueError, OSError):
-        _FinalResponse(sock).begin()
+        LimitedResponse(WRITE, time.monotonic() + 60, sock).begin()

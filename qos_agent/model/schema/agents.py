@@ -283,6 +283,11 @@ _AGENT = (
         "0/1",
         "1 if the collector refuses points because of a limit of its capacity",
     ),
+    whole(
+        "collector_insecure",
+        "0/1",
+        "1 if the token is sent over plain HTTP, as `collector.insecure` allows",
+    ),
 )
 _VERDICT = (
     count("good", "1 if the verdict is good"),

@@ -126,6 +126,7 @@ class Device:
             uplink_bytes=sent * _POINT_BYTES + failures * _FAILURE_BYTES,
             uplink_failures=failures,
             collector_full=0,
+            collector_insecure=0,
         )
 
     def _installation(self) -> tuple[str, str]:

@@ -17,30 +17,16 @@ _CAUSES = {
 }
 
 
-def client_context(
-    ca_file: Path | None, *, keep_system_store: bool = False
-) -> ssl.SSLContext:
+def client_context(ca_file: Path | None) -> ssl.SSLContext:
     """Return a context that verifies the certificate and the name of a server.
 
-    It trusts the authorities in `ca_file` instead of the system store, or in addition
-    to it with `keep_system_store`. Without a file it trusts the system store. Raises
-    OSError if the file cannot be read or contains no certificate.
+    It trusts the authorities in `ca_file` instead of those of the system. A server
+    must speak TLS 1.2 or newer. Raises OSError if the file cannot be read or contains
+    no certificate.
     """
-    if ca_file is None or not keep_system_store:
-        return ssl.create_default_context(cafile=ca_file)
-    context = ssl.create_default_context()
-    context.load_verify_locations(ca_file)
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-def collector_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
-    """Return the context for an InfluxDB server; None if its URL is not https.
-
-    A `ca_file` extends the system store. Raises OSError as `client_context` does.
-    """
-    if not url.startswith("https"):
-        return None
-    return client_context(ca_file, keep_system_store=True)
 
 
 def cause_of_tls(error: ssl.SSLError) -> str:

@@ -1,4 +1,4 @@
-"""TLS contexts trust a CA file instead of the system store, or in addition to it."""
+"""TLS contexts trust a CA file instead of the system store."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.influx.transport import _failure as delivery_failure
+from qos_agent.influx.transport import failure_of as delivery_failure
 from qos_agent.probes.throughput.speedtest_child import _failure as speedtest_failure
 from qos_agent.system.network.connection import connection_error
-from qos_agent.system.network.tls import client_context, collector_context
+from qos_agent.system.network.tls import client_context
 from tests.servers.certificates import Authority
 
 
@@ -31,21 +31,15 @@ def authorities(context: ssl.SSLContext | None) -> int:
     return len(context.get_ca_certs())
 
 
-def test_a_file_replaces_or_extends_the_system_store(
-    tmp_path: Path, system_store: int
-) -> None:
-    """Probes trust only the file; clients of InfluxDB trust the store as well."""
-    file = Authority(tmp_path).file
-    url = "https://influx.example.id"
+def test_a_file_replaces_the_system_store(tmp_path: Path, system_store: int) -> None:
+    """Only the authorities in the file are trusted, so an authority can be pinned."""
     assert authorities(client_context(None)) == system_store
-    assert authorities(client_context(file)) == 1
-    assert authorities(collector_context(url, None)) == system_store
-    assert authorities(collector_context(url, file)) == system_store + 1
+    assert authorities(client_context(Authority(tmp_path).file)) == 1
 
 
-def test_a_url_without_tls_needs_no_context() -> None:
-    """The certificates of the system are not loaded for plain http."""
-    assert collector_context("http://influx.example.id", None) is None
+def test_tls_below_1_2_is_refused() -> None:
+    """The minimum does not depend on the configuration of OpenSSL."""
+    assert client_context(None).minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_a_file_without_certificates_is_an_error(tmp_path: Path) -> None:
@@ -54,8 +48,6 @@ def test_a_file_without_certificates_is_an_error(tmp_path: Path) -> None:
     file.write_text("no certificate")
     with pytest.raises(OSError, match="certificate"):
         client_context(file)
-    with pytest.raises(OSError, match="certificate"):
-        collector_context("https://influx.example.id", file)
 
 
 @pytest.mark.parametrize(
