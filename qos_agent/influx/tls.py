@@ -9,7 +9,7 @@ from qos_agent.config.settings import CollectorSection
 from qos_agent.model.errors import ConfigError
 from qos_agent.system.network.tls import client_context
 
-_PEM = "must be a file of certificates in PEM format"
+_PEM = "must be certificates in PEM format"
 _FIX = "correct the path or the file, and let the user of this service read it"
 
 
@@ -34,10 +34,10 @@ def _load_certificate(context: ssl.SSLContext, file: Path, key: Path | None) -> 
         # Without a password OpenSSL would ask on the terminal for that of a key.
         context.load_cert_chain(file, key, password="")
     except OSError as error:
-        problem = "must be a certificate and its key in PEM format, without a password"
+        problem = "must be a certificate and a key without password in PEM format"
         raise _error("client_cert_file", file, problem, error) from None
 
 
 def _error(key: str, file: Path | None, problem: str, error: OSError) -> ConfigError:
-    found = f"{str(file)!r}, {error.strerror or error}"
-    return ConfigError(key, found, problem, _FIX)
+    reason = error.strerror or str(error)
+    return ConfigError(key, repr(str(file)), f"{problem}: {reason}", _FIX)

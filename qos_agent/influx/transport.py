@@ -245,13 +245,13 @@ def _network_failure(chain: Sequence[BaseException]) -> Failure:
 
     for inner in chain:
         if isinstance(inner, LibraryTimeout | TimeoutError):
-            return Failure("timeout", "no response in time")
-        if isinstance(inner, http.client.HTTPException) and not isinstance(
-            inner, OSError
-        ):
-            return Failure("closed_early", str(inner) or type(inner).__name__)
+            return Failure("timeout", "no complete response in time")
         if isinstance(inner, http.client.RemoteDisconnected):
             return Failure("closed_early", "closed without a response")
+        if isinstance(inner, http.client.BadStatusLine):
+            return Failure("closed_early", "the response is not HTTP")
+        if isinstance(inner, http.client.HTTPException):
+            return Failure("closed_early", str(inner) or type(inner).__name__)
         if isinstance(inner, OSError) and inner.errno is not None:
             return Failure(cause_of(inner), str(inner.strerror))
     return Failure("closed_early", str(chain[0]) or type(chain[0]).__name__)

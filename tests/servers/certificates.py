@@ -75,11 +75,21 @@ class Authority:
         issuer = None if fault == "self_signed" else self._root
         return self._context(issue(_spec(fault, names), issuer))
 
+    def identity_file(self, name: str) -> Path:
+        """Write a certificate of a device with its key, and return the file."""
+        identity = issue(CertificateSpec(name, (name,)), self._root)
+        return self._chain(identity)
+
     def client_context(self) -> ssl.SSLContext:
         """Return a context that trusts only this authority."""
         return ssl.create_default_context(cafile=str(self.file))
 
     def _context(self, identity: Identity) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._chain(identity))
+        return context
+
+    def _chain(self, identity: Identity) -> Path:
         chain = self._folder / f"{identity.certificate.serial_number:x}.pem"
         key = identity.key.private_bytes(
             serialization.Encoding.PEM,
@@ -87,9 +97,7 @@ class Authority:
             serialization.NoEncryption(),
         )
         chain.write_bytes(identity.pem + key)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
-        return context
+        return chain
 
 
 def _spec(fault: Fault, names: tuple[str, ...]) -> CertificateSpec:

@@ -138,7 +138,9 @@ class Bench:
 
     def start(self) -> None:
         """Run the uplink's loop in a thread."""
-        self._thread = threading.Thread(target=self.uplink.run, daemon=True)
+        self._thread = threading.Thread(
+            target=self.uplink.run, name="uplink", daemon=True
+        )
         self._thread.start()
 
     def undelivered(self) -> int:

@@ -1,0 +1,1 @@
+"""Hostile servers against every client of the package."""
