@@ -15,7 +15,7 @@ from pathlib import Path
 from qos_agent.agent.events import HeartbeatFigures
 from qos_agent.model import Reading, json_text
 from qos_agent.model.errors import StorageError
-from qos_agent.system.files import read_bytes, write_atomically
+from qos_agent.system.files import read_bytes, regular, write_atomically
 
 FILE_NAME = "status.json"
 
@@ -137,7 +137,7 @@ def read(folder: Path) -> Status | None:
     """
     path = folder / FILE_NAME
     try:
-        content = read_bytes(path, _MAX_BYTES)
+        content = read_bytes(path, _MAX_BYTES, regular)
     except FileNotFoundError:
         return None
     except OSError as error:

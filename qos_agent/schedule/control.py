@@ -2,7 +2,8 @@
 
 A command writes a file, and the agent reads it before each task. The command works
 while the agent is stopped, too. An unreadable file pauses nothing, because a damaged
-file must not stop the measurements of a station.
+file must not stop the measurements of a station. A file counts only if the user of the
+agent, root or a member of the group qos-agent wrote it, and if it is no symbolic link.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from pathlib import Path
 from qos_agent.model import Clock, json_text
 from qos_agent.model.errors import StorageError
 from qos_agent.probes.registry import PROBES
-from qos_agent.system.files import name_once, read_bytes, write_atomically
+from qos_agent.system.files import (
+    from_administrator,
+    name_once,
+    read_bytes,
+    write_atomically,
+)
 
 EVERYTHING = "all"
 PAUSABLE = (EVERYTHING, *PROBES)
@@ -108,7 +114,7 @@ def take_reload(folder: Path) -> bool | None:
     """Remove a reload request; return its `now`, or None if there is no request."""
     path = folder / _RELOAD
     try:
-        content = read_bytes(path, _MAX_BYTES)
+        content = _content(path)
         path.unlink()
     except FileNotFoundError:
         return None
@@ -156,7 +162,7 @@ class Pauses:
     def _read(self, what: str) -> Pause | None:
         path = _file(self._folder, what)
         try:
-            stored = Pause(**json_text.loads(read_bytes(path, _MAX_BYTES)))
+            stored = Pause(**json_text.loads(_content(path)))
             stored.check(what)
         except FileNotFoundError:
             self._unreadable.discard(what)
@@ -174,6 +180,10 @@ class Pauses:
             _log.warning(message, path, error)
 
 
+def _content(path: Path) -> bytes:
+    return read_bytes(path, _MAX_BYTES, from_administrator)
+
+
 def _write(path: Path, text: str) -> None:
     try:
         write_atomically(path, text)
@@ -185,7 +195,7 @@ def _hint(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         fix = "start the agent first, or name its configuration with --config"
     else:
-        fix = "run this command as the user of the agent"
+        fix = "run this command with sudo, or as a member of the group qos-agent"
     return f"{error.strerror}. Fix: {fix}"
 
 

@@ -9,9 +9,12 @@ too large or has no sensible value counts as missing too, and the log names it o
 from __future__ import annotations
 
 import errno
+import grp
 import logging
 import os
 import stat
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -21,6 +24,10 @@ _log = logging.getLogger(__name__)
 # No file of the system that is read here is larger; some devices have no end.
 _MAX_BYTES = 1_000_000
 _MAX_ENTRIES = 1000
+_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MODE = 0o644
+_ADMINISTRATORS = "qos-agent"
 # Files that are not there, and sensors that have no value at the moment.
 _ABSENT = (
     errno.ENOENT,
@@ -32,9 +39,21 @@ _ABSENT = (
 )
 
 
-def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
-    """Return the content of a file. Raises OSError, EFBIG for one that is too large."""
-    with os.fdopen(_opened(path), "rb", buffering=0) as file:
+def read_bytes(
+    path: Path,
+    max_bytes: int = _MAX_BYTES,
+    check: Callable[[os.stat_result], None] | None = None,
+) -> bytes:
+    """Return the content of a file. Raises OSError, EFBIG for one that is too large.
+
+    With `check` a symbolic link is an error, and so is a file that `check` refuses by
+    an OSError.
+    """
+    no_link = os.O_NOFOLLOW if check is not None else 0
+    handle = _opened(path, no_link)
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        if check is not None:
+            check(os.fstat(handle))
         content = b""
         while chunk := file.read(max_bytes + 1 - len(content)):
             content += chunk
@@ -43,9 +62,36 @@ def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
     return content
 
 
-def _opened(path: Path) -> int:
+def _opened(path: Path, more_flags: int = 0) -> int:
     """Return a handle of a file; a pipe without a writer does not block."""
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    return os.open(path, _READ_ONLY | more_flags)
+
+
+def regular(status: os.stat_result) -> None:
+    """Refuse everything but a regular file. Raises OSError."""
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file")
+
+
+def from_administrator(status: os.stat_result) -> None:
+    """Refuse a file that other users may have written. Raises OSError.
+
+    Its owner must be the user of this process, root, or a member of the group
+    qos-agent, which only a member can give to a file.
+    """
+    regular(status)
+    trusted = status.st_uid in (0, os.geteuid()) or status.st_gid == _group()
+    if not trusted or status.st_mode & stat.S_IWOTH:
+        raise OSError(errno.EPERM, f"was written by another user ({status.st_uid})")
+
+
+@lru_cache(maxsize=1)
+def _group() -> int | None:
+    """Return the number of the group whose members control the agent, or None."""
+    try:
+        return grp.getgrnam(_ADMINISTRATORS).gr_gid
+    except KeyError:
+        return None
 
 
 def read_text(path: Path, max_bytes: int = _MAX_BYTES) -> str | None:
@@ -123,8 +169,19 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a whole file in one step: readers see the old text or the new one.
 
     The text is written to a temporary file in the same folder, which then replaces
-    `path` by rename(2). Raises OSError.
+    `path` by rename(2). Symbolic links are replaced, not followed. Every user may read
+    the file, whatever the umask is. Raises OSError.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, _NEW_FILE, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(handle, _MODE)
+            with suppress(OSError):
+                os.fchown(handle, -1, _group() or -1)
+            file.write(text)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

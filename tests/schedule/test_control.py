@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,7 @@ def test_an_unwritable_folder_is_an_error_with_a_fix(
         pause(missing, "throughput", 60, clock)
     (tmp_path / "pause-web.json").mkdir()
     with pytest.raises(
-        StorageError, match=r"cannot remove .*pause-web.*run this command as the user"
+        StorageError, match=r"cannot remove .*pause-web.*run this command with sudo"
     ):
         resume(tmp_path, "web")
 
@@ -178,3 +179,51 @@ def test_an_unwritable_reload_request_is_an_error(tmp_path: Path) -> None:
     """The error has the file, as for a pause."""
     with pytest.raises(StorageError, match=r"cannot write .*reload"):
         request_reload(tmp_path / "nowhere", True)
+
+
+@pytest.mark.parametrize("name", ["pause-latency.json", "reload"])
+def test_a_symbolic_link_is_no_request(
+    tmp_path: Path, clock: FakeClock, name: str
+) -> None:
+    """A link could point to any file that the reader may open."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    pause(elsewhere, "latency", 60, clock)
+    request_reload(elsewhere, True)
+    (tmp_path / name).symlink_to(elsewhere / name)
+    assert not Pauses(tmp_path, clock).is_paused("latency")
+    assert take_reload(tmp_path) is None
+
+
+def test_a_request_replaces_a_symbolic_link(tmp_path: Path, clock: FakeClock) -> None:
+    """Root must not write where a link of another user points."""
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    names = ("pause-latency.json", f".pause-latency.json.{os.getpid()}")
+    for name in names:
+        (tmp_path / name).symlink_to(victim)
+    pause(tmp_path, "latency", 60, clock)
+    assert victim.read_text() == "untouched"
+    assert Pauses(tmp_path, clock).is_paused("latency")
+    assert not (tmp_path / names[0]).is_symlink()
+
+
+def test_a_strict_umask_hides_no_request(tmp_path: Path, clock: FakeClock) -> None:
+    """The agent runs as another user than the technician, and must read the file."""
+    before = os.umask(0o077)
+    try:
+        pause(tmp_path, "latency", 60, clock)
+        request_reload(tmp_path, False)
+    finally:
+        os.umask(before)
+    for path in tmp_path.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_request_that_anyone_may_write_does_not_count(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Its content may be another user's."""
+    pause(tmp_path, "latency", 60, clock)
+    (tmp_path / "pause-latency.json").chmod(0o666)
+    assert not Pauses(tmp_path, clock).is_paused("latency")

@@ -13,6 +13,7 @@ import pytest
 
 from qos_agent.system import files
 from qos_agent.system.files import (
+    from_administrator,
     matching,
     may_exist,
     read_bytes,
@@ -155,3 +156,36 @@ def test_a_folder_that_may_not_be_searched_may_have_the_file(tmp_path: Path) -> 
     assert may_exist(path / "agent.toml")
     assert may_exist(tmp_path)
     assert not may_exist(tmp_path / "agent.toml")
+
+
+_OTHER, _ADMINISTRATORS = 54321, 54322
+
+
+@pytest.mark.parametrize(
+    ("mode", "user", "group", "is_accepted"),
+    [
+        (0o100644, 0, 0, True),
+        (0o100644, os.geteuid(), 0, True),
+        (0o100640, _OTHER, _ADMINISTRATORS, True),
+        (0o100644, _OTHER, _OTHER, False),
+        (0o100646, 0, 0, False),
+        (0o010644, 0, 0, False),
+        (0o120777, 0, 0, False),
+    ],
+    ids=["root", "own", "group", "other", "writable", "pipe", "link"],
+)
+def test_files_of_administrators(
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    user: int,
+    group: int,
+    is_accepted: bool,
+) -> None:
+    """The user of the process, root and one group may control the agent."""
+    monkeypatch.setattr(files, "_group", lambda: _ADMINISTRATORS)
+    status = os.stat_result((mode, 1, 1, 1, user, group, 5, 0, 0, 0))
+    if is_accepted:
+        from_administrator(status)
+        return
+    with pytest.raises(OSError, match=r"regular|another user"):
+        from_administrator(status)
