@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from qos_agent.config.allowance import AllowanceSection
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.throughput import ThroughputServers
-from qos_agent.config.types import Name, Operator, Section, allowed
-
-_Interface = Annotated[
-    str, allowed("the name of a network interface, without spaces", r"[^/\s]{1,15}")
-]
+from qos_agent.config.types import Address, Interface, Name, Operator, Section
 
 
 class LinkSection(Section):
@@ -30,14 +24,14 @@ class LinkSection(Section):
             'Network operator of the link; "Telkomsel" is stored as "telkomsel".'
         ),
     )
-    interface: _Interface | None = Field(
+    interface: Interface | None = Field(
         None,
         description=(
             "Network interface to measure through, as `ip link` shows it; "
             "by default the routing table decides."
         ),
     )
-    source_address: str | None = Field(
+    source_address: Address | None = Field(
         None,
         description=(
             "Source address to measure from; without an interface it counts only "

@@ -16,13 +16,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from qos_agent.config.faults import invalid, shown_text
 from qos_agent.config.operators import operator_code
-from qos_agent.model.addresses import is_ipv6, split_host_port
+from qos_agent.model.addresses import is_host, is_ipv6, split_host_port
 from qos_agent.model.units import seconds, size_bytes
 
 # DESIGN: no test is ever aimed at the servers of the election commission.
 ELECTION_COMMISSION = ("kpu.go.id",)
 
 
+# Names for what the device uses at the moment; see system.network.names.
+_SYMBOLS = ("@gateway", "@resolver")
 _WRONG_HOST = "must have a valid host name and a port of at most 65535"
 
 
@@ -94,23 +96,30 @@ def _well_formed(value: str) -> str:
     try:
         parts = urlsplit(value)
         host = (parts.hostname or "").replace("%25", "%")
-        host.encode("idna")
         _ = parts.port
     except ValueError as error:
         raise ValueError(_WRONG_HOST) from error
-    if "[" in parts.netloc and not is_ipv6(host):
+    if not is_host(host) or ("[" in parts.netloc and not is_ipv6(host)):
         raise ValueError(_WRONG_HOST)
     return value
 
 
 def _plain_host(value: str) -> str:
     """Return a host without brackets; refuse a port, which has a key of its own."""
-    if not value.startswith("["):
+    if value in _SYMBOLS or is_host(value):
         return value
     host, port = split_host_port(value)
     if port is not None:
         raise ValueError("must be a host without a port")
     return host
+
+
+def _address(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as error:
+        raise ValueError("must be an IPv4 or IPv6 address") from error
+    return value
 
 
 def _host_and_port(value: str) -> str:
@@ -144,6 +153,11 @@ Name = Annotated[str, _A_NAME]
 # One code for all spellings, such as "telkomsel" for "Telkomsel".
 Operator = Annotated[str, AfterValidator(operator_code), _A_NAME]
 # Unlike min_length, it adds no error of its own if an entry is wrong.
+Interface = Annotated[
+    str,
+    allowed("the name of a network interface", r"(?!-|\.{1,2}$)[^/:\s]{1,15}"),
+]
+Address = Annotated[str, AfterValidator(_address)]
 NOT_EMPTY = AfterValidator(_not_empty)
 ProvinceCode = Annotated[str, allowed("2 digits in quotes", r"\d{2}")]
 RegencyCode = Annotated[str, allowed("4 digits in quotes", r"\d{4}")]

@@ -7,6 +7,11 @@ import re
 
 _HOST_PORT = re.compile(r"(?:\[([^\[\]\s]+)\]|([^\[\]/\s:]+))(?::(\d{1,5}))?")
 _PORT_MAX = 65535
+# Labels of letters, digits, hyphens and underscores; no hyphen first or last (RFC 1123,
+# 2.1). Some zones have names with underscores.
+_LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_NAME_MAX_CHARACTERS = 254
 
 
 def split_host_port(text: str) -> tuple[str, int | None]:
@@ -17,7 +22,10 @@ def split_host_port(text: str) -> tuple[str, int | None]:
     port = int(match[3]) if match[3] else None
     if port is not None and not 0 < port <= _PORT_MAX:
         raise ValueError(f"must have a port from 1 to {_PORT_MAX}")
-    return match[1] or match[2], port
+    host = match[1] or match[2]
+    if not is_host(host):
+        raise ValueError("must have a valid host name or address")
+    return host, port
 
 
 def is_ipv6(text: str) -> bool:
@@ -26,6 +34,29 @@ def is_ipv6(text: str) -> bool:
         return isinstance(ipaddress.ip_address(text), ipaddress.IPv6Address)
     except ValueError:
         return False
+
+
+def is_host(text: str) -> bool:
+    """Return True for an address, or for a name that a resolver may know.
+
+    A text such as "--help" or "a b" is neither.
+    """
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return _is_name(text)
+    return True
+
+
+def _is_name(text: str) -> bool:
+    try:
+        name = text.encode("idna").decode("ascii")
+    except ValueError:
+        return False
+    # A name that ends with a number is an address that is not complete.
+    ends_with_number = name.rstrip(".").rpartition(".")[2].isdecimal()
+    is_short = len(name) <= _NAME_MAX_CHARACTERS
+    return is_short and not ends_with_number and bool(_NAME.fullmatch(name))
 
 
 def is_loopback(host: str) -> bool:

@@ -1,24 +1,40 @@
 """Runs a tool as a child process with limits on time and output.
 
-The tool gets an argument list, never a shell. It runs in a session of its own, so that
-every process that it started ends with it. This module does not interpret the output.
+The tool gets an argument list, never a shell, and no variable of the environment that
+it does not need: those of the agent may contain secrets. It runs in a session of its
+own, so that every process that it started ends with it. This module does not interpret
+the output.
 """
 
 from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from qos_agent.model.errors import ProbeError
 
 _POLL_S = 0.05
 _DRAIN_S = 0.5
 _CHUNK_BYTES = 65536
+
+# Variables of a child: the bus of ModemManager, a Python child, and TLS.
+_PASSED_ON = (
+    "DBUS_SYSTEM_BUS_ADDRESS",
+    "MALLOC_ARENA_MAX",
+    "PYTHONOPTIMIZE",
+    "PYTHONPATH",
+    "PYTHONPYCACHEPREFIX",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+)
 
 Watch = Callable[[], str | None]
 
@@ -65,7 +81,8 @@ def run_child(
 ) -> ChildResult:
     """Run `argv` until it ends, or kill it and all that it started.
 
-    `watch` is called every 50 ms; a cause that it returns kills the child. Raises
+    `watch` is called every 50 ms; a cause that it returns kills the child. `env` has
+    all variables of the child, by default those of `clean_environment`. Raises
     ProbeError `missing_tool` if the program does not exist.
     """
     process = _start(argv, stdin, env)
@@ -85,17 +102,40 @@ def run_child(
     )
 
 
+def program(name: str) -> str:
+    """Return the absolute path of a program, which is searched on PATH only once.
+
+    Raises ProbeError `missing_tool`.
+    """
+    return _program(name, os.environ.get("PATH", os.defpath))
+
+
+@lru_cache(maxsize=100)
+def _program(name: str, path: str) -> str:
+    found = shutil.which(name, path=path)
+    if found is None or not Path(found).is_absolute():
+        raise ProbeError("missing_tool", f"{name}: not found")
+    return found
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the variables that a child needs; its messages are English."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "LC_ALL": "C", **kept}
+
+
 def _start(
     argv: Sequence[str], stdin: bytes | None, env: Mapping[str, str] | None
 ) -> subprocess.Popen[bytes]:
     source = subprocess.DEVNULL if stdin is None else _memory_file(stdin)
     try:
         return subprocess.Popen(
-            argv,
+            [program(argv[0]), *argv[1:]],
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=env,
+            env=clean_environment() if env is None else env,
             start_new_session=True,
         )
     except (FileNotFoundError, PermissionError) as error:

@@ -149,7 +149,7 @@ def test_a_folder_or_a_device_is_one_error(tmp_path: Path) -> None:
         status.read(tmp_path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(StorageError, match="not a regular file"):
+    with pytest.raises(StorageError, match="Is a directory"):
         status.read(tmp_path)
 
 

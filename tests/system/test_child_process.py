@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from qos_agent.model.errors import ProbeError
-from qos_agent.system.child_process import ChildResult, run_child
+from qos_agent.system.child_process import ChildResult, program, run_child
 from tests.support.children import alive
 
 
@@ -129,3 +129,33 @@ def test_a_missing_program_is_named() -> None:
     """A program that does not exist has a cause of its own, with its name."""
     with pytest.raises(ProbeError, match="missing_tool: no-such-tool"):
         run_child(["no-such-tool"], timeout_s=1, output_limit_bytes=1)
+
+
+def test_a_child_gets_no_variable_of_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens may be in the environment, and systemd's sockets belong to the agent."""
+    hidden = ("QOS_AGENT_COLLECTOR__TOKEN", "NOTIFY_SOCKET", "LD_PRELOAD", "HOME")
+    for name in hidden:
+        monkeypatch.setenv(name, "PLANTED")
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    result = run_child(["env"], timeout_s=10.0, output_limit_bytes=10_000)
+    names = {line.partition(b"=")[0] for line in result.stdout.splitlines()}
+    assert b"PLANTED" not in result.stdout
+    assert {b"PATH", b"LC_ALL", b"PYTHONOPTIMIZE"} <= names
+
+
+def test_a_program_is_an_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative directory on PATH depends on where the agent was started."""
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\necho found\n")
+    tool.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    for path in (".", "", "relative"):
+        monkeypatch.setenv("PATH", path)
+        with pytest.raises(ProbeError, match="missing_tool: tool"):
+            run_child(["tool"], timeout_s=10.0, output_limit_bytes=100)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert program("tool") == str(tool)
+    result = run_child(["tool"], timeout_s=10.0, output_limit_bytes=100)
+    assert result.stdout == b"found\n"

@@ -5,7 +5,6 @@ The output of mmcli contains the IMEI. Only the fields named here are kept.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +27,8 @@ _ERROR_CAUSES = {
     "couldn't find the ModemManager process": "modem_manager",
     "couldn't find modem": "modem",
 }
+# A path of D-Bus, so that mmcli cannot take it for an option.
+_MODEM_PATH = re.compile(r"/[A-Za-z0-9_/]{1,200}")
 _REFRESH_S = 10
 _REFRESH_WAIT_S = 0.5
 _REFRESH_TRIES = 4
@@ -158,7 +159,7 @@ def _find(selector: ModemSelector, deadline: Deadline) -> tuple[str, object]:
     if not isinstance(paths, list) or not paths:
         raise ProbeError("modem", "ModemManager lists no modem")
     failure = None
-    for path in map(str, paths):
+    for path in filter(_MODEM_PATH.fullmatch, map(str, paths)):
         try:
             modem = _at(_run_mmcli(["-m", path], deadline), "modem")
         except ProbeError as error:
@@ -246,7 +247,6 @@ def _run_mmcli(arguments: list[str], deadline: Deadline) -> object:
         timeout_s=timeout_s,
         output_limit_bytes=_OUTPUT_MAX_BYTES,
         watch=lambda: "deadline" if deadline.stopping() else None,
-        env={**os.environ, "LC_ALL": "C"},
     )
     if failure := result.failure():
         detail = f"mmcli {arguments[-1]}: {radio.without_numbers(failure.detail)}"

@@ -7,8 +7,6 @@ the time: its SIGINT makes iperf3 print what it has measured so far.
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import socket
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +16,7 @@ from qos_agent.model.addresses import split_host_port
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
 from qos_agent.probes.throughput.interface_counter import counter_of, guard
-from qos_agent.system.child_process import ChildResult, Watch, run_child
+from qos_agent.system.child_process import ChildResult, Watch, program, run_child
 from qos_agent.system.network import bind, look_up
 
 _PORT = 5201
@@ -72,8 +70,7 @@ class Iperf3:
         """Measure down, then up, each with one child process."""
         if order.server is None:
             raise ProbeError("name_not_resolved", "no server is configured")
-        if shutil.which(self.program) is None:
-            raise ProbeError("missing_tool", self.program)
+        program(self.program)
         host, port = split_host_port(order.server)
         resolved = look_up(host, order.link, deadline)
         address = resolved.address
@@ -96,7 +93,8 @@ class Iperf3:
         share_s = order.time_limit_s / len(order.limits)
         cut_s = min(_TIME_LIMIT_S, max(share_s / 2, share_s - _GRACE_S))
         command = ["timeout", "--signal=INT", "--preserve-status", f"{cut_s:.1f}"]
-        command += [self.program, "--json", "--client", address, "--port", str(port)]
+        command += [program(self.program), "--json", f"--client={address}"]
+        command += ["--port", str(port)]
         command += ["--parallel", str(order.connections), "--connect-timeout", "4000"]
         command += ["--bytes", str(payload_bytes)]
         if direction == "down":
@@ -114,9 +112,9 @@ def _check_binding(link: Link | None, address: str) -> None:
 def _binding(link: Link | None) -> list[str]:
     options = []
     if link is not None and link.interface is not None:
-        options += ["--bind-dev", link.interface]
+        options.append(f"--bind-dev={link.interface}")
     if link is not None and link.source_address is not None:
-        options += ["--bind", link.source_address]
+        options.append(f"--bind={link.source_address}")
     return options
 
 
@@ -135,8 +133,6 @@ def _run(argv: list[str], order: Order, watch: Watch) -> ChildResult:
         timeout_s=order.time_limit_s / len(order.limits),
         output_limit_bytes=_OUTPUT_LIMIT_BYTES,
         watch=watch,
-        # iperf3 gets no other variables of the agent. Its messages must be English.
-        env={"PATH": os.defpath, "LC_ALL": "C"},
     )
 
 
