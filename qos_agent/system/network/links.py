@@ -10,15 +10,17 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-import subprocess
 from typing import Any
 
 from qos_agent.model import Link, json_text
 from qos_agent.model.errors import ProbeError
+from qos_agent.system.child_process import run_child
 from qos_agent.system.machine import interface_addresses
 from qos_agent.system.network.route_query import version_of
 from qos_agent.system.network.routes import default_route
 
+_ROUTE_S = 2.0
+_ROUTE_MAX_BYTES = 100_000
 _ERRNO_CAUSES = {
     errno.ENETUNREACH: "no_route",
     errno.EHOSTUNREACH: "unreachable",
@@ -132,12 +134,15 @@ def _confirm_route(name: str, source: str, destination: str) -> None:
 def _route_device(source: str, destination: str) -> str | None:
     command = ["ip", "-json", "route", "get", destination, "from", source]
     try:
-        result = subprocess.run(command, capture_output=True, timeout=2, check=False)
+        result = run_child(
+            command, timeout_s=_ROUTE_S, output_limit_bytes=_ROUTE_MAX_BYTES
+        )
+    except ProbeError as error:
+        raise ProbeError("missing_tool", "ip (Debian: iproute2)") from error
+    if result.stopped_by is not None:
+        raise ProbeError("binding", f"ip route get: {result.stopped_by}")
+    try:
         routes = json_text.loads(result.stdout) if result.stdout.strip() else []
         return str(routes[0]["dev"]) if routes and "dev" in routes[0] else None
-    except (FileNotFoundError, PermissionError) as error:
-        raise ProbeError("missing_tool", "ip (Debian: iproute2)") from error
-    except subprocess.TimeoutExpired as error:
-        raise ProbeError("binding", "ip route get did not answer in 2 s") from error
     except (ValueError, LookupError, TypeError) as error:
         raise ProbeError("binding", f"ip route get: {error}") from error

@@ -6,7 +6,6 @@ few milliseconds, has two seconds at most, and is skipped if it is not installed
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -39,7 +38,6 @@ def _output(argv: list[str]) -> str:
             argv,
             timeout_s=_TIMEOUT_S,
             output_limit_bytes=_OUTPUT_LIMIT_BYTES,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         )
     except (ProbeError, OSError):
         return ""
