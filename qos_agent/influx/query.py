@@ -9,7 +9,7 @@ sends Flux, which 1.8 has disabled by default and 3.x does not have.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -64,10 +64,17 @@ class Server:
 
     After a query without a response the next ones fail at once until `wake`. Otherwise
     each of them would wait for the timeout and delay the queries to other servers.
+    `alive` is called before each request.
     """
 
-    def __init__(self, section: CollectorSection, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        section: CollectorSection,
+        timeout_s: float = 60.0,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self._section = section
+        self._alive = alive
         self._timeout_s = timeout_s
         self._pool: PoolManager | None = None
         self._token: str | None = None
@@ -173,6 +180,7 @@ class Server:
 
         if self._unreachable is not None:
             raise self._unreachable
+        self._alive()
         try:
             self._token = self._section.sendable_token()
             with self._sent(method, path, body) as response:

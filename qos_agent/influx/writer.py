@@ -37,12 +37,17 @@ class Writer:
 
     If a database accepts nothing, the next batches fail at once until `wake`.
     Otherwise waiting for each batch would take longer than the minute it belongs to.
+    `alive` is called before each request.
     """
 
     def __init__(
-        self, section: CollectorSection, wait: Callable[[float], object] = time.sleep
+        self,
+        section: CollectorSection,
+        wait: Callable[[float], object] = time.sleep,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._section = section
+        self._alive = alive
         self._transport = InfluxTransport(section)
         self._wait = wait
         self._down: WriteError | None = None
@@ -69,6 +74,7 @@ class Writer:
             raise self._down
         message = ""
         for wait_s in (*_WAITS_S, None):
+            self._alive()
             exchange = self._transport.post(pack(batch), self._section.timeout)
             decision = decide(exchange.result)
             match decision.action:

@@ -21,10 +21,12 @@ _log = logging.getLogger(__name__)
 def run(service: Service, stop: threading.Event) -> None:
     """Work until `stop` is set. An unexpected exception ends one minute's work only."""
     supervisor = Supervisor(stop)
+    service.watchdog.ready()
     supervisor.call("census", partial(_log_warnings, service))
     while not stop.is_set():
         at_ns = time.time_ns()
         next_ns = at_ns // MINUTE_NS * MINUTE_NS + MINUTE_NS
+        service.watchdog.feed()
         supervisor.call("census", partial(_work, service, at_ns, next_ns, stop))
         stop.wait(max(0.0, (next_ns - time.time_ns()) / 1e9))
 
@@ -48,6 +50,7 @@ def _do_pending(
     """Do remaining work until the next minute, with pauses that limit servers' load."""
     pause = 1 / service.settings.rollups.load - 1
     for took_s in service.pending(report):
+        service.watchdog.feed()
         stop.wait(took_s * pause)
         if stop.is_set() or time.time_ns() >= next_ns:
             return

@@ -36,14 +36,16 @@ from qos_agent.noc.service.heartbeat import (
 )
 from qos_agent.noc.service.report import Priority, Report, Step, utc_text
 from qos_agent.noc.service.rollup_job import RollupJob
+from qos_agent.noc.service.watchdog import Watchdog
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.state import State
 from qos_agent.system.supervision import Supervisor
 
 _log = logging.getLogger(__name__)
 _DAY_NS = 86400 * 10**9
-# Minimum timeout of a query: InfluxDB 1.8 needs seconds for a large province.
-_QUERY_TIMEOUT_S = 30.0
+# Minimum duration of a query with its response: InfluxDB 1.8 needs seconds for a large
+# province, and the names of its stations are megabytes.
+_QUERY_TIMEOUT_S = 60.0
 
 
 class Service:
@@ -53,11 +55,14 @@ class Service:
         self, settings: NocSettings, wait: Callable[[float], object] = time.sleep
     ) -> None:
         self.settings = settings
+        self._supervisor = Supervisor()
+        self.watchdog = Watchdog(self._supervisor)
         self.register = Register(settings.folder / "register.sqlite3")
         self.state = State(settings.folder / "census.sqlite3")
-        self.writer = Writer(settings.rollup, wait)
-        self.rollups = _server(settings.rollup)
-        by_shard = {shard: _server(shard) for shard in settings.collectors}
+        feed = self.watchdog.feed
+        self.writer = Writer(settings.rollup, wait, feed)
+        self.rollups = _server(settings.rollup, feed)
+        by_shard = {shard: _server(shard, feed) for shard in settings.collectors}
         self._servers = tuple(by_shard.values())
         self.servers = {
             province: by_shard[shard]
@@ -90,7 +95,6 @@ class Service:
         self._heartbeats = HeartbeatWriter(self.writer)
         self._calendar_day: int | None = None
         self._last_pending = Report(0)
-        self._supervisor = Supervisor()
 
     def close(self) -> None:
         """Close connections and files."""
@@ -222,5 +226,5 @@ class Service:
         self._last_pending = Report(report.at_ns)
 
 
-def _server(section: CollectorSection) -> Server:
-    return Server(section, max(_QUERY_TIMEOUT_S, section.timeout))
+def _server(section: CollectorSection, feed: Callable[[], None]) -> Server:
+    return Server(section, max(_QUERY_TIMEOUT_S, section.timeout), feed)

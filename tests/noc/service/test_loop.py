@@ -20,7 +20,9 @@ from qos_agent.noc.service.census_job import CensusJob
 from qos_agent.noc.service.loop import run
 from qos_agent.noc.service.report import Priority, Report, Step
 from qos_agent.noc.service.rollup_job import RollupJob
+from qos_agent.noc.service.watchdog import Watchdog
 from qos_agent.noc.settings import NocSettings
+from qos_agent.system.supervision import Supervisor
 from tests.noc import nation
 from tests.noc.commands import centre
 from tests.noc.nation import MINUTE_NS, START_NS
@@ -55,6 +57,7 @@ class SimulatedService:
     pending_steps: int = 10**6
     began: list[int] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
+    watchdog: Watchdog = field(default_factory=lambda: Watchdog(Supervisor()))
 
     @property
     def settings(self) -> NocSettings:
