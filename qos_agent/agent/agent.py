@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,9 +40,14 @@ _HEARTBEAT_S = 60.0
 _VERDICT_S = 60.0
 _STATUS_S = 2.0
 _SCREEN_S = 0.5
-_STOP_S = 2.0
-# A batch on a slow link takes seconds, and its timeout is at most minutes.
-_UPLINK_SILENT_S = 600.0
+# The parts of a stop together, so that the process ends within five seconds.
+_STOP_S = 3.0
+_DRAIN_S = 2.0
+_TASKS_STOP_S = 1.5
+_UPLINK_STOP_S = 1.0
+# The uplink shows a sign of life before each request, and waits at most some seconds in
+# between. The resolution of a name may take half a minute.
+_UPLINK_SILENT_S = 120.0
 # An agent that restarts again and again must not load its links at each start.
 _LONG_STOP_NS = 3600 * 10**9
 _ABOUT_THE_AGENT = ("agent", "event")
@@ -95,7 +101,8 @@ class Agent:
     ) -> Status:
         """Measure until `stop`, or for a time, and return the last status."""
         self._begin()
-        uplink = self._supervisor.start("uplink", self._run_uplink, _UPLINK_SILENT_S)
+        silent_s = _UPLINK_SILENT_S + self._settings.collector.timeout
+        uplink = self._supervisor.start("uplink", self._run_uplink, silent_s)
         try:
             self._loop(for_s, show)
         finally:
@@ -109,7 +116,7 @@ class Agent:
         with ThreadPoolExecutor(len(jobs_now) or 1) as pool:
             list(pool.map(lambda job: self._run_task(job, now_ns), jobs_now))
         self._commit()
-        self._components.uplink.drain(_STOP_S)
+        self._components.uplink.drain(_DRAIN_S)
         self._components.allowance_account.close()
         self._components.journal.close()
         return self._components.ledger.tally().due >= len(jobs_now)
@@ -175,14 +182,16 @@ class Agent:
         else:
             self._notifier.notify("STOPPING=1")
         self._stop.set()
+        end_s = time.monotonic() + _STOP_S
         call("stop", self._schedule.stop)
-        call("stop", lambda: self._schedule.wait_for_tasks(_STOP_S))
+        call("stop", lambda: self._schedule.wait_for_tasks(_TASKS_STOP_S))
         self._record(event("stop", self._clock.boot_ns()))
         call("stop", components.monitor.close)
         call("stop", components.allowance_account.close)
         call("stop", self._commit)
-        uplink.join(_STOP_S)
-        call("stop", lambda: components.uplink.drain(_STOP_S))
+        uplink.join(_UPLINK_STOP_S)
+        left_s = max(0.0, end_s - time.monotonic())
+        call("stop", lambda: components.uplink.drain(left_s))
         try:
             last_status = self._status()
             self._write_status()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from qos_agent.agent.ledger import Ledger
-from qos_agent.agent.log_line import log_line
+from qos_agent.agent.log_line import log_fields, log_line
 from qos_agent.agent.recorder import Recorder
 from qos_agent.agent.status import LatestReadings
 from qos_agent.config import calendar_file
@@ -93,7 +93,8 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
 
     def committed(readings: Sequence[Reading]) -> None:
         for reading in readings:
-            _log.info("%s", log_line(reading, registry.LOG_FIELDS))
+            line = log_line(reading, registry.LOG_FIELDS)
+            _log.info("%s", line, extra={"fields": log_fields(reading)})
         uplink.wake()
 
     return Components(

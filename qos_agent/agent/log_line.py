@@ -1,4 +1,4 @@
-"""A reading as one line of the log."""
+"""A reading as one line of the log, and as fields of systemd's journal."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ def log_line(reading: Reading, fields: Sequence[str]) -> str:
     parts.append(reading.outcome.value)
     parts += [text for text in (reading.cause, reading.reason, reading.detail) if text]
     return " ".join(parts)
+
+
+def log_fields(reading: Reading) -> dict[str, str]:
+    """Return the fields by which systemd's journal finds a reading."""
+    fields = {"measurement": reading.measurement, "outcome": reading.outcome.value}
+    for sample in reading.samples:
+        fields |= {tag: sample.tags[tag] for tag in _TAGS if tag in sample.tags}
+    reason = reading.cause or reading.reason
+    return fields | ({"cause": reason} if reason else {})
 
 
 def _short(value: Value) -> str:

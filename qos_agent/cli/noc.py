@@ -46,6 +46,7 @@ def census(
     import logging
     import threading
 
+    from qos_agent.cli.log import log_to
     from qos_agent.noc.service.loop import run
     from qos_agent.noc.service.service import Service
     from qos_agent.noc.settings import load
@@ -58,7 +59,7 @@ def census(
         fix = "set it to the URL of the InfluxDB for census and roll-ups"
         raise ConfigError("rollup.url", None, "missing", fix)
     write_in_background()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    log_to(sys.stderr, 2, logging.INFO)
     service = Service(settings)
     if span_ns is not None:
         return _recalculate(service, *span_ns)

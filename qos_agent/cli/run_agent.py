@@ -129,19 +129,10 @@ def _duration(text: str | None) -> float | None:
 
 def _log_to_stdout(*, errors_only: bool) -> None:
     """Log one line per reading; errors only if a screen shows the readings."""
-    message = "%(levelname)s %(message)s"
-    logging.basicConfig(
-        level=logging.ERROR if errors_only else logging.INFO,
-        stream=sys.stdout,
-        # systemd's journal adds the time itself.
-        format=message if _under_systemd() else f"%(asctime)s {message}",
-    )
+    from qos_agent.cli.log import TIMED_LINE, log_to
 
-
-def _under_systemd() -> bool:
-    import os
-
-    return "JOURNAL_STREAM" in os.environ or "INVOCATION_ID" in os.environ
+    level = logging.ERROR if errors_only else logging.INFO
+    log_to(sys.stdout, 1, level, TIMED_LINE)
 
 
 def _announce(loaded: Loaded, disabled: tuple[str, ...], translate: Translator) -> None:

@@ -44,7 +44,7 @@ _STEP_NS = 10_000_000
 _RETRY = timedelta(milliseconds=10)
 # The alarm rings every second. After this long without a ring its thread hangs.
 _SILENT_S = 120.0
-_STOP_S = 5.0
+_STOP_S = 0.5
 _PART = "schedule"
 
 
@@ -272,7 +272,7 @@ class _Alarm:
         ]
 
     def stop(self) -> None:
-        """Stop the alarm; wait a few seconds until its threads have ended."""
+        """Stop the alarm; wait a moment until its threads have ended."""
         self._stopped.set()
         with suppress(SchedulerNotRunningError):
             self._scheduler.shutdown(wait=False)

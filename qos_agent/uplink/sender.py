@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qos_agent.influx.responses import Action, Decision, decide
@@ -35,7 +36,10 @@ class SenderOptions:
 
 
 class Sender:
-    """Sends to one collector, one batch at a time. Not thread-safe."""
+    """Sends to one collector, one batch at a time. Not thread-safe.
+
+    `alive` is called before each request.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Sender:
         clock: Clock,
         options: SenderOptions,
         usage: DataUsage,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.status = UplinkStatus(collector=name)
@@ -54,6 +59,7 @@ class Sender:
         self._clock = clock
         self._options = options
         self._usage = usage
+        self._alive = alive
         self._prefetcher = Prefetcher(name, journal)
         self._failure_log = FailureLog()
         self._batch = options.batch
@@ -183,6 +189,7 @@ class Sender:
         `whole` is True for a batch, and False for a part of one.
         """
         part, started_ns = packed.batch, self._clock.boot_ns()
+        self._alive()
         exchange = self._transport.post(packed.body, timeout_s)
         took_s = (self._clock.boot_ns() - started_ns) / 1e9
         self._count(exchange, lane)

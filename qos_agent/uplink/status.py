@@ -84,6 +84,7 @@ class FailureLog:
                 "uplink: cannot deliver to %s, points stay in the journal: %s",
                 collector,
                 message,
+                extra={"fields": {"collector": collector, "cause": cause}},
             )
             self._logged, self._logged_boot_ns = cause, boot_ns
 

@@ -141,10 +141,19 @@ class Uplink:
         sections = (settings.collector, settings.fallback)
         return tuple(
             Sender(
-                name, self._journal, connect(section), self._clock, options, self._usage
+                name,
+                self._journal,
+                connect(section),
+                self._clock,
+                options,
+                self._usage,
+                self._show_alive,
             )
             for name, section in zip(settings.collector_names(), sections, strict=False)
         )
+
+    def _show_alive(self) -> None:
+        self._alive()
 
     def _finish(self) -> None:
         """Settle delivered points and release claimed ones."""

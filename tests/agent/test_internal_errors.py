@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -200,6 +201,54 @@ def test_the_watchdog_is_not_fed_while_a_part_cannot_run(
         manager.settimeout(10)
         assert manager.recv(100) == b"WATCHDOG=1"
         running.end()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Uplink, "_send_round"), (Agent, "_check_clock"), (Recorder, "commit")],
+    ids=["uplink", "schedule", "journal"],
+)
+def test_the_watchdog_is_not_fed_while_a_part_hangs(
+    start: Callable[[], RunningAgent],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    owner: type,
+    name: str,
+) -> None:
+    """Schedule, journal and uplink must each make progress."""
+    monkeypatch.setattr("qos_agent.agent.agent._UPLINK_SILENT_S", -9.5)
+    monkeypatch.setattr("qos_agent.schedule.scheduler._SILENT_S", 0.5)
+    monkeypatch.setattr(
+        "qos_agent.schedule.scheduler._MAX_SLEEP", timedelta(seconds=0.1)
+    )
+    monkeypatch.setattr("qos_agent.uplink.uplink._SLEEP_MAX_S", 0.1)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    original, hang, released = (
+        getattr(owner, name),
+        threading.Event(),
+        threading.Event(),
+    )
+
+    def hanging(*arguments: object) -> object:
+        if hang.is_set():
+            released.wait(30)
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, name, hanging)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        start()
+        assert manager.recv(100) == b"READY=1"
+        assert [manager.recv(100) for _ in range(5)] == [b"WATCHDOG=1"] * 5
+        hang.set()
+        manager.settimeout(2)
+        with pytest.raises(TimeoutError):
+            _receive_for_ever(manager)
+        released.set()
+        manager.settimeout(10)
+        assert manager.recv(100) == b"WATCHDOG=1"
 
 
 def _receive_for_ever(manager: socket.socket) -> None:
