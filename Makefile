@@ -7,6 +7,7 @@
 # make bench       print the figures of bench/
 # make docs        write the generated reference pages
 # make faults      the fault tests in full (long)
+# make audit       look for known vulnerabilities of the locked libraries
 # make demo        a small nation on a drill day: InfluxDB, Grafana and full boards
 # make grafana-test  boards and alerts in a real Grafana (QOS_GRAFANA names its folder)
 
@@ -26,7 +27,7 @@ FOR ?=
 THROUGHPUT ?= on
 CONFIG ?=
 
-.PHONY: run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
+.PHONY: audit run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
 
 $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
@@ -99,6 +100,13 @@ demo: $(STAMPS)/agent
 grafana-test: $(STAMPS)/dev
 	test -n "$(QOS_GRAFANA)" || { echo "QOS_GRAFANA must name Grafana's home folder, such as /usr/share/grafana" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/integration/test_grafana.py -s
+
+# Not part of `make check`: pip-audit asks the vulnerability service of the Python
+# Package Index, which a mirror does not have. With --strict that is an error.
+audit:
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/agent.txt
 
 # Needs pip-tools; the hashes are of the files themselves, no address is written.
 LOCK := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe

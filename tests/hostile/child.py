@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
+import ssl
 import sys
 import tempfile
 import threading
@@ -17,9 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qos_agent.config.settings import CollectorSection
+from qos_agent.config.settings import CollectorSection, FormSection
 from qos_agent.influx.query import QueryError, Server
-from qos_agent.model.errors import ConfigError
+from qos_agent.model import Layer, ProbeResult, Target, Task
+from qos_agent.model.errors import ConfigError, ProbeError
+from qos_agent.probes.http.connection import HttpClient
+from qos_agent.probes.throughput import BACKENDS
+from qos_agent.probes.throughput.backend import Backend, Order, Rate
+from qos_agent.probes.throughput.speedtest import Speedtest
+from qos_agent.probes.web.upload import Form
+from tests.probes.time_left import TimeLeft
+from tests.probes.web import pages
 from tests.support.waiting import eventually
 from tests.uplink.support import Bench, make_settings
 
@@ -86,10 +96,67 @@ def retention(case: Case) -> dict[str, object]:
     return {"message": f"unknown: {kept_s}" if kept_s is None else str(kept_s)}
 
 
+def page(case: Case) -> dict[str, object]:
+    """Load a page."""
+    web = pages.probe(case.url)
+    return _probed(lambda: web.measure(pages.task(case.url), TimeLeft(TIMEOUT_S)))
+
+
+def form(case: Case) -> dict[str, object]:
+    """Upload a form of 100 kB."""
+    settings = FormSection.model_validate({"size": "100kB"})
+    probe = Form(settings, HttpClient(ssl.create_default_context(), TIMEOUT_S))
+    target = Target("forms", case.url, Layer.APPLICATION)
+    task = Task("form", 0, None, target, None)
+    return _probed(lambda: probe.measure(task, TimeLeft(TIMEOUT_S)))
+
+
+def _probed(measure: Callable[[], ProbeResult]) -> dict[str, object]:
+    try:
+        return {"message": measure().cause or "ok"}
+    except ProbeError as error:
+        return {"message": str(error)}
+
+
+def throughput(case: Case) -> dict[str, object]:
+    """Measure both directions with the http backend."""
+    return _transferred(BACKENDS["http"], case)
+
+
+def speedtest(case: Case) -> dict[str, object]:
+    """Measure both directions with a server of our own and speedtest-cli."""
+    report = _transferred(Speedtest(environment={}), case)
+    peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return {**report, "child_bytes": peak_kib * 1024}
+
+
+def _transferred(backend: Backend, case: Case) -> dict[str, object]:
+    order = Order(
+        link=None,
+        interface="lo",
+        server=case.url,
+        limits={"down": 4_000_000_000, "up": 4_000_000_000},
+        time_limit_s=3 * TIMEOUT_S,
+    )
+    try:
+        results = backend.run(order, TimeLeft(3 * TIMEOUT_S))
+    except ProbeError as error:
+        return {"message": str(error)}
+    return {"message": " | ".join(map(_shown, results.values()))}
+
+
+def _shown(result: Rate | ProbeError) -> str:
+    return str(result) if isinstance(result, ProbeError) else f"{result.rate_bps} bps"
+
+
 CLIENTS: Mapping[str, Callable[[Case], dict[str, object]]] = {
     "uplink": uplink,
     "query": query,
     "retention": retention,
+    "page": page,
+    "form": form,
+    "throughput": throughput,
+    "speedtest": speedtest,
 }
 
 
