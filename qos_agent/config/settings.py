@@ -299,7 +299,11 @@ class Settings(BaseSettings):
     """All settings of the agent. Call `config.loading.load` to read them."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="QOS_AGENT_", env_nested_delimiter="__"
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_prefix="QOS_AGENT_",
+        env_nested_delimiter="__",
     )
 
     station: StationSection = Field(

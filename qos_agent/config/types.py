@@ -192,6 +192,9 @@ HostPort = Annotated[
 
 
 class Section(BaseModel):
-    """A table of the configuration: frozen, and unknown keys are errors."""
+    """A table of the configuration: frozen, and unknown keys are errors.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    pydantic's own errors, which are part of a traceback, do not contain the values.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

@@ -2,6 +2,7 @@
 
 A server may be broken or hostile, so each client stops at these numbers. The limits of
 a test's data and time are settings (`web`, `form`, `throughput`, `collector.timeout`).
+docs/security.md has all of them in one table.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ class ResponseLimits:
     head_lines: int = 10_000
     decodes: bool = False
 
+
+# All heads of a response to a probe, interim ones too: the limit of Chromium.
+PROBE_HEAD_BYTES = 256 * 1024
+# Lines with the sizes of chunks, and trailers; RFC 9112, 7.1.1 asks for a limit.
+PROBE_CHUNK_LINES_BYTES = 16 * 1024
+# The memory of the process of speedtest-cli, which reads pages whole and inflates them.
+# It needs 60 MB.
+SPEEDTEST_MEMORY_BYTES = 256_000_000
 
 # A rejection of InfluxDB is a line of JSON. The decision reads its first part only.
 WRITE = ResponseLimits(body_bytes=65_536)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 
@@ -100,6 +101,14 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
         _load("[collector]\ntoken = 31415926535\n", tmp_path)
     assert "31415926535" not in str(caught.value)
     assert "(found: hidden, 11 characters)" in str(caught.value)
+
+
+def test_tracebacks_hide_secrets(tmp_path: Path) -> None:
+    """The chain of an error has pydantic's own, which print the values by default."""
+    text = '[collector]\ntoken = "PLANTED"\nclient_key_file = "/x"\nurl = "ftp://x"\n'
+    with pytest.raises(InvalidConfigError) as caught:
+        _load(text, tmp_path)
+    assert "PLANTED" not in "".join(format_exception(caught.value))
 
 
 def test_user_information_of_urls_is_masked(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -53,8 +54,9 @@ def test_a_token_that_is_no_header_is_refused(
         read_token(path)
     assert problem in str(raised.value)
     assert str(path) in str(raised.value)
-    with pytest.raises(ValueError, match=r"collector|token_file"):
+    with pytest.raises(ValueError, match=re.escape(problem)) as refused:
         CollectorSection.model_validate({"token_file": str(path)})
+    assert str(path) not in str(refused.value)  # pydantic's error has no values
 
 
 @pytest.mark.parametrize(

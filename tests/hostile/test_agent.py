@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_output import environment, records
-from tests.servers.hostile import HTTP, Talk, hostile, silent
+from tests.servers.hostile import HTTP, Talk, fixed, hostile, silent
+from tests.servers.raw import response
 from tests.support.waiting import eventually
 
 SECRET = "PLANTED-secret-0123456789"
@@ -42,10 +43,19 @@ def _start(folder: Path, collector: str, page: str) -> subprocess.Popen[bytes]:
     )
 
 
+ECHO = fixed(
+    response(
+        "400 Bad Request",
+        b'{"error":"partial write: agent:%s is wrong"}' % SECRET.encode(),
+        b"Content-Type: application/json",
+    )
+)
+
+
 @pytest.mark.parametrize(
     "talk",
-    [silent, HTTP["slow head"], HTTP["slow body"]],
-    ids=["silent", "head", "body"],
+    [silent, HTTP["slow head"], HTTP["slow body"], ECHO],
+    ids=["silent", "head", "body", "echo"],
 )
 def test_sigterm_ends_an_agent_that_waits_for_servers(
     tmp_path: Path, talk: Talk

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 
 from qos_agent.model.errors import ProbeError
+from qos_agent.model.limits import PROBE_CHUNK_LINES_BYTES
 
 # The longest size that a counter of 63 bits holds has 15 hexadecimal digits.
 _SIZE = re.compile(rb"[ \t]*(0*[0-9A-Fa-f]{1,15})[ \t]*(;.*)?")
-# RFC 9112, 7.1.1: a recipient limits the length of chunk extensions.
-_LINES_LIMIT_BYTES = 16 * 1024
 
 
 class ChunkDecoder:
@@ -51,11 +50,11 @@ class ChunkDecoder:
 
     def _take_line(self, data: memoryview) -> memoryview:
         """Add data to the current line of the framing; return what follows it."""
-        window = bytes(data[: _LINES_LIMIT_BYTES + 1])
+        window = bytes(data[: PROBE_CHUNK_LINES_BYTES + 1])
         size = window.find(b"\n") + 1
         self._line += window[:size] if size else window
         self._lines_bytes += size or len(window)
-        if self._lines_bytes > _LINES_LIMIT_BYTES:
+        if self._lines_bytes > PROBE_CHUNK_LINES_BYTES:
             raise ProbeError("closed_early", "a line of the chunked body is too long")
         if size:
             self._handle(bytes(self._line).rstrip(b"\r\n"))

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qos_agent.model.errors import ProbeError
+from qos_agent.model.limits import PROBE_HEAD_BYTES
 
-HEAD_LIMIT_BYTES = 256 * 1024
+HEAD_LIMIT_BYTES = PROBE_HEAD_BYTES
 """Limit on all heads of a response together: that of Chromium, far above any server.
 
 A client may discard header fields that it does not need, however long (RFC 9110, 5.4).

@@ -27,6 +27,7 @@ import speedtest
 
 from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
+from qos_agent.model.limits import SPEEDTEST_MEMORY_BYTES
 from qos_agent.probes.http.head import HEAD_LIMIT_BYTES
 from qos_agent.probes.http.request import (
     NETWORK_AUTHENTICATION_REQUIRED,
@@ -40,8 +41,6 @@ from qos_agent.system.network.tls import cause_of_tls
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _TIMEOUT_S = 5.0
-# speedtest-cli reads lists and pages whole, and inflates them. It needs 60 MB.
-_MEMORY_MAX_BYTES = 256_000_000
 _THREADS = {"down": 4, "up": 2}
 # The share of the requested bytes that must arrive before the time is up. The exact
 # size of the files differs a little between servers.
@@ -123,7 +122,8 @@ def main() -> int:
     # This process must end even if the agent is killed and cannot kill it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _accept_valid_responses()
-    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_MAX_BYTES, _MEMORY_MAX_BYTES))
+    limit = (SPEEDTEST_MEMORY_BYTES, SPEEDTEST_MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_DATA, limit)
     spec = json.load(sys.stdin)
     outside = [] if spec["link"] is None else _use_link(Link(**spec["link"]))
     report = _measure(spec)
