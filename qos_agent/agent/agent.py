@@ -45,7 +45,7 @@ _STOP_S = 3.0
 _DRAIN_S = 2.0
 _TASKS_STOP_S = 1.5
 _UPLINK_STOP_S = 1.0
-# The uplink shows a sign of life before each request, and waits at most some seconds in
+# The uplink shows a sign of life before each request, and waits a few seconds in
 # between. The resolution of a name may take half a minute.
 _UPLINK_SILENT_S = 120.0
 # An agent that restarts again and again must not load its links at each start.

@@ -88,6 +88,17 @@ def test_a_written_status_is_read_unchanged(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [status.FILE_NAME]
 
 
+def test_the_screen_shows_why_delivery_fails() -> None:
+    """The line names the setting that delivery waits for."""
+    text = "insecure: must be true before the token is sent over plain HTTP"
+    for state, is_shown in (("failing", True), ("idle", False)):
+        failing = example(collector_state=state, collector_error=text)
+        console = Console(width=120, file=io.StringIO(), markup=False)
+        console.print(render(failing, failing.boot_ns, Translator("en")))
+        assert isinstance(console.file, io.StringIO)
+        assert (text in console.file.getvalue()) is is_shown
+
+
 def test_without_a_file_there_is_no_status(tmp_path: Path) -> None:
     """The result is None, and no error, if no agent wrote a file."""
     assert status.read(tmp_path) is None
