@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from qos_agent.agent.log_line import log_fields
 from qos_agent.system.journald import JournalHandler, _encoded, is_connected
 from tests.support.readings import latency
+from tests.support.requirement import require
 
 
 @pytest.fixture
@@ -122,3 +126,46 @@ def test_only_the_stream_to_the_journal_counts(tmp_path: Path) -> None:
         assert not is_connected(file.fileno(), {})
         handle = file.fileno()
     assert not is_connected(handle, {"JOURNAL_STREAM": name})
+
+
+DAEMON = Path("/lib/systemd/systemd-journald")
+# A journal of its own: nothing outside this mount namespace changes.
+SCRIPT = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs none /run
+echo 0123456789abcdef0123456789abcdef > /run/machine-id
+touch /etc/machine-id
+mount --bind /run/machine-id /etc/machine-id
+mkdir -p /run/systemd/journal /run/log/journal
+"$1" & daemon=$!
+for _ in $(seq 100); do [ -S /run/systemd/journal/socket ] && break; sleep 0.05; done
+"$2" -c "$3"
+for _ in $(seq 100); do
+    found=$(journalctl -D /run/log/journal -q --no-pager -o json QOS_LINK=main || true)
+    [ -n "$found" ] && break
+    sleep 0.05
+done
+kill $daemon
+echo "$found"
+"""
+SENDS = """
+import logging, sys
+from qos_agent.system.journald import JournalHandler
+log = logging.Logger("qos_agent.test")
+log.addHandler(JournalHandler(sys.stderr))
+log.warning("two\\nlines", extra={"fields": {"link": "main"}})
+"""
+
+
+@pytest.mark.lab
+def test_the_journal_of_systemd_finds_an_entry_by_its_field() -> None:
+    """The real daemon stores the entry, and journalctl finds it."""
+    require(os.geteuid() == 0, "root", "run the tests as root")
+    require(DAEMON.exists(), "systemd-journald", "apt-get install systemd")
+    shell = ["unshare", "-m", "bash", "-c", SCRIPT, "bash"]
+    command = [*shell, str(DAEMON), sys.executable, SENDS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    entry = json.loads(done.stdout)
+    assert (entry["MESSAGE"], entry["PRIORITY"]) == ("two\nlines", "4")
+    assert (entry["QOS_LINK"], entry["SYSLOG_IDENTIFIER"]) == ("main", "qos-agent")
