@@ -135,7 +135,7 @@ set -e
 mount --make-rprivate /
 mount -t tmpfs none /run
 echo 0123456789abcdef0123456789abcdef > /run/machine-id
-touch /etc/machine-id
+[ -e /etc/machine-id ] || touch /etc/machine-id
 mount --bind /run/machine-id /etc/machine-id
 mkdir -p /run/systemd/journal /run/log/journal
 "$1" & daemon=$!
