@@ -1,7 +1,7 @@
 """Loads the configuration and converts it to plain data.
 
-`load` is the only way to a `Settings`: the file, then the environment, then the
-credentials directory; later sources win.
+`load` is the only way to a `Settings`: the folders of an installed system, the file,
+the environment, then the credentials directory; later sources win.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 
@@ -19,7 +19,7 @@ from qos_agent.config import checks, environment, text_file, toml_file
 from qos_agent.config.faults import PlaceOf, masked, validated
 from qos_agent.config.links import LinkSection
 from qos_agent.config.settings import Settings
-from qos_agent.config.sources import Sources
+from qos_agent.config.sources import DEFAULT_PATH, INSTALLED_FOLDERS, Sources
 from qos_agent.model import Phase
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
@@ -51,6 +51,7 @@ def load(sources: Sources, probes: Collection[str]) -> Loaded:
     Raises InvalidConfigError with a line for each error.
     """
     layers = [
+        ("installation", _of_installation(sources.file)),
         (str(sources.file or "built-in"), _from_file(sources.file)),
         ("environment", environment.values(sources.environment)),
         ("credentials", _from_credentials(sources.credentials)),
@@ -87,22 +88,43 @@ def _place_of(
     return place_of
 
 
+def _of_installation(path: Path | None) -> dict[str, Any]:
+    return dict(INSTALLED_FOLDERS) if path == DEFAULT_PATH else {}
+
+
 def _from_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return _BUILT_IN
-    return toml_file.read(path, f"check the path, or run qos-agent config init {path}")
+    fix = f"check the path, or run qos-agent config init {path}"
+    if path == DEFAULT_PATH:
+        fix = "use sudo, or join the group: sudo usermod -aG qos-agent USER"
+    return toml_file.read(path, fix)
 
 
 def _from_credentials(folder: Path | None) -> dict[str, Any]:
-    """Return the settings of systemd's LoadCredential: a file `collector.token`."""
+    """Return the settings of systemd's LoadCredential: a file `collector.token`.
+
+    If the setting is the path of a file, its value is the path of the credential.
+    """
     values: dict[str, Any] = {}
     if folder is None or not folder.is_dir():
         return values
     for path in sorted(folder.iterdir()):
         section, _, key = path.name.partition(".")
         if section in Settings.model_fields and key:
-            values.setdefault(section, {})[key] = _credential(path)
+            value = str(path) if _is_path(section, key) else _credential(path)
+            values.setdefault(section, {})[key] = value
     return values
+
+
+def _is_path(section: str, key: str) -> bool:
+    """Return True if a setting is a path, such as `latency.stamp_key_file`."""
+    model = Settings.model_fields[section].annotation
+    fields = getattr(model, "model_fields", {})
+    return key in fields and Path in {
+        fields[key].annotation,
+        *get_args(fields[key].annotation),
+    }
 
 
 def _credential(path: Path) -> str:

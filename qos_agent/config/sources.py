@@ -10,6 +10,12 @@ from pathlib import Path
 from qos_agent.system.files import may_exist
 
 DEFAULT_PATH = Path("/etc/qos-agent/agent.toml")
+# The folders of the installed service. They apply to every command that reads the
+# installed file, so that service and commands use the same ones.
+INSTALLED_FOLDERS = {
+    "journal": {"folder": "/var/lib/qos-agent"},
+    "runtime": {"folder": "/run/qos-agent"},
+}
 
 
 @dataclass(frozen=True, slots=True)

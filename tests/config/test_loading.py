@@ -82,6 +82,39 @@ def test_credentials_have_priority_over_all(tmp_path: Path) -> None:
     assert loaded.settings.collector.current_token() == "from-systemd"
 
 
+def test_a_credential_of_a_file_setting_is_its_path(tmp_path: Path) -> None:
+    """A key given by LoadCredential is used as a file, and its content is not shown."""
+    key = tmp_path / "latency.stamp_key_file"
+    key.write_text("0123456789abcdef0123\n")
+    loaded = load(Sources(None, {}, tmp_path), PROBES)
+    assert loaded.settings.latency.stamp_key_file == key
+    key.write_text("short-secret")
+    with pytest.raises(InvalidConfigError) as caught:
+        load(Sources(None, {}, tmp_path), PROBES)
+    assert "short-secret" not in str(caught.value)
+
+
+def test_the_installed_file_has_the_folders_of_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands of an installed system need no variables. The file has priority."""
+    file = tmp_path / "agent.toml"
+    file.write_text("[runtime]\nfolder = '/elsewhere'\n")
+    monkeypatch.setattr("qos_agent.config.loading.DEFAULT_PATH", file)
+    settings = load(Sources(file, {}, None), PROBES).settings
+    assert settings.journal.folder == Path("/var/lib/qos-agent")
+    assert settings.runtime_folder() == Path("/elsewhere")
+
+
+def test_an_installed_file_that_may_not_be_read_names_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error tells a user who is not in the group how to get access."""
+    monkeypatch.setattr("qos_agent.config.loading.DEFAULT_PATH", tmp_path)
+    with pytest.raises(InvalidConfigError, match="usermod -aG qos-agent"):
+        load(Sources(tmp_path, {}, None), PROBES)
+
+
 def test_an_unknown_name_in_the_environment_is_an_error() -> None:
     """The error of a mistyped variable names the nearest key."""
     with pytest.raises(
