@@ -1,0 +1,1 @@
+"""Builds the Debian packages and the self-extracting files of the agent."""
