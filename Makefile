@@ -8,6 +8,7 @@
 # make docs        write the generated reference pages
 # make faults      the fault tests in full (long)
 # make audit       look for known vulnerabilities of the locked libraries
+# make packages    Debian packages and self-extracting files for all processors
 # make demo        a small nation on a drill day: InfluxDB, Grafana and full boards
 # make grafana-test  boards and alerts in a real Grafana (QOS_GRAFANA names its folder)
 
@@ -27,7 +28,7 @@ FOR ?=
 THROUGHPUT ?= on
 CONFIG ?=
 
-.PHONY: audit run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
+.PHONY: audit packages run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
 
 $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
@@ -92,6 +93,9 @@ bench: $(STAMPS)/dev
 
 faults: $(STAMPS)/dev
 	QOS_FAULTS=full $(BIN)/python -m pytest tests/faults -s
+
+packages: $(STAMPS)/dev
+	$(BIN)/python -m deploy.packages --out dist
 
 demo: $(STAMPS)/agent
 	$(BIN)/python -m deploy.demo

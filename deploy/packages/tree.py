@@ -79,7 +79,7 @@ def _grouped() -> Iterator[tuple[str, Entry]]:
 def _modules(wheels: Iterable[Path]) -> Iterator[tuple[str, Entry]]:
     """Yield the files of all wheels. Raises ValueError if two differ."""
     seen: dict[str, bytes] = {}
-    for wheel in wheels:
+    for wheel in sorted(wheels, key=lambda path: path.name):
         for name, content in _files(wheel):
             if seen.setdefault(name, content) != content:
                 # The description of the same library for another Python.

@@ -24,6 +24,7 @@ from qos_agent.config.loading import Loaded
 from qos_agent.model import Clock, Phase, Reading, Task
 from qos_agent.model.errors import StorageError
 from qos_agent.probes.envelope import failed, skipped
+from qos_agent.schedule import acceptance
 from qos_agent.schedule.control import take_reload
 from qos_agent.schedule.downtime import killed_tasks, missed_slots
 from qos_agent.schedule.jobs import jobs
@@ -290,6 +291,7 @@ class Agent:
         """Check pauses, reload, clock and phase, before any slot is counted."""
         call = self._supervisor.call
         call("pauses", self._record_pauses)
+        call("acceptance", self._record_acceptance)
         call("reload", self._check_reload)
         call("clock", self._check_clock)
         call("downtime", self._record_missed_slots)
@@ -298,6 +300,12 @@ class Agent:
     def _record_pauses(self) -> None:
         for kind, detail in self._components.pauses.changes():
             self._record(event(kind, self._clock.boot_ns(), detail))
+
+    def _record_acceptance(self) -> None:
+        """Record the result of the setup, if the command left one."""
+        result = acceptance.take(self._settings.runtime_folder())
+        if result is not None:
+            self._record(event("acceptance", self._clock.boot_ns(), result))
 
     def _check_phase(self) -> None:
         before_ns, now_ns = self._ticked_ns, self._clock.boot_ns()

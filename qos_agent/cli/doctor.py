@@ -30,7 +30,7 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     for check in diagnose(settings, system_clock()):
         checks.append(check)
         if not as_json:
-            _print(check, translate)
+            print_check(check, translate)
     if as_json:
         print(json.dumps([_plain(check) for check in checks]))
     elif all(check.health == Health.OK for check in checks):
@@ -43,7 +43,8 @@ def _plain(check: Check) -> dict[str, str]:
     return {name: getattr(check, name) for name in names}
 
 
-def _print(check: Check, translate: Translator) -> None:
+def print_check(check: Check, translate: Translator) -> None:
+    """Print the line of a check, and below it the fix."""
     subject, _, link = check.name.partition(" ")
     name = f"{translate(subject)} {link}".strip()
     label = translate(_LABELS[check.health.value])

@@ -26,6 +26,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "journal": ("journal", "app", "Inspect, verify and export the local journal."),
     "export": ("export", "export", "Export the journal as CSV files with checksums."),
     "election": ("election", "app", "Show and check the election calendar."),
+    "setup": ("setup", "setup", "Set up this device and check it."),
+    "maintenance": (
+        "maintenance",
+        "maintenance",
+        "Show or allow an upgrade during voting and counting.",
+    ),
     "reflector": ("reflector", "reflector", "Answer STAMP test packets (RFC 8762)."),
     "noc": ("noc", "app", "Run the operations centre: register, census, simulator."),
 }
@@ -108,7 +114,7 @@ def _run_command() -> int | None:
     This is one of the few places that catch every exception.
     """
     try:
-        result = build(sys.argv[1:])(standalone_mode=False)
+        result = build(sys.argv[1:])(standalone_mode=False, prog_name="qos-agent")
     except OperatorError as error:
         return _report(str(error), 2)
     except QosAgentError as error:

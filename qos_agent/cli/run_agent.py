@@ -64,6 +64,7 @@ def run(
     _log_to_stdout(errors_only=on_terminal)
     _announce(loaded, disabled, translate)
     print_ping_note(loaded.settings, disabled, translate)
+    _report_empty_token(loaded)
     control = _Control()
     started_s = time.monotonic()
     while True:
@@ -152,6 +153,18 @@ def _announce(loaded: Loaded, disabled: tuple[str, ...], translate: Translator) 
         "qos-agent run --without throughput"
     )
     print(translate(text, data=size_text(data), interval=every), flush=True)
+
+
+def _report_empty_token(loaded: Loaded) -> None:
+    """Log that systemd found no token; the unit then gives the service an empty one."""
+    collector = loaded.settings.collector
+    from_systemd = loaded.origins.get("collector.token") == "credentials"
+    if from_systemd and collector.url is not None and not collector.current_token():
+        logging.getLogger(__name__).warning(
+            "collector.token: missing or empty, so the collector may refuse points. "
+            "Fix: write it to /etc/qos-agent/collector.token, then run sudo systemctl "
+            "restart qos-agent"
+        )
 
 
 def _shown(agent: Agent, for_s: float | None, translate: Translator) -> Status:

@@ -155,6 +155,30 @@ INDONESIAN: Mapping[str, str] = {
     "internal error (bug): {error}": "kesalahan internal (bug): {error}",
     "neither a ping nor a raw socket": "socket ping dan raw tidak tersedia",
     "the clock is in the past": "jam tertinggal",
+    # `setup` and `maintenance`.
+    "This device has:": "Di perangkat ini ada:",
+    "Station code (13 digits)": "Kode TPS (13 digit)",
+    "Interface": "Interface",
+    "Operator": "Operator",
+    "Collector URL": "URL kolektor",
+    "Token of the collector (not shown; empty keeps the present one)": (
+        "Token kolektor (tidak ditampilkan; kosongkan jika tidak diganti)"
+    ),
+    "{path} is unchanged": "{path} tidak berubah",
+    "Wrote {path}": "{path} sudah ditulis",
+    "Starting the service ...": "Menjalankan layanan ...",
+    "First readings:": "Hasil ukur pertama:",
+    "ACCEPTED": "DITERIMA",
+    "NOT ACCEPTED": "BELUM DITERIMA",
+    "The agent has not stored the result yet.": "Agen belum menyimpan hasil ini.",
+    "Receipt code: {receipt}": "Kode tanda terima: {receipt}",
+    "allowed: for {length} by root": "boleh: diizinkan root selama {length}",
+    "allowed: in phase {phase}": "boleh: dalam fase {phase}",
+    "refused: the phase is {phase}, and the agent must not stop. To upgrade in "
+    "spite of this: sudo qos-agent maintenance --allow 30m": (
+        "ditolak: sekarang fase {phase}, agen tidak boleh berhenti. Jika tetap harus "
+        "diperbarui: sudo qos-agent maintenance --allow 30m"
+    ),
     # Points that wait for a timestamp, and the reasons.
     "Points without a timestamp, which are not exported: {count}. Reason: {reason}. "
     "They are stored, and get their timestamp once the agent runs with a trusted "

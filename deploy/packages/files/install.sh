@@ -55,9 +55,6 @@ rm -rf "$work/usr/lib/qos-agent" "$work/usr/bin"
 cp -a "$work/usr/." /usr/
 sync
 mv /usr/bin/qos-agent.new /usr/bin/qos-agent
-for old in /usr/lib/qos-agent/*; do
-    [ "$old" = "@FOLDER@" ] || rm -rf "$old"
-done
 @FOLDER@/configure
 systemctl try-restart qos-agent.service || true
 [ -e /etc/qos-agent/agent.toml ] || echo "qos-agent: installed. Next: sudo qos-agent setup"

@@ -19,6 +19,7 @@ EVENT_KINDS: dict[str, str] = {
     "refused": "A point did not match the schema; this event replaces it.",
     "pause": "An operator paused measurements.",
     "resume": "An operator resumed measurements.",
+    "acceptance": "A technician set up the device; the detail has result and receipt.",
     "internal_error": "An internal error (bug) stopped a part; it was restarted.",
 }
 

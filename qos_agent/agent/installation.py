@@ -1,0 +1,222 @@
+"""Writes the configuration of an installed system and starts its service."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from qos_agent.config import token, toml_file
+from qos_agent.config.calendar_file import named
+from qos_agent.config.faults import unknown_key
+from qos_agent.config.loading import Loaded, load
+from qos_agent.config.places import regencies
+from qos_agent.config.sources import DEFAULT_PATH, Sources
+from qos_agent.model.errors import ConfigError, InvalidConfigError, ProbeError
+from qos_agent.probes.registry import PROBES
+from qos_agent.system.child_process import run_child
+
+TOKEN_PATH = DEFAULT_PATH.with_name("collector.token")
+GROUP = "qos-agent"
+_SERVICE = "qos-agent.service"
+_STATION = re.compile(r"\d{13}", re.ASCII)
+_QUICK_S = 30.0
+# A little more than TimeoutStartSec of the unit.
+_START_S = 660.0
+_OUTPUT_MAX_BYTES = 100_000
+_TEMPLATE = """\
+# Written by qos-agent setup. All other settings and their defaults:
+# qos-agent config init -
+[station]
+id = {station}
+province = {province}
+regency = {regency}
+
+[[links]]
+name = "main"
+operator = {operator}
+interface = {interface}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of a technician; None for what was not answered yet."""
+
+    station: str | None = None
+    operator: str | None = None
+    interface: str | None = None
+    collector: str | None = None
+    calendar: str | None = None
+
+    def or_else(self, other: Answers) -> Answers:
+        """Return these answers, with the missing ones taken from `other`."""
+        own = {name: value for name, value in asdict(self).items() if value is not None}
+        return Answers(**(asdict(other) | own))
+
+    def missing(self) -> list[str]:
+        """Return the names of the required answers that are missing."""
+        required = ("station", "operator", "interface", "collector")
+        return [name for name in required if not getattr(self, name)]
+
+
+def check_station(code: str) -> str:
+    """Return the code of a station. Raises ConfigError if it cannot be one."""
+    if not _STATION.fullmatch(code):
+        fix = "copy it from the assignment letter"
+        raise ConfigError("station", repr(code[:40]), "must have 13 digits", fix)
+    if code[:4] not in regencies():
+        problem = "must begin with the code of a regency"
+        raise ConfigError("station", repr(code), problem, "check the first 4 digits")
+    return code
+
+
+def preseed(path: Path) -> Answers:
+    """Return the answers in a TOML file. Raises InvalidConfigError."""
+    table = toml_file.read(path)
+    names = [field.name for field in fields(Answers)]
+    faults = [
+        unknown_key(key, names, str(path))
+        if key not in names
+        else ConfigError(key, None, "must be text in quotes", f"edit {path}")
+        for key, value in table.items()
+        if key not in names or not isinstance(value, str)
+    ]
+    if faults:
+        raise InvalidConfigError(tuple(faults))
+    return Answers(**table)
+
+
+def present() -> Answers:
+    """Return the answers of the installed configuration; none if it is invalid."""
+    if not DEFAULT_PATH.is_file():
+        return Answers()
+    try:
+        settings = load(Sources(DEFAULT_PATH, {}, None), PROBES).settings
+    except InvalidConfigError:
+        return Answers()
+    link = settings.links[0]
+    return Answers(
+        settings.station.id if _STATION.fullmatch(settings.station.id) else None,
+        link.operator if link.operator != "unknown" else None,
+        link.interface,
+        settings.collector.url,
+        settings.election.calendar,
+    )
+
+
+def config_text(answers: Answers) -> str:
+    """Return the configuration file of these answers. Raises ConfigError."""
+    station = check_station(answers.station or "")
+    if answers.calendar:
+        named(answers.calendar)
+    values = {
+        "station": station,
+        "province": station[:2],
+        "regency": station[:4],
+        "operator": answers.operator,
+        "interface": answers.interface,
+    }
+    text = _TEMPLATE.format_map({name: _toml(value) for name, value in values.items()})
+    if answers.collector:
+        text += f"\n[collector]\nurl = {_toml(answers.collector)}\n"
+    if answers.calendar:
+        text += f"\n[election]\ncalendar = {_toml(answers.calendar)}\n"
+    return text
+
+
+def _toml(value: str | None) -> str:
+    # A basic string of TOML has the escapes of JSON, except those of surrogate pairs.
+    # It must also escape DEL.
+    text = (value or "").encode("utf-8", "replace").decode()
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def write_config(text: str, path: Path = DEFAULT_PATH) -> Loaded:
+    """Check a configuration, then replace the file in one step.
+
+    The earlier file is kept with the suffix `.before-setup`. Raises
+    InvalidConfigError, and the earlier file stays in force.
+    """
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    _write_private(new, text.encode())
+    try:
+        loaded = load(Sources(new, {}, None), PROBES)
+    except InvalidConfigError:
+        new.unlink()
+        raise
+    new.chmod(0o640)
+    os.chown(new, -1, _group_id())
+    if path.exists():
+        shutil.copy2(path, path.with_name(f"{path.name}.before-setup"))
+    new.replace(path)
+    _sync(path.parent)
+    return loaded
+
+
+def write_token(text: str, path: Path = TOKEN_PATH) -> None:
+    """Write the token for root only. Raises ConfigError without the token in it."""
+    try:
+        checked = token.checked_token(text)
+    except ValueError as error:
+        found = f"hidden, {len(text)} characters"
+        raise ConfigError("token", found, str(error), token.FIX) from error
+    new = path.with_name(f".{path.name}.new")
+    _write_private(new, f"{checked}\n".encode())
+    new.replace(path)
+    _sync(path.parent)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _group_id() -> int:
+    """Return the group that may read the configuration; -1 keeps the present one."""
+    try:
+        return grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        return -1
+
+
+def start_service() -> str | None:
+    """Enable and restart the service. Return the reason if it does not run."""
+    for arguments, timeout_s in ((["enable"], _QUICK_S), (["restart"], _START_S)):
+        problem = _systemctl([*arguments, _SERVICE], timeout_s)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _systemctl(arguments: list[str], timeout_s: float) -> str | None:
+    environment: Mapping[str, str] = {**os.environ, "LC_ALL": "C"}
+    try:
+        result = run_child(
+            ["systemctl", *arguments],
+            timeout_s=timeout_s,
+            output_limit_bytes=_OUTPUT_MAX_BYTES,
+            env=environment,
+        )
+    except ProbeError as error:
+        return str(error)
+    failure = result.failure()
+    return None if failure is None else f"systemctl {arguments[0]}: {failure.detail}"
