@@ -18,6 +18,7 @@ BENCHES = (
     "journal",
     "footprint",
     "startup",
+    "install",
     "register",
     "growth",
     "noc",

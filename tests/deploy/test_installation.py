@@ -8,20 +8,12 @@ from itertools import pairwise
 
 import pytest
 
-from tests.deploy.conftest import Device
 from tests.deploy.container import Container
-from tests.lab.network import SERVER
+from tests.deploy.device import SETUP, TOKEN, Device
 
 # One worker builds the packages once.
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("device")]
 
-STATION = "3171010001001"
-TOKEN = "secret-of-the-collector"
-SETUP = (
-    *("qos-agent", "setup", "--station", STATION, "--operator", "Telkomsel"),
-    *("--interface", "eth0", "--collector", f"http://{SERVER}:8086"),
-    *("--token-file", "-", "--language", "en"),
-)
 ELECTION = """
 [election]
 calendar = "/etc/qos-agent/calendar.toml"

@@ -11,9 +11,8 @@ import subprocess
 
 import pytest
 
-from tests.deploy.conftest import Device
 from tests.deploy.container import Container
-from tests.deploy.test_installation import SETUP, TOKEN
+from tests.deploy.device import SETUP, TOKEN, Device
 from tests.support.requirement import require
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("device")]

@@ -1,0 +1,112 @@
+"""A booted device in the laboratory, and the packages that tests install on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from socketserver import BaseRequestHandler, TCPServer
+from threading import Thread
+
+from deploy.packages.architecture import ARCHITECTURES
+from deploy.packages.deb import deb
+from deploy.packages.self_extracting import self_extracting
+from deploy.packages.tree import tree
+from deploy.packages.wheels import own_wheel, wheels
+from tests.deploy.container import Container
+from tests.lab.network import CLIENT, GATEWAY, SERVER, Lab
+from tests.support.requirement import require
+
+OLD, NEW = "0.8.0", "0.9.0"
+STATION = "3171010001001"
+TOKEN = "secret-of-the-collector"
+SETUP = (
+    *("qos-agent", "setup", "--station", STATION, "--operator", "Telkomsel"),
+    *("--interface", "eth0", "--collector", f"http://{SERVER}:8086"),
+    *("--token-file", "-", "--language", "en"),
+)
+_CACHE = Path.home() / ".cache/qos-agent-packages"
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """An old and a new version of the package, and the self-extracting file."""
+
+    old: Path
+    new: Path
+    run: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A booted device whose only way out is the laboratory."""
+
+    container: Container
+    lab: Lab
+
+    def connect(self) -> None:
+        """Move the client's interface of the laboratory to the device."""
+        link = ("ip", "-n", self.lab.name("client"), "link", "set", "eth0")
+        subprocess.run([*link, "netns", str(self.container.leader)], check=True)
+        for line in (
+            "link set lo up",
+            f"addr add {CLIENT}/24 dev eth0",
+            "link set eth0 up",
+            f"route add default via {GATEWAY}",
+        ):
+            self.container.run("ip", *line.split())
+        self.container.write("/etc/resolv.conf", f"nameserver {SERVER}\n")
+
+    def install(self, name: str = "old.deb") -> None:
+        """Install a package as a technician does, from a file."""
+        self.container.run("dpkg", "--install", f"/media/{name}")
+
+
+def build(folder: Path, *, fast: bool = True) -> Packages:
+    """Build the packages of this machine's processor."""
+    machine = os.uname().machine
+    known = {entry.machine: entry for entry in ARCHITECTURES.values()}
+    require(machine in known, "a processor with a package", "use amd64 or arm64")
+    architecture = known[machine]
+    own = own_wheel(folder)
+    libraries = [*wheels(architecture, _CACHE), own]
+    paths = {version: folder / f"qos-agent_{version}.deb" for version in (OLD, NEW)}
+    for version, path in paths.items():
+        files = tree(version, libraries)
+        path.write_bytes(deb(files, version, architecture, 0, fast=fast))
+    run = folder / "qos-agent.run"
+    run.write_bytes(self_extracting(files, NEW, architecture, 0, fast=fast))
+    return Packages(paths[OLD], paths[NEW], run)
+
+
+def plug_in(container: Container, packages: Packages) -> None:
+    """Copy the packages to the device's /media."""
+    for path, name in (
+        (packages.old, "old.deb"),
+        (packages.new, "new.deb"),
+        (packages.run, "agent.run"),
+    ):
+        container.copy(path, f"/media/{name}")
+
+
+@contextmanager
+def booted(folder: Path, *lower: Path) -> Iterator[Device]:
+    """Boot a device with a gateway, a resolver and a collector in its network."""
+    with Lab() as lab, Container(folder / "device", lower) as container:
+        lab.dns({"a.root-servers.net": ["198.41.0.4"]})
+        # Delivery is tested elsewhere. The doctor only connects.
+        server = lab.call("server", _collector)
+        Thread(target=server.serve_forever, daemon=True).start()
+        device = Device(container, lab)
+        device.connect()
+        yield device
+        server.shutdown()
+        server.server_close()
+
+
+def _collector() -> TCPServer:
+    """Return a server that closes each connection."""
+    return TCPServer((SERVER, 8086), BaseRequestHandler)
