@@ -86,6 +86,19 @@ def test_the_service_starts_without_a_token_and_reloads(
     assert _state(container, "ActiveState") == "active"
 
 
+def test_the_log_has_fields(installed_device: Device) -> None:
+    """A reading is found by its measurement and outcome, not only by its text."""
+    container = installed_device.container
+    container.run(*SETUP, stdin=f"{TOKEN}\n")
+    container.run("systemctl", "stop", "qos-agent")
+    show = ("journalctl", "--no-pager", "-u", "qos-agent", "-o", "json")
+    line = container.output(*show, "-n", "1", "QOS_MEASUREMENT=latency")
+    entry = json.loads(line)
+    assert entry["QOS_LINK"] == "main"
+    assert entry["QOS_OUTCOME"] in {"ok", "failed", "skipped"}
+    assert entry["MESSAGE"].startswith("INFO latency main ")
+
+
 def test_keys_from_systemd_are_used_and_not_shown(installed_device: Device) -> None:
     """A STAMP key reaches the service by LoadCredential and is never in the log."""
     container = installed_device.container
