@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from qos_agent.model.errors import ProbeError
+from qos_agent.system.network.hop_query import query_first_hop
 from qos_agent.system.network.route_query import BEYOND, IPV6
 
 if TYPE_CHECKING:  # icmplib imports asyncio, which few links need
@@ -23,7 +24,8 @@ _TRIES = 3
 def first_hop(interface: str, version: int, within_s: float) -> str:
     """Return the address of the first router over `interface` in an IP version.
 
-    Raises ProbeError `permission` without CAP_NET_RAW, `timeout` if no router answers.
+    Raises ProbeError `permission` without ping sockets and CAP_NET_RAW, `timeout` if no
+    router answers.
     """
     import icmplib
 
@@ -36,16 +38,33 @@ def first_hop(interface: str, version: int, within_s: float) -> str:
             for tries_left in range(_TRIES, 0, -1):
                 router = _query(icmp, version, (end_s - time.monotonic()) / tries_left)
                 if router is not None:
-                    # A link-local address is valid only with its zone (RFC 4007).
-                    local = router.startswith("fe80:") and "%" not in router
-                    return f"{router}%{interface}" if local else router
-    except icmplib.SocketPermissionError as error:
-        raise ProbeError(
-            "permission", "finding the first router needs CAP_NET_RAW"
-        ) from error
+                    return _with_zone(router, interface)
+    except icmplib.SocketPermissionError:
+        return _by_ping_socket(interface, version, within_s)
     except icmplib.ICMPLibError as error:
         raise ProbeError("no_route", f"{interface}: {error}") from error
     raise ProbeError("timeout", f"{interface}: the first router does not answer")
+
+
+def _by_ping_socket(interface: str, version: int, within_s: float) -> str:
+    """Find the router without a capability, as the installed service must."""
+    try:
+        router = query_first_hop(interface, version, within_s, _TRIES)
+    except PermissionError as error:
+        detail = "finding the first router needs ping sockets or CAP_NET_RAW"
+        raise ProbeError("permission", detail) from error
+    except OSError as error:
+        detail = f"{interface}: {error.strerror or error}"
+        raise ProbeError("no_route", detail) from error
+    if router is None:
+        raise ProbeError("timeout", f"{interface}: the first router does not answer")
+    return _with_zone(router, interface)
+
+
+def _with_zone(router: str, interface: str) -> str:
+    """Return an address; a link-local one is valid only with its zone (RFC 4007)."""
+    local = router.startswith("fe80:") and "%" not in router
+    return f"{router}%{interface}" if local else router
 
 
 def _query(

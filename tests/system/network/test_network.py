@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
 from qos_agent.system import network
 from qos_agent.system.network import hosts, route_query, routes
+from qos_agent.system.network.hop_query import query_first_hop
 from qos_agent.system.network.names import AddressBook, resolve
 from tests.lab.dns import Behaviour
 from tests.lab.fixtures import MakeLab
@@ -132,6 +134,31 @@ def test_a_point_to_point_link_has_its_first_router_found(client: Lab) -> None:
     client.run(["sysctl", "-qw", "net.ipv4.conf.client.proxy_arp=1"], "router")
     assert network.default_route("eth0") == network.Route("eth0", None)
     assert network.resolve(network.GATEWAY, LINK, TimeLeft(5)) == GATEWAY
+
+
+def test_a_ping_socket_finds_the_first_router_too(client: Lab) -> None:
+    """The installed service has no capability, and gets the same answer."""
+    allow = "net.ipv4.ping_group_range=0 2147483647"
+    client.run(["sysctl", "-qw", allow])
+    client.run(["ip", "route", "replace", "default", "dev", "eth0", "scope", "link"])
+    client.run(["sysctl", "-qw", "net.ipv4.conf.client.proxy_arp=1"], "router")
+    assert query_first_hop("eth0", 4, 5, 3) == GATEWAY
+    client.run(["ip", "-6", "route", "replace", "default", "dev", "eth0"])
+    client.run(["sysctl", "-qw", "net.ipv6.conf.client.proxy_ndp=1"], "router")
+    proxy = ["ip", "-6", "neigh", "add", "proxy", route_query.BEYOND[6]]
+    client.run([*proxy, "dev", "client"], "router")
+    assert query_first_hop("eth0", 6, 5, 3) == GATEWAY_IPV6
+
+
+def test_without_ping_sockets_the_first_router_is_not_found(client: Lab) -> None:
+    """A forbidden socket is an error at once, and a silent network is none."""
+    client.run(["sysctl", "-qw", "net.ipv4.ping_group_range=1 0"])
+    with pytest.raises(PermissionError):
+        query_first_hop("eth0", 4, 5, 3)
+    client.run(["sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"])
+    client.run(["ip", "link", "set", "client", "down"], "router")
+    with suppress(OSError):
+        assert query_first_hop("eth0", 4, 0.2, 2) is None
 
 
 def look_up(net: Lab, query: Callable[[], str]) -> str:
