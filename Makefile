@@ -71,6 +71,10 @@ check-full: check faults
 	QOS_HYPOTHESIS=full $(BIN)/python -m pytest -q -m "unit and not serial" -n $(WORKERS) --dist loadgroup
 	bash tests/debian.sh trixie
 	bash tests/debian.sh sid
+	bash tests/device.sh trixie
+	bash tests/device.sh sid
+	$(BIN)/python -m deploy.packages --out dist
+	bash tests/packages_arm.sh dist
 
 format: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
@@ -93,6 +97,7 @@ bench: $(STAMPS)/dev
 
 faults: $(STAMPS)/dev
 	QOS_FAULTS=full $(BIN)/python -m pytest tests/faults -s
+	QOS_FAULTS=full $(BIN)/python -m pytest -q tests/deploy/test_power_cut.py
 
 packages: $(STAMPS)/dev
 	$(BIN)/python -m deploy.packages --out dist

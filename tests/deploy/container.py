@@ -2,7 +2,8 @@
 
 The files of this machine are the lower layer of an overlay. Nothing is downloaded, and
 a device boots in about two seconds. Services, network and Python libraries of this
-machine are hidden. All changes are in memory and end with the container.
+machine are hidden. All changes are in memory and end with the container. The variable
+QOS_DEVICE_ROOT names a root folder with another Debian; `tests/device.sh` makes one.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Container:
     def __init__(self, folder: Path, lower: Sequence[Path] = ()) -> None:
         """Set the folder for the overlay, and layers above this machine's files."""
         self._folder = folder
-        self._lower = ":".join(map(str, (*lower, "/")))
+        base = os.environ.get("QOS_DEVICE_ROOT", "/")
+        self._lower = ":".join(map(str, (*lower, base)))
         self._name = f"qos-{uuid.uuid4().hex[:8]}"
         self._cleanup = ExitStack()
         self._nspawn: subprocess.Popen[bytes] | None = None
