@@ -3,7 +3,8 @@
 # make test-fast   the quick tests of the code, which need neither root nor a server
 # make check       format, lint, types, tests, and the wheel in a clean environment
 # make check-full  make check, long fuzzing, and every fault test in full; then the unit tests
-#                  with Python 3.13 and 3.14 (needs root and debootstrap; over an hour)
+#                  and booted devices with Python 3.13 and 3.14, and the packages for ARM
+#                  (needs root, debootstrap and qemu-user-static; over two hours)
 # make bench       print the figures of bench/
 # make docs        write the generated reference pages
 # make faults      the fault tests in full (long)
