@@ -15,6 +15,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+# 1 January 1980, the first day that a zip file can store.
+_EPOCH = "315532800"
 _COMPILER = "arm-linux-gnueabihf-gcc"
 _FOUR_BYTES = re.compile(r"(#define SIZEOF_(?:LONG|VOID_P|SIZE_T|UINTPTR_T)) 8")
 INSTALL = "apt-get install gcc-arm-linux-gnueabihf libc6-dev-armhf-cross"
@@ -39,6 +41,8 @@ def build_psutil(source: Path, folder: Path) -> Path:
             "LDSHARED": f"{_COMPILER} -shared",
             "CFLAGS": f"-I{headers} -O2 -g0 -ffile-prefix-map={temporary}=.",
             "_PYTHON_HOST_PLATFORM": "linux-armv7l",
+            # The time of all files in the wheel, so that its hash is always the same.
+            "SOURCE_DATE_EPOCH": _EPOCH,
             "TMPDIR": temporary,
         }
         subprocess.run(
