@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import lzma
+import shutil
 import subprocess
 import tarfile
 import zipfile
@@ -19,6 +20,7 @@ from deploy.packages.archives import ar, tar, xz
 from deploy.packages.deb import deb, debian_version
 from deploy.packages.sbom import sbom
 from deploy.packages.tree import PROGRAM, Entry, tree
+from tests.support.requirement import require
 
 SCRIPTS = Path(builder.__file__).parent / "debian"
 ARMHF = ARCHITECTURES["armhf"]
@@ -91,6 +93,8 @@ def test_dpkg_reads_the_package(wheels: list[Path], tmp_path: Path) -> None:
 
 
 def _dpkg_deb(option: str, path: Path, *fields: str) -> str:
+    found = shutil.which("dpkg-deb") is not None
+    require(found, "dpkg-deb", "use a machine with Debian or Ubuntu")
     command = ["dpkg-deb", option, str(path), *fields]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
