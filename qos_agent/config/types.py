@@ -152,12 +152,12 @@ _A_NAME = allowed(
 Name = Annotated[str, _A_NAME]
 # One code for all spellings, such as "telkomsel" for "Telkomsel".
 Operator = Annotated[str, AfterValidator(operator_code), _A_NAME]
-# Unlike min_length, it adds no error of its own if an entry is wrong.
 Interface = Annotated[
     str,
     allowed("the name of a network interface", r"(?!-|\.{1,2}$)[^/:\s]{1,15}"),
 ]
 Address = Annotated[str, AfterValidator(_address)]
+# Unlike min_length, it adds no error of its own if an entry is wrong.
 NOT_EMPTY = AfterValidator(_not_empty)
 ProvinceCode = Annotated[str, allowed("2 digits in quotes", r"\d{2}")]
 RegencyCode = Annotated[str, allowed("4 digits in quotes", r"\d{4}")]
