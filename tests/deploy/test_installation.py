@@ -96,7 +96,7 @@ def test_the_log_has_fields(installed_device: Device) -> None:
     entry = json.loads(line)
     assert entry["QOS_LINK"] == "main"
     assert entry["QOS_OUTCOME"] in {"ok", "failed", "skipped"}
-    assert entry["MESSAGE"].startswith("INFO latency main ")
+    assert entry["MESSAGE"].startswith("latency main ")
 
 
 def test_keys_from_systemd_are_used_and_not_shown(installed_device: Device) -> None:

@@ -52,6 +52,8 @@ ECHO = fixed(
 )
 
 
+# A stop has five seconds, which two busy cores would exceed.
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "talk",
     [silent, HTTP["slow head"], HTTP["slow body"], ECHO],

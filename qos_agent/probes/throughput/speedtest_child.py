@@ -41,6 +41,7 @@ from qos_agent.system.network.tls import cause_of_tls
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _TIMEOUT_S = 5.0
+_PART_BYTES = 65_536
 _THREADS = {"down": 4, "up": 2}
 # The share of the requested bytes that must arrive before the time is up. The exact
 # size of the files differs a little between servers.
@@ -102,12 +103,25 @@ class _PortalRedirectHandler(urllib.request.HTTPRedirectHandler):
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """A response whose interim responses are all skipped, not only 100 Continue."""
+    """A response whose interim responses are all skipped, not only 100 Continue.
+
+    A body is read in parts, because http.client reserves the announced length at once.
+    """
 
     def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]
         interim = http.HTTPStatus.SWITCHING_PROTOCOLS < status < http.HTTPStatus.OK
         return version, http.HTTPStatus.CONTINUE if interim else status, reason
+
+    def _safe_read(self, amt: int) -> bytes:
+        parts: list[bytes] = []
+        while amt:
+            part = self.fp.read(min(amt, _PART_BYTES))
+            if not part:
+                raise http.client.IncompleteRead(b"".join(parts), amt)
+            parts.append(part)
+            amt -= len(part)
+        return b"".join(parts)
 
 
 def _accept_valid_responses() -> None:
