@@ -40,6 +40,7 @@ _LOOP_S = 0.2
 _HEARTBEAT_S = 60.0
 _VERDICT_S = 60.0
 _STATUS_S = 2.0
+_SEAL_CHECK_S = 10.0
 _SCREEN_S = 0.5
 # The parts of a stop together, so that the process ends within five seconds.
 _STOP_S = 3.0
@@ -79,6 +80,7 @@ class Agent:
         self._downtime: tuple[int, int] | None = None
         clock.not_behind(self._last_record_ns)
         self._phase = self._timeline.phase_at(self._estimated_wall_ns())
+        self._sealed_phase = self._phase
         self._ticked_ns = clock.boot_ns()
         self._steps = StepWatch()
         self._compared_ms: float | None = None
@@ -139,6 +141,7 @@ class Agent:
         self._record_downtime(now_ns)
         self._record_new_configuration()
         self._commit()
+        self._seal("start")
         self._schedule.set_jobs(self._jobs(self._phase))
         self._schedule.start(heavy_at_once=self._long_stopped())
         self._notifier.notify("READY=1")
@@ -163,6 +166,7 @@ class Agent:
             ("status", _STATUS_S, self._write_status),
             ("verdict", _VERDICT_S, self._judge),
             ("heartbeat", _HEARTBEAT_S, self._record_heartbeat),
+            ("seal", _SEAL_CHECK_S, self._seal_if_due),
             ("commit", self._settings.journal.commit_every, self._commit),
         ]
         if show is not None:
@@ -189,6 +193,8 @@ class Agent:
         self._record(event("stop", self._clock.boot_ns()))
         call("stop", components.monitor.close)
         call("stop", components.allowance_account.close)
+        call("stop", self._commit)
+        call("stop", lambda: self._seal("stop"))
         call("stop", self._commit)
         uplink.join(_UPLINK_STOP_S)
         left_s = max(0.0, end_s - time.monotonic())
@@ -242,6 +248,20 @@ class Agent:
             self._record(reading_of(journal_event, self._clock.boot_ns()))
         self._components.recorder.commit()
         self._stamp_pending()
+
+    def _seal(self, cause: str) -> None:
+        """Seal all committed points; the next commit stores the seal."""
+        now_ns = self._clock.boot_ns()
+        for reading in self._components.sealer.seal(cause, self._phase, now_ns):
+            self._components.recorder.add(reading)
+
+    def _seal_if_due(self) -> None:
+        """Seal at the end of an interval and after a change of the phase."""
+        if self._sealed_phase is not self._phase:
+            self._sealed_phase = self._phase
+            self._seal("phase")
+        elif self._components.sealer.due(self._clock.boot_ns()):
+            self._seal("interval")
 
     def _stamp_pending(self) -> None:
         """Stamp the points that wait for a clock, once the clock is trusted."""

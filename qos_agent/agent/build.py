@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from qos_agent.agent import sealing
 from qos_agent.agent.ledger import Ledger
 from qos_agent.agent.log_line import log_fields, log_line
 from qos_agent.agent.recorder import Recorder
+from qos_agent.agent.sealing import Sealer
 from qos_agent.agent.status import LatestReadings
 from qos_agent.config import calendar_file
 from qos_agent.config.loading import Loaded
 from qos_agent.config.settings import JournalSection, Settings
+from qos_agent.evidence.keys import key_path
 from qos_agent.journal import Journal, JournalLimits
 from qos_agent.model import Clock, Identity, Phase, Probe, Reading
 from qos_agent.model.calendar import StationCalendar
@@ -51,6 +55,7 @@ class Components:
     runner: Runner
     recorder: Recorder
     uplink: Uplink
+    sealer: Sealer
 
     @property
     def settings(self) -> Settings:
@@ -77,6 +82,8 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
     calendar = calendar_file.named(settings.election.calendar)
     station = StationCalendar(calendar.timeline(identity), ZoneInfo(identity.time_zone))
     probes = registry.make_probes(settings)
+    folder = settings.journal.folder
+    path = key_path(folder, os.environ)
     journal = _journal(settings, identity, station, registry.eviction_ranks(probes))
     ledger, link_lock = Ledger(), LinkLock()
     monitor = LinkMonitor(settings, journal, clock.boot_id)
@@ -120,6 +127,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
         ),
         recorder=Recorder(journal, identity, clock, ledger, committed),
         uplink=uplink,
+        sealer=sealing.load(journal, identity.device, folder, path),
     )
 
 
@@ -141,6 +149,7 @@ def _journal(
         phase_at=phase_at,
         limits=_limits(section),
         eviction_ranks=eviction_ranks,
+        anchor=sealing.anchor(section.folder),
     )
 
 

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 from qos_agent.config.faults import masked
 from qos_agent.config.settings import Settings
+from qos_agent.evidence import keys
 from qos_agent.model import Clock, Link
-from qos_agent.model.errors import ProbeError
+from qos_agent.model.errors import ProbeError, SigningError
 from qos_agent.model.units import size_text
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.system import network
@@ -95,6 +96,7 @@ def _checks(
         yield f"throughput {link.name}", partial(_throughput, link, settings)
     yield "clock", partial(_clock, clock)
     yield "collector", partial(_collector, settings)
+    yield "seal", partial(_seal, settings.journal.folder)
     yield "disk", partial(_disk, settings.journal.folder)
 
 
@@ -236,6 +238,21 @@ def _exposed(insecure: bool) -> Check:
         return Check("collector", Health.BAD, text, fix)
     text = "collector.insecure: the token is sent over plain HTTP"
     return Check("collector", Health.DEGRADED, text, "set collector.url to https://...")
+
+
+def _seal(folder: Path) -> Check:
+    """Check that the device key can sign, which needs openssl."""
+    try:
+        signer = keys.load_signer(keys.key_path(folder, os.environ))
+        if signer is None:
+            text = "not sealed: there is no device key"
+            return Check("seal", Health.DEGRADED, text, "qos-agent enrol --self")
+        signer.sign(b"qos-agent doctor\n")
+    except SigningError as error:
+        problem, _, fix = str(error).partition(" Fix: ")
+        values = {"reason": problem}
+        return Check("seal", Health.BAD, "not sealed: {reason}", fix, values)
+    return _ok("seal", "sealed with key {key}", key=signer.public_key.fingerprint)
 
 
 def _disk(folder: Path) -> Check:

@@ -166,6 +166,8 @@ class Metrics:
             links=[self._link(link) for link in self._links],
             latest=components.latest_readings.all(),
             upcoming=self._upcoming(),
+            sealed_size=components.sealer.state.size,
+            not_sealed=components.sealer.state.problem,
             paused=[f"{pause.what} until {pause.until()}" for pause in pauses],
         )
 

@@ -97,7 +97,11 @@ class LinkStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The content of the status file. Counts in `figures` are since the start."""
+    """The content of the status file. Counts in `figures` are since the start.
+
+    `sealed_size` is the number of points in the last seal, and `not_sealed` the reason
+    for which the journal is not sealed.
+    """
 
     pid: int
     station: str
@@ -122,6 +126,8 @@ class Status:
     latest: Sequence[Latest]
     upcoming: Sequence[Upcoming]
     paused: Sequence[str]
+    sealed_size: int | None = None
+    not_sealed: str | None = None
 
 
 def write(status: Status, folder: Path) -> None:

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "once": ("run_agent", "once", "Run one round of measurements and print it."),
     "status": ("status", "status", "Show the state of the running agent."),
     "doctor": ("doctor", "doctor", "Check everything that measuring needs."),
+    "enrol": ("enrol", "enrol", "Create the key that seals this device's journal."),
     "config": ("config", "app", "Write, check, show and reload the configuration."),
     "pause": ("pause", "pause", "Pause one probe or all probes for a limited time."),
     "resume": ("pause", "resume", "End a pause early."),

@@ -103,8 +103,17 @@ def _header(status: Status, translate: Translator) -> RenderableType:
             "The journal is in memory only. All readings are lost when the agent stops."
         )
         lines.append(translate(text))
+    lines.append(_seal(status, translate))
     title = Text(f"QoS Agent {status.figures.version}")
     return Panel(Text("\n".join(lines)), title=title, title_align="left")
+
+
+def _seal(status: Status, translate: Translator) -> str:
+    if status.not_sealed is not None:
+        return translate("not sealed: {reason}", reason=translate(status.not_sealed))
+    if status.sealed_size is None:
+        return translate("not sealed yet")
+    return translate("sealed: {points} points", points=status.sealed_size)
 
 
 def _clock(status: Status, translate: Translator) -> str:

@@ -7,6 +7,7 @@ data allowance. It knows nothing of InfluxDB or of probes. It may import `eviden
 
 from qos_agent.journal.store import Journal
 from qos_agent.journal.types import (
+    Anchor,
     Batch,
     JournalCounts,
     JournalEvent,
@@ -19,6 +20,7 @@ from qos_agent.journal.types import (
 )
 
 __all__ = [
+    "Anchor",
     "Batch",
     "Journal",
     "JournalCounts",

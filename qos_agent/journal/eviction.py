@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass
 from itertools import groupby
 from operator import attrgetter
 
+from qos_agent.journal import tree
 from qos_agent.journal.types import Removal
 from qos_agent.model import Point
 
@@ -67,6 +68,9 @@ _SPAN_POINTS = 5000
 # Leaf hashes of evicted points may use 1/_BLANK_SHARE of the size limit.
 _BLANK_BYTES = 64
 _BLANK_SHARE = 8
+# The tiles of the tree keep the hashes of all points; they may use 1/_TILE_SHARE.
+_TILE_BYTES = tree.TILE_LEAVES * 32
+_TILE_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,8 @@ def remove_expired(db: sqlite3.Connection, expiry: Expiry) -> list[Removal]:
         removals += _by_measurement(points, expiry.now_ns, "undelivered, too old")
     db.execute(
         "DELETE FROM point WHERE line IS NULL AND time_ns < ?"
-        " AND seq < (SELECT MAX(seq) FROM point)",
-        (before_ns,),
+        " AND seq <= ? AND seq < (SELECT MAX(seq) FROM point)",
+        (before_ns, tree.tiled_seq(db)),
     )
     _record(db, removals)
     return removals
@@ -151,6 +155,7 @@ def remove_for_space(
     write-ahead log short, which matters most on a full disk.
     """
     _delete_blanks(db, limit_bytes // _BLANK_SHARE // _BLANK_BYTES)
+    tree.remove_leaves(db, limit_bytes // _TILE_SHARE // _TILE_BYTES)
     points = _candidates(db, _OLDEST_DELIVERED, _SLICE_POINTS)
     if points:
         _delete(db, points)
@@ -179,15 +184,20 @@ def _remove_undelivered(db: sqlite3.Connection, now_ns: int) -> list[Removal]:
 def _delete_blanks(db: sqlite3.Connection, limit: int) -> None:
     """Delete all leaves without a line except the newest `limit` ones."""
     db.execute(
-        "DELETE FROM point WHERE line IS NULL AND seq <= (SELECT seq FROM point"
-        " WHERE line IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-        (limit,),
+        "DELETE FROM point WHERE line IS NULL AND seq <= ? AND seq <= ("
+        " SELECT seq FROM point WHERE line IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+        (tree.tiled_seq(db), limit),
     )
 
 
 def _delete(db: sqlite3.Connection, points: Iterable[_Candidate]) -> None:
+    """Delete delivered points; the newest leave their leaf until it is in a tile."""
+    tiled = tree.tiled_seq(db)
     seqs = [(point.seq,) for point in points]
-    db.executemany("DELETE FROM point WHERE seq = ?", seqs)
+    kept = [key for key in seqs if key[0] > tiled]
+    db.executemany("UPDATE point SET line = NULL WHERE seq = ?", kept)
+    gone = [key for key in seqs if key[0] <= tiled]
+    db.executemany("DELETE FROM point WHERE seq = ?", gone)
 
 
 def _blank(db: sqlite3.Connection, points: Iterable[_Candidate]) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from qos_agent.journal import recovery, tables, wal
+from qos_agent.journal import recovery, tables, tree, wal
 from qos_agent.journal.errors import (
     CANTOPEN,
     IOERR,
@@ -27,11 +27,16 @@ from qos_agent.journal.errors import (
     storage_error,
 )
 from qos_agent.journal.timestamps import set_state, state
-from qos_agent.journal.types import JournalEvent
+from qos_agent.journal.tree import RewoundError
+from qos_agent.journal.types import Anchor, JournalEvent
 from qos_agent.model.errors import OperatorError
 
 _log = logging.getLogger(__name__)
 
+# The state with the reason for which the journal was created: no file was there
+# (moved), or it replaces a damaged or rewound one, or no folder can be written. Its
+# first seal changes the value to `sealed`.
+CREATED = "created"
 _LOCK_NAME = "journal.lock"
 # A journal in memory competes with the agent for memory.
 MEMORY_BYTES = 16_000_000
@@ -79,27 +84,38 @@ def _write_holder(handle: int) -> None:
 
 
 def open_journal(
-    folder: Path, collectors: Sequence[str], *, writable: bool
+    folder: Path,
+    collectors: Sequence[str],
+    *,
+    writable: bool,
+    anchor: Anchor | None = None,
 ) -> OpenedJournal:
-    """Open the journal of `folder`, or one in memory with the points readable there."""
+    """Open the journal of `folder`, or one in memory with the points readable there.
+
+    A journal that does not continue `anchor` counts as damaged.
+    """
     path = folder / tables.FILE_NAME
     if not writable:
         return _in_memory(path, collectors, f"cannot write {folder}")
     log_copy = _link_log(path)
     try:
-        return _open_on_disk(path, collectors)
+        return _open_on_disk(path, collectors, anchor)
     finally:
         with suppress(OSError):
             log_copy.unlink(missing_ok=True)
 
 
-def _open_on_disk(path: Path, collectors: Sequence[str]) -> OpenedJournal:
+def _open_on_disk(
+    path: Path, collectors: Sequence[str], anchor: Anchor | None
+) -> OpenedJournal:
     try:
-        return _on_disk(path)
+        return _on_disk(path, anchor)
+    except RewoundError as error:
+        return _replaced(path, collectors, str(error), "rewound")
     except sqlite3.Error as error:
         file_fails = code_of(error) in (IOERR, CANTOPEN)
         if is_damage(error) or (file_fails and is_folder_writable(path.parent)):
-            return _replaced(path, collectors, str(error))
+            return _replaced(path, collectors, str(error), "recovered")
         fault = str(storage_error("open", str(path), error))
         return _in_memory(path, collectors, fault)
     except OSError as error:
@@ -121,14 +137,17 @@ def _log_copy(path: Path) -> Path:
     return path.with_name(path.name + "-wal-found")
 
 
-def _on_disk(path: Path) -> OpenedJournal:
+def _on_disk(path: Path, anchor: Anchor | None = None) -> OpenedJournal:
     if path.exists() and path.stat().st_size == 0:
         raise sqlite3.DatabaseError("the file is empty")
     wal.check(path)
     connection = tables.connect(path)
     try:
         tables.check(connection)
-        return OpenedJournal(connection, _identify(connection), path, ())
+        name = _identify(connection)
+        if anchor is not None:
+            tree.check_continues(connection, name, anchor)
+        return OpenedJournal(connection, name, path, ())
     except BaseException:
         connection.close()
         raise
@@ -139,6 +158,7 @@ def _identify(connection: sqlite3.Connection) -> str:
     name = state(connection, "journal")
     if name is None:
         name = secrets.token_hex(8)
+        set_state(connection, CREATED, "moved")
         set_state(connection, "journal", name)
         # If the file had no first page, the next opening would lose its log.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -161,11 +181,14 @@ def is_folder_writable(folder: Path) -> bool:
     return True
 
 
-def _replaced(path: Path, collectors: Sequence[str], fault: str) -> OpenedJournal:
+def _replaced(
+    path: Path, collectors: Sequence[str], fault: str, kind: str
+) -> OpenedJournal:
     """Create a new journal with the readable points of the damaged one."""
     try:
         aside = _move_aside(path)
         opened = _on_disk(path)
+        set_state(opened.connection, CREATED, kind)
         points = recovery.recover(aside / path.name, opened.connection, collectors)
     except (OSError, sqlite3.Error) as error:
         return _in_memory(path, collectors, f"{fault}; replacing it failed: {error}")
@@ -192,6 +215,7 @@ def _move_aside(path: Path) -> Path:
 def _in_memory(path: Path, collectors: Sequence[str], fault: str) -> OpenedJournal:
     connection = tables.connect(":memory:")
     name = _identify(connection)
+    set_state(connection, CREATED, "in_memory")
     points = recovery.read_newest(path, connection, collectors, MEMORY_BYTES // 2)
     detail = f"{fault}; readings stay in memory and are lost when the agent stops"
     _log.error("journal: it is in memory only: %s", detail)

@@ -22,7 +22,7 @@ from qos_agent.journal.encoding import PointEncoder
 from qos_agent.journal.errors import needs_reopening, storage_error
 from qos_agent.journal.event_log import EventLog
 from qos_agent.journal.tables import transaction
-from qos_agent.journal.types import JournalEvent, JournalLimits
+from qos_agent.journal.types import Anchor, JournalEvent, JournalLimits
 from qos_agent.model import Identity, Phase
 
 _log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class JournalOptions:
     phase_at: Callable[[int], Phase]
     limits: JournalLimits
     eviction_ranks: Mapping[str, int]
+    anchor: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,10 @@ class Session:
     def _open(self, *, writable: bool) -> JournalFile:
         options = self.options
         opened = opening.open_journal(
-            options.folder, options.collectors, writable=writable
+            options.folder,
+            options.collectors,
+            writable=writable,
+            anchor=options.anchor,
         )
         self._events.add(opened.events)
         encoder = PointEncoder(options.identity, opened.id, options.phase_at)

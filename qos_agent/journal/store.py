@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
 
+from qos_agent.evidence.merkle import consistency_proof
 from qos_agent.journal import (
     counters,
     delivery,
@@ -22,13 +23,16 @@ from qos_agent.journal import (
     retention,
     rows,
     timestamps,
+    tree,
 )
 from qos_agent.journal.encoding import NumberedPoint, Timestamp, from_text
 from qos_agent.journal.event_log import is_about_rejection
 from qos_agent.journal.eviction import Ranking
 from qos_agent.journal.session import JournalOptions, Session
 from qos_agent.journal.timestamps import Now
+from qos_agent.journal.tree import Tree
 from qos_agent.journal.types import (
+    Anchor,
     Batch,
     JournalCounts,
     JournalEvent,
@@ -78,14 +82,16 @@ class Journal:
         phase_at: Callable[[int], Phase],
         limits: JournalLimits,
         eviction_ranks: Mapping[str, int] | None = None,
+        anchor: Anchor | None = None,
     ) -> Self:
         """Open the journal of `folder`, or one in memory if it cannot be written.
 
         A damaged journal is moved aside. The acknowledgement of the first of
         `collectors` counts; the others are its fallbacks. `killed` contains the
         reservations that a killed agent did not settle. `eviction_ranks` are those of
-        the probes, by measurement; others have the usual rank. Raises OperatorError
-        if another agent uses the journal.
+        the probes, by measurement; others have the usual rank. A journal that does not
+        continue `anchor`, its last seal, is moved aside too. Raises OperatorError if
+        another agent uses the journal.
         """
         options = JournalOptions(
             folder=folder,
@@ -94,6 +100,7 @@ class Journal:
             phase_at=phase_at,
             limits=limits,
             eviction_ranks=eviction_ranks or {},
+            anchor=anchor,
         )
         return cls(options)
 
@@ -265,6 +272,22 @@ class Journal:
         primary = next(iter(self._session.file.collectors.values()))
         return self._session.read("read", lambda db: counters.counts(db, primary))
 
+    def tree(self) -> Tree:
+        """Return the Merkle tree of all points that have a timestamp."""
+        return self._session.read("read", tree.tree)
+
+    def consistency(self, before: int, size: int) -> tuple[bytes, list[bytes]]:
+        """Return the root of the first `before` points and the consistency proof.
+
+        The proof shows that the tree of `size` points extends the earlier one.
+        """
+
+        def action(db: sqlite3.Connection) -> tuple[bytes, list[bytes]]:
+            proof = consistency_proof(before, size, tree.nodes(db))
+            return tree.tree(db, before).root(), proof
+
+        return self._session.read("read", action)
+
     def last_time_ns(self) -> int | None:
         """Return the newest timestamp, or None if the journal is empty."""
         return self._session.read("read", rows.last_time_ns)
@@ -317,6 +340,7 @@ class Journal:
                 self._store(db, numbered, timestamp)
             else:
                 rows.insert_pending(db, numbered, now.boot_id)
+        tree.add_tiles(db)
         return range(first, first + len(points))
 
     def _stamp_pending(self, db: sqlite3.Connection, now: Now) -> int:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
-from qos_agent.journal import counters
+from qos_agent.journal import counters, tree
 
 FILE_NAME = "journal.sqlite3"
 
@@ -136,6 +137,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES:d}")
     connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 1024:d}")
     _migrate(connection)
+    tree.create(connection)
     connection.execute(_CLAIM)
     counters.prepare(connection)
 
@@ -183,3 +185,8 @@ def check(connection: sqlite3.Connection) -> None:
     result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if result != "ok":
         raise sqlite3.DatabaseError(str(result))
+    # quick_check does not compare the keys of a table WITHOUT ROWID, and a search in
+    # keys that are out of order misses points.
+    keys = connection.execute("SELECT collector, seq FROM delivery")
+    if any(key >= following for key, following in pairwise(keys)):
+        raise sqlite3.DatabaseError("the rows of table delivery are out of order")

@@ -32,6 +32,15 @@ class JournalLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """The last seal of a journal, which is stored outside it: size and root."""
+
+    journal: str
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class JournalEvent:
     """An event of the journal, which the agent records as a reading.
 

@@ -6,6 +6,7 @@ QosAgentError
 │   └── InvalidConfigError  ... every error of one configuration
 ├── ProbeError         nobody; the error becomes a failed reading
 ├── NotMeasuredError   nobody; the error becomes a skipped reading
+├── SigningError       a person; the points stay unsealed until the key works
 ├── DeliveryError      the uplink, which keeps the points and retries
 └── StorageError       a person, after a retry; the journal cannot be written
 
@@ -81,6 +82,10 @@ class NotMeasuredError(QosAgentError):
     def __str__(self) -> str:
         """Return the reason, with the detail if there is one."""
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+class SigningError(QosAgentError):
+    """A signature that could not be made or checked; the message names the fix."""
 
 
 class DeliveryError(QosAgentError):

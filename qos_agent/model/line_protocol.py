@@ -23,6 +23,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _VALUES = re.compile(r'"(?:[^"\\]|\\.)*"|\d+')
 _INT64 = 2**63
 _TEXT_MAX = 200
+# A signature, a signed note and a proof of 64 hashes are of no use if they are cut.
+_LIMITS = {"note": 4000, "proof": 4000, "origin": 1000}
 # Every field of every point is looked up here. A search of the table would cost more
 # than the rest of the encoding.
 _FIELDS = {m.name: {f.name: f for f in m.fields} for m in MEASUREMENTS.values()}
@@ -34,9 +36,9 @@ def tag_value(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "unknown"
 
 
-def one_line(text: str) -> str:
-    """Return `text` on one line, without control characters, cut at 200 characters."""
-    return _CONTROL.sub(" ", text).strip()[:_TEXT_MAX]
+def one_line(text: str, limit: int = _TEXT_MAX) -> str:
+    """Return `text` on one line, without control characters, cut at a limit."""
+    return _CONTROL.sub(" ", text).strip()[:limit]
 
 
 def without_values(text: str) -> str:
@@ -83,7 +85,9 @@ def _outcome_fields(reading: Reading) -> dict[str, Value]:
 def _clean(sample: Sample) -> dict[str, Value]:
     """Return the sample's fields with texts on one line, without empty texts."""
     cleaned = {
-        name: one_line(value) if isinstance(value, str) else value
+        name: one_line(value, _LIMITS.get(name, _TEXT_MAX))
+        if isinstance(value, str)
+        else value
         for name, value in sample.fields.items()
     }
     return {name: value for name, value in cleaned.items() if value != ""}

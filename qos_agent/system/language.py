@@ -36,6 +36,7 @@ INDONESIAN: Mapping[str, str] = {
     "station": "TPS",
     "phase": "fase",
     "clock": "jam",
+    "seal": "segel",
     "synchronised": "sinkron",
     "not synchronised": "tidak sinkron",
     "not trusted": "tidak tepercaya",
@@ -144,6 +145,14 @@ INDONESIAN: Mapping[str, str] = {
         "isi collector.url dengan https://..., atau collector.insecure = true"
     ),
     "set collector.url to https://...": "isi collector.url dengan https://...",
+    "not sealed: {reason}": "tidak disegel: {reason}",
+    "not sealed yet": "belum disegel",
+    "sealed: {points} points": "tersegel: {points} titik data",
+    "sealed with key {key}": "disegel dengan kunci {key}",
+    "no device key; create one: qos-agent enrol --self": (
+        "belum ada kunci perangkat; buat dengan: qos-agent enrol --self"
+    ),
+    "not sealed: there is no device key": "tidak disegel: belum ada kunci perangkat",
     "{path} is not writable": "{path} tidak dapat ditulisi",
     "{folder}: {size} free": "{folder}: sisa {size}",
     "qos-agent config init; then set collector.url": (

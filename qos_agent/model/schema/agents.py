@@ -332,8 +332,14 @@ _INCIDENT = (
 _SEAL = (
     whole("size", "1", "Number of leaves of the tree", "RFC 6962"),
     text("root", "Merkle tree hash, hexadecimal"),
-    text("signature", "Ed25519 signature of journal, size and root, hexadecimal"),
+    text("signature", "Ed25519 signature of the checkpoint, hexadecimal (RFC 8032)"),
     text("key", "Fingerprint of the signing key"),
+    text("origin", "Origin line of the checkpoint: device and journal"),
+    text("note", "The signed note, base64 (C2SP signed-note)"),
+    text("cause", "Reason of the seal: start, stop, phase, interval or handover"),
+    whole("previous", "1", "Size of the tree in the seal before"),
+    text("proof", "Consistency proof from the seal before, base64 (RFC 9162)"),
+    text("handover", "Reason of a hand-over to this journal or key"),
 )
 
 
