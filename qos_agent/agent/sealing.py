@@ -174,7 +174,7 @@ def _key_name(checkpoint: Checkpoint) -> str:
 
 def _retired(folder: Path, key: PublicKey) -> Signer | None:
     """Return the signer of a replaced key if its file still exists."""
-    for path in sorted(folder.glob(keys.RETIRED_NAME.format(time="*"))):
+    for path in keys.retired_keys(folder):
         try:
             signer = keys.load_signer(path)
         except SigningError as error:

@@ -152,19 +152,26 @@ def _output(file: Path | None) -> Iterator[BinaryIO]:
 
 @app.command("verify")
 def verify(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Check the file, all hashes and all numbers.
+    """Check the file, all hashes, all numbers, the tree and the seals.
 
     Checks the structure of the file, the hash and the format of each point, and that
-    no number is missing. The exit status is 1 if there is a fault.
+    no number is missing. Then checks that the tree and each seal match the points, and
+    the signatures with the device's keys. The exit status is 1 if there is a fault.
     """
+    from qos_agent.evidence.keys import public_keys
     from qos_agent.journal.reader import reading
 
-    with reading(_folder(config)) as journal:
-        verdict = journal.verify()
+    folder = _folder(config)
+    keys = public_keys(folder)
+    with reading(folder) as journal:
+        verdict = journal.verify(keys)
     if as_json:
         print(json.dumps(asdict(verdict)))
     else:
-        print("\n".join(verdict.faults) or f"ok: {verdict.points} points")
+        counts = f"{verdict.points} points, {verdict.seals} seals"
+        unchecked = ", signatures not checked because there is no key"
+        note = unchecked if verdict.seals and not keys else ""
+        print("\n".join(verdict.faults) or f"ok: {counts}{note}")
     return 1 if verdict.faults else 0
 
 

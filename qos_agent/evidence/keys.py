@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from qos_agent.evidence.signer import OpensslSigner, openssl
+from qos_agent.evidence import last_seal
+from qos_agent.evidence.signer import OpensslSigner, PublicKey, openssl
 from qos_agent.model.errors import OperatorError, SigningError
 from qos_agent.system.files import may_exist, read_bytes
 
@@ -54,6 +56,24 @@ def load_signer(path: Path) -> OpensslSigner | None:
         problem = f"{path}: is not a private key in PEM form ({found})"
         raise SigningError(f"{problem}. Fix: qos-agent enrol --self --new-key.")
     return OpensslSigner.of(path)
+
+
+def public_keys(folder: Path) -> list[PublicKey]:
+    """Return the public keys of this device: present, replaced and of the last seal.
+
+    A private key that cannot be read here is skipped.
+    """
+    found = [] if (last := last_seal.read(folder)) is None else [last.key]
+    for path in [key_path(folder, os.environ), *retired_keys(folder)]:
+        with suppress(SigningError):
+            if (signer := load_signer(path)) is not None:
+                found.append(signer.public_key)
+    return found
+
+
+def retired_keys(folder: Path) -> list[Path]:
+    """Return the files of replaced keys."""
+    return sorted(folder.glob(RETIRED_NAME.format(time="*")))
 
 
 def create_key(path: Path) -> OpensslSigner:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from qos_agent.evidence.merkle import leaf_hash
-from qos_agent.journal import delivery, eviction, rows, tables
+from qos_agent.evidence.signer import PublicKey
+from qos_agent.journal import delivery, eviction, rows, tables, verification
 from qos_agent.journal.errors import storage_error
 from qos_agent.journal.timestamps import state
 from qos_agent.journal.types import QuarantinedPoint, Removal
@@ -62,6 +63,7 @@ class VerifyResult:
 
     points: int
     faults: tuple[str, ...]
+    seals: int = 0
 
 
 class Reader:
@@ -100,10 +102,18 @@ class Reader:
         found = self._db.execute(_LINES_AFTER, (after_seq,))
         return (bytes(row[0]) for row in found)
 
-    def verify(self) -> VerifyResult:
-        """Check the file's structure, each line's hash and schema, and the numbers."""
-        faults = tuple(islice(self._faults(), _FAULTS_MAX))
-        return VerifyResult(self._stored(), faults)
+    def verify(self, keys: Sequence[PublicKey] = ()) -> VerifyResult:
+        """Check the file's structure, all lines and numbers, the tree and the seals.
+
+        The signatures of seals are checked with `keys`, and not at all without one.
+        """
+        faults = chain(
+            self._faults(),
+            verification.tree_faults(self._db),
+            verification.seal_faults(self._db, self._name(), keys),
+        )
+        found = tuple(islice(faults, _FAULTS_MAX))
+        return VerifyResult(self._stored(), found, verification.seal_count(self._db))
 
     def _faults(self) -> Iterator[str]:
         for (result,) in self._db.execute(f"PRAGMA integrity_check({_FAULTS_MAX})"):

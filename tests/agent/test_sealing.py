@@ -1,0 +1,221 @@
+"""Seals of a real journal, with a real key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from qos_agent.agent import sealing
+from qos_agent.agent.sealing import NO_KEY, Sealer
+from qos_agent.evidence import handover, keys, last_seal, notes
+from qos_agent.evidence.merkle import leaf_hash, split, verify_consistency
+from qos_agent.evidence.signer import PublicKey
+from qos_agent.journal import Journal
+from qos_agent.journal.reader import reading
+from qos_agent.model import Phase, Reading, Value
+from qos_agent.model.line_protocol import points
+from tests.evidence.support import naive_root
+from tests.journal.support import LIMITS, change, pre, put
+from tests.support.clocks import FakeClock
+from tests.support.readings import IDENTITY
+
+
+class Device:
+    """A folder with journal and key, which the test opens, seals and damages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.path = folder / keys.FILE_NAME
+        self.device = IDENTITY.device
+        self.public_key: PublicKey = keys.create_key(self.path).public_key
+        self.open()
+
+    def open(self) -> None:
+        """Open the journal and load the key, as the start of the agent does."""
+        self.journal = Journal.open(
+            self.folder,
+            IDENTITY,
+            ("collector",),
+            pre,
+            LIMITS,
+            anchor=sealing.anchor(self.folder),
+        )
+        self.sealer = self._sealer()
+
+    def _sealer(self) -> Sealer:
+        return sealing.load(self.journal, self.device, self.folder, self.path)
+
+    def seal(self, cause: str = "interval") -> list[dict[str, Value]]:
+        """Seal, store the readings, and return their fields."""
+        now_ns = self.clock.boot_ns()
+        readings = self.sealer.seal(cause, Phase.PRE, now_ns)
+        self._store(readings)
+        return [dict(reading.samples[0].fields) for reading in readings]
+
+    def _store(self, readings: list[Reading]) -> None:
+        self.clock.advance(1.0)
+        rows = [p for reading in readings for p in points(reading, IDENTITY)]
+        self.journal.put(rows, self.clock.state(), self.clock.boot_id)
+
+    def faults(self) -> tuple[str, ...]:
+        """Close the journal and verify it."""
+        self.journal.close()
+        with reading(self.folder) as reader:
+            return reader.verify([self.public_key]).faults
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Device]:
+    """Return a device with a new key and 300 points."""
+    device = Device(tmp_path)
+    put(device.journal, device.clock, 300)
+    yield device
+    device.journal.close()
+
+
+def _handover(fields: dict[str, Value]) -> handover.Handover:
+    note = notes.parse_note(notes.decoded(str(fields["note"])))
+    return handover.verified(note, "qos-agent/pi-1", "qos-agent/pi-1")
+
+
+def test_each_seal_is_consistent_with_the_one_before(device: Device) -> None:
+    """Root, size and proof verify without the journal; `journal verify` agrees."""
+    seals = []
+    for count in (1, 2, 300):
+        put(device.journal, device.clock, count)
+        seals += device.seal()
+    hashes = [leaf_hash(line) for _, line in device.journal.lines()]
+    for seal in seals:
+        size = int(seal["size"])
+        assert seal["root"] == naive_root(hashes[:size]).hex()
+        assert seal["key"] == device.public_key.fingerprint
+    for old, new in pairwise(seals):
+        assert new["previous"] == old["size"]
+        proof = split(notes.decoded(str(new["proof"])))
+        roots = (bytes.fromhex(str(seal["root"])) for seal in (old, new))
+        assert verify_consistency(int(old["size"]), int(new["size"]), proof, *roots)
+    assert device.faults() == ()
+
+
+def test_an_altered_seal_is_found(device: Device) -> None:
+    """A point whose line and hash were replaced differs from the sealed root."""
+    device.seal()
+    device.journal.close()
+    line = b"latency,station=x sent=1i 1"
+    leaf = leaf_hash(line)
+    values = f"line = x'{line.hex()}', leaf = x'{leaf.hex()}'"
+    change(device.folder, [f"UPDATE point SET {values} WHERE seq = 7"])
+    with reading(device.folder) as reader:
+        faults = reader.verify([device.public_key]).faults
+    assert "point 7: its hash is not the one in the tree" in faults
+
+
+def test_a_seal_of_another_key_is_found(device: Device, tmp_path: Path) -> None:
+    """A signature by a key that the device never had is unknown."""
+    device.seal()
+    device.journal.close()
+    other = keys.create_key(tmp_path / "other.pem").public_key
+    with reading(device.folder) as reader:
+        (fault,) = reader.verify([other]).faults
+    assert "unknown key" in fault
+
+
+def test_seals_are_due_by_phase(device: Device) -> None:
+    """Every ten minutes in voting and counting, hourly otherwise."""
+    now_ns = device.clock.boot_ns()
+    for phase, wait_s in (
+        (Phase.VOTING, 600),
+        (Phase.COUNTING, 600),
+        (Phase.PRE, 3600),
+    ):
+        assert device.sealer.seal("interval", phase, now_ns)
+        assert not device.sealer.due(now_ns + wait_s * 10**9 - 1)
+        assert device.sealer.due(now_ns + wait_s * 10**9)
+
+
+def test_without_a_key_nothing_is_sealed(device: Device) -> None:
+    """No reading, no file, and the reason for status."""
+    device.path.unlink()
+    device.journal.close()
+    device.open()
+    assert device.seal() == []
+    assert not device.sealer.due(2**62)
+    assert device.sealer.state.problem == NO_KEY
+    assert last_seal.read(device.folder) is None
+
+
+def test_a_key_that_fails_is_a_problem_and_no_exception(device: Device) -> None:
+    """The state names the problem; the next try comes a minute later."""
+    device.path.write_text("no key any more")
+    now_ns = device.clock.boot_ns()
+    assert device.seal() == []
+    assert "cannot sign" in str(device.sealer.state.problem)
+    assert not device.sealer.due(now_ns + 59 * 10**9)
+    assert device.sealer.due(now_ns + 60 * 10**9)
+
+
+def test_a_journal_moved_aside_is_handed_over(device: Device) -> None:
+    """A missing file, a damaged one, an old copy and a return each have their name."""
+    (before,) = device.seal()
+    for kind in ("moved", "recovered", "rewound"):
+        device.journal.close()
+        file = device.folder / "journal.sqlite3"
+        if kind == "moved":
+            file.rename(device.folder / "old-copy")
+        elif kind == "recovered":
+            file.write_bytes(b"\xff" * 5000)
+        else:
+            change(device.folder, ["DELETE FROM point WHERE seq > 1"])
+        device.open()
+        put(device.journal, device.clock, 3)
+        statement, seal = device.seal("start")
+        assert (statement["cause"], statement["handover"]) == ("handover", kind)
+        found = _handover(statement)
+        assert found.old.root.hex() == before["root"]
+        assert found.new.root.hex() == seal["root"]
+        assert "previous" not in seal
+        before = seal
+    device.journal.close()
+    (device.folder / "old-copy").rename(device.folder / "journal.sqlite3")
+    device.open()
+    (statement, _) = device.seal("start")
+    assert statement["handover"] == "restored"
+    assert device.faults() == ()
+
+
+@pytest.mark.parametrize("old_key", ["kept", "lost"])
+def test_a_replaced_key_is_handed_over(device: Device, old_key: str) -> None:
+    """The old key signs if its file exists, else the centre must confirm."""
+    device.seal()
+    if old_key == "kept":
+        keys.retire_key(device.path, "20240214T000000")
+    else:
+        device.path.unlink()
+    new = keys.create_key(device.path).public_key
+    device.journal.close()
+    device.open()
+    statement, seal = device.seal("start")
+    found = _handover(statement)
+    assert (found.kind, found.old_key, found.new_key) == (
+        "key",
+        device.public_key,
+        new,
+    )
+    assert found.confirmed_by == ("device" if old_key == "kept" else "centre")
+    assert seal["previous"] == 300
+
+
+def test_a_replaced_device_is_handed_over(device: Device) -> None:
+    """Another device name on the same card links both names."""
+    device.seal()
+    device.journal.close()
+    device.device = "pi-2"
+    device.open()
+    statement, _ = device.seal("start")
+    note = notes.parse_note(notes.decoded(str(statement["note"])))
+    found = handover.verified(note, "qos-agent/pi-1", "qos-agent/pi-2")
+    assert found.kind == "device"
