@@ -40,7 +40,6 @@ _LOOP_S = 0.2
 _HEARTBEAT_S = 60.0
 _VERDICT_S = 60.0
 _STATUS_S = 2.0
-_SEAL_CHECK_S = 10.0
 _SCREEN_S = 0.5
 # The parts of a stop together, so that the process ends within five seconds.
 _STOP_S = 3.0
@@ -80,7 +79,6 @@ class Agent:
         self._downtime: tuple[int, int] | None = None
         clock.not_behind(self._last_record_ns)
         self._phase = self._timeline.phase_at(self._estimated_wall_ns())
-        self._sealed_phase = self._phase
         self._ticked_ns = clock.boot_ns()
         self._steps = StepWatch()
         self._compared_ms: float | None = None
@@ -166,7 +164,7 @@ class Agent:
             ("status", _STATUS_S, self._write_status),
             ("verdict", _VERDICT_S, self._judge),
             ("heartbeat", _HEARTBEAT_S, self._record_heartbeat),
-            ("seal", _SEAL_CHECK_S, self._seal_if_due),
+            ("seal", _STATUS_S, self._seal),
             ("commit", self._settings.journal.commit_every, self._commit),
         ]
         if show is not None:
@@ -249,19 +247,15 @@ class Agent:
         self._components.recorder.commit()
         self._stamp_pending()
 
-    def _seal(self, cause: str) -> None:
-        """Seal all committed points; the next commit stores the seal."""
-        now_ns = self._clock.boot_ns()
-        for reading in self._components.sealer.seal(cause, self._phase, now_ns):
-            self._components.recorder.add(reading)
+    def _seal(self, cause: str | None = None) -> None:
+        """Seal all committed points, by default if a seal is due.
 
-    def _seal_if_due(self) -> None:
-        """Seal at the end of an interval and after a change of the phase."""
-        if self._sealed_phase is not self._phase:
-            self._sealed_phase = self._phase
-            self._seal("phase")
-        elif self._components.sealer.due(self._clock.boot_ns()):
-            self._seal("interval")
+        The next commit stores the seal.
+        """
+        sealer, now_ns = self._components.sealer, self._clock.boot_ns()
+        if cause := cause or sealer.due(self._phase, now_ns):
+            for reading in sealer.seal(cause, self._phase, now_ns):
+                self._components.recorder.add(reading)
 
     def _stamp_pending(self) -> None:
         """Stamp the points that wait for a clock, once the clock is trusted."""

@@ -57,11 +57,16 @@ class Sealer:
         self._folder = folder
         self._last = last_seal.read(folder)
         self._next_ns = 0
+        self._phase: Phase | None = None
         self.state = SealState(problem or (None if signer else NO_KEY))
 
-    def due(self, boot_ns: int) -> bool:
-        """Return True if the next seal is due."""
-        return self._signer is not None and boot_ns >= self._next_ns
+    def due(self, phase: Phase, boot_ns: int) -> str | None:
+        """Return the cause of a seal that is due now, or None."""
+        if self._signer is None:
+            return None
+        if self._phase not in (None, phase):
+            return "phase"
+        return "interval" if boot_ns >= self._next_ns else None
 
     def seal(self, cause: str, phase: Phase, boot_ns: int) -> list[Reading]:
         """Return a seal of all committed points, after a hand-over if one is needed.
@@ -70,7 +75,7 @@ class Sealer:
         """
         if self._signer is None:
             return []
-        self._next_ns = boot_ns + int(_RETRY_S * 1e9)
+        self._phase, self._next_ns = phase, boot_ns + int(_RETRY_S * 1e9)
         try:
             readings = self._sealed(self._signer, cause, boot_ns)
         except (SigningError, StorageError, OSError, LookupError, ValueError) as error:

@@ -20,6 +20,8 @@ from qos_agent.journal.types import StoredPoint
 
 _TABLE_LEAF = 0x0D
 _LEAF_BYTES = 32
+# Journals of the first version have pages of 1,024 bytes.
+_PAGE_SIZES = (PAGE_BYTES, 1024)
 _LINE_MAX_BYTES = 64 * 1024
 # Bytes of the integers of a record by serial type; 8 and 9 are the values 0 and 1.
 _INT_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
@@ -32,10 +34,11 @@ class _Pages:
     file: Path
     log: Path
     in_log: dict[int, int]
+    size_bytes: int
 
     def numbers(self) -> Iterator[int]:
         """Yield the numbers of all pages."""
-        in_file = _size(self.file) // PAGE_BYTES
+        in_file = _size(self.file) // self.size_bytes
         yield from range(1, in_file + 1)
         yield from (number for number in self.in_log if number > in_file)
 
@@ -44,15 +47,24 @@ class _Pages:
         offset = self.in_log.get(number)
         path = self.file if offset is None else self.log
         with path.open("rb") as file:
-            file.seek((number - 1) * PAGE_BYTES if offset is None else offset)
-            return file.read(PAGE_BYTES)
+            file.seek((number - 1) * self.size_bytes if offset is None else offset)
+            return file.read(self.size_bytes)
 
 
 def carve(path: Path) -> Iterator[StoredPoint]:
-    """Yield every point that can be found."""
-    frames = wal.current_frames(wal.read(path), PAGE_BYTES)
+    """Yield every point that can be found, perhaps more than once.
+
+    If the header with the page size is damaged, all sizes ever used are tried.
+    """
+    known = wal.page_bytes(path) if path.exists() else 0
+    for size_bytes in (known,) if known in _PAGE_SIZES else _PAGE_SIZES:
+        yield from _carve(path, size_bytes)
+
+
+def _carve(path: Path, page_bytes: int) -> Iterator[StoredPoint]:
+    frames = wal.current_frames(wal.read(path), page_bytes)
     in_log = {frame.page: frame.start for frame in frames}
-    pages = _Pages(path, wal.log_path(path), in_log)
+    pages = _Pages(path, wal.log_path(path), in_log, page_bytes)
     for number in pages.numbers():
         page = pages.page(number)
         for offset in _cells(page, 100 if number == 1 else 0):
@@ -87,8 +99,9 @@ def _point(pages: _Pages, page: bytes, offset: int) -> StoredPoint | None:
 
 def _payload(pages: _Pages, page: bytes, offset: int, size: int) -> bytes:
     """Return the record from the page and its overflow pages."""
-    max_local, min_local = PAGE_BYTES - 35, (PAGE_BYTES - 12) * 32 // 255 - 23
-    local = min_local + (size - min_local) % (PAGE_BYTES - 4)
+    page_bytes = pages.size_bytes
+    max_local, min_local = page_bytes - 35, (page_bytes - 12) * 32 // 255 - 23
+    local = min_local + (size - min_local) % (page_bytes - 4)
     if size <= max_local:
         return page[offset : offset + size]
     local = local if local <= max_local else min_local

@@ -10,12 +10,10 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from qos_agent.evidence.merkle import consistency_proof
 from qos_agent.journal import (
     counters,
     delivery,
@@ -89,9 +87,8 @@ class Journal:
         A damaged journal is moved aside. The acknowledgement of the first of
         `collectors` counts; the others are its fallbacks. `killed` contains the
         reservations that a killed agent did not settle. `eviction_ranks` are those of
-        the probes, by measurement; others have the usual rank. A journal that does not
-        continue `anchor`, its last seal, is moved aside too. Raises OperatorError if
-        another agent uses the journal.
+        the probes, by measurement. A journal that does not continue `anchor`, its last
+        seal, counts as damaged. Raises OperatorError if another agent uses it.
         """
         options = JournalOptions(
             folder=folder,
@@ -277,16 +274,8 @@ class Journal:
         return self._session.read("read", tree.tree)
 
     def consistency(self, before: int, size: int) -> tuple[bytes, list[bytes]]:
-        """Return the root of the first `before` points and the consistency proof.
-
-        The proof shows that the tree of `size` points extends the earlier one.
-        """
-
-        def action(db: sqlite3.Connection) -> tuple[bytes, list[bytes]]:
-            proof = consistency_proof(before, size, tree.nodes(db))
-            return tree.tree(db, before).root(), proof
-
-        return self._session.read("read", action)
+        """Return the root of the first `before` points, and the proof to `size`."""
+        return self._session.read("read", lambda db: tree.proof(db, before, size))
 
     def last_time_ns(self) -> int | None:
         """Return the newest timestamp, or None if the journal is empty."""
@@ -408,14 +397,5 @@ class Journal:
         self._session.add_event(event)
 
     def _day(self, db: sqlite3.Connection, boot_id: str, boot_ns: int) -> str:
-        """Return the day of a moment in the station's time zone.
-
-        Without a trusted offset of that boot it is the day of the newest point.
-        """
-        offset_ns = timestamps.offset(db, "trusted_offset", boot_id)
-        if offset_ns is None:
-            time_ns = rows.last_time_ns(db) or 0
-        else:
-            time_ns = boot_ns + offset_ns
-        moment = datetime.fromtimestamp(time_ns / 1e9, UTC)
-        return moment.astimezone(self._zone).date().isoformat()
+        """Return the day of a moment in the station's time zone."""
+        return timestamps.day(db, boot_id, boot_ns, self._zone)

@@ -12,8 +12,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 
 from qos_agent.journal.encoding import Timestamp
+from qos_agent.journal.rows import last_time_ns
 from qos_agent.model import ClockState
 
 # A new offset is written if it differs by more than this. Slewing and the kernel's
@@ -67,6 +69,18 @@ def offset(db: sqlite3.Connection, key: str, boot_id: str) -> int | None:
     """Return the offset stored under `key` if it belongs to that boot."""
     boot, _, offset_ns = (state(db, key) or "").rpartition(" ")
     return int(offset_ns) if boot == boot_id else None
+
+
+def day(db: sqlite3.Connection, boot_id: str, boot_ns: int, zone: tzinfo) -> str:
+    """Return the day of a moment, YYYY-MM-DD.
+
+    Without a trusted offset of that boot it is the day of the newest point.
+    """
+    offset_ns = offset(db, "trusted_offset", boot_id)
+    newest_ns = last_time_ns(db) or 0
+    time_ns = newest_ns if offset_ns is None else boot_ns + offset_ns
+    moment = datetime.fromtimestamp(time_ns / 1e9, UTC)
+    return moment.astimezone(zone).date().isoformat()
 
 
 def stampable(

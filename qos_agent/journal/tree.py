@@ -16,7 +16,13 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qos_agent.evidence.merkle import CompactRange, leaf_hash, node_hash, split
+from qos_agent.evidence.merkle import (
+    CompactRange,
+    consistency_proof,
+    leaf_hash,
+    node_hash,
+    split,
+)
 from qos_agent.journal.types import Anchor
 
 LEVEL = 8
@@ -146,6 +152,15 @@ def leaves(db: sqlite3.Connection, start: int, count: int) -> list[bytes]:
         raise LookupError(f"the hash of point {start + 1} was removed to free space")
     first = start % TILE_LEAVES
     return split(bytes(row[0]))[first : first + count]
+
+
+def proof(db: sqlite3.Connection, before: int, size: int) -> tuple[bytes, list[bytes]]:
+    """Return the root of the first `before` points and the consistency proof.
+
+    The proof shows that the tree of `size` points extends the earlier one.
+    """
+    hashes = consistency_proof(before, size, nodes(db))
+    return tree(db, before).root(), hashes
 
 
 def check_continues(db: sqlite3.Connection, journal: str, anchor: Anchor) -> None:

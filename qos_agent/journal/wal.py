@@ -88,10 +88,10 @@ def _check_without_header(path: Path, raw: bytes) -> None:
     That is no damage if SQLite was just restarting the log: then the file already has
     all pages of the frames.
     """
-    page_bytes = _page_bytes(path)
-    frames = current_frames(raw, page_bytes) if page_bytes else []
+    size = page_bytes(path)
+    frames = current_frames(raw, size) if size else []
     in_doubt = _commits(frames) > _TORN_MAX
-    if in_doubt and not _is_in_file(path, raw, frames, page_bytes):
+    if in_doubt and not _is_in_file(path, raw, frames, size):
         raise sqlite3.DatabaseError("the header of the log is damaged")
 
 
@@ -147,7 +147,7 @@ def _commits(frames: list[Frame]) -> int:
     return len(ends) - repeated
 
 
-def _page_bytes(path: Path) -> int:
+def page_bytes(path: Path) -> int:
     """Return the page size from the file's header, or 0 if it is not valid."""
     with path.open("rb") as file:
         header = file.read(18)

@@ -133,8 +133,10 @@ def test_seals_are_due_by_phase(device: Device) -> None:
         (Phase.PRE, 3600),
     ):
         assert device.sealer.seal("interval", phase, now_ns)
-        assert not device.sealer.due(now_ns + wait_s * 10**9 - 1)
-        assert device.sealer.due(now_ns + wait_s * 10**9)
+        end_ns = now_ns + wait_s * 10**9
+        assert device.sealer.due(phase, end_ns - 1) is None
+        assert device.sealer.due(phase, end_ns) == "interval"
+        assert device.sealer.due(Phase.POST, now_ns) == "phase"
 
 
 def test_without_a_key_nothing_is_sealed(device: Device) -> None:
@@ -143,7 +145,7 @@ def test_without_a_key_nothing_is_sealed(device: Device) -> None:
     device.journal.close()
     device.open()
     assert device.seal() == []
-    assert not device.sealer.due(2**62)
+    assert not device.sealer.due(Phase.PRE, 2**62)
     assert device.sealer.state.problem == NO_KEY
     assert last_seal.read(device.folder) is None
 
@@ -154,8 +156,8 @@ def test_a_key_that_fails_is_a_problem_and_no_exception(device: Device) -> None:
     now_ns = device.clock.boot_ns()
     assert device.seal() == []
     assert "cannot sign" in str(device.sealer.state.problem)
-    assert not device.sealer.due(now_ns + 59 * 10**9)
-    assert device.sealer.due(now_ns + 60 * 10**9)
+    assert not device.sealer.due(Phase.PRE, now_ns + 59 * 10**9)
+    assert device.sealer.due(Phase.PRE, now_ns + 60 * 10**9)
 
 
 def test_a_journal_moved_aside_is_handed_over(device: Device) -> None:

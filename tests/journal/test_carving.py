@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,22 @@ def test_an_unreadable_cell_does_not_hide_the_others(
     carved = _carved(tmp_path)
     assert POINTS // 2 < len(carved) < POINTS
     assert set(carved) <= set(stored)
+
+
+@pytest.mark.parametrize("header", ["sound", "damaged"])
+def test_pages_of_the_first_version_are_read(tmp_path: Path, header: str) -> None:
+    """A file with pages of 1,024 bytes is carved, also without its header."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.execute("PRAGMA page_size = 1024")
+        db.execute("PRAGMA application_id = 1")
+    journal, clock = open_journal(tmp_path), FakeClock()
+    put(journal, clock, POINTS)
+    lines = bodies(journal)
+    journal.close()
+    path = tmp_path / FILE_NAME
+    data = path.read_bytes()
+    assert data[16:18] == (1024).to_bytes(2, "big")
+    if header == "damaged":
+        path.write_bytes(bytes(1024) + data[1024:])
+    found = {p.seq: p.line for p in carve(path)}
+    assert [found[seq] for seq in sorted(found)] == lines
