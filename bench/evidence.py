@@ -36,7 +36,7 @@ _CAUSES_MINUTES = 300
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one day used."""
+    """Resources that one day used."""
 
     written_bytes: int
     cpu_s: float
