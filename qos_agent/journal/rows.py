@@ -24,9 +24,9 @@ def insert_pending(
     db.execute("INSERT INTO pending VALUES (?, ?, ?, ?)", row)
 
 
-def delete_pending(db: sqlite3.Connection, seq: int) -> None:
-    """Remove a point that was stamped."""
-    db.execute("DELETE FROM pending WHERE seq = ?", (seq,))
+def delete_pending(db: sqlite3.Connection, seq: int) -> int:
+    """Remove a point that was stamped; return 1, or 0 if there is none."""
+    return db.execute("DELETE FROM pending WHERE seq = ?", (seq,)).rowcount
 
 
 def is_taken(db: sqlite3.Connection, time_ns: int, series: bytes) -> bool:

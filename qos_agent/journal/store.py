@@ -334,9 +334,9 @@ class Journal:
 
     def _stamp_pending(self, db: sqlite3.Connection, now: Now) -> int:
         count = 0
-        for count, (pending, timestamp) in enumerate(timestamps.stampable(db, now), 1):
+        for pending, timestamp in timestamps.stampable(db, now):
             numbered = from_text(pending.seq, pending.content, pending.boot_ns)
-            rows.delete_pending(db, pending.seq)
+            count += rows.delete_pending(db, pending.seq)
             self._store(db, numbered, timestamp)
         return count
 
