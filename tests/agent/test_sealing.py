@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 
 from qos_agent.agent import sealing
+from qos_agent.agent.agent import Agent
 from qos_agent.agent.sealing import NO_KEY, Sealer
+from qos_agent.config.loading import Loaded
+from qos_agent.config.settings import Settings
 from qos_agent.evidence import handover, keys, last_seal, notes
 from qos_agent.evidence.merkle import leaf_hash, split, verify_consistency
 from qos_agent.evidence.signer import PublicKey
 from qos_agent.journal import Journal
-from qos_agent.journal.reader import reading
+from qos_agent.journal.reader import EVERY_SEQ, reading
 from qos_agent.model import Phase, Reading, Value
-from qos_agent.model.line_protocol import points
+from qos_agent.model.line_protocol import decode, points
+from qos_agent.system.clock import SystemClock
 from tests.evidence.support import naive_root
 from tests.journal.support import LIMITS, change, pre, put
 from tests.support.clocks import FakeClock
@@ -221,3 +225,36 @@ def test_a_replaced_device_is_handed_over(device: Device) -> None:
     note = notes.parse_note(notes.decoded(str(statement["note"])))
     found = handover.verified(note, "qos-agent/pi-1", "qos-agent/pi-2")
     assert found.kind == "device"
+
+
+PROBES = ("latency", "throughput", "web", "form", "signal")
+
+
+@pytest.mark.parametrize("key", ["with", "without"])
+def test_a_real_agent_seals_at_start_and_stop(tmp_path: Path, key: str) -> None:
+    """The last seal covers all points but the last one, itself; status has it too."""
+    if key == "with":
+        keys.create_key(tmp_path / keys.FILE_NAME)
+    settings = Settings.model_validate(
+        {
+            "station": {"id": "S1", "province": "31"},
+            "journal": {"folder": tmp_path, "disk_reserve": "0MB"},
+            "runtime": {"folder": tmp_path},
+        }
+    )
+    causes: list[Value] = []
+    for _ in range(2):
+        status = Agent(Loaded(settings, {}), SystemClock(0), PROBES).run(for_s=0.3)
+    with reading(tmp_path) as reader:
+        for line in reader.lines(EVERY_SEQ):
+            record = decode(line)
+            if record.measurement == "seal":
+                causes.append(record.fields["cause"])
+        verdict = reader.verify(keys.public_keys(tmp_path))
+    assert verdict.faults == ()
+    if key == "with":
+        assert causes == ["start", "stop", "start", "stop"]
+        assert (status.sealed_size, status.not_sealed) == (verdict.points - 1, None)
+    else:
+        assert causes == []
+        assert (status.sealed_size, status.not_sealed) == (None, NO_KEY)

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from qos_agent.evidence.merkle import CompactRange, leaf_hash
 from tests.faults.conftest import FULL, Account, tried
 from tests.journal.support import open_journal
 from tests.servers.database import Database
@@ -50,6 +51,8 @@ def test_kill_at_any_moment(
     assert ended.returncode == 0, "not all was delivered in five minutes"
     journal = open_journal(tmp_path / "journal")
     stored = {(journal.id, seq) for seq, _ in journal.lines()}
+    leaves = [leaf_hash(line) for _, line in journal.lines()]
+    assert journal.tree().root() == CompactRange().extended(leaves).root()
     journal.close()
     rows = influxdb.rows("latency")
     held = Counter((str(row["journal"]), int(row["seq"])) for row in rows)

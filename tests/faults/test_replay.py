@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from bisect import bisect_right
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -12,6 +13,8 @@ import pytest
 
 from qos_agent.journal import Batch, Journal, JournalLimits, Lane, tables
 from qos_agent.journal.reader import requeue
+from qos_agent.journal.tables import connect_to_read
+from qos_agent.journal.verification import tree_faults
 from tests.faults.conftest import FULL, Account, tried
 from tests.faults.ledger import check_ledger, ledger
 from tests.faults.recording import Call, Disk, recording
@@ -127,6 +130,8 @@ def _cut(folder: Path, files: dict[str, bytes], states: tuple[_Mark, _Mark]) -> 
     unsent = {seq for (seq,) in look(folder, _UNSENT)}
     pending = {seq for (seq,) in look(folder, "SELECT seq FROM pending")}
     assert all(line in _either(states, seq) for seq, line in held.items())
+    with closing(connect_to_read(folder / tables.FILE_NAME)) as db:
+        assert [*tree_faults(db)] == []
     check_ledger(folder, set(range(1, max(held, default=0) + 1)) - held.keys())
     journal.close()
     shutil.rmtree(folder)

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from qos_agent.archive.csv import export_csv
+from qos_agent.evidence.merkle import CompactRange, leaf_hash
 from qos_agent.journal import Journal, JournalLimits, Lane
+from qos_agent.journal.tables import MIGRATIONS
+from qos_agent.journal.tree import absent_leaf
 from qos_agent.model import Phase
 from tests.support.clocks import FakeClock
 from tests.support.readings import IDENTITY
@@ -75,6 +78,18 @@ def test_it_drains(journal: Journal) -> None:
     assert len(set(claimed)) == len(claimed)
     assert journal.counts().undelivered["collector"] == 0
     assert journal.counts().quarantined == QUARANTINED
+
+
+def test_it_gets_a_tree(journal: Journal) -> None:
+    """All points are leaves, and the version before can still open the file."""
+    _stamp_pending(journal)
+    stored = dict(journal.lines())
+    leaves = [
+        leaf_hash(stored[seq]) if seq in stored else absent_leaf(seq)
+        for seq in range(1, max(stored) + 1)
+    ]
+    assert journal.tree().root() == CompactRange().extended(leaves).root()
+    assert len(MIGRATIONS) == 1
 
 
 def test_it_exports(journal: Journal, tmp_path: Path) -> None:
