@@ -58,8 +58,10 @@ def _created(folder: Path, device: str, new_key: bool) -> dict[str, str]:
 
     path = folder / keys.FILE_NAME
     if new_key and may_exist(path):
-        keys.retire_key(path, time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
-    key = keys.create_key(path).public_key
+        now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        key = keys.replace_key(path, now).public_key
+    else:
+        key = keys.create_key(path).public_key
     name = checkpoints.device_name(device)
     return {
         "path": str(path),

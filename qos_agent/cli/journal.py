@@ -152,7 +152,7 @@ def _output(file: Path | None) -> Iterator[BinaryIO]:
 
 @app.command("verify")
 def verify(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Check the file, all hashes, all numbers, the tree and the seals.
+    """Check the file, hashes, numbers, tree and seals.
 
     Checks the structure of the file, the hash and the format of each point, and that
     no number is missing. Then checks that the tree and each seal match the points, and
@@ -168,10 +168,10 @@ def verify(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     if as_json:
         print(json.dumps(asdict(verdict)))
     else:
-        counts = f"{verdict.points} points, {verdict.seals} seals"
-        unchecked = ", signatures not checked because there is no key"
-        note = unchecked if verdict.seals and not keys else ""
-        print("\n".join(verdict.faults) or f"ok: {counts}{note}")
+        seals = f", {verdict.seals} seals" if verdict.seals else ""
+        if verdict.seals and not keys:
+            seals += ", signatures not checked because there is no key"
+        print("\n".join(verdict.faults) or f"ok: {verdict.points} points{seals}")
     return 1 if verdict.faults else 0
 
 

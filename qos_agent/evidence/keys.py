@@ -98,6 +98,20 @@ def create_key(path: Path) -> OpensslSigner:
     return OpensslSigner.of(path)
 
 
+def replace_key(path: Path, time_text: str) -> OpensslSigner:
+    """Create a new key in place of another, which keeps another name.
+
+    The new key is complete before the old one is renamed. Raises SigningError, OSError.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    create_key(new)
+    retire_key(path, time_text)
+    new.rename(path)
+    _sync_folder(path.parent)
+    return OpensslSigner.of(path)
+
+
 def retire_key(path: Path, time_text: str) -> Path:
     """Rename a key that is replaced and return its new path. Raises OSError."""
     retired = path.with_name(RETIRED_NAME.format(time=time_text))
