@@ -17,9 +17,8 @@ from qos_agent.model.errors import ConfigError, OperatorError
 def config(tmp_path: Path) -> Path:
     """Return a configuration with its journal in the folder of the test."""
     path = tmp_path / "agent.toml"
-    path.write_text(
-        f'[station]\nid = "S1"\nprovince = "31"\n[journal]\nfolder = "{tmp_path}/data"\n'
-    )
+    station = '[station]\nid = "S1"\nprovince = "31"\n'
+    path.write_text(f'{station}[journal]\nfolder = "{tmp_path}/data"\n')
     return path
 
 
