@@ -16,6 +16,7 @@ BENCHES = (
     "cpu",
     "drain",
     "journal",
+    "evidence",
     "footprint",
     "startup",
     "install",
