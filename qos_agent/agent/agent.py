@@ -19,6 +19,7 @@ from qos_agent.agent.ledger import Tally
 from qos_agent.agent.metrics import Metrics
 from qos_agent.agent.periodic import PeriodicTask
 from qos_agent.agent.status import Status
+from qos_agent.agent.wall_estimate import WallEstimate
 from qos_agent.config import calendar_file
 from qos_agent.config.loading import Loaded
 from qos_agent.model import Clock, Phase, Reading, Task
@@ -49,8 +50,6 @@ _UPLINK_STOP_S = 1.0
 # The uplink shows a sign of life before each request, and waits a few seconds in
 # between. The resolution of a name may take half a minute.
 _UPLINK_SILENT_S = 120.0
-# An agent that restarts again and again must not load its links at each start.
-_LONG_STOP_NS = 3600 * 10**9
 _ABOUT_THE_AGENT = ("agent", "event")
 _CONFIGURATION = "configuration"
 
@@ -78,7 +77,8 @@ class Agent:
         # The last record in wall time, and the start in boot time.
         self._downtime: tuple[int, int] | None = None
         clock.not_behind(self._last_record_ns)
-        self._phase = self._timeline.phase_at(self._estimated_wall_ns())
+        self._wall = WallEstimate(clock, self._last_record_ns)
+        self._phase = self._timeline.phase_at(self._wall.now_ns())
         self._ticked_ns = clock.boot_ns()
         self._steps = StepWatch()
         self._compared_ms: float | None = None
@@ -141,7 +141,7 @@ class Agent:
         self._commit()
         self._seal("start")
         self._schedule.set_jobs(self._jobs(self._phase))
-        self._schedule.start(heavy_at_once=self._long_stopped())
+        self._schedule.start(heavy_at_once=self._wall.is_long_stopped())
         self._notifier.notify("READY=1")
 
     def _loop(self, for_s: float | None, show: Callable[[Status], None] | None) -> None:
@@ -324,7 +324,7 @@ class Agent:
     def _check_phase(self) -> None:
         before_ns, now_ns = self._ticked_ns, self._clock.boot_ns()
         self._ticked_ns = now_ns
-        wall_ns, elapsed_ns = self._estimated_wall_ns(), now_ns - before_ns
+        wall_ns, elapsed_ns = self._wall.now_ns(), now_ns - before_ns
         for change in self._timeline.changes(self._phase, elapsed_ns, wall_ns):
             self._enter(change.phase, change.at_wall_ns - (wall_ns - now_ns))
 
@@ -337,24 +337,6 @@ class Agent:
         step_ms = self._steps.step_ms(self._clock.state())
         if step_ms is not None:
             self._record(event("clock_step", self._clock.boot_ns(), amount=step_ms))
-
-    def _long_stopped(self) -> bool:
-        """Return True if no agent ran within the last hour."""
-        if self._last_record_ns is None:
-            return True
-        return self._estimated_wall_ns() - self._last_record_ns > _LONG_STOP_NS
-
-    def _estimated_wall_ns(self) -> int:
-        """Return the wall time, estimated from the last record if it is not trusted.
-
-        With the estimate a device without a clock and a network changes its phase
-        too. It assumes, as the journal does, that the device booted immediately
-        after the last record, so it is never later than the true time.
-        """
-        boot_ns, state = self._clock.boot_ns(), self._clock.state()
-        if state.trusted or self._last_record_ns is None:
-            return boot_ns + state.offset_ns
-        return boot_ns + self._last_record_ns
 
     def _check_reload(self) -> None:
         """End the run if a reload was requested and the phase allows it."""

@@ -28,7 +28,7 @@ from qos_agent.journal.types import Anchor
 LEVEL = 8
 TILE_LEAVES = 1 << LEVEL
 # A journal of an earlier version gets its tree in several commits, so that none of them
-# is long. 64 tiles take about 50 ms on a fast machine.
+# is long.
 _TILES_A_COMMIT = 64
 
 CREATE = """
