@@ -15,11 +15,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deploy.demo import engine, grafana, influxd
+from deploy.demo.alert_log import AlertLog
 from deploy.demo.drill import RAW_DB, ROLLUP_DB
 from deploy.demo.grafana import PASSWORD, USER, Grafana
 from deploy.demo.nation import live
 
 GRAFANA_PORT = 3000
+ALERT_LOG_PORT = 9095
+# Nothing listens on port 9 of this machine.
+_NOWHERE = "http://127.0.0.1:9/"
 _BOARD = "/d/qos-overview-en"
 _MISSING = (
     "make demo: no container engine is running. Fix: start Docker, or run "
@@ -31,7 +35,7 @@ _MISSING = (
 def main(arguments: list[str]) -> int:
     """Run the demonstration until interrupted. Containers run in the background."""
     if arguments[:1] == ["nation"] and len(arguments) == 3:
-        live(Path(arguments[2]), arguments[1], _print, _stop_event())
+        _nation(arguments[1], Path(arguments[2]))
         return 0
     if arguments:
         print("usage: python -m deploy.demo [nation URL FOLDER]", file=sys.stderr)
@@ -49,6 +53,16 @@ def main(arguments: list[str]) -> int:
         print(_MISSING, file=sys.stderr)
         return 1
     return _contained(compose)
+
+
+def _nation(url: str, folder: Path) -> None:
+    """Run the simulated stations, the census and the alert log of the containers."""
+    # Grafana runs in another container, so loopback is not enough. compose.yaml
+    # publishes no port of this one.
+    log = AlertLog(folder / "alerts.log", ("0.0.0.0", ALERT_LOG_PORT))  # noqa: S104
+    log.start()
+    live(folder, url, _print, _stop_event())
+    log.stop()
 
 
 def _contained(compose: tuple[str, ...]) -> int:
@@ -70,8 +84,15 @@ def _local(home: Path, program: Path) -> None:
         started.callback(database.wait)
         started.callback(database.terminate)
         url = f"http://127.0.0.1:{port}"
-        boards = Grafana(home, folder / "grafana", influxd.free_port(), variables(url))
+        alerts = AlertLog(Path(tempfile.gettempdir()) / "qos-demo-alerts.log")
+        alerts.start()
+        started.callback(alerts.stop)
+        boards = Grafana(
+            home, folder / "grafana", influxd.free_port(), variables(url, alerts.url)
+        )
+        started.callback(_print, "stopping Grafana and InfluxDB …")
         started.callback(boards.stop)
+        _print("starting Grafana …")
         boards.start()
 
         def report(text: str) -> None:
@@ -82,9 +103,8 @@ def _local(home: Path, program: Path) -> None:
         live(folder / "drill", url, report, stop)
 
 
-def variables(url: str) -> dict[str, str]:
-    """Return the variables of the provisioning files. No alert leaves the machine."""
-    nowhere = "http://127.0.0.1:9/"
+def variables(url: str, alerts: str = _NOWHERE) -> dict[str, str]:
+    """Return the variables of the provisioning files; `alerts` receives all alerts."""
     return {
         "QOS_RAW_URL": url,
         "QOS_RAW_DB": RAW_DB,
@@ -92,8 +112,8 @@ def variables(url: str) -> dict[str, str]:
         "QOS_ROLLUP_DB": ROLLUP_DB,
         "QOS_INFLUX_USER": "drill",
         "QOS_INFLUX_TOKEN": "drill",
-        "QOS_ALERT_WEBHOOK_URL": nowhere,
-        "QOS_HEARTBEAT_URL": nowhere,
+        "QOS_ALERT_WEBHOOK_URL": alerts,
+        "QOS_HEARTBEAT_URL": _NOWHERE,
         "QOS_ALERT_EMAIL": "noc@drill.invalid",
         "QOS_PLATFORM_EMAIL": "platform@drill.invalid",
         "QOS_TELEGRAM_TOKEN": "drill",

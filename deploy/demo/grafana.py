@@ -161,6 +161,7 @@ class Grafana:
             "GF_SECURITY_ADMIN_USER": USER,
             "GF_SECURITY_ADMIN_PASSWORD": PASSWORD,
             "GF_PATHS_DATA": str(folder / "data"),
+            "GF_DATABASE_URL": _database(folder / "data" / "grafana.db"),
             "GF_PATHS_LOGS": str(folder / "logs"),
             "GF_PATHS_PLUGINS": str(folder / "plugins"),
             "GF_PATHS_PROVISIONING": str(folder / "provisioning"),
@@ -168,6 +169,12 @@ class Grafana:
         }
         kept = {name: os.environ[name] for name in ("PATH", "HOME") & os.environ.keys()}
         return kept | shared_environment() | own | self._variables
+
+
+def _database(path: Path) -> str:
+    """Return the address of Grafana's SQLite file, like that in grafana.env."""
+    options = shared_environment()["GF_DATABASE_URL"].partition("?")[2]
+    return f"sqlite3://{path}?{options}"
 
 
 def _program(home: Path) -> list[str]:
@@ -195,9 +202,13 @@ def _link(source: Path, target: Path, but: str = "") -> None:
 
 
 def _provisioning(target: Path) -> None:
-    """Copy the provisioning files, with the path of the boards in this folder."""
+    """Copy the provisioning files, with the path of the boards in this folder.
+
+    The contact points are those of the demonstration, which reach nobody.
+    """
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(FILES / "provisioning", target)
+    shutil.copy(HERE / "contact-points.yaml", target / "alerting")
     for path in (target / "dashboards").iterdir():
         text = path.read_text(encoding="utf-8")
         path.write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -17,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.demo import influxd
-from deploy.demo.__main__ import variables
+from deploy.demo.__main__ import ALERT_LOG_PORT, variables
+from deploy.demo.alert_log import AlertLog
 from deploy.demo.drill import BACK_MINUTES, calendar_text, planned
 from deploy.demo.engine import COMPOSE_FILE
 from deploy.demo.grafana import FILES, INSTALLED, shared_environment
@@ -93,7 +96,7 @@ def test_the_environment_has_the_variables_of_the_provisioning(names: set[str]) 
 def test_both_ways_to_start_use_the_same_values() -> None:
     """Only the address of the server differs."""
     compose = SERVICES["grafana"]["environment"]
-    local = variables("http://influxdb:8086")
+    local = variables("http://influxdb:8086", f"http://nation:{ALERT_LOG_PORT}/")
     assert {name: compose[name] for name in local} == local
 
 
@@ -107,6 +110,44 @@ def test_nothing_is_published_beyond_this_machine() -> None:
     assert environment["GF_ANALYTICS_CHECK_FOR_UPDATES"] == "false"
     assert environment["GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES"] == "false"
     assert SERVICES["influxdb"]["environment"]["INFLUXDB_REPORTING_DISABLED"] == "true"
+
+
+def test_every_contact_point_sends_to_the_local_log() -> None:
+    """Each contact point of the centre has a local one here, and no other channel."""
+    own = yaml.safe_load((COMPOSE_FILE.parent / "contact-points.yaml").read_text())
+    centre = yaml.safe_load(
+        (PROVISIONING / "alerting" / "contact-points.yaml").read_text("utf-8")
+    )
+    names = [contact["name"] for contact in own["contactPoints"]]
+    assert names == [contact["name"] for contact in centre["contactPoints"]]
+    receivers = [r for contact in own["contactPoints"] for r in contact["receivers"]]
+    assert {receiver["type"] for receiver in receivers} == {"webhook"}
+    urls = {receiver["settings"]["url"] for receiver in receivers}
+    assert urls == {"$QOS_ALERT_WEBHOOK_URL"}
+    mounted = dict(v.split(":")[:2] for v in SERVICES["grafana"]["volumes"])
+    assert mounted["./contact-points.yaml"].endswith("alerting/contact-points.yaml")
+
+
+def test_the_log_keeps_every_message(tmp_path: Path) -> None:
+    """A message is a line of the log, also one that is not JSON."""
+    log = AlertLog(tmp_path / "alerts.log")
+    log.start()
+    for body in (b'{"status": "firing"}', b"\xff no JSON"):
+        with urlopen(Request(log.url, body)) as response:
+            assert response.status == 204
+    log.stop()
+    first, second = (tmp_path / "alerts.log").read_text("utf-8").splitlines()
+    assert json.loads(first) == {"status": "firing"}
+    assert json.loads(second) == "\ufffd no JSON"
+
+
+def test_the_database_of_grafana_waits_for_locks() -> None:
+    """Grafana 9.3 reads WAL and the timeout from the address of its SQLite file."""
+    environment = shared_environment()
+    assert environment["GF_DATABASE_URL"].endswith(
+        "?_journal_mode=WAL&_busy_timeout=10000"
+    )
+    assert environment["GF_DATABASE_QUERY_RETRIES"] == "5"
 
 
 def test_dockerfile_copies_what_exists() -> None:
