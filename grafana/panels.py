@@ -12,13 +12,16 @@ from grafana.styles import (
     SERIES_STYLES,
     Json,
     Text,
+    cause_mapping,
     code_mapping,
     custom_options,
     geomap_options,
     level_mapping,
     no_data,
+    place_mapping,
     regency_mapping,
     threshold_steps,
+    watermark_mapping,
 )
 
 __all__ = [
@@ -50,6 +53,7 @@ class Display:
     `low` is true if a lower value is worse. `floor` is the smallest possible value.
     `age` is the maximum age of a value that is shown as current. `levels` and `codes`
     replace class levels and codes by their names. `top` fixes the end of the scale.
+    `watermark` shows a sentence on the age of the census instead of its figure.
     """
 
     width: int
@@ -62,6 +66,7 @@ class Display:
     levels: bool = False
     codes: bool = False
     top: float | None = None
+    watermark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,9 @@ class Column:
     """A column of a table: a field or tag, its title and its format.
 
     `shown` is `level` (a class with its colour), `code` (a name instead of a code),
-    `regency` (a name instead of a number), `hidden`, or empty. `link` opens another
-    dashboard from a cell; LANG in its address is replaced by the language.
+    `regency`, `place` or `cause` (a name instead of a code), `hidden`, or empty.
+    `link` opens another dashboard from a cell; LANG in its address is replaced by the
+    language.
     """
 
     name: str
@@ -177,6 +183,8 @@ def _defaults(panel: Panel, language: int) -> Json:
         defaults["mappings"] = level_mapping(language)
     if display.codes:
         defaults["mappings"] = code_mapping(language)
+    if display.watermark:
+        defaults["mappings"] = watermark_mapping(language)
     if display.top is not None:
         defaults |= {"min": display.floor, "max": display.top}
     options = custom_options(panel.kind, limited=display.limits is not None)
@@ -242,6 +250,10 @@ def _column(column: Column, language: int) -> Json:
         properties.append({"id": "mappings", "value": regency_mapping()})
     if column.shown == "code":
         properties.append({"id": "mappings", "value": code_mapping(language)})
+    if column.shown == "place":
+        properties.append({"id": "mappings", "value": place_mapping(language)})
+    if column.shown == "cause":
+        properties.append({"id": "mappings", "value": cause_mapping(language)})
     if column.link is not None:
         properties.append({"id": "links", "value": [column.link]})
     if column.width is not None:
@@ -256,6 +268,9 @@ def _options(panel: Panel, language: int) -> Json:
     if panel.kind == "geomap":
         return geomap_options(panel.sort)
     options = PANEL_OPTIONS[panel.kind]
+    if panel.display.watermark:
+        text = {"titleSize": 14, "valueSize": 28}
+        return options | {"textMode": "value", "text": text}
     if panel.kind == "table" and panel.sort:
         title = next(c.title for c in panel.columns if c.name == panel.sort)
         return options | {"sortBy": [{"displayName": title[language], "desc": True}]}

@@ -93,9 +93,12 @@ def latest_sum(field: str, where: str = "") -> str:
     return _outer(f'sum("{field}")', field, where)
 
 
-def latest_percentile(field: str, percent: int, where: str = "") -> str:
-    """Return the value that this percentage of the regencies does not exceed."""
-    return _outer(f'percentile("{field}", {percent})', field, where)
+def minutes_complete(minutes: int) -> str:
+    """Return the share of the last minutes that have a complete census."""
+    return (
+        f'SELECT moving_average(count("complete_ms"), {minutes}) AS "value" '
+        'FROM "watermark" WHERE $timeFilter GROUP BY time(1m) fill(0)'
+    )
 
 
 def _outer(figure: str, field: str, where: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from grafana.titles import CAUSE_TITLES
 from qos_agent.config.places import regencies
+from qos_agent.noc.troubles.places import place_names
 
 Text = tuple[str, str]
 """A text in English and in Indonesian."""
@@ -35,7 +37,14 @@ CODES: dict[str, Text] = {
     "access": ("access network", "jaringan akses"),
     "destination": ("destination", "tujuan"),
 }
-_NO_DATA = ("no data", "tidak ada data")
+_NO_DATA = ("not measured", "belum diukur")
+# For boards without a census, which no class uses.
+OUT_OF_DATE = "#F0E442"
+_FRESH = ("The census is up to date.", "Sensus mutakhir.")
+_STALE = (
+    "NO COMPLETE CENSUS FOR OVER THREE MINUTES: the state of the nation is unknown",
+    "TIDAK ADA SENSUS LENGKAP LEBIH DARI TIGA MENIT: keadaan sekarang tidak diketahui",
+)
 _REDUCED = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 # Letters of 25 mm can be read from five metres. On a full-HD screen of 55 inches
 # that is 40 pixels.
@@ -185,6 +194,43 @@ def code_mapping(language: int) -> list[Json]:
         for index, (code, text) in enumerate(CODES.items())
     }
     return [{"type": "value", "options": names}]
+
+
+def cause_mapping(language: int) -> list[Json]:
+    """Map the causes of trouble and their severities to names."""
+    texts = {
+        **CAUSE_TITLES,
+        "critical": ("critical", "kritis"),
+        "warning": ("warning", "peringatan"),
+        "all": ("all", "semua"),
+    }
+    colours = {"critical": BAD, "warning": DEGRADED}
+    names = {
+        code: {"text": text[language], "index": index}
+        | ({"color": colours[code]} if code in colours else {})
+        for index, (code, text) in enumerate(texts.items())
+    }
+    return [{"type": "value", "options": names}]
+
+
+def place_mapping(language: int) -> list[Json]:
+    """Map the codes of all places to their names."""
+    names = {
+        code: {"text": name, "index": index}
+        for index, (code, name) in enumerate(place_names(language).items())
+    }
+    return [{"type": "value", "options": names}]
+
+
+def watermark_mapping(language: int) -> list[Json]:
+    """Map the number of complete minutes of late to a sentence about the board."""
+    fresh = {"text": _FRESH[language], "color": GOOD, "index": 0}
+    stale = {"text": _STALE[language], "color": OUT_OF_DATE, "index": 1}
+    return [
+        {"type": "range", "options": {"from": 0.001, "to": None, "result": fresh}},
+        {"type": "value", "options": {"0": stale}},
+        {"type": "special", "options": {"match": "null+nan", "result": stale}},
+    ]
 
 
 def regency_mapping() -> list[Json]:

@@ -40,6 +40,7 @@ NOC_PACKAGES = (
     "state",
     "rollup",
     "census",
+    "troubles",
     "simulator",
     "service",
 )

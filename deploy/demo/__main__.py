@@ -118,6 +118,7 @@ def variables(url: str, alerts: str = _NOWHERE) -> dict[str, str]:
         "QOS_PLATFORM_EMAIL": "platform@drill.invalid",
         "QOS_TELEGRAM_TOKEN": "drill",
         "QOS_TELEGRAM_CHAT": "1",
+        "QOS_ALERT_LANGUAGE": "en",
         "QOS_DOCS_URL": "http://127.0.0.1:9/docs/operations",
     }
 

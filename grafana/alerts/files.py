@@ -7,29 +7,29 @@ those that no longer exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from grafana.alerts.areas import AREAS, Area
-from grafana.alerts.limits import LIMITS
 from grafana.alerts.monitoring import MONITORING
-from grafana.alerts.mute_timings import mute_times
 from grafana.alerts.network import NETWORK
 from grafana.alerts.notifications import contact_points, policies, templates
-from grafana.alerts.rule import FOLDER, rule_json
+from grafana.alerts.rule import FOLDER, rule_json, trouble_rule
 from grafana.panels import Json
-from qos_agent.config.calendar_file import load, shipped
+from qos_agent.noc.troubles.limits import limits
 
 ALERTS = (*NETWORK, *MONITORING)
 KNOWN = Path(__file__).parent / "known.txt"
 _FOLDER = "provisioning/alerting"
+# The centre now decides when a warning is sent, so these no longer exist.
+_FORMER_TIMINGS = ("outside-watch-wib", "outside-watch-wita", "outside-watch-wit")
 
 
 def alerting_files() -> dict[str, Any]:
     """Return the content of each file by its path in the package `grafana`."""
-    groups = {area.name: _group(area, _rules(area)) for area in AREAS}
-    groups["nation"] = _group(None, _rules(None))
+    groups = {
+        "troubles": _group("troubles", [trouble_rule(alert) for alert in NETWORK]),
+        "platform": _group("platform", _platform_rules()),
+    }
     uids = {rule["uid"] for group in groups.values() for rule in group["rules"]}
     known = set(KNOWN.read_text(encoding="utf-8").split()) if KNOWN.exists() else set()
     contents: dict[str, Json] = {
@@ -37,7 +37,9 @@ def alerting_files() -> dict[str, Any]:
         "deleted": {
             "deleteRules": [{"orgId": 1, "uid": uid} for uid in sorted(known - uids)]
         },
-        "mute-timings": {"muteTimes": mute_times(_calendars())},
+        "mute-timings": {
+            "deleteMuteTimes": [{"orgId": 1, "name": name} for name in _FORMER_TIMINGS]
+        },
         "contact-points": {"contactPoints": contact_points()},
         "policies": {"policies": policies()},
         "templates": {"templates": templates()},
@@ -50,29 +52,23 @@ def alerting_files() -> dict[str, Any]:
     return files
 
 
-def _calendars() -> Iterable[Any]:
-    return [load(path) for path in shipped().values()]
-
-
 def _lines(uids: set[str]) -> str:
     return "".join(f"{uid}\n" for uid in sorted(uids))
 
 
-def _rules(area: Area | None) -> list[Json]:
-    """Return the rules of an area, or the national rules if it is None."""
+def _platform_rules() -> list[Json]:
     return [
-        rule_json(alert, limit, area)
-        for alert in ALERTS
-        if alert.national is (area is None)
-        for limit in LIMITS
+        rule_json(alert, limit)
+        for alert in MONITORING
+        for limit in limits().values()
         if limit.alert == alert.name
     ]
 
 
-def _group(area: Area | None, rules: list[Json]) -> Json:
+def _group(name: str, rules: list[Json]) -> Json:
     return {
         "orgId": 1,
-        "name": f"qos-{area.name if area else 'nation'}",
+        "name": f"qos-{name}",
         "folder": FOLDER,
         "interval": "1m",
         "rules": rules,

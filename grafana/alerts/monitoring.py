@@ -1,111 +1,18 @@
-"""Alerts on the monitoring system itself: agents, delivery, census and Grafana."""
+"""Alerts on the monitoring system itself, for the platform team."""
 
 from __future__ import annotations
 
-from grafana.alerts import queries as q
 from grafana.alerts.network import value
 from grafana.alerts.rule import Alert, AlertQuery, Window
 from grafana.panels import Text
 
-_AGENT = ("agent", "")
-_VOTING = q.voting(q.ALL, q.PLACE)
-# Heartbeats come once a minute. A window contains seven of them, or six at its edges.
-_AGENTS = q.summed("agents", 'sum("beats") / 6', _AGENT, q.PLACE)
 _PIPELINE = Window(300)
-_REGENCY = "{{ $labels.regency }}"
+_ACTION = (
+    "Act on the page below. Boards and alerts may be out of date until then.",
+    "Ikuti halaman di bawah. Sampai pulih, dashboard dan alarm bisa tidak mutakhir.",
+)
 _COLLECTOR = "{{ $labels.collector }}"
-
-
-def _of_agents(name: str, title: Text, figure: str, summary: Text, panel: int) -> Alert:
-    """Return an alert on a figure per heartbeat, by regency."""
-    queries = (q.summed("figure", figure, _AGENT, q.PLACE), _AGENTS)
-    return Alert(
-        name,
-        title,
-        (
-            f"{_REGENCY}: {value('figure')} {summary[0]}",
-            f"{_REGENCY}: {value('figure')} {summary[1]}",
-        ),
-        {"warning": queries, "critical": queries},
-        "$figure > {limit} && $agents >= {min_count}",
-        ("agents", panel),
-        voting=_VOTING,
-    )
-
-
-def _share_of_agents(field: str) -> str:
-    return f'100.0 * sum("{field}") / sum("beats")'
-
-
-_AGENT_ALERTS = (
-    _of_agents(
-        "backlog",
-        ("Delivery backlog", "Antrean pengiriman"),
-        'sum("backlog_points") / sum("beats")',
-        (
-            "undelivered data points per agent on average",
-            "titik data belum terkirim per agen, rata-rata",
-        ),
-        1,
-    ),
-    _of_agents(
-        "unsent",
-        ("Data pending for over an hour", "Data tertunda lebih dari satu jam"),
-        _share_of_agents("unsent_old"),
-        (
-            "% of agents have undelivered data older than an hour",
-            "% agen menyimpan data tertunda lebih dari satu jam",
-        ),
-        15,
-    ),
-    _of_agents(
-        "clock",
-        ("Unreliable clocks", "Jam tidak akurat"),
-        _share_of_agents("clock_poor"),
-        ("% of agents have an unreliable clock", "% agen jamnya tidak akurat"),
-        3,
-    ),
-    _of_agents(
-        "allowance",
-        ("Data allowance running out", "Kuota data hampir habis"),
-        _share_of_agents("allowance_low"),
-        (
-            "% of agents have less than 10 % of their data left",
-            "% agen sisa kuotanya di bawah 10 %",
-        ),
-        2,
-    ),
-)
-_OLD = '(sum("acked_le_1h") + sum("acked_le_1d") + sum("acked_older"))'
-_DELIVERED = f'(sum("acked_le_2m") + {_OLD[1:-1]})'
-_LATE_QUERIES = (
-    q.summed(
-        "figure",
-        f"100.0 * {_OLD} / {_DELIVERED}",
-        _AGENT,
-        q.PLACE,
-        q.LATE_HEARTBEATS,
-    ),
-    q.summed("acked", _DELIVERED, _AGENT, q.PLACE, q.LATE_HEARTBEATS),
-)
-LATE = Alert(
-    "late",
-    ("Late delivery", "Pengiriman terlambat"),
-    (
-        (
-            f"{_REGENCY}: {value('figure')} % of data points were over two minutes old "
-            "when delivered"
-        ),
-        (
-            f"{_REGENCY}: {value('figure')} % titik data berumur lebih dari dua menit "
-            "saat terkirim"
-        ),
-    ),
-    {"warning": _LATE_QUERIES, "critical": _LATE_QUERIES},
-    "$figure > {limit} && $acked >= {min_count}",
-    ("agents", 4),
-    voting=_VOTING,
-)
+_ALL = "\"operator\" = 'all'"
 
 
 def _pipeline(
@@ -117,20 +24,19 @@ def _pipeline(
     exec_error: str = "Error",
     panel: tuple[str, int] = ("agents", 7),
 ) -> Alert:
-    """Return a national alert for the platform team; `texts`: title and summary."""
+    """Return an alert for the platform team; `texts`: title and summary."""
     title, summary = texts
     return Alert(
         name,
         title,
         summary,
-        {"warning": (query,), "critical": (query,), "none": (query,)},
+        (query,),
         condition,
         panel,
         team="platform",
-        national=True,
         no_data=no_data,
         exec_error=exec_error,
-        labels=(),
+        action=_ACTION,
     )
 
 
@@ -144,7 +50,7 @@ _CENSUS_POINTS = AlertQuery(
 _COUNTED = AlertQuery(
     "counted",
     'SELECT moving_average(count("expected"), 5) AS "value" FROM "census" '
-    f"WHERE $timeFilter AND {q.ALL} "
+    f"WHERE $timeFilter AND {_ALL} "
     'GROUP BY time(1m), "province" fill(0)',
     Window(6 * 3600),
 )
@@ -206,8 +112,8 @@ _PIPELINE_ALERTS = (
         (
             ("Province not counted", "Provinsi tidak dihitung"),
             (
-                "Province {{ $labels.province }}: not counted for five minutes",
-                "Provinsi {{ $labels.province }}: tidak dihitung selama lima menit",
+                "not counted for five minutes",
+                "tidak dihitung selama lima menit",
             ),
         ),
         _COUNTED,
@@ -229,4 +135,4 @@ _PIPELINE_ALERTS = (
         exec_error="Alerting",
     ),
 )
-MONITORING = (*_AGENT_ALERTS, LATE, *_PIPELINE_ALERTS)
+MONITORING = _PIPELINE_ALERTS

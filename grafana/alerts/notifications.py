@@ -7,12 +7,12 @@ point without an address stops Grafana from starting.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from grafana.alerts import mute_timings
+from grafana.boards.board import LANGUAGES
 from grafana.panels import Json
-from qos_agent.config.places import provinces, regencies
-from qos_agent.model.calendar import ZONES
+from qos_agent.noc.troubles.places import place_names
 
 ENVIRONMENT = {
     "QOS_ALERT_WEBHOOK_URL": "URL that receives the NOC's alerts as JSON",
@@ -21,13 +21,15 @@ ENVIRONMENT = {
     "QOS_TELEGRAM_CHAT": "id of the Telegram chat for the bot's messages",
     "QOS_PLATFORM_EMAIL": "e-mail addresses of the platform team",
     "QOS_HEARTBEAT_URL": "URL of an outside service that alerts if messages stop",
+    "QOS_ALERT_LANGUAGE": "language of the messages: en or id",
     "QOS_DOCS_URL": "address of docs/operations, without a slash at the end",
 }
 MAX_SHOWN = 3
-_GROUP = ["alert", "severity", "area"]
+_GROUP = ["alert", "province"]
+_LANGUAGE = "$QOS_ALERT_LANGUAGE"
 _PAGE = (
-    "EN $QOS_DOCS_URL/{{ .CommonLabels.alert }}.md\n"
-    "ID $QOS_DOCS_URL/id/{{ .CommonLabels.alert }}.md"
+    '$QOS_DOCS_URL/{{ if eq "$QOS_ALERT_LANGUAGE" "id" }}id/{{ end }}'
+    "{{ .CommonLabels.alert }}.md"
 )
 
 
@@ -35,13 +37,13 @@ def contact_points() -> list[Json]:
     """Return the contact points: NOC, platform team and outside heartbeat service."""
     mail = {
         "singleEmail": True,
-        "subject": '{{ template "qos.title" . }}',
-        "message": '{{ template "qos.message" . }}\n' + _PAGE,
+        "subject": f'{{{{ template "qos.title.{_LANGUAGE}" . }}}}',
+        "message": f'{{{{ template "qos.message.{_LANGUAGE}" . }}}}\n' + _PAGE,
     }
     telegram = {
         "bottoken": "$QOS_TELEGRAM_TOKEN",
         "chatid": "$QOS_TELEGRAM_CHAT",
-        "message": '{{ template "qos.message" . }}\n' + _PAGE,
+        "message": f'{{{{ template "qos.message.{_LANGUAGE}" . }}}}\n' + _PAGE,
         # Without this, Telegram reads an ampersand in an address as markup.
         "parse_mode": "None",
     }
@@ -76,7 +78,8 @@ def policies() -> list[Json]:
     """Return the policy tree; the first route that matches receives the alert.
 
     The root receives everything else. Grafana's own alerts on a data source have the
-    labels of the rule that failed, so their route is before those of the severities.
+    labels of the rule that failed, so their route is before that of the troubles. A
+    group is one cause in one province, so that one trouble is one message.
     """
     routes = [
         _route("heartbeat", [["alert", "=", "heartbeat"]], "0s", "1m", "5m"),
@@ -89,18 +92,7 @@ def policies() -> list[Json]:
             group_by=["alertname"],
         ),
         _route("platform", [["team", "=", "platform"]], "10s", "1m", "30m"),
-        _route("noc", [["severity", "=", "critical"]], "10s", "2m", "30m"),
-        *(
-            _route(
-                "noc",
-                [["severity", "=", "warning"], ["zone", "=", zone.lower()]],
-                "30s",
-                "5m",
-                "2h",
-                mute_time_intervals=[mute_timings.name(zone)],
-            )
-            for zone in ZONES
-        ),
+        _route("noc", [["team", "=", "field"]], "10s", "2m", "1h"),
     ]
     root = {
         "orgId": 1,
@@ -134,64 +126,134 @@ def _route(
 
 
 def templates() -> list[Json]:
-    """Return the message templates, in both languages.
+    """Return the message templates, each in both languages.
 
-    A message has the number of alerts, and the first few with the links of their
-    panels. It does not list all: Telegram refuses a message with about 35 alerts.
+    A message names the first few places. It does not list all: Telegram refuses a
+    message with about 35 alerts.
     """
-    text = f"{_place()}\n{_TITLE}\n{_PANEL}\n{_LINES}\n{_MESSAGE}"
+    text = "\n".join(part for language in (0, 1) for part in _texts(language))
     return [{"orgId": 1, "name": "qos", "template": text + "\n"}]
 
 
-def _place() -> str:
+def _names(language: int) -> str:
     """Return a template of the places' names by code.
 
     Labels contain codes only, because the spelling of a name may change.
     """
-    names = provinces() | {code: place.name for code, place in regencies().items()}
     choices = "".join(
-        f'{{{{ if eq . "{code}" }}}}{name}{{{{ end }}}}' for code, name in names.items()
+        f'{{{{ if eq . "{code}" }}}}{name}{{{{ end }}}}'
+        for code, name in place_names(language).items()
     )
-    return f'{{{{ define "qos.place" }}}}{choices}{{{{ end }}}}'
+    return f'{{{{ define "qos.place.{LANGUAGES[language]}" }}}}{choices}{{{{ end }}}}'
 
 
-_TITLE = (
-    '{{ define "qos.title" }}'
-    "{{ .CommonLabels.alert }} {{ .CommonLabels.severity }} {{ .CommonLabels.area }}: "
-    "{{ len .Alerts.Firing }} firing / aktif, "
-    "{{ len .Alerts.Resolved }} resolved / pulih"
-    "{{ end }}"
-)
-# Rules link the English dashboard. The Indonesian one has the same panels.
-_PANEL = (
-    '{{ define "qos.panel" }}'
-    "{{ if .PanelURL }}\n  EN {{ .PanelURL }}"
-    '\n  ID {{ reReplaceAll "-en([/?])" "-id?" .PanelURL }}'
-    "{{ end }}{{ end }}"
-)
-_LINES = (
-    '{{ define "qos.lines" }}'
-    f"{{{{ range $i, $a := . }}}}{{{{ if lt $i {MAX_SHOWN} }}}}"
-    '\n- {{ with $a.Labels.regency }}{{ template "qos.place" . }}: {{ end }}'
-    "{{ $a.Annotations.summary }}"
-    "\n  {{ $a.Annotations.summary_id }}"
-    "{{ if $a.Annotations.grafana_state_reason }}"
-    "\n  No more data, NOT fixed. / Tidak ada data lagi, BELUM pulih. "
-    "({{ $a.Annotations.grafana_state_reason }}){{ end }}"
-    '{{ template "qos.panel" $a }}'
-    "{{ end }}{{ end }}"
-    f"{{{{ if gt (len .) {MAX_SHOWN} }}}}\n  ... {{{{ len . }}}} "
-    "in total / seluruhnya{{ end }}"
-    "{{ end }}"
-)
-_MESSAGE = (
-    '{{ define "qos.message" }}'
-    '{{ template "qos.title" . }}'
-    "{{ if .Alerts.Firing }}\nFIRING / AKTIF "
-    "{{ len .Alerts.Firing }}"
-    '{{ template "qos.lines" .Alerts.Firing }}{{ end }}'
-    "{{ if .Alerts.Resolved }}\nRESOLVED / PULIH "
-    "{{ len .Alerts.Resolved }}"
-    '{{ template "qos.lines" .Alerts.Resolved }}{{ end }}'
-    "{{ end }}"
-)
+# Grafana's own alerts if a query fails. They repeat the labels of the rule.
+_OWN = '(eq {0} "DatasourceError") (eq {0} "DatasourceNoData")'
+_FAILED = f"(or {_OWN.format('.Labels.alertname')})"
+_FIRST_FAILED = f"(or {_OWN.format('(index . 0).Labels.alertname')})"
+# The words of a message, in English and Indonesian.
+_WORDS = {
+    "critical": ("CRITICAL", "KRITIS"),
+    "warning": ("WARNING", "PERINGATAN"),
+    "ended": ("ENDED", "SELESAI"),
+    "more": ("more", "lainnya"),
+    "no data": (
+        "No more data: NOT known to be fixed.",
+        "Tidak ada data lagi: BELUM tentu pulih.",
+    ),
+    "error": (
+        "Grafana cannot query InfluxDB. Alerts and boards are blind.",
+        "Grafana gagal membaca InfluxDB. Alarm dan dashboard buta.",
+    ),
+    "in": ("in", "di"),
+}
+
+
+def _texts(language: int) -> Iterator[str]:
+    """Yield the templates of one language."""
+    name = LANGUAGES[language]
+    words = {word: texts[language] for word, texts in _WORDS.items()}
+    suffix = "_id" if language else ""
+    yield _names(language)
+    place = f'{{{{ template "qos.place.{name}" .Labels.place }}}}'
+    province = f'{{{{ template "qos.place.{name}" .Labels.province }}}}'
+    operator = (
+        "{{ with .Labels.operator }}"
+        '{{ if ne . "all" }}{{ toUpper . }} {{ end }}{{ end }}'
+    )
+    where = (
+        f"{{{{ if .Labels.place }}}} {operator}{words['in']} {place}"
+        f"{{{{ else if .Labels.province }}}} {words['in']} {province}{{{{ end }}}}"
+    )
+    yield _line_template(name, suffix, where, words)
+    yield _severity_template(name, words)
+    yield _list_template(name, words["more"])
+    yield _title_template(name, words)
+    yield _message_template(name, suffix)
+
+
+def _line_template(name: str, suffix: str, where: str, words: Mapping[str, str]) -> str:
+    """Return one line about one alert; Grafana's own alerts have no figures."""
+    return (
+        f'{{{{ define "qos.line.{name}" }}}}'
+        f"{{{{ if {_FAILED} }}}}{words['error']}{{{{ else }}}}"
+        f"{{{{ .Annotations.title{suffix} }}}}{where}: "
+        f"{{{{ .Annotations.summary{suffix} }}}}"
+        "{{ if .Annotations.grafana_state_reason }} "
+        f"{words['no data']}{{{{ end }}}}"
+        "{{ end }}{{ end }}"
+    )
+
+
+def _severity_template(name: str, words: Mapping[str, str]) -> str:
+    """Return the highest severity of some alerts."""
+    return (
+        f'{{{{ define "qos.severity.{name}" }}}}'
+        f'{{{{ $worst := "{words["warning"]}" }}}}'
+        f'{{{{ range . }}}}{{{{ if or (eq .Labels.severity "critical") {_FAILED} }}}}'
+        f'{{{{ $worst = "{words["critical"]}" }}}}{{{{ end }}}}{{{{ end }}}}'
+        "{{ $worst }}{{ end }}"
+    )
+
+
+def _list_template(name: str, more: str) -> str:
+    return (
+        f'{{{{ define "qos.list.{name}" }}}}'
+        f'{{{{ if {_FIRST_FAILED} }}}}{{{{ template "qos.line.{name}" (index . 0) }}}}'
+        "{{ else }}"
+        f"{{{{ range $i, $a := . }}}}{{{{ if lt $i {MAX_SHOWN} }}}}"
+        f'{{{{ if $i }}}}\n{{{{ end }}}}{{{{ template "qos.line.{name}" $a }}}}'
+        "{{ end }}{{ end }}"
+        f"{{{{ if gt (len .) {MAX_SHOWN} }}}}\n+ {{{{ len (slice . {MAX_SHOWN}) }}}} "
+        f"{more}{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}"
+    )
+
+
+def _title_template(name: str, words: Mapping[str, str]) -> str:
+    """Return the first line: severity, problem, place, beginning and number."""
+    first = f'{{{{ template "qos.line.{name}" (index . 0) }}}}'
+    return (
+        f'{{{{ define "qos.title.{name}" }}}}'
+        f'{{{{ with .Alerts.Firing }}}}{{{{ template "qos.severity.{name}" . }}}} '
+        f"{first}{{{{ else }}}}{{{{ with .Alerts.Resolved }}}}{words['ended']} {first}"
+        "{{ end }}{{ end }}{{ end }}"
+    )
+
+
+def _message_template(name: str, suffix: str) -> str:
+    """Return a message: what, then the next step, the link, and what has ended."""
+    ended = _WORDS["ended"][LANGUAGES.index(name)]
+    return (
+        f'{{{{ define "qos.message.{name}" }}}}'
+        "{{ with .Alerts.Firing }}"
+        f'{{{{ template "qos.severity.{name}" . }}}} '
+        f'{{{{ template "qos.list.{name}" . }}}}'
+        f"{{{{ with (index . 0).Annotations.action{suffix} }}}}\n{{{{ . }}}}"
+        "{{ end }}"
+        "{{ with (index . 0).Annotations.board }}"
+        f'\n{{{{ $.ExternalURL }}}}d/{{{{ reReplaceAll "LANG" "{name}" . }}}}'
+        "{{ end }}\n{{ end }}"
+        "{{ range .Alerts.Resolved }}{{ if not .Annotations.continues }}"
+        f'{ended} {{{{ template "qos.line.{name}" . }}}}\n'
+        "{{ end }}{{ end }}{{ end }}"
+    )

@@ -5,13 +5,11 @@ A rule has queries, reduces each to one number, and combines these in one condit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from grafana.alerts.areas import Area
-from grafana.alerts.limits import Limit
 from grafana.panels import ROLLUP, Json, Text
+from qos_agent.noc.troubles.limits import Limit
 
 EXPRESSION = "__expr__"
 FOLDER = "Election QoS alerts"
@@ -19,6 +17,7 @@ FOLDER = "Election QoS alerts"
 # the address too.
 DOCS = "${QOS_DOCS_URL}"
 _SHORT = {"warning": "warn", "critical": "crit", "none": "none"}
+_BOARD = "qos-region-LANG?var-province={{ $labels.province }}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class AlertQuery:
-    """A named number of a rule: its query, time window and reducer.
-
-    WHERE_AREA in the query stands for the condition on the provinces of an area.
-    """
+    """A named number of a rule: its query, time window and reducer."""
 
     name: str
     query: str
@@ -44,71 +40,108 @@ class AlertQuery:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A type of alert; each area has a rule for each of its severities.
+    """A type of alert with one rule for each of its severities.
 
-    `condition` is an expression for Grafana on the names of the queries, with {limit}
-    and {min_count}. Critical rules also use the query `voting`. A `national` alert has
-    one rule for the whole country. `panel` is a dashboard and the id of its panel.
-    `team` is who acts: field or platform.
+    `condition` is an expression for Grafana on the names of the queries, with {limit}.
+    `panel` is a dashboard and the id of its panel. `team` is who acts: field or
+    platform. `action` is the second line of a message. A trouble has one rule, and its
+    severity is a label of each instance.
     """
 
     name: str
     title: Text
     summary: Text
-    queries: Mapping[str, tuple[AlertQuery, ...]]
+    queries: tuple[AlertQuery, ...]
     condition: str
     panel: tuple[str, int]
     team: str = "field"
-    voting: AlertQuery | None = None
-    national: bool = False
     no_data: str = "OK"
     exec_error: str = "Error"
-    labels: tuple[str, ...] = ("province", "regency")
+    labels: tuple[str, ...] = ()
+    action: Text = ("", "")
+    severities: tuple[str, ...] = ()
 
 
-def rule_json(alert: Alert, limit: Limit, area: Area | None) -> Json:
-    """Return the rule of an alert in an area (None: the country) at one severity."""
-    queries = alert.queries[limit.severity]
-    condition = alert.condition.format(
-        limit=f"{limit.limit:g}", min_count=f"{limit.min_count:g}"
+def trouble_rule(alert: Alert) -> Json:
+    """Return the rule of a trouble; the severity comes from its points."""
+    return _rule(alert, f"qos-{alert.name}", alert.title[0], "0m", alert.condition, {})
+
+
+def rule_json(alert: Alert, limit: Limit) -> Json:
+    """Return the rule of an alert of the platform team at one severity."""
+    return _rule(
+        alert,
+        f"qos-{alert.name}-{_SHORT[limit.severity]}-nation",
+        f"{alert.title[0]}, {limit.severity}: Indonesia",
+        f"{limit.wait_min}m",
+        alert.condition.format(limit=f"{limit.limit:g}"),
+        {"severity": limit.severity},
     )
-    if limit.severity == "critical" and alert.voting is not None:
-        queries = (*queries, alert.voting)
-        condition = f"{condition} && $voting == 1"
-    place = area.title[0] if area else "Indonesia"
-    name = area.name if area else "nation"
+
+
+def _rule(
+    alert: Alert, uid: str, title: str, wait: str, condition: str, labels: Json
+) -> Json:
     board, panel = alert.panel
     return {
-        "uid": f"qos-{alert.name}-{_SHORT[limit.severity]}-{name}",
-        "title": f"{alert.title[0]}, {limit.severity}: {place}",
+        "uid": uid,
+        "title": title,
         "condition": "alert",
-        "for": f"{limit.wait_min}m",
+        "for": wait,
         "noDataState": alert.no_data,
         "execErrState": alert.exec_error,
         "dashboardUid": f"qos-{board}-en",
         "panelId": panel,
-        "labels": {
-            "alert": alert.name,
-            "severity": limit.severity,
-            "team": alert.team,
-            "area": name,
-            "zone": area.zone if area else "all",
-        },
-        "annotations": {
-            "summary": alert.summary[0],
-            "summary_id": alert.summary[1],
-            "runbook_url": f"{DOCS}/{alert.name}.md",
-        },
+        "labels": {"alert": alert.name, "team": alert.team} | labels,
+        "annotations": _annotations(alert),
         "data": [
-            *(_query(query, area) for query in queries),
-            *(_reduce(query) for query in queries),
+            *(_query(query) for query in alert.queries),
+            *(_reduce(query) for query in alert.queries),
             _expression("fires", "math", {"expression": condition}),
             _threshold(),
         ],
     }
 
 
-def _query(query: AlertQuery, area: Area | None) -> Json:
+def _annotations(alert: Alert) -> Json:
+    board, panel = alert.panel
+    texts = {
+        "title": alert.title,
+        "summary": alert.summary,
+        "action": alert.action,
+    }
+    annotations: Json = {}
+    for name, (english, indonesian) in texts.items():
+        if english:
+            annotations |= {name: english, f"{name}_id": indonesian}
+    annotations |= {
+        "runbook_url": f"{DOCS}/{alert.name}.md",
+        # Grafana 9.3 needs these for the links in a message.
+        "__dashboardUid__": f"qos-{board}-en",
+        "__panelId__": str(panel),
+    }
+    if alert.severities:
+        annotations |= {"board": _board(), "continues": _continues()}
+    return annotations
+
+
+def _board() -> str:
+    """Return the board of a trouble's place, with the right variables."""
+    return (
+        '{{ if eq $labels.level "regency" }}'
+        f"{_BOARD}&var-regency={{{{ $labels.place }}}}"
+        '{{ else if eq $labels.level "province" }}'
+        f"{_BOARD}"
+        "{{ else }}qos-overview-LANG{{ end }}"
+    )
+
+
+def _continues() -> str:
+    """Return a word if a trouble goes on at another severity, or nothing."""
+    return "{{ if lt $values.open.Value 0.0 }}yes{{ end }}"
+
+
+def _query(query: AlertQuery) -> Json:
     return {
         "refId": f"{query.name}_series",
         "datasourceUid": ROLLUP,
@@ -118,7 +151,7 @@ def _query(query: AlertQuery, area: Area | None) -> Json:
             "datasource": {"type": "influxdb", "uid": ROLLUP},
             "rawQuery": True,
             "resultFormat": "time_series",
-            "query": query.query.replace("WHERE_AREA", area.where if area else ""),
+            "query": query.query,
         },
     }
 

@@ -255,7 +255,7 @@ def _stat(
     limits: tuple[float, float] | None,
 ) -> Panel:
     query = Query(q.latest_sum(field, q.AREA), title)
-    display = Display(6, 6, "short", limits, age="5m")
+    display = Display(6, 6, "none", limits, age="5m")
     return Panel(id_, "stat", title, description, display, (query,))
 
 

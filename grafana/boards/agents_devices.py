@@ -88,7 +88,7 @@ NEVER = Panel(
         "The stations that the census lists by name for each regency.",
         "TPS yang namanya didaftar oleh sensus untuk tiap kabupaten/kota.",
     ),
-    Display(24, 8, "none", age="2m"),
+    Display(24, 8, "none", age="5m"),
     (
         Query(
             q.columns(_NEVER_FIELDS, "station", f'{q.AREA} AND "never" = 1', _STATION)

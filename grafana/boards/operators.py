@@ -168,7 +168,7 @@ LINKS = Panel(
             "kabupaten/kota tempat operator down."
         ),
     ),
-    Display(12, 9, "none", age="2m"),
+    Display(12, 9, "none", age="5m"),
     (
         Query(
             q.derived(

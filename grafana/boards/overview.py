@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana import queries as q
 from grafana.boards import columns as c
 from grafana.boards.board import Board
+from grafana.boards.overview_now import AGE, DEAD, FRESHNESS, LATENESS, TROUBLES
 from grafana.panels import Column, Display, Panel, Query, Text
 
 # Stations with a problem. The links of a silent station are not judged, so silent
@@ -55,7 +56,7 @@ def _count(
     limits: tuple[float, float] | None,
     description: Text,
 ) -> Panel:
-    display = Display(4, 6, "short", limits, age="5m")
+    display = Display(4, 6, "none", limits, age="5m")
     query = Query(q.latest_sum(field), title)
     return Panel(id_, "stat", title, description, display, (query,))
 
@@ -123,17 +124,6 @@ COUNTS = (
         ),
     ),
 )
-AGE = Panel(
-    6,
-    "stat",
-    ("Data age", "Umur data"),
-    (
-        "In 90 % of the regencies the newest report is not older than this.",
-        "Di 90 % kabupaten/kota, laporan terbaru tidak lebih lama dari ini.",
-    ),
-    Display(4, 6, "s", (120, 300), age="5m"),
-    (Query(q.latest_percentile("age_s", 90), ("Data age", "Umur data")),),
-)
 HELP = Panel(
     7,
     "table",
@@ -142,15 +132,15 @@ HELP = Panel(
         (
             "Problems by regency and operator. Affected: stations that are silent or "
             "have a bad link of this operator. An empty table means that all is well, "
-            "but only while Data age is green."
+            "but only while the bar at the top is green."
         ),
         (
             "Masalah per kabupaten/kota dan operator. Terdampak: TPS yang tidak "
             "melapor atau yang link operatornya buruk. Tabel kosong berarti tidak ada "
-            "masalah, tetapi hanya jika Umur data hijau."
+            "masalah, tetapi hanya jika batang di atas hijau."
         ),
     ),
-    Display(24, 10, "none", age="2m"),
+    Display(24, 10, "none", age="5m"),
     (Query(_HELP_QUERY),),
     columns=(
         c.LEVEL,
@@ -159,7 +149,7 @@ HELP = Panel(
         Column("hit", ("Affected", "Terdampak"), "short", width=110),
         Column("links_degraded", ("Degraded", "Menurun"), "short", width=120),
         Column("expected", ("Stations", "TPS"), "short", width=90),
-        Column("share", ("Not good", "Tidak baik"), "percent", width=120),
+        Column("share", ("Problem share", "Bermasalah"), "percent", width=120),
         c.SINCE,
         c.PROBLEM,
         c.SIDE,
@@ -183,7 +173,7 @@ MAP = Panel(
             "memerlukan internet."
         ),
     ),
-    Display(10, 12, "none", age="2m"),
+    Display(10, 12, "none", age="5m"),
     (Query(q.columns(_MAP, "census", q.ALL, '"province", "regency"')),),
     columns=(
         c.LEVEL,
@@ -297,5 +287,19 @@ OVERVIEW = Board(
     "overview",
     ("Election overview", "Ikhtisar pemilu"),
     (),
-    (*COUNTS, AGE, HELP, MAP, STATES, ALERTS, VOTING, LOSS, LATENCY),
+    (
+        FRESHNESS,
+        *COUNTS,
+        AGE,
+        LATENESS,
+        DEAD,
+        TROUBLES,
+        HELP,
+        MAP,
+        STATES,
+        ALERTS,
+        VOTING,
+        LOSS,
+        LATENCY,
+    ),
 )

@@ -45,7 +45,7 @@ STATIONS = Panel(
             "di tiap kabupaten/kota."
         ),
     ),
-    Display(14, 12, "none", age="2m"),
+    Display(14, 12, "none", age="5m"),
     (Query(q.columns(_STATION_FIELDS, "station", q.AREA, _STATION)),),
     columns=(
         c.LEVEL,
@@ -74,7 +74,7 @@ MAP = Panel(
         "The stations of the table. The grey outline needs no internet.",
         "TPS dari tabel. Garis batas abu-abu tidak memerlukan internet.",
     ),
-    Display(10, 12, "none", age="2m"),
+    Display(10, 12, "none", age="5m"),
     (Query(q.columns(_MAP_FIELDS, "station", q.AREA, _STATION)),),
     columns=(
         c.LEVEL,

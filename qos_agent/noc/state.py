@@ -1,7 +1,7 @@
 """The state of the census that survives a restart.
 
 It has progress marks, the minutes without a census, the last heartbeats of silent
-stations, and the moments since which areas have had their severity.
+stations, the moments since which areas have had their severity, and the troubles.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS heard (station TEXT PRIMARY KEY, at_ns INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS standing (
     area TEXT NOT NULL, from_ns INTEGER NOT NULL, level INTEGER NOT NULL,
     PRIMARY KEY (area, from_ns)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS trouble (text TEXT NOT NULL);
 """
 _MINUTE_NS = 60 * 10**9
 # How long changes of an area's severity are kept; the last one is kept longer.
@@ -125,6 +126,18 @@ class State:
         self._insert_level("OR REPLACE", area, at_ns, level)
         self._delete_old_levels(area, at_ns - _KEEP_NS)
         return at_ns
+
+    def troubles(self) -> list[str]:
+        """Return the stored troubles, each as text."""
+        return [row[0] for row in self._db.execute("SELECT text FROM trouble")]
+
+    def replace_troubles(self, texts: Iterable[str]) -> None:
+        """Store the troubles of the newest minute instead of all others."""
+        with self.transaction():
+            self._db.execute("DELETE FROM trouble")
+            self._db.executemany(
+                "INSERT INTO trouble VALUES (?)", ((text,) for text in texts)
+            )
 
     def _level_at(self, area: str, at_ns: int) -> tuple[int, int] | None:
         """Return (from_ns, level) of an area at a moment."""

@@ -43,6 +43,7 @@ PRE_MINUTES = 20
 PACKAGE = Path(qos_agent.__file__).parent
 _DECIDING = (
     "noc/**/*.py",
+    "noc/**/*.toml",
     "influx/*.py",
     "model/**/*.py",
     "config/data/*.csv",

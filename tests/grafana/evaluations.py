@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -33,16 +32,9 @@ class EvaluationLog:
         """
         changes: dict[Any, list[int]] = {}
         for minute, change in self.changes:
-            labels_of_rule, labels_of_instance = (
-                RULES[change.rule]["labels"],
-                dict(change.labels),
-            )
-            if (labels_of_rule["alert"], labels_of_rule["severity"]) == (
-                alert,
-                severity,
-            ) and all(
-                labels_of_instance.get(name) == value for name, value in labels.items()
-            ):
+            all_labels = RULES[change.rule]["labels"] | dict(change.labels)
+            wanted = {"alert": alert, "severity": severity, **labels}
+            if all(all_labels.get(name) == text for name, text in wanted.items()):
                 changes.setdefault((change.rule, change.labels), []).append(minute)
         return sorted(
             (minutes[at], minutes[at + 1] if at + 1 < len(minutes) else FOREVER)
@@ -60,19 +52,15 @@ class EvaluationLog:
 
 
 def place(change: StateChange) -> str:
-    """Return the regency or province of a state change, with the operator if any."""
+    """Return the code of a state change's place, with the operator if it names one."""
     labels = dict(change.labels)
-    area = labels.get("regency") or labels.get("province") or ""
-    return f"{area}/{labels['operator']}" if "operator" in labels else area
+    area, operator = labels.get("place", ""), labels.get("operator", "all")
+    return area if operator == "all" else f"{area}/{operator}"
 
 
-def rules_of(areas: Collection[str]) -> dict[str, Rule]:
-    """Return the provisioned rules of some areas, not yet evaluated."""
-    return {
-        uid: Rule(rule)
-        for uid, rule in RULES.items()
-        if rule["labels"]["area"] in areas
-    }
+def all_rules() -> dict[str, Rule]:
+    """Return the provisioned rules, not yet evaluated."""
+    return {uid: Rule(rule) for uid, rule in RULES.items()}
 
 
 def evaluate(log: EvaluationLog, minute: int, ends_ns: int, rollup: Database) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 
 from qos_agent.config.places import regencies
 from qos_agent.model.line_protocol import decode
 from qos_agent.model.schema import RTT_BOUNDS_MS
+from qos_agent.noc.troubles.causes import CAUSES
 from tests.grafana.counts import areas, inside, operators, tally
 from tests.grafana.day import Day
 from tests.grafana.expected_values import chosen, last, ratio
@@ -38,15 +39,39 @@ def _counted(field: str) -> Callable[[PanelResult], None]:
     return check
 
 
-def _data_age(result: PanelResult) -> None:
-    """Compare with the 90th percentile of the ages of the newest heartbeats."""
+def _data_late(result: PanelResult) -> None:
+    """Compare with the median age of the newest heartbeats of living regencies."""
     newest: dict[str, int] = {}
     for record in chosen(result.day, "agent", {}, 300):
         code = record.tags["regency"]
         newest[code] = max(newest.get(code, 0), record.time_ns)
-    ages = sorted((result.day.end_ns - ns) / 1e9 for ns in newest.values())
-    rank = math.floor(len(ages) * 0.9 + 0.5)
-    assert [row["value"] for row in result.rows] == [pytest.approx(ages[rank - 1])]
+    alive = {c for c, n in areas(result.day).items() if n["silent"] < n["expected"]}
+    ages = [(result.day.end_ns - ns) / 1e9 for c, ns in newest.items() if c in alive]
+    assert result.rows[-1]["value"] == pytest.approx(median(ages))
+
+
+def _dead(result: PanelResult) -> None:
+    """Compare with the regencies in which all expected stations are silent."""
+    counts = areas(result.day).values()
+    want = sum(n["silent"] == n["expected"] for n in counts)
+    assert [row["value"] for row in result.rows] == [want]
+
+
+def _complete(result: PanelResult) -> None:
+    """The newest minute of the day has a complete census."""
+    assert result.rows[-1]["value"] == result.day.end_ns // 10**6
+
+
+def _fresh(result: PanelResult) -> None:
+    """The newest minutes have a complete census."""
+    assert result.rows[-1]["value"] > 0
+
+
+def _troubles(result: PanelResult) -> None:
+    """Each row is a trouble that lasts, with affected stations and a cause."""
+    assert all(row["open"] == 1 for row in result.rows)
+    assert all(0 < row["affected"] <= row["stations"] for row in result.rows)
+    assert {row["cause"] for row in result.rows} <= {cause.name for cause in CAUSES}
 
 
 def _needs(result: PanelResult) -> None:
@@ -165,9 +190,9 @@ def _named(result: PanelResult) -> None:
         now = {s for s in named if before[s][0] == result.day.end_ns}
         assert len(now) == sum(n[field] for n in counts)
         assert all(row["kpi"] in {"loss", "delay"} for row in named.values())
-        # A recovered station stays for the two minutes that the panel shows.
+        # A recovered station stays for the five minutes that the panel shows.
         assert {before[s] for s in named.keys() - now} <= {
-            (result.day.end_ns - m * MINUTE_NS, level) for m in (1, 2)
+            (result.day.end_ns - m * MINUTE_NS, level) for m in range(1, 6)
         }
     for code, row in got.items():
         assert row["name"] == entries[code].name
@@ -285,7 +310,11 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
     ("overview", 3): _counted("silent"),
     ("overview", 4): _counted("stations_degraded"),
     ("overview", 5): _counted("stations_bad"),
-    ("overview", 6): _data_age,
+    ("overview", 6): _complete,
+    ("overview", 14): _troubles,
+    ("overview", 15): _fresh,
+    ("overview", 16): _data_late,
+    ("overview", 17): _dead,
     ("overview", 7): _needs,
     ("overview", 8): _map,
     ("overview", 9): _trend(LOSS),

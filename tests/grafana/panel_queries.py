@@ -20,7 +20,7 @@ PANELS = {
     for name, board in DASHBOARDS.items()
     for panel in board["panels"]
 }
-AGES_S = {"2m": 120.0, "5m": 300.0, "2h": 7200.0}
+AGES_S = {"5m": 300.0, "2h": 7200.0, "6h": 21600.0}
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 
-from grafana.alerts.areas import AREAS, MAX_INSTANCES, MAX_OPERATORS
 from grafana.alerts.files import ALERTS
-from grafana.alerts.limits import LIMITS
+from grafana.alerts.network import LABELS as TROUBLE_LABELS
+from grafana.alerts.network import NETWORK
 from grafana.boards import LANGUAGES
 from grafana.files import HERE, generated
 from grafana.panels import ROLLUP
 from qos_agent.config.places import province_zones, regencies
-from qos_agent.model.calendar import ZONES
 from qos_agent.model.schema import MEASUREMENTS
+from qos_agent.noc.troubles.causes import CAUSES
+from qos_agent.noc.troubles.limits import limits
+from qos_agent.noc.troubles.places import GROUPS
 from tests.grafana.evaluator import duration_s
 
 FOLDER = "provisioning/alerting/"
@@ -37,9 +39,9 @@ PANELS = {
     if name.startswith("dashboards/")
     for board in [json.loads(text)]
 }
-GROUPS = [group for file in FILES.values() for group in file.get("groups", ())]
+RULE_GROUPS = [group for file in FILES.values() for group in file.get("groups", ())]
 RULES: dict[str, dict[str, Any]] = {
-    rule["uid"]: rule for group in GROUPS for rule in group["rules"]
+    rule["uid"]: rule for group in RULE_GROUPS for rule in group["rules"]
 }
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 PAGES = (OPERATIONS, OPERATIONS / "id")
@@ -73,24 +75,22 @@ RULE_KEYS = {
     "annotations",
     "data",
 }
-LABELS = {"alert", "severity", "team", "area", "zone"}
-OWN = {"value", "v", "d", "e"}
+LIMITS = tuple(limits().values())
+OWN = {"value"}
 QUERIES = [
     pytest.param(node, id=f"{uid}-{node['refId']}")
     for uid, rule in RULES.items()
     for node in rule["data"]
     if node["datasourceUid"] == ROLLUP
-    and rule["labels"]["area"] in {"java-w", "nation"}
 ]
 
 
-def test_every_province_is_in_one_area() -> None:
-    """Each of the 38 provinces is in one area of its time zone."""
-    counted = Counter(code for area in AREAS for code in area.provinces)
+def test_every_province_is_in_one_group() -> None:
+    """Each of the 38 provinces is in one group, and a group is in one time zone."""
+    counted = Counter(code for _, codes in GROUPS.values() for code in codes)
     assert counted == Counter(dict.fromkeys(province_zones(), 1))
-    for area in AREAS:
-        zones = {province_zones()[code] for code in area.provinces}
-        assert zones == {ZONES[area.zone.upper()]}
+    for _, codes in GROUPS.values():
+        assert len({province_zones()[code] for code in codes}) == 1
 
 
 def test_regencies_have_the_time_zone_of_their_province() -> None:
@@ -101,21 +101,33 @@ def test_regencies_have_the_time_zone_of_their_province() -> None:
     )
 
 
-@pytest.mark.parametrize("area", AREAS, ids=lambda area: area.name)
-def test_instances_stay_below_the_limit_of_9_3(area: Any) -> None:
-    """Every area has fewer than 500 pairs of regency and operator."""
-    places = [r for r in regencies().values() if r.province in area.provinces]
-    assert len(places) * MAX_OPERATORS < MAX_INSTANCES
+def test_rules_and_queries_are_few() -> None:
+    """At most 40 rules with 100 queries a minute, and no query is asked twice."""
+    queries = [node["model"]["query"] for node in _queried()]
+    assert len(RULES) <= 40
+    assert len(queries) <= 100
+    pipeline = [query for query in queries if 'FROM "trouble"' not in query]
+    assert len(queries) - len(pipeline) == len(set(queries) - set(pipeline))
+
+
+def _queried() -> list[dict[str, Any]]:
+    nodes = [node for rule in RULES.values() for node in rule["data"]]
+    return [node for node in nodes if node["datasourceUid"] == ROLLUP]
+
+
+def test_each_cause_has_a_rule() -> None:
+    """Every trouble of the centre is forwarded, and every rule has a cause."""
+    assert {alert.name for alert in NETWORK} == {cause.name for cause in CAUSES}
 
 
 def test_uids_and_titles_are_unique_and_short() -> None:
     """UIDs and titles are unique; a UID has at most 40 plain characters."""
-    rules = [rule for group in GROUPS for rule in group["rules"]]
+    rules = [rule for group in RULE_GROUPS for rule in group["rules"]]
     assert len({rule["uid"] for rule in rules}) == len(rules)
     assert len({rule["title"] for rule in rules}) == len(rules)
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,40}", uid) for uid in RULES)
     assert all(len(rule["title"]) <= 190 for rule in rules)
-    assert all("/" not in group["folder"] for group in GROUPS)
+    assert all("/" not in group["folder"] for group in RULE_GROUPS)
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -156,14 +168,14 @@ def _check_node(node: dict[str, Any], before: list[str]) -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_labels_never_change(rule: dict[str, Any]) -> None:
     """Labels are constant, because a changed label resolves the alert."""
-    assert set(rule["labels"]) == LABELS
+    assert set(rule["labels"]) | {"severity"} == {"alert", "team", "severity"}
     assert all(re.fullmatch(r"[a-z0-9-]+", text) for text in rule["labels"].values())
     for node in rule["data"]:
         grouped = re.findall(
             r"GROUP BY (.*?)(?:\)| fill|$)", node["model"].get("query", "")
         )
         tags = {tag for group in grouped for tag in re.findall(r'"(\w+)"', group)}
-        assert tags <= {"province", "regency", "operator", "collector"}
+        assert tags <= {*TROUBLE_LABELS, "collector"}
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -209,6 +221,8 @@ def test_rule_has_a_summary_in_both_languages(rule: dict[str, Any]) -> None:
     assert annotations["summary_id"]
     assert annotations["summary"] != annotations["summary_id"]
     names = {node["refId"] for node in rule["data"]}
+    assert annotations["__dashboardUid__"] == rule["dashboardUid"]
+    assert annotations["__panelId__"] == str(rule["panelId"])
     for text in (annotations["summary"], annotations["summary_id"]):
         assert set(re.findall(r"\$values\.(\w+)\.Value", text)) <= names
         labels = set(re.findall(r"\$labels\.(\w+)", text))
@@ -271,14 +285,6 @@ def test_limits_and_alerts_match() -> None:
     assert set(pairs.values()) == {1}
     assert {name for name, _ in pairs} == {alert.name for alert in ALERTS}
     assert all(all(limit.reason) for limit in LIMITS)
-
-
-def test_critical_field_rules_fire_during_voting_only() -> None:
-    """Critical rules of the platform team fire at any time."""
-    for rule in RULES.values():
-        gated = "$voting == 1" in rule["data"][-2]["model"]["expression"]
-        field = rule["labels"]["team"] == "field"
-        assert gated == (field and rule["labels"]["severity"] == "critical")
 
 
 def test_removed_rules_are_deleted_by_uid() -> None:

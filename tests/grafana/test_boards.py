@@ -13,7 +13,7 @@ import pytest
 
 import grafana
 from grafana.files import HERE, generated
-from grafana.styles import ABSENT, CODES
+from grafana.styles import ABSENT, CODES, LEVELS, OUT_OF_DATE
 from qos_agent.config.thresholds import KPIS
 from qos_agent.model.schema import MEASUREMENTS
 
@@ -107,7 +107,26 @@ def test_panel_has_a_known_type_unit_and_thresholds(panel: dict[str, Any]) -> No
 def test_a_current_figure_is_not_an_old_one(panel: dict[str, Any]) -> None:
     """A panel with the last value reads minutes, not the dashboard's hours."""
     if panel["type"] in {"stat", "bargauge", "geomap"}:
-        assert panel["timeFrom"] in {"2m", "5m"}
+        tells_age = any("watermark" in t["query"] for t in panel["targets"])
+        assert panel["timeFrom"] in ({"5m", "6h"} if tells_age else {"5m"})
+
+
+@_EVERY_PANEL
+def test_counts_are_exact(panel: dict[str, Any]) -> None:
+    """A number of stations is shown in full, not as "1 K"."""
+    if panel["type"] == "stat":
+        assert panel["fieldConfig"]["defaults"]["unit"] != "short"
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_the_overview_reports_an_old_census_across_its_width(language: str) -> None:
+    """The first panel has the whole width, and a colour that no class uses."""
+    first, *_ = UIDS[f"qos-overview-{language}"]["panels"]
+    assert first["gridPos"] == {"x": 0, "y": 0, "w": 24, "h": 2}
+    stale = first["fieldConfig"]["defaults"]["mappings"][1]["options"]["0"]
+    assert stale["color"] == OUT_OF_DATE
+    classes = {color for _, color, _ in LEVELS}
+    assert OUT_OF_DATE not in classes
 
 
 def queries() -> Iterator[Any]:

@@ -134,13 +134,23 @@ def test_healthy_nation_has_no_problems(healthy: Day) -> None:
 def test_nothing_is_shown_as_current_when_the_census_stops(troubled: Day) -> None:
     """Ten minutes after the last census the overview is empty."""
     for place, panel in PANELS.items():
-        if place[0] == "overview" and "timeFrom" in panel:
+        if place[0] == "overview" and panel.get("timeFrom") == "5m":
             for target in panel["targets"]:
                 later_ns = troubled.end_ns + 10 * MINUTE_NS
                 rows = troubled.query(
                     target["query"], ROLLUP, later_ns, AGES_S[panel["timeFrom"]]
                 )
                 assert [row for row in rows if row.get("value") is not None] == []
+
+
+def test_the_bar_reports_a_census_that_stopped(troubled: Day) -> None:
+    """Its newest figure is 0 from the third minute without a census on."""
+    panel = PANELS["overview", 15]
+    (target,) = panel["targets"]
+    for minutes, complete in ((0, True), (1, True), (4, False), (60, False)):
+        at_ns = troubled.end_ns + minutes * MINUTE_NS + MINUTE_NS // 3
+        rows = troubled.query(target["query"], ROLLUP, at_ns, AGES_S["6h"])
+        assert (rows[-1]["value"] > 0) is complete, minutes
 
 
 def test_variables_offer_what_there_is(troubled: Day) -> None:

@@ -56,6 +56,10 @@ _TAGS: Mapping[str, str] = {
     "kind": "Kind of event; one of the closed list",
     "zone": "Time zone: WIB, WITA or WIT",
     "collector": "Name of the collector in the configuration of the NOC",
+    "cause": "Cause of a trouble; the name of its alert",
+    "level": "Level of a place: regency, province, group or nation",
+    "place": "Code of a place: regency, province, group of provinces, or nation",
+    "severity": "Severity of a trouble: warning or critical",
 }
 
 

@@ -98,6 +98,29 @@ _PIPELINE = (
     number("keep_s", "s", "Retention of raw points; absent if unlimited or unknown"),
     count("points", "Points written in this minute for the collector's provinces"),
 )
+_TROUBLE = (
+    whole(
+        "open",
+        "1",
+        "1 while it lasts, 0 at its end, -1 if it goes on at another severity",
+    ),
+    whole("notify", "0/1", "1 if the place is near or in its voting or counting"),
+    whole("known", "0/1", "0 if data are missing, so that the state is the last known"),
+    count("affected", "Affected stations, or slow tests for throughput and uploads"),
+    count("stations", "Stations, or tests, of which `affected` are a part"),
+    number("figure", "1", "Figure that is above its limit, in the unit of the alert"),
+    number("since_s", "s", "Time since the trouble began"),
+    number("since_clock", "1", "Local time of its beginning: 13.05 is 13:05"),
+)
+_WATERMARK = (
+    whole("complete_ms", "ms", "The newest minute with a complete census, since 1970"),
+    number("census_age_s", "s", "Age of that minute when this point was written"),
+    number(
+        "data_late_s", "s", "Median age of the newest data of regencies that report"
+    ),
+    count("regencies_dead", "Regencies with stations of which none reports"),
+    count("provinces_behind", "Provinces without a census of the newest minute"),
+)
 _AREA = ("province", "regency", "operator")
 
 NOC_MEASUREMENTS = (
@@ -134,6 +157,20 @@ NOC_MEASUREMENTS = (
         "Heartbeat of the census, every minute.",
         ("collector",),
         _PIPELINE,
+        "noc",
+    ),
+    Measurement(
+        "trouble",
+        "Troubles that the centre has decided on, every minute while they last.",
+        ("cause", "level", "place", "province", "operator", "severity"),
+        _TROUBLE,
+        "noc",
+    ),
+    Measurement(
+        "watermark",
+        "Age of the census and of its data, every minute.",
+        (),
+        _WATERMARK,
         "noc",
     ),
 )

@@ -27,6 +27,10 @@ class VotingWindow:
         share = None if phase is Phase.PRE else voting_share(timeline, at_ns)
         return fields if share is None else {**fields, "voting_share": share}
 
+    def phase(self, regency: str, at_ns: int) -> Phase:
+        """Return the phase of a regency at a moment."""
+        return self._timeline(regency).phase_at(at_ns)
+
     def _timeline(self, regency: str) -> Timeline:
         if regency not in self._timelines:
             place = regencies().get(regency)

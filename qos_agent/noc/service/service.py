@@ -36,6 +36,7 @@ from qos_agent.noc.service.heartbeat import (
 )
 from qos_agent.noc.service.report import Priority, Report, Step, utc_text
 from qos_agent.noc.service.rollup_job import RollupJob
+from qos_agent.noc.service.trouble_job import TroubleJob
 from qos_agent.noc.service.watchdog import Watchdog
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.state import State
@@ -92,6 +93,9 @@ class Service:
         self._baseline_job = BaselineJob(
             self.rollups, self.writer, tuple(self.servers), settings.census.baseline
         )
+        self._trouble_job = TroubleJob(
+            self.rollups, self.writer, self.state, self.census.voting
+        )
         self._heartbeats = HeartbeatWriter(self.writer)
         self._calendar_day: int | None = None
         self._last_pending = Report(0)
@@ -117,6 +121,7 @@ class Service:
         self._run("roll-ups", self._rollup_job, report)
         report.census_s = counted_mono - began_mono
         report.rollup_s = time.monotonic() - counted_mono
+        self._run("troubles", self._trouble_job, report)
         report.behind_s = self._rollup_job.behind_s(report.at_ns, self.servers)
         report.pending_s = self._rollup_job.pending_s(report.at_ns)
         self._write_calendar(report.at_ns)
@@ -168,7 +173,9 @@ class Service:
                 "qos-agent noc register import stations.csv --apply"
             )
 
-    def _run(self, part: str, job: CensusJob | RollupJob, report: Report) -> None:
+    def _run(
+        self, part: str, job: CensusJob | RollupJob | TroubleJob, report: Report
+    ) -> None:
         """Run a job; an unexpected exception is the error of every province."""
         error = self._supervisor.call(part, partial(job.run, report))
         if error is not None:

@@ -88,8 +88,20 @@ _CONFIGURED = {
     "operator",
     "target",
     "collector",
+    "place",
 }
-_CLOSED = {"phase", "kind", "layer", "direction", "technology", "backend", "zone"}
+_CLOSED = {
+    "phase",
+    "kind",
+    "layer",
+    "direction",
+    "technology",
+    "backend",
+    "zone",
+    "cause",
+    "level",
+    "severity",
+}
 
 
 @pytest.mark.parametrize("measurement", MEASUREMENTS.values(), ids=lambda m: m.name)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-
-from grafana.panels import Text
-
-_FILE = Path(__file__).with_name("limits.toml")
+from functools import cache
+from importlib.resources import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,28 +15,24 @@ class Limit:
     alert: str
     severity: str
     limit: float
-    min_count: float
     wait_min: int
     within_min: int
-    reason: Text
+    reason: tuple[str, str]
 
 
-def _read() -> tuple[Limit, ...]:
-    with _FILE.open("rb") as file:
-        alerts = tomllib.load(file)
-    return tuple(
-        Limit(
+@cache
+def limits() -> dict[tuple[str, str], Limit]:
+    """Return the limits by alert and severity."""
+    text = (files(__package__) / "limits.toml").read_text(encoding="utf-8")
+    return {
+        (alert, severity): Limit(
             alert,
             severity,
             values["limit"],
-            values["min_count"],
             values["wait_min"],
             values["within_min"],
             (values["reason"], values["reason_id"]),
         )
-        for alert, severities in alerts.items()
+        for alert, severities in tomllib.loads(text).items()
         for severity, values in severities.items()
-    )
-
-
-LIMITS = _read()
+    }

@@ -1,0 +1,86 @@
+"""The decision of one minute: from facts and the earlier troubles to the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qos_agent.model import Phase
+from qos_agent.noc.census.voting_window import VotingWindow
+from qos_agent.noc.troubles.cells import cells_of, outage_cells
+from qos_agent.noc.troubles.facts import Facts
+from qos_agent.noc.troubles.places import LEVELS, Place, contains, place_of
+from qos_agent.noc.troubles.points import lines_of, watermark_line
+from qos_agent.noc.troubles.signals import Key, Signal, outage_signals, signals
+from qos_agent.noc.troubles.standing import Minute, Trouble, advance
+
+_WATCHED = frozenset({Phase.VOTING, Phase.COUNTING})
+# Devices are installed and checked before voting starts.
+_LEAD_NS = 2 * 3600 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The troubles after a minute, and the lines to write."""
+
+    troubles: Mapping[Key, Trouble]
+    lines: Sequence[bytes]
+
+
+def decide(
+    facts: Facts, before: Mapping[Key, Trouble], voting: VotingWindow
+) -> Decision:
+    """Decide on the troubles of the minute of some facts."""
+    watched = _places(facts, voting, 0)
+    notified = _places(facts, voting, _LEAD_NS)
+    minute = Minute(
+        facts.at_ns,
+        _signals(facts, watched),
+        is_known=lambda key: _is_known(facts, key),
+        may_be_critical=lambda key: (key.level, key.place) in watched,
+    )
+    after, ended = advance(before, minute)
+    lines = list(
+        lines_of(
+            before,
+            after.values(),
+            ended,
+            facts.at_ns,
+            lambda key: (key.level, key.place) in notified,
+        )
+    )
+    watermark = watermark_line(facts)
+    return Decision(after, lines if watermark is None else [*lines, watermark])
+
+
+def _places(facts: Facts, voting: VotingWindow, lead_ns: int) -> frozenset[Place]:
+    """Return all places in which a regency votes or counts, now or after a lead."""
+    moments_ns = (facts.at_ns, facts.at_ns + lead_ns)
+    watched = {
+        code
+        for code in {code for code, _ in facts.census}
+        if any(voting.phase(code, ns) in _WATCHED for ns in moments_ns)
+    }
+    return frozenset(
+        (level, place_of(code, level)) for code in watched for level in LEVELS
+    )
+
+
+def _signals(facts: Facts, watched: frozenset[Place]) -> Mapping[Key, Signal]:
+    found = list(outage_signals(outage_cells(facts)))
+    cells = cells_of(facts, lambda code: ("regency", code) in watched)
+    for cause, by_operator in cells.items():
+        found += signals(cause, by_operator)
+    return {signal.key: signal for signal in found}
+
+
+def _is_known(facts: Facts, key: Key) -> bool:
+    """Return True if every province of a place was counted in this minute."""
+    place = (key.level, key.place)
+    inside = [
+        at_ns
+        for province, at_ns in facts.counted_ns.items()
+        if contains(place, ("province", province))
+        or (key.level == LEVELS[0] and key.place[:2] == province)
+    ]
+    return bool(inside) and all(at_ns >= facts.at_ns for at_ns in inside)
