@@ -31,7 +31,8 @@ Records = Mapping[str, str | Iterable[str]]
 class Behaviour(Enum):
     """The response to a question; the values are response codes.
 
-    TRUNCATE answers in full only over TCP. NOISE sends other datagrams first.
+    TRUNCATE answers in full only over TCP, and CUT ends a datagram within a record.
+    NOISE sends other datagrams first. LOSE leaves out every second datagram.
     """
 
     ANSWER = 0
@@ -40,7 +41,9 @@ class Behaviour(Enum):
     REFUSE = 5
     SILENT = None
     TRUNCATE = "truncate"
+    CUT = "cut"
     NOISE = "noise"
+    LOSE = "lose"
 
 
 class DnsServer:
@@ -106,8 +109,10 @@ class DnsServer:
             for noise in (b"", b"no DNS", os.urandom(400), b"\0\0" + query[2:]):
                 sock.sendto(noise, client)
         answer = self._answer(query, over_tcp=False)
-        if answer is not None:
-            sock.sendto(answer, client)
+        lost = self.behaviour == Behaviour.LOSE and len(self.questions) % 2
+        if answer is not None and not lost:
+            cut = 3 if self.behaviour == Behaviour.CUT else 0
+            sock.sendto(answer[: len(answer) - cut], client)
 
     def _serve_connection(self, listener: socket.socket) -> None:
         """Answer one question; the client sends it in one segment."""
@@ -124,12 +129,13 @@ class DnsServer:
         code = self.behaviour.value
         if code is None:
             return None
-        truncated = code == "truncate" and not over_tcp
+        truncated = code in ("truncate", "cut") and not over_tcp
+        emptied = truncated and code == "truncate"
         if not isinstance(code, int):
             code = 0
         if code == 0 and name not in self._records:
             code = 3
-        records = self._records.get(name, ()) if code == 0 and not truncated else ()
+        records = self._records.get(name, ()) if code == 0 and not emptied else ()
         addresses = [packed for number, packed in records if number == kind]
         flags = code | (TRUNCATED if truncated else 0)
         return _message(query[:2], flags, query[12:end], kind, addresses)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from contextlib import suppress
 
 import dns.exception
 import dns.flags
@@ -20,6 +21,8 @@ from qos_agent.system.network.links import bind, socket_address
 _PORT = 53
 _KINDS = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
 _DATAGRAM_BYTES = 65535
+# RFC 1035, 4.2.1: the shortest interval between two transmissions of a query.
+_RETRY_S = 2.0
 # Datagrams that do not answer the question; a flood of them must not cost more.
 _MOST_OTHERS = 100
 
@@ -53,17 +56,31 @@ def _socket(server: str, kind: socket.SocketKind) -> socket.socket:
 def _over_udp(
     query: dns.message.Message, server: str, link: Link | None, end_s: float
 ) -> dns.message.Message:
-    """Ignore datagrams that do not answer the question: anyone can send them."""
+    """Send the query again while no answer comes: a datagram may be lost.
+
+    The time includes all transmissions. Datagrams that do not answer the question are
+    ignored, because anyone can send them.
+    """
+    wire = query.to_wire()
     with _socket(server, socket.SOCK_DGRAM) as sock:
         bind(sock, link, server)
         sock.connect(socket_address(server, _PORT))
-        sock.send(query.to_wire())
-        for _ in range(_MOST_OTHERS):
+        while True:
             _set_timeout(sock, end_s)
-            answer = _parse(sock.recv(_DATAGRAM_BYTES))
-            if answer is not None and query.is_response(answer):
-                return answer
-    raise TimeoutError("only answers to other questions")
+            sock.send(wire)
+            with suppress(TimeoutError):
+                return _answer(query, sock, min(end_s, time.monotonic() + _RETRY_S))
+
+
+def _answer(
+    query: dns.message.Message, sock: socket.socket, end_s: float
+) -> dns.message.Message:
+    for _ in range(_MOST_OTHERS):
+        _set_timeout(sock, end_s)
+        answer = _parse(sock.recv(_DATAGRAM_BYTES))
+        if answer is not None and query.is_response(answer):
+            return answer
+    raise ConnectionError("only answers to other questions")
 
 
 def _over_tcp(
@@ -101,8 +118,19 @@ def _set_timeout(sock: socket.socket, end_s: float) -> None:
 
 
 def _parse(wire: bytes) -> dns.message.Message | None:
-    """Return the message of a datagram; None if it is not one."""
+    """Return the message of a datagram; None if it is not one.
+
+    A truncated message may end within a record. Its question is then enough.
+    """
     try:
         return dns.message.from_wire(wire, ignore_trailing=True)
     except dns.exception.DNSException:
+        return _truncated(wire)
+
+
+def _truncated(wire: bytes) -> dns.message.Message | None:
+    try:
+        message = dns.message.from_wire(wire, question_only=True, ignore_trailing=True)
+    except dns.exception.DNSException:
         return None
+    return message if message.flags & dns.flags.TC else None

@@ -210,7 +210,9 @@ def test_the_last_good_address_is_kept_when_dns_fails(
         query(Link("another", "x", "eth0"))
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour.TRUNCATE, Behaviour.NOISE])
+@pytest.mark.parametrize(
+    "behaviour", [Behaviour.TRUNCATE, Behaviour.CUT, Behaviour.NOISE]
+)
 @pytest.mark.parametrize("server", [SERVER, SERVER_IPV6])
 def test_a_name_resolves_from_any_valid_answer(
     net: Lab, server: str, behaviour: Behaviour
@@ -219,6 +221,16 @@ def test_a_name_resolves_from_any_valid_answer(
     net.dns({"a.test": "10.1.1.1"}).behaviour = behaviour
     address = net.call(
         "client", lambda: resolve("a.test", LINK, TimeLeft(5), 2.0, (server,))
+    )
+    assert address == "10.1.1.1"
+
+
+def test_a_lost_query_is_sent_again(net: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One lost datagram does not make a name unknown (RFC 1035, 4.2.1)."""
+    monkeypatch.setattr("qos_agent.system.network.dns_query._RETRY_S", 0.2)
+    net.dns({"a.test": "10.1.1.1"}).behaviour = Behaviour.LOSE
+    address = net.call(
+        "client", lambda: resolve("a.test", LINK, TimeLeft(5), 2.0, (SERVER,))
     )
     assert address == "10.1.1.1"
 
