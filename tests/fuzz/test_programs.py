@@ -53,7 +53,7 @@ def test_commands_that_name_resolvers(data: bytes) -> None:
     """Whatever resolvectl, nmcli and mmcli print becomes words or nothing."""
     text = data.decode("utf-8", "replace")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resolver_commands, "_output", lambda _: text)
+        patch.setattr(resolver_commands, "_output", lambda *_, **__: text)
         for servers, command in resolver_commands.servers_by_command("lo"):
             assert all(isinstance(server, str) for server in servers), command
 

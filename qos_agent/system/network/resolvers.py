@@ -4,7 +4,8 @@ On many images `/etc/resolv.conf` contains only a forwarder on the loopback:
 systemd-resolved or dnsmasq. It is not part of any link, and an interface-bound socket
 cannot reach it. The programs that configure the links record the servers behind it.
 
-All files are read as untrusted input: at most 64 KiB, and only numeric addresses count.
+All files are read as untrusted input: at most 64 KiB, or 1 MiB of leases, and only
+numeric addresses count.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from qos_agent.system.machine import interface_addresses
 from qos_agent.system.network.links import interface_of
 from qos_agent.system.network.resolver_commands import servers_by_command
 from qos_agent.system.network.route_query import has_route
+from qos_agent.system.network.routes import default_interfaces
 
 ROOT = Path("/")
 
 _READ_LIMIT_BYTES = 65536
+# dhclient appends each lease to its file, and the last one counts.
+_LEASES_LIMIT_BYTES = 1 << 20
 # Files of one link by the index of its interface, and the key of its servers.
 _BY_INDEX = (
     # resolvectl, NetworkManager and others set these servers over D-Bus.
@@ -40,6 +44,15 @@ _BY_NAME = (
     "run/dhcpcd/resolv.conf/{name}.*",
     "run/resolvconf/interface/{name}.*",
     "run/resolvconf/interfaces/{name}.*",
+)
+# Statements of dhclient.leases(5), of IPv4 and IPv6.
+_LEASE = re.compile(r"lease6? \{")
+_LEASED_INTERFACE = re.compile(r'^\s*interface "([^"]*)"', re.MULTILINE)
+_LEASED_ADDRESS = re.compile(
+    r"^\s*(?:fixed-address|iaaddr) ([0-9A-Fa-f.:]+)", re.MULTILINE
+)
+_LEASED_SERVERS = re.compile(
+    r"^\s*option (?:domain-name-servers|dhcp6\.name-servers) ([^;]+);", re.MULTILINE
 )
 _LEASES = (
     "var/lib/dhcp/dhclient.{name}.leases",
@@ -74,19 +87,31 @@ def resolvers_of(link: Link | None, root: Path = ROOT) -> Resolvers:
     """Return the servers of a link: its own first, then those of the device."""
     name = interface_of(link) if link is not None else None
     forwarders = Resolvers()
-    for servers, source in _recorded(name, root):
+    for reported, source in _sources(name, root):
+        servers = _valid(reported, name)
         remote = tuple(server for server in servers if not is_loopback(server))
         if remote:
             return Resolvers(_with_route(remote, link), source)
         if servers and not forwarders.servers:
             forwarders = Resolvers(servers, source, outside=True)
-    if name is not None and root == ROOT and forwarders.servers:
-        for reported, source in servers_by_command(name):
-            valid = _valid(reported, name)
-            remote = tuple(server for server in valid if not is_loopback(server))
-            if remote:
-                return Resolvers(_with_route(remote, link), source)
     return forwarders
+
+
+def _sources(name: str | None, root: Path) -> Iterator[tuple[list[str], str]]:
+    """Yield what each file and command names, with the file or command.
+
+    The files of the device mix the servers of all links. Commands know those of one
+    link, so they come before these files if several interfaces lead to the internet.
+    """
+    commands = name if root == ROOT else None
+    shared = len(default_interfaces() | {name}) > 1
+    if name is not None:
+        yield from _named(root, _files_of_link(name, root))
+    if commands is not None and shared:
+        yield from servers_by_command(commands)
+    yield from _named(root, _files_of_device(root))
+    if commands is not None and not shared:
+        yield from servers_by_command(commands)
 
 
 def is_loopback(address: str) -> bool:
@@ -100,24 +125,24 @@ def _with_route(servers: tuple[str, ...], link: Link | None) -> tuple[str, ...]:
     return tuple(s for s in servers if has_route(link, s)) or servers
 
 
-def _recorded(name: str | None, root: Path) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the servers of each file that names some, with the file."""
-    for path, servers in _files(name, root):
-        valid = _valid(servers, name)
-        if valid:
-            yield valid, f"/{path.relative_to(root)}"
+def _named(
+    root: Path, files: Iterable[tuple[Path, list[str]]]
+) -> Iterator[tuple[list[str], str]]:
+    return ((servers, f"/{path.relative_to(root)}") for path, servers in files)
 
 
-def _files(name: str | None, root: Path) -> Iterator[tuple[Path, list[str]]]:
-    if name is not None:
-        index = _index(name)
-        for pattern, key in _BY_INDEX:
-            path = root / pattern.format(index=index)
-            yield path, _values(read_lines(path, _READ_LIMIT_BYTES), key)
-        for path in _matches(root, _BY_NAME, name):
-            yield path, _nameservers(read_lines(path, _READ_LIMIT_BYTES))
-        for path in _matches(root, _LEASES, name):
-            yield path, _leased(read_lines(path, _READ_LIMIT_BYTES), name)
+def _files_of_link(name: str, root: Path) -> Iterator[tuple[Path, list[str]]]:
+    index = _index(name)
+    for pattern, key in _BY_INDEX:
+        path = root / pattern.format(index=index)
+        yield path, _values(read_lines(path, _READ_LIMIT_BYTES), key)
+    for path in _matches(root, _BY_NAME, name):
+        yield path, _nameservers(read_lines(path, _READ_LIMIT_BYTES))
+    for path in _matches(root, _LEASES, name):
+        yield path, _leased(read_lines(path, _LEASES_LIMIT_BYTES), name)
+
+
+def _files_of_device(root: Path) -> Iterator[tuple[Path, list[str]]]:
     for pattern in _OF_DEVICE:
         path = root / pattern
         yield path, _nameservers(read_lines(path, _READ_LIMIT_BYTES))
@@ -161,10 +186,9 @@ def _leased(lines: list[str], name: str) -> list[str]:
     """
     owned = set(interface_addresses().get(name, ()))
     servers: list[str] = []
-    for block in "\n".join(lines).split("lease {")[1:]:
-        interface = re.search(r'^\s*interface "([^"]*)"', block, re.MULTILINE)
-        address = re.search(r"^\s*fixed-address ([0-9.]+)", block, re.MULTILINE)
-        option = re.search(r"^\s*option domain-name-servers ([^;]+);", block, re.M)
+    for block in _LEASE.split("\n".join(lines))[1:]:
+        interface = _LEASED_INTERFACE.search(block)
+        address, option = _LEASED_ADDRESS.search(block), _LEASED_SERVERS.search(block)
         if interface and address and option:
             current = interface[1] == name and address[1] in owned
             servers = option[1].replace(",", " ").split() if current else servers

@@ -41,6 +41,11 @@ def default_route(interface: str | None = None) -> Route | None:
     return None
 
 
+def default_interfaces() -> set[str]:
+    """Return the interfaces that have a default route of any metric."""
+    return {r.interface for read in (_ipv4_routes, _ipv6_routes) for _, r in read()}
+
+
 def _ipv4_routes() -> Iterator[tuple[int, Route]]:
     return _parsed("route", _ipv4_route)
 

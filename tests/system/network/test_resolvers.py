@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 import psutil
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qos_agent.model import Link
-from qos_agent.system.network import resolver_commands
+from qos_agent.system.network import resolver_commands, resolvers
 from qos_agent.system.network.resolvers import (
     Resolvers,
     _leased,
@@ -163,3 +164,61 @@ def test_commands_that_fail_report_nothing(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     for servers, _ in resolver_commands.servers_by_command(NAME):
         assert _valid(servers, NAME) == ()
+
+
+def test_a_link_among_several_asks_the_commands_before_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of the whole device then mixes the servers of all links."""
+    write(tmp_path, **{"etc/resolv.conf": "nameserver 10.5.5.5\n"})
+    install(tmp_path, "nmcli", "echo '10.0.0.1'")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(resolvers, "ROOT", tmp_path)
+    for interfaces, servers in (
+        ({NAME}, ("10.5.5.5",)),
+        ({NAME, "wlan9"}, ("10.0.0.1",)),
+    ):
+        monkeypatch.setattr(resolvers, "default_interfaces", lambda i=interfaces: i)
+        assert resolvers_of(LINK, tmp_path).servers == servers
+
+
+def test_commands_that_hang_take_a_limited_time_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One limit holds for all of them, so that a task still has time to measure."""
+    for name in COMMANDS:
+        install(tmp_path, name, "exec sleep 9")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(resolver_commands, "_TOTAL_S", 0.3)
+    start_s = time.monotonic()
+    assert not any(s for s, _ in resolver_commands.servers_by_command(NAME))
+    assert time.monotonic() - start_s < 2
+
+
+def test_the_last_lease_of_a_long_file_counts(tmp_path: Path) -> None:
+    """dhclient appends each lease, and writes IPv6 ones in a form of their own."""
+    write(tmp_path, **{"etc/resolv.conf": STUB})
+    old = lease("10.9.9.9") * 1000
+    last = lease("10.0.0.1")
+    write(tmp_path, **{f"var/lib/dhcp/dhclient.{NAME}.leases": old + last})
+    assert resolvers_of(LINK, tmp_path).servers == ("10.0.0.1",)
+
+
+def test_a_lease_of_ipv6_names_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address of the interface is in a block within the lease."""
+    monkeypatch.setattr(
+        resolvers, "interface_addresses", lambda: {NAME: ["2001:db8::9"]}
+    )
+    text = """lease6 {
+  interface "lo";
+  ia-na 12:34:56:78 {
+    starts 1700000000;
+    iaaddr 2001:db8::9 {
+      preferred-life 3600;
+    }
+  }
+  option dhcp6.name-servers 2001:db8::53,2001:db8::54;
+}"""
+    expected = ["2001:db8::53", "2001:db8::54"]
+    assert _leased(text.splitlines(), NAME) == expected
+    assert _leased(text.replace('"lo"', '"wlan9"').splitlines(), NAME) == []
