@@ -16,6 +16,7 @@ from qos_agent.config.settings import WebSection
 from qos_agent.model import Link, ProbeResult
 from qos_agent.model.errors import NotMeasuredError, ProbeError
 from qos_agent.probes.http.connection import HttpClient
+from qos_agent.probes.throughput.backend import Rate
 from qos_agent.probes.web.page import Web
 from qos_agent.system.network import names
 from qos_agent.system.network.attempts import Attempts
@@ -26,8 +27,10 @@ from tests.lab.shape import Shape
 from tests.probes.latency.bench_of_trains import LINK, fields, measure, short
 from tests.probes.scripted import Client, Scripted, answer, ok
 from tests.probes.throughput.bad_server import BLOCK, HEAD, bad_server, responds
+from tests.probes.throughput.test_conformance import backend, order
 from tests.probes.time_left import TimeLeft
 from tests.probes.web import pages, test_upload
+from tests.support.waiting import eventually
 
 BOTH = "both.test"
 ANCHORS = ("2606:4700:4700::1111", "2001:4860:4860::8888", "2620:fe::fe")
@@ -166,6 +169,25 @@ def test_the_error_is_that_of_the_first_version(net: Lab) -> None:
     assert caught.value.cause == "refused"
     with pytest.raises(ProbeError, match="link_down"):
         net.call("client", partial(attempt, Link("gone", "x", "wwan9")))
+
+
+def test_iperf3_tries_the_other_version(net: Lab) -> None:
+    """The server listens on IPv6 only, and the name has an A record too."""
+    tested = backend("iperf3")
+    server = net.popen(["iperf3", "-s", "-6", "-B", SERVER_IPV6], "server", stdout=-3)
+    limits = {"down": 4_000_000, "up": 2_000_000}
+    changes = {"link": LINK, "interface": None, "limits": limits}
+    test_order = order(f"{BOTH}:5201", **changes)
+
+    def measured() -> bool:
+        results = net.call("client", lambda: tested.run(test_order, TimeLeft(20)))
+        return all(isinstance(result, Rate) for result in results.values())
+
+    try:
+        eventually(measured)
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_without_a_configuration_the_anchors_are_measured_over_ipv6(

@@ -17,7 +17,7 @@ from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
 from qos_agent.probes.throughput.interface_counter import counter_of, guard
 from qos_agent.system.child_process import ChildResult, Watch, program, run_child
-from qos_agent.system.network import bind, look_up
+from qos_agent.system.network import addresses_to_try, bind, look_up
 
 _PORT = 5201
 _TIME_LIMIT_S = 10.0
@@ -44,6 +44,8 @@ _CAUSES = (
     ("cookie", "version"),
     ("results", "version"),
 )
+# The causes for which the server's address of the other IP version is tried.
+_UNREACHED = {"refused", "timeout", "unreachable", "no_route"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,29 @@ class Iperf3:
         program(self.program)
         host, port = split_host_port(order.server)
         resolved = look_up(host, order.link, deadline)
-        address = resolved.address
+        first: Results = {}
+        for address in addresses_to_try(host, resolved.address, order.link, deadline):
+            results = self._results(order, address, port or _PORT, deadline)
+            first = first or results
+            if not _unreached(results):
+                first = results
+                break
+        return {
+            direction: result
+            if isinstance(result, ProbeError)
+            else replace(result, resolved_outside=resolved.outside)
+            for direction, result in first.items()
+        }
+
+    def _results(
+        self, order: Order, address: str, port: int, deadline: Deadline
+    ) -> Results:
         _check_binding(order.link, address)
         results: dict[Direction, Rate | ProbeError] = {}
         for direction in order.limits:
-            argv = self._argv(direction, order, address, int(port or _PORT))
+            argv = self._argv(direction, order, address, port)
             try:
-                rate = _measure(direction, order, argv, deadline)
-                results[direction] = replace(rate, resolved_outside=resolved.outside)
+                results[direction] = _measure(direction, order, argv, deadline)
             except ProbeError as error:
                 results[direction] = error
         return results
@@ -107,6 +124,14 @@ def _check_binding(link: Link | None, address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         bind(sock, link, address)
+
+
+def _unreached(results: Results) -> bool:
+    """Return True if no direction reached the server."""
+    return all(
+        isinstance(result, ProbeError) and result.cause in _UNREACHED
+        for result in results.values()
+    )
 
 
 def _binding(link: Link | None) -> list[str]:
