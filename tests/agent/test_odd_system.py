@@ -5,6 +5,7 @@ Each test hides or replaces files in a mount namespace of its own, which needs r
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ JUNK = bytes(range(256)) * 8
 # What is mounted over which files before the command starts.
 SYSTEMS = {
     "restricted": ("mount -t proc -o subset=pid proc /proc", ()),
+    "endless": ("ulimit -v 2000000", ("/proc/stat", "/proc/meminfo")),
+    "pipe": ("", ("/proc/stat", "/proc/meminfo")),
     "empty": ("", ("/proc/stat", "/proc/meminfo", "/proc/loadavg")),
     "junk": (
         "",
@@ -38,7 +41,13 @@ SYSTEMS = {
 def odd(folder: Path, system: str, *arguments: str) -> tuple[int, str]:
     """Run a command on a system; return its exit status and what it printed."""
     replacement = folder.parent / f"{folder.name}.replacement"
-    replacement.write_bytes(JUNK if system == "junk" else b"")
+    if system == "endless":
+        replacement = Path("/dev/zero")
+    elif system == "pipe":
+        replacement.unlink(missing_ok=True)
+        os.mkfifo(replacement)
+    else:
+        replacement.write_bytes(JUNK if system == "junk" else b"")
     first, hidden = SYSTEMS[system]
     first = first and f"{first} || exit 99"
     mounts = [f"mount --bind {replacement} {path} || exit 99" for path in hidden]
