@@ -53,6 +53,8 @@ def fields_of(measurement: Measurement) -> st.SearchStrategy[dict[str, Value]]:
 
 def tags_of(measurement: Measurement) -> st.SearchStrategy[dict[str, str]]:
     """Return a strategy for sets of a measurement's tags with all valid values."""
+    if not measurement.tags:
+        return st.just({})
     value = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
     return st.dictionaries(st.sampled_from(measurement.tags), value)
 
