@@ -13,6 +13,8 @@ from tests.servers.certificates import Authority, Fault
 from tests.servers.hostile import BEFORE_TLS, HTTP, Talk, fixed, hostile
 from tests.servers.raw import response
 
+pytestmark = pytest.mark.slow
+
 # Results of the uplink; every other misbehaviour is `HTTP 5..` or `closed_early`.
 CAUSES = {
     "10 GB, accepted": "HTTP 200: this response is not from InfluxDB",

@@ -13,6 +13,8 @@ from tests.hostile.child import TIMEOUT_S, Case
 from tests.hostile.clients import check, running
 from tests.servers.hostile import BEFORE_TLS, HTTP, hostile
 
+pytestmark = pytest.mark.slow
+
 # A moment of InfluxDB's headers means nothing to a probe.
 FOR_PROBES = {k: v for k, v in HTTP.items() if not re.match(r"Date|Retry", k)}
 # Each starts a process and reads for seconds.
