@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -123,8 +124,6 @@ def import_(
     Checks the file and prints the changes. Add --apply to apply them. The exit status
     is 1 if the file has faults.
     """
-    from qos_agent.noc.register.importing import described, stage, write_faults
-
     if partial and close_missing:
         raise ConfigError(
             "--close-missing",
@@ -134,7 +133,23 @@ def import_(
         )
     need_writable(faults=faults)
     at_s = moment_s(since) if since else int(time.time())
-    store = _open_for_import(config, create=apply)
+    with closing(_open_for_import(config, create=apply)) as store:
+        if not _stage(store, path, faults, partial=partial):
+            return 1
+        if apply:
+            store.apply(at_s, close_missing=close_missing)
+            count = sum(store.expected(at_s).values())
+            print(f"imported: {count} stations are expected")
+        else:
+            print("Nothing was imported yet. To apply the changes, add --apply.")
+    print(f"register: {_path(config)}")
+    return 0
+
+
+def _stage(store: Register, path: Path, faults: Path | None, *, partial: bool) -> bool:
+    """Stage the stations and print the changes; return False if they must not apply."""
+    from qos_agent.noc.register.importing import described, stage, write_faults
+
     staged = stage(store, path, Progress("rows"))
     if faults is not None:
         write_faults(staged.faults, faults)
@@ -146,15 +161,8 @@ def import_(
         print(line)
     if staged.faults and not partial:
         print("Nothing was imported. Correct the rows above, or add --partial.")
-        return 1
-    if not apply:
-        print("Nothing was imported yet. To apply the changes, add --apply.")
-        print(f"register: {_path(config)}")
-        return 0
-    store.apply(at_s, close_missing=close_missing)
-    print(f"imported: {sum(store.expected(at_s).values())} stations are expected")
-    print(f"register: {_path(config)}")
-    return 0
+        return False
+    return True
 
 
 @register.command("show")
@@ -164,7 +172,8 @@ def show(
     as_json: JsonOption = False,
 ) -> int:
     """Show a station with its history."""
-    rows = _open(config).history(station)
+    with closing(_open(config)) as store:
+        rows = store.history(station)
     if as_json:
         print(json.dumps(rows))
     elif not rows:
@@ -180,7 +189,9 @@ def count(config: NocConfigOption = None, as_json: JsonOption = False) -> None:
     from qos_agent.config.places import provinces
 
     totals: dict[str, int] = {}
-    for regency, number in _open(config).expected(int(time.time())).items():
+    with closing(_open(config)) as store:
+        expected = store.expected(int(time.time()))
+    for regency, number in expected.items():
         totals[regency[:2]] = totals.get(regency[:2], 0) + number
     if as_json:
         print(json.dumps(totals))
@@ -210,15 +221,15 @@ def note(
     if from_s >= to_s:
         problem, fix = "must be after --from", "swap the two moments"
         raise ConfigError("--to", f"{since} to {until}", problem, fix)
-    store = _open(config)
-    if not _is_known(scope, store):
-        raise ConfigError(
-            "scope",
-            repr(scope),
-            "must be a province, a regency or a registered station",
-            "give its code of 2, 4 or 13 digits",
-        )
-    store.note(Note(kind, scope, from_s, to_s, reason))
+    with closing(_open(config)) as store:
+        if not _is_known(scope, store):
+            raise ConfigError(
+                "scope",
+                repr(scope),
+                "must be a province, a regency or a registered station",
+                "give its code of 2, 4 or 13 digits",
+            )
+        store.note(Note(kind, scope, from_s, to_s, reason))
     print(f"{kind} of {scope}: recorded")
 
 
@@ -235,11 +246,12 @@ def notes(
     from dataclasses import asdict
 
     now_s = int(time.time())
-    numbered = [
-        (number, note)
-        for number, note in _open(config).all_notes()
-        if every or note.ends > now_s
-    ]
+    with closing(_open(config)) as store:
+        numbered = [
+            (number, note)
+            for number, note in store.all_notes()
+            if every or note.ends > now_s
+        ]
     if as_json:
         rows = [{"number": number} | asdict(note) for number, note in numbered]
         print(json.dumps(rows))
@@ -255,7 +267,8 @@ def end_note(number: NumberArgument, config: NocConfigOption = None) -> int:
 
     Use it when the work is done or the problem is solved.
     """
-    ended = _open(config).end_note(number, int(time.time()))
+    with closing(_open(config)) as store:
+        ended = store.end_note(number, int(time.time()))
     if ended:
         print(f"{number}: ended")
         return 0
@@ -276,11 +289,12 @@ def close(
     The station is no longer expected. Its history stays in the register.
     """
     at_s = moment_s(since) if since else int(time.time())
-    store = _open(config)
-    if store.close_station(station, at_s):
-        print(f"{station}: closed")
-        return 0
-    if not store.history(station):
+    with closing(_open(config)) as store:
+        if store.close_station(station, at_s):
+            print(f"{station}: closed")
+            return 0
+        known = bool(store.history(station))
+    if not known:
         print(_unknown_station(station))
         return 1
     problem = "is already closed at that time"
@@ -303,8 +317,8 @@ def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> i
 
     settings = load(config)
     need_collectors(settings)
-    store = _open(config)
-    differing = list(find_mismatches(settings, store, time.time_ns()))
+    with closing(_open(config)) as store:
+        differing = list(find_mismatches(settings, store, time.time_ns()))
     if as_json:
         print(json.dumps([asdict(mismatch) for mismatch in differing]))
     for mismatch in () if as_json else differing:

@@ -185,12 +185,15 @@ def _replaced(
     path: Path, collectors: Sequence[str], fault: str, kind: str
 ) -> OpenedJournal:
     """Create a new journal with the readable points of the damaged one."""
+    opened: OpenedJournal | None = None
     try:
         aside = _move_aside(path)
         opened = _on_disk(path)
         set_state(opened.connection, CREATED, kind)
         points = recovery.recover(aside / path.name, opened.connection, collectors)
     except (OSError, sqlite3.Error) as error:
+        if opened is not None:
+            opened.connection.close()
         return _in_memory(path, collectors, f"{fault}; replacing it failed: {error}")
     detail = f"{fault}; moved to {aside.name}; {points} points recovered"
     _log.error("journal: the file was damaged: %s", detail)

@@ -60,7 +60,11 @@ class Session:
         self.lock = threading.RLock()
         self._events = EventLog()
         self._lock_handle = opening.lock(options.folder)
-        self.file = self._open(writable=self._lock_handle is not None)
+        try:
+            self.file = self._open(writable=self._lock_handle is not None)
+        except BaseException:
+            self._release()
+            raise
 
     def write(self, operation: str, action: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run `action` in a transaction. Raises StorageError if nothing was done."""
@@ -101,9 +105,12 @@ class Session:
         """Close the file and release its lock for another agent."""
         with self.lock:
             self.file.connection.close()
-            if self._lock_handle is not None:
-                os.close(self._lock_handle)
-                self._lock_handle = None
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock_handle is not None:
+            os.close(self._lock_handle)
+            self._lock_handle = None
 
     def _place(self) -> str:
         return str(self.file.path or self.options.folder)
@@ -128,6 +135,7 @@ class Session:
                 numbers = {name: collector_id(db, name) for name in options.collectors}
                 remove_other_collectors(db, numbers.values())
         except sqlite3.Error as error:
+            opened.connection.close()
             place = str(opened.path or options.folder)
             raise storage_error("open", place, error) from error
         return JournalFile(opened.connection, encoder, opened.path, numbers)

@@ -18,11 +18,19 @@ def open_database(path: Path, schema: str) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(path, isolation_level=None)
-        database.executescript(schema)
+        return _with_tables(database, schema)
     except (OSError, sqlite3.Error) as error:
         problem = getattr(error, "strerror", None) or error
         fix = f"{problem}. Fix: {_fix(error)}"
         raise StorageError("cannot open", str(path), fix) from error
+
+
+def _with_tables(database: sqlite3.Connection, schema: str) -> sqlite3.Connection:
+    try:
+        database.executescript(schema)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

@@ -37,7 +37,11 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self._db = open_database(path, _SCHEMA)
-        self._upgrade()
+        try:
+            self._upgrade()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""

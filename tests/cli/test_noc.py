@@ -19,6 +19,7 @@ from qos_agent.model.errors import (
     OperatorError,
     StorageError,
 )
+from tests.support.open_files import open_files
 
 START = "2026-01-01T00:00:00+07:00"
 END = "2099-01-01T00:00:00+07:00"
@@ -99,6 +100,25 @@ def test_one_bad_row_stops_an_import_or_is_left_out(
     # A faulty row's station is not missing from the file.
     with pytest.raises(ConfigError, match="--close-missing"):
         run(centre, *partial, "--close-missing")
+
+
+def test_every_command_closes_the_register(centre: Path, stations: Path) -> None:
+    """Also after an error and after an import that changed nothing."""
+    commands = [
+        ("import", str(stations), "--apply"),
+        ("import", str(stations)),
+        ("show", "3171010001999"),
+        ("count",),
+        ("notes",),
+        ("end-note", "7"),
+        ("close", "3171010001999"),
+    ]
+    for command in commands:
+        run(centre, "register", *command)
+        assert open_files(centre.parent) == [], command
+    with pytest.raises(ConfigError, match="scope"):
+        note_maintenance(centre, "3171010001999")
+    assert open_files(centre.parent) == []
 
 
 def test_every_fault_goes_to_a_file(
