@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_output import RUN, environment, kinds, records
+from tests.lab.fixtures import CAP_SYS_ADMIN, has_capability
 from tests.support.requirement import require
 
 pytestmark = pytest.mark.lab
@@ -40,6 +41,7 @@ SYSTEMS = {
 
 def odd(folder: Path, system: str, *arguments: str) -> tuple[int, str]:
     """Run a command on a system; return its exit status and what it printed."""
+    require(has_capability(CAP_SYS_ADMIN), "the right to mount", "run as root")
     replacement = folder.parent / f"{folder.name}.replacement"
     if system == "endless":
         replacement = Path("/dev/zero")
