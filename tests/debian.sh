@@ -9,13 +9,13 @@ cd "$(dirname "$0")/.."
 suite=${1:?name a Debian suite: trixie or sid}
 shift
 root=$PWD/.roots/$suite
-packages=python3,python3-venv,ca-certificates,iproute2,nftables,iperf3,nginx-light,curl,iputils-ping,procps,e2fsprogs,git,gcc,libc6-dev,strace
+packages=python3,python3-venv,ca-certificates,iproute2,nftables,ethtool,iperf3,nginx-light,curl,iputils-ping,procps,e2fsprogs,git,gcc,libc6-dev,strace,faketime,systemd
 
-if [ ! -e "$root/.complete" ]; then
+if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
     command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
     rm -rf "$root"
     debootstrap --variant=minbase --include="$packages" "$suite" "$root" >/dev/null
-    touch "$root/.complete"
+    echo "$packages" > "$root/.complete"
 fi
 
 version=$(chroot "$root" /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -34,9 +34,12 @@ chroot "$root" env SETUPTOOLS_SCM_PRETEND_VERSION=0.1.0 /venv/bin/python -m pip 
     --no-index --no-build-isolation --no-deps --editable /src
 
 echo "Python $version in Debian $suite"
-# The mounts end with this namespace.
+# The mounts end with this namespace. The root is a mount too, because `ip netns exec`
+# changes the propagation of the mount at /.
 export root
 exec unshare --mount --propagation private bash -euc '
+    mount --rbind "$root" "$root"
+    cd "$root"
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"
     mount --rbind /dev "$root/dev"
