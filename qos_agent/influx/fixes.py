@@ -9,6 +9,7 @@ from qos_agent.config import token
 CREDENTIALS = "set token or token_file to a valid token"
 MAX_ROWS = "set max-row-limit = 0 in the [http] section of the server's configuration"
 BUCKET = "create the bucket, or correct its name"
+TYPES = "check that the URL is that of InfluxDB, and that no other program writes there"
 
 # Limits of a server's capacity. The points are not wrong: with a higher limit the
 # server accepts them. 1.8 checks the first two with inmem indexes only.

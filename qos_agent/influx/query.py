@@ -52,11 +52,24 @@ class QueryError(QosAgentError):
 class Row:
     """A row of a result: the tags of its series, and its values without nulls.
 
-    `time` is in nanoseconds.
+    `time` is in nanoseconds. `server` is the server's name in error messages.
     """
 
     tags: Mapping[str, str]
     values: Mapping[str, Any]
+    server: str
+
+    def number(self, name: str) -> float:
+        """Return a value that must be a number. Raises QueryError if it is not."""
+        value = self.values.get(name)
+        if isinstance(value, int | float) and math.isfinite(value):
+            return value
+        problem = f"{name} must be a number (found: {str(value)[:40]!r})"
+        raise QueryError(self.server, f"{problem}. Fix: {fixes.TYPES}")
+
+    def whole(self, name: str) -> int:
+        """Return a value that must be a whole number. Raises QueryError."""
+        return int(self.number(name))
 
 
 class Server:
@@ -96,7 +109,8 @@ class Server:
         for table in self.tables(query):
             for values in table.rows:
                 pairs = zip(table.columns, values, strict=True)
-                yield Row(table.tags, {k: v for k, v in pairs if v is not None})
+                named = {k: v for k, v in pairs if v is not None}
+                yield Row(table.tags, named, self.name)
 
     def tables(self, query: str) -> Iterator[Table]:
         """Yield a table for each series of one SELECT. Raises QueryError.

@@ -42,7 +42,7 @@ def heard(
     """
     series = ("agent", "beats", '"regency", "station"')
     rows = _counted(server, series, province, span, only, '"regency"')
-    return {row.tags["regency"]: int(row.values["n"]) for row in rows}
+    return {row.tags["regency"]: row.whole("n") for row in rows}
 
 
 def heard_since(
@@ -70,7 +70,7 @@ def newest(server: Server, province: str, span: Span) -> dict[str, int]:
         f'WHERE {_where(province, span)} GROUP BY "regency"'
     )
     rows = _rows_with_tags(server, query, "regency")
-    return {row.tags["regency"]: int(row.values["time"]) for row in rows}
+    return {row.tags["regency"]: row.whole("time") for row in rows}
 
 
 def roll_call(
@@ -85,7 +85,7 @@ def roll_call(
     )
     for row in _rows_with_tags(server, query, "regency", "station"):
         stations = last_ns.setdefault(row.tags["regency"], {})
-        stations[row.tags["station"]] = int(row.values["time"])
+        stations[row.tags["station"]] = row.whole("time")
     return last_ns
 
 
@@ -95,7 +95,7 @@ def stations_with_verdict(
     """Return the number of stations with a verdict on any link, by regency."""
     series = ("verdict", "good", '"regency", "station"')
     rows = _counted(server, series, province, span, only, '"regency"')
-    return {row.tags["regency"]: int(row.values["n"]) for row in rows}
+    return {row.tags["regency"]: row.whole("n") for row in rows}
 
 
 def links_with_verdict(
@@ -107,7 +107,7 @@ def links_with_verdict(
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
         key = row.tags["regency"], _operator(row)
-        counts[key] = counts.get(key, 0) + int(row.values["n"])
+        counts[key] = counts.get(key, 0) + row.whole("n")
     return counts
 
 
@@ -208,7 +208,11 @@ def _link_verdict(row: Row) -> LinkVerdict:
         row.tags["station"],
         _operator(row),
         verdict,
-        row.values.get("kpi") if verdict in IMPAIRED else None,
-        row.values.get("side") if verdict in IMPAIRED else None,
-        row.values.get("since_s"),
+        _text(row, "kpi") if verdict in IMPAIRED else None,
+        _text(row, "side") if verdict in IMPAIRED else None,
+        row.number("since_s") if "since_s" in row.values else None,
     )
+
+
+def _text(row: Row, name: str) -> str | None:
+    return str(row.values[name]) if name in row.values else None

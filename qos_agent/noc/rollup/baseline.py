@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qos_agent.influx.query import Row, Server, between, word
 from qos_agent.model import Phase, Record, Value
-from qos_agent.model.line_protocol import encode
+from qos_agent.model.line_protocol import encode, tag_value
 from qos_agent.model.schema import MEASUREMENTS
 
 _TABLE = MEASUREMENTS["baseline"]
@@ -46,12 +46,17 @@ def baseline_lines(
     span = (at_ns - int(back_s * 1e9), at_ns)
     baselines: dict[_Key, dict[str, Value]] = {}
     for part in _PARTS:
-        for row in rollups.select(_sums(part, province, span)):
+        for row in _rows(rollups, _sums(part, province, span)):
             baselines.setdefault(_key(row), {}).update(_fields(part, row))
-    for row in rollups.select(_first(province, span)):
+    for row in _rows(rollups, _first(province, span)):
         fields = baselines.setdefault(_key(row), {})
-        fields["span_s"] = (at_ns - int(row.values["time"])) / 1e9
+        fields["span_s"] = (at_ns - row.whole("time")) / 1e9
     return list(_lines(province, baselines, at_ns))
+
+
+def _rows(rollups: Server, query: str) -> Iterator[Row]:
+    """Yield the rows of a query, without those that belong to no regency."""
+    return (row for row in rollups.select(query) if row.tags.get("regency"))
 
 
 def _lines(
@@ -63,14 +68,15 @@ def _lines(
 
 
 def _key(row: Row) -> _Key:
-    return row.tags["regency"], row.tags.get("operator", "unknown")
+    # One point with tags that are not canonical must not stop the other baselines.
+    return tag_value(row.tags["regency"]), tag_value(row.tags.get("operator", ""))
 
 
 def _fields(part: _Part, row: Row) -> dict[str, Value]:
     """Return sums in the types of the schema; JSON has no difference of 20 and 20.0."""
     types = {"int": int, "float": float}
     return {
-        name: types[_TABLE.field(name).type](row.values[name])
+        name: types[_TABLE.field(name).type](row.number(name))
         for name in part.fields
         if name in row.values
     }

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
 
-from qos_agent.influx.query import Server, Table, between, word
+from qos_agent.influx.fixes import TYPES
+from qos_agent.influx.query import QueryError, Server, Table, between, word
 from qos_agent.model import Record, Value
 from qos_agent.model.line_protocol import encode, tag_value
 from qos_agent.model.schema import MEASUREMENTS, Field, Measurement
@@ -66,7 +67,13 @@ def read_lines(
     `from_ns` and `to_ns` are whole minutes. Raises QueryError.
     """
     for span in query_spans(server, rollup, province, from_ns, to_ns):
-        yield from summed(rollup, server.tables(rollup.query(province, *span)))
+        tables = server.tables(rollup.query(province, *span))
+        try:
+            yield from summed(rollup, tables)
+        except (TypeError, ValueError, OverflowError) as error:
+            # Another program may write a field of the same name in another type.
+            message = f"{rollup.measurement}: {error}. Fix: {TYPES}"
+            raise QueryError(server.name, message) from error
 
 
 def summed(rollup: Rollup, tables: Iterable[Table]) -> Iterator[bytes]:
@@ -107,7 +114,7 @@ def _points(
         f'SELECT COUNT("seq") AS "n" FROM "{rollup.measurement}" '
         f'WHERE "province" = {word(province)} AND {between(*span)}'
     )
-    return sum(int(row.values.get("n", 0)) for row in server.select(query))
+    return sum(row.whole("n") for row in server.select(query))
 
 
 def _totals(tables: Iterable[Table]) -> dict[tuple[int, _Tags], dict[str, Value]]:

@@ -103,14 +103,13 @@ class RollupJob:
             f'"province" = {word(province)} AND {between(at_ns - _DAY_NS, at_ns)}'
         )
         try:
-            rows = list(self.calculator.servers[province].select(query))
+            # A point that was this old at its heartbeat may be a day older by now.
+            reported = [
+                row.number("oldest") + _DAY_NS / 1e9
+                for row in self.calculator.servers[province].select(query)
+                if "oldest" in row.values
+            ]
         except QueryError:
             return  # the next call tries again
-        # A point that was this old at its heartbeat may be a day older by now.
-        reported = [
-            float(row.values["oldest"]) + _DAY_NS / 1e9
-            for row in rows
-            if "oldest" in row.values
-        ]
         back_s = max([self.settings.back, *reported])
         cursors.begin_day(self.state, self.settings, province, at_ns, back_s)

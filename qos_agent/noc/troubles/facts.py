@@ -99,7 +99,7 @@ def _counted(server: Server, at_ns: int) -> Iterator[tuple[str, int]]:
     )
     for row in server.select(query):
         if "province" in row.tags:
-            yield row.tags["province"], int(row.values["time"])
+            yield row.tags["province"], row.whole("time")
 
 
 def _census(at_ns: int) -> str:
@@ -145,7 +145,7 @@ def _rows(server: Server, query: str) -> Iterator[tuple[tuple[str, str], Values]
     """Yield the values by (regency, operator); skip rows without a regency."""
     for row in server.select(query):
         if row.tags.get("regency"):
-            yield _key(row), row.values
+            yield _key(row), {name: row.number(name) for name in row.values}
 
 
 def _key(row: Row) -> tuple[str, str]:
