@@ -10,6 +10,7 @@ Bytes granted in that time are counted again on the day that the clock later sho
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from qos_agent.config.settings import Settings
 from qos_agent.journal import Usage
-from qos_agent.model import Clock, Link, Phase
+from qos_agent.model import Clock, Link, Phase, json_text
 from qos_agent.model.calendar import Timeline, local_date, midnight_ns, phase_spans
 from qos_agent.schedule.allowance import Allowance, Remaining, remaining
 
@@ -31,6 +32,7 @@ _SMALL_BYTES = 64_000
 _ADVANCE_BYTES = 1_000_000
 _ADVANCE = "advance"
 _UNDATED = "allowance_undated"
+_log = logging.getLogger(__name__)
 
 
 class UsageLedger(Protocol):
@@ -172,10 +174,7 @@ class AllowanceAccount:
         self._timeline = timeline
         self._roaming = roaming
         self._lock = threading.Lock()
-        stored = json.loads(ledger.state(_UNDATED) or "{}")
-        self._state = _AccountState(
-            undated={link: _UndatedUsage(*entry) for link, entry in stored.items()}
-        )
+        self._state = _AccountState(undated=_undated(ledger.state(_UNDATED) or "{}"))
 
     def reserve(self, link: Link, probe: str, worst_case_bytes: int) -> Grant | Refusal:
         """Reserve the worst case of a task, on disk.
@@ -355,3 +354,21 @@ class AllowanceAccount:
             self._store_undated()
         boot_id = self._clock.boot_id
         return self._ledger.reserve(link, probe, size_bytes, boot_id, today.boot_ns)
+
+
+def _undated(text: str) -> dict[str, _UndatedUsage]:
+    """Read stored usage by link; that of a damaged journal is unknown."""
+    try:
+        return {
+            link: _UndatedUsage(date.fromisoformat(day).isoformat(), _size(size_bytes))
+            for link, (day, size_bytes) in json_text.loads(text).items()
+        }
+    except (ValueError, TypeError, AttributeError):
+        _log.warning("allowance: the stored usage without a date is damaged")
+        return {}
+
+
+def _size(size_bytes: object) -> int:
+    if not isinstance(size_bytes, int) or abs(size_bytes) >= 2**53:
+        raise ValueError("no size")
+    return size_bytes

@@ -7,13 +7,19 @@ are enough, they can be added, and they give robust quantiles within 22 %.
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import Counter
 from typing import Protocol
 
+from qos_agent.model import json_text
+
 _BINS_PER_DECADE = 12
 # The bin of zero, such as no loss; it is below every other bin.
 _ZERO = -(10**6)
+# Every figure is below 10**300, so that the bound of its bin is a float.
+_BIN_MAX = 300 * _BINS_PER_DECADE
+_log = logging.getLogger(__name__)
 
 
 class Memory(Protocol):
@@ -62,17 +68,33 @@ def _upper_bound(number: int) -> float:
     return 0.0 if number == _ZERO else float(10 ** ((number + 1) / _BINS_PER_DECADE))
 
 
+def _histograms(text: str) -> dict[str, Histogram]:
+    """Read stored counts. Raises ValueError, TypeError or AttributeError for others."""
+    return {
+        kpi: Histogram({_checked(int(n), count): count for n, count in counts.items()})
+        for kpi, counts in json_text.loads(text).items()
+    }
+
+
+def _checked(number: int, count: object) -> int:
+    """Return the number of a bin with a plausible number and count."""
+    is_number = number == _ZERO or abs(number) <= _BIN_MAX
+    if not (is_number and isinstance(count, int) and 0 <= count < 2**63):
+        raise ValueError("no count of a bin")
+    return number
+
+
 class BaselineStore:
     """The histograms of a link by figure, stored under the link's name."""
 
     def __init__(self, link: str, memory: Memory) -> None:
         self._key = f"baseline/{link}"
         self._memory = memory
-        stored = json.loads(memory.state(self._key) or "{}")
-        self.figures = {
-            kpi: Histogram({int(number): count for number, count in counts.items()})
-            for kpi, counts in stored.items()
-        }
+        try:
+            self.figures = _histograms(memory.state(self._key) or "{}")
+        except (ValueError, TypeError, AttributeError):
+            _log.warning("verdict: the stored baseline of link %s is damaged", link)
+            self.figures = {}
 
     def add(self, kpi: str, value: float) -> None:
         """Count a figure of the pre phase."""

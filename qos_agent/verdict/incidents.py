@@ -8,12 +8,14 @@ The open incident is stored, so that it is closed after a restart too.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 
-from qos_agent.model import Link, Outcome, Reading, Sample, Value
+from qos_agent.model import Link, Outcome, Reading, Sample, Value, json_text
 from qos_agent.verdict.baseline import Memory
 from qos_agent.verdict.windows import is_instrument_failure
 
+_log = logging.getLogger(__name__)
 # A sign is valid for this long after it was last seen. Forms, which show failed
 # connections, are uploaded every 15 minutes.
 _SIGN_NS = 1_200 * 10**9
@@ -46,6 +48,19 @@ class Incident:
     start_ns: int | None = None
     side: str | None = None
 
+    def __post_init__(self) -> None:
+        """Check the types. Raises ValueError, as for the text of a damaged journal."""
+        texts = (self.name, self.cause, self.sign_1, self.sign_2, self.boot_id)
+        times = (self.start_boot_ns, self.start_ns or 0)
+        sound = (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(self.side, str | None)
+            and all(isinstance(time_ns, int) for time_ns in times)
+            and all(abs(time_ns) < 2**63 for time_ns in times)
+        )
+        if not sound:
+            raise ValueError("no incident")
+
 
 @dataclass(slots=True)
 class OutageState:
@@ -72,10 +87,19 @@ class Incidents:
         self._memory = memory
         self._outage_ns = int(outage_s * 1e9)
         self._key = f"incident/{link.name}"
-        stored = memory.state(self._key)
-        self._open = Incident(**json.loads(stored)) if stored else None
+        self._open = self._stored()
         self._signs: dict[str, tuple[str, int]] = {}
         self._outage = OutageState()
+
+    def _stored(self) -> Incident | None:
+        """Return the incident that was open before the start of the agent."""
+        text = self._memory.state(self._key)
+        try:
+            return Incident(**json_text.loads(text)) if text else None
+        except (ValueError, TypeError):
+            link = self._link.name
+            _log.warning("verdict: the stored incident of link %s is damaged", link)
+            return None
 
     @property
     def open(self) -> Incident | None:

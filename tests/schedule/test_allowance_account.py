@@ -388,3 +388,16 @@ def test_a_reserve_beyond_the_day_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InvalidConfigError, match="must be at most daily"):
         load(Sources(path, {}, None), PROBES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[1]", '{"main": 1}', '{"main": ["x", 1]}', '{"main": ["2024-02-14", "1"]}'],
+)
+def test_damaged_usage_without_a_date_is_none(text: str) -> None:
+    """The agent starts, and tests are granted from the allowance."""
+    clock = FakeClock()
+    ledger = MemoryLedger(clock)
+    ledger.set_state("allowance_undated", text)
+    account = make_account(ledger, clock, Allowance(20 * MB))
+    assert isinstance(account.reserve(MAIN, "probe", MB), Grant)
