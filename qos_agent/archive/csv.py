@@ -23,10 +23,15 @@ from qos_agent.model.schema.dictionary import COLUMNS, rows
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The folder of an export, its points by measurement, and its files' hashes."""
+    """The folder of an export, its points by measurement, and its files' hashes.
+
+    `damaged` is the number of lines that are only in points.lp, because they are not
+    canonical.
+    """
 
     folder: Path
     points: Mapping[str, int]
+    damaged: int = 0
     sha256: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -36,21 +41,27 @@ def export_csv(lines: Iterable[bytes], folder: Path) -> Exported:
     `lines` are canonical lines in order. Raises OSError if `folder` cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    points = _write_points(lines, folder)
+    points, damaged = _write_points(lines, folder)
     _write_dictionary(folder / "dictionary.csv")
     sha256 = {path.name: _sha256(path) for path in _written(folder, points)}
     _write_manifest(folder, points, sha256)
-    return Exported(folder, points, sha256)
+    return Exported(folder, points, damaged, sha256)
 
 
-def _write_points(lines: Iterable[bytes], folder: Path) -> dict[str, int]:
+def _write_points(lines: Iterable[bytes], folder: Path) -> tuple[dict[str, int], int]:
+    """Return the points by measurement, and the number of damaged lines."""
     points: dict[str, int] = {}
+    damaged = 0
     tables: dict[str, csv.DictWriter[str]] = {}
     with ExitStack() as files:
         raw = files.enter_context((folder / "points.lp").open("wb"))
         for line in lines:
             raw.write(line + b"\n")
-            record = decode(line)
+            try:
+                record = decode(line)
+            except ValueError:
+                damaged += 1
+                continue
             name = record.measurement
             if name not in tables:
                 path = folder / f"{name}.csv"
@@ -62,7 +73,7 @@ def _write_points(lines: Iterable[bytes], folder: Path) -> dict[str, int]:
                 {"time_ns": record.time_ns, **record.tags, **record.fields}
             )
             points[name] = points.get(name, 0) + 1
-    return points
+    return points, damaged
 
 
 def _table(name: str, stream: IO[str]) -> csv.DictWriter[str]:

@@ -19,10 +19,11 @@ def export(
         ),
     ],
     config: ConfigOption = None,
-) -> None:
+) -> int:
     """Export the journal as CSV files with checksums.
 
-    Writes one CSV file per measurement, the data dictionary, and SHA256SUMS.
+    Writes one CSV file per measurement, the data dictionary, and SHA256SUMS. The exit
+    status is 1 if damaged lines are missing in the CSV files.
     """
     from qos_agent.archive.csv import export_csv
     from qos_agent.journal.reader import EVERY_SEQ, reading
@@ -36,3 +37,8 @@ def export(
     if notice is not None:
         print(notice)
     print(f"Wrote {folder}. To check: cd {folder} && sha256sum -c SHA256SUMS")
+    if not exported.damaged:
+        return 0
+    missing = f"{exported.damaged} damaged lines are only in points.lp"
+    print(f"{missing}. To see the faults: qos-agent journal verify")
+    return 1

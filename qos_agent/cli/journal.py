@@ -62,9 +62,13 @@ def stats(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         statistics = journal.stats()
         notice = notice_of(journal)
     if as_json:
-        print(json.dumps(asdict(statistics), default=bytes.decode))
+        print(json.dumps(asdict(statistics), default=_text))
     else:
         _print(statistics, notice)
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace")
 
 
 def _print(statistics: Stats, notice: str | None) -> None:
@@ -102,7 +106,7 @@ def tail(
 
     with reading(_folder(config)) as journal:
         for line in journal.lines(EVERY_SEQ, lines):
-            print(_as_json(line) if as_json else line.decode(errors="replace"))
+            print(_as_json(line) if as_json else _text(line))
         _print_notice(journal)
 
 
@@ -116,7 +120,10 @@ def _print_notice(journal: Reader) -> None:
 def _as_json(line: bytes) -> str:
     from qos_agent.model.line_protocol import decode
 
-    return json.dumps(asdict(decode(line)))
+    try:
+        return json.dumps(asdict(decode(line)))
+    except ValueError:
+        return json.dumps({"damaged": _text(line)})
 
 
 @app.command("export")
