@@ -13,7 +13,7 @@ from qos_agent.journal.types import Batch, Lane, QuarantinedPoint
 # Both lanes are claimed oldest first. The fresh lane is short, and the collector's
 # storage handles points in order of time best.
 _CLAIM = """
-    SELECT seq, line, leaf FROM delivery JOIN point USING (seq)
+    SELECT seq, CAST(line AS BLOB), leaf FROM delivery JOIN point USING (seq)
     WHERE collector = ? AND seq >= ? AND seq < ?
     AND NOT EXISTS (
         SELECT 1 FROM temp.claim
@@ -149,7 +149,8 @@ def oldest_queued_ns(db: sqlite3.Connection, collector: int) -> int | None:
 def quarantined(db: sqlite3.Connection) -> list[QuarantinedPoint]:
     """Return all quarantined points that still have their line."""
     rows = db.execute(
-        "SELECT name, seq, words, line FROM quarantine JOIN point USING (seq)"
+        "SELECT name, seq, words, CAST(line AS BLOB)"
+        " FROM quarantine JOIN point USING (seq)"
         " JOIN collector ON collector.id = quarantine.collector"
         " WHERE line IS NOT NULL ORDER BY seq"
     )

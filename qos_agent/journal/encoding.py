@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from qos_agent.evidence.merkle import leaf_hash
-from qos_agent.model import Identity, Phase, Point, Record, Value
+from qos_agent.model import Identity, Phase, Point, Record, Value, json_text
 from qos_agent.model.line_protocol import encode, one_line, tag_value
 from qos_agent.model.schema import MEASUREMENTS, SCHEMA_VERSION
 
 _log = logging.getLogger(__name__)
 
 _COLLISION_STEP_NS = 1000
+# Far above every rank.
+_RANK_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +114,44 @@ class PointEncoder:
             return self._replacement(point, one_line(str(error)))
         return point
 
-    def _replacement(self, point: Point, message: str) -> Point:
-        place = {
+    def waiting(self, seq: int, text: str, boot_ns: int) -> NumberedPoint:
+        """Return a point that waited for a clock; a damaged one is a `refused` event.
+
+        It must not block the points after it.
+        """
+        try:
+            numbered = from_text(seq, text, boot_ns)
+        except ValueError as error:
+            return NumberedPoint(seq, 0, self._refused(str(error), boot_ns))
+        return replace(numbered, point=self.checked(numbered.point))
+
+    def _refused(self, detail: str, boot_ns: int) -> Point:
+        fields: Mapping[str, Value] = {"count": 1, "detail": one_line(detail)}
+        return Point("event", {**self._place(), "kind": "refused"}, fields, boot_ns)
+
+    def _place(self) -> dict[str, str]:
+        return {
             "station": tag_value(self.identity.station),
             "province": tag_value(self.identity.province),
             "regency": tag_value(self.identity.regency),
         }
+
+    def _replacement(self, point: Point, message: str) -> Point:
         table = MEASUREMENTS.get(point.measurement)
         if table is None or "slots" not in {field.name for field in table.fields}:
-            detail = one_line(f"{point.measurement}: {message}")
-            fields: Mapping[str, Value] = {"count": 1, "detail": detail}
-            return Point("event", {**place, "kind": "refused"}, fields, point.boot_ns)
+            return self._refused(f"{point.measurement}: {message}", point.boot_ns)
         tags = {k: tag_value(v) for k, v in point.tags.items() if k in table.tags}
         slots = point.fields.get("slots")
         count = slots if isinstance(slots, int) and 0 < slots < 2**63 else 1
         outcome = {"slots": count, "ok": 0, "failed": count, "skipped": 0}
-        fields = {**outcome, "cause": "internal", "detail": message}
-        return Point(point.measurement, {**place, **tags}, fields, point.boot_ns)
+        fields: Mapping[str, Value] = {
+            **outcome,
+            "cause": "internal",
+            "detail": message,
+        }
+        return Point(
+            point.measurement, {**self._place(), **tags}, fields, point.boot_ns
+        )
 
 
 def to_text(rank: int, point: Point) -> str:
@@ -137,6 +160,18 @@ def to_text(rank: int, point: Point) -> str:
 
 
 def from_text(seq: int, text: str, boot_ns: int) -> NumberedPoint:
-    """Read the text that `to_text` wrote."""
-    rank, measurement, tags, fields = json.loads(text)
-    return NumberedPoint(seq, rank, Point(measurement, tags, fields, boot_ns))
+    """Read the text that `to_text` wrote. Raises ValueError if it is damaged."""
+    match json_text.loads(text):
+        case [int(rank), str(measurement), dict(tags), dict(fields)] if (
+            abs(rank) <= _RANK_MAX
+            and all(isinstance(value, str) for value in tags.values())
+            and all(_is_value(value) for value in fields.values())
+        ):
+            return NumberedPoint(seq, rank, Point(measurement, tags, fields, boot_ns))
+    raise ValueError("a point that waited for a clock is damaged")
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return isinstance(value, str | float)

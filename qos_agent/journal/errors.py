@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
+from typing import Any
 
 from qos_agent.model.errors import StorageError
 
 # Primary result codes, without extensions (sqlite.org/rescode.html).
 ERROR, BUSY, READONLY, IOERR, CORRUPT = 1, 5, 8, 10, 11
 FULL, CANTOPEN, NOTADB = 13, 14, 26
+_DAMAGED = "the file is damaged, and the message of SQLite cannot be read"
 _FIXES = {
     BUSY: "stop the other process that uses the journal",
     READONLY: "look for file system errors in dmesg and replace the memory card",
@@ -16,6 +19,40 @@ _FIXES = {
     FULL: "free disk space",
     CANTOPEN: "check that the folder exists and belongs to the agent's user",
 }
+
+
+class Connection(sqlite3.Connection):
+    """A connection to a file that may be damaged; all its errors are sqlite3.Error.
+
+    Some messages of SQLite contain text of the file. If it is not UTF-8, the module
+    sqlite3 raises UnicodeDecodeError instead of the error with the message. Values that
+    are not UTF-8 have U+FFFD for each wrong byte, so that they stop no query.
+    """
+
+    def __init__(self, *place: Any, **options: Any) -> None:
+        super().__init__(*place, **options)
+        self.text_factory = lambda raw: raw.decode(errors="replace")
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run one statement."""
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError(_DAMAGED) from error
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Run one statement for each tuple of parameters."""
+        try:
+            return super().executemany(sql, parameters)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError(_DAMAGED) from error
+
+    def executescript(self, sql: str, /) -> sqlite3.Cursor:
+        """Run several statements."""
+        try:
+            return super().executescript(sql)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError(_DAMAGED) from error
 
 
 def code_of(error: sqlite3.Error) -> int:

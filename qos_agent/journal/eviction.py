@@ -39,25 +39,25 @@ _IS_REMOVABLE = "line IS NOT NULL AND seq < (SELECT MAX(seq) FROM point)"
 
 # Few points are expired, and the index on time finds them.
 _EXPIRED_DELIVERED = f"""
-    SELECT seq, time_ns, line FROM point INDEXED BY point_time
+    SELECT seq, time_ns, CAST(line AS BLOB) FROM point INDEXED BY point_time
     WHERE time_ns < ? AND {_IS_REMOVABLE}
     AND NOT {_IS_QUEUED} AND NOT {_IS_QUARANTINED}
     ORDER BY seq LIMIT ?
 """
 _EXPIRED_UNDELIVERED = f"""
-    SELECT seq, time_ns, line FROM point INDEXED BY point_time
+    SELECT seq, time_ns, CAST(line AS BLOB) FROM point INDEXED BY point_time
     WHERE time_ns < ? AND rank = ? AND {_IS_REMOVABLE}
     AND ({_IS_QUEUED} OR {_IS_QUARANTINED})
     ORDER BY seq LIMIT ?
 """
 # To make space, the first matching points in order of number are enough.
 _OLDEST_DELIVERED = f"""
-    SELECT seq, time_ns, line FROM point
+    SELECT seq, time_ns, CAST(line AS BLOB) FROM point
     WHERE {_IS_REMOVABLE} AND NOT {_IS_QUEUED} AND NOT {_IS_QUARANTINED}
     ORDER BY seq LIMIT ?
 """
 _OLDEST_UNDELIVERED = f"""
-    SELECT seq, time_ns, line FROM point
+    SELECT seq, time_ns, CAST(line AS BLOB) FROM point
     WHERE rank = ? AND {_IS_REMOVABLE} AND ({_IS_QUEUED} OR {_IS_QUARANTINED})
     ORDER BY seq LIMIT ?
 """
@@ -83,7 +83,7 @@ class _Candidate:
 
     @property
     def measurement(self) -> str:
-        return self.line.partition(b",")[0].decode()
+        return self.line.partition(b",")[0].decode(errors="replace")
 
 
 class Ranking:

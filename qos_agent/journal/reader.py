@@ -24,8 +24,9 @@ _FAULTS_MAX = 20
 # Points that were recovered from an earlier journal have numbers below 1.
 EVERY_SEQ = -(2**62)
 _LINES_AFTER = """
-    SELECT line FROM point WHERE seq > ? AND line IS NOT NULL ORDER BY seq
+    SELECT CAST(line AS BLOB) FROM point WHERE seq > ? AND line IS NOT NULL ORDER BY seq
 """
+_EVERY_LINE = "SELECT seq, CAST(line AS BLOB), leaf FROM point"
 _FIRST_OF_LAST = """
     SELECT MIN(seq) FROM (
         SELECT seq FROM point WHERE line IS NOT NULL ORDER BY seq DESC LIMIT ?
@@ -100,7 +101,7 @@ class Reader:
             (first,) = self._db.execute(_FIRST_OF_LAST, (last,)).fetchone()
             after_seq = max(after_seq, EVERY_SEQ if first is None else first - 1)
         found = self._db.execute(_LINES_AFTER, (after_seq,))
-        return (bytes(row[0]) for row in found)
+        return (line for (line,) in found)
 
     def verify(self, keys: Sequence[PublicKey] = ()) -> VerifyResult:
         """Check the file's structure, all lines and numbers, the tree and the seals.
@@ -119,7 +120,7 @@ class Reader:
         for (result,) in self._db.execute(f"PRAGMA integrity_check({_FAULTS_MAX})"):
             if result != "ok":
                 yield f"file: {result}"
-        for seq, line, leaf in self._db.execute("SELECT seq, line, leaf FROM point"):
+        for seq, line, leaf in self._db.execute(_EVERY_LINE):
             if line is not None and (fault := _fault(line, leaf)):
                 yield f"point {seq}: {fault}"
         for low, high in self._gaps():

@@ -20,6 +20,7 @@ from pathlib import Path
 from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.journal import carving, wal
 from qos_agent.journal.delivery import collector_id
+from qos_agent.journal.errors import Connection
 from qos_agent.journal.types import StoredPoint
 
 # The new journal numbers its own points from 1. Recovered points get numbers that are
@@ -27,7 +28,7 @@ from qos_agent.journal.types import StoredPoint
 GENERATION = 2**40
 _COPY_MAX_BYTES = 64_000_000
 
-_POINT = "SELECT seq, time_ns, rank, leaf, line FROM point"
+_POINT = "SELECT seq, time_ns, rank, leaf, CAST(line AS BLOB) FROM point"
 _STORE = (
     "INSERT OR IGNORE INTO point (seq, time_ns, rank, leaf, line) VALUES (?,?,?,?,?)"
 )
@@ -90,9 +91,10 @@ def _open_read_only(path: Path, stack: ExitStack) -> sqlite3.Connection:
     has_log = log.exists() and log.stat().st_size > 0
     if has_log and path.stat().st_size < _COPY_MAX_BYTES:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        return sqlite3.connect(_copy_files(path, Path(folder)))
+        copy = _copy_files(path, Path(folder))
+        return sqlite3.connect(copy, factory=Connection)
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    return sqlite3.connect(address, uri=True)
+    return sqlite3.connect(address, uri=True, factory=Connection)
 
 
 def _copy_files(path: Path, folder: Path) -> Path:
@@ -109,9 +111,8 @@ def _read_by_sqlite(
     """Copy everything that SQLite can read; return True if that was all."""
     if not copy.stat().st_size:
         return False
-    with closing(sqlite3.connect(copy, isolation_level=None)) as source:
-        # With strict decoding one flipped bit would end the scan.
-        source.text_factory = lambda raw: raw.decode(errors="replace")
+    connection = sqlite3.connect(copy, isolation_level=None, factory=Connection)
+    with closing(connection) as source:
         errors: list[sqlite3.Error] = []
         _store(target, _points(source, "ASC", errors))
         parts = [

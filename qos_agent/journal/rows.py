@@ -44,7 +44,7 @@ def lines(
 ) -> list[tuple[int, bytes]]:
     """Return number and line of up to `limit` points after a number, in order."""
     return db.execute(
-        "SELECT seq, line FROM point WHERE seq > ? AND line IS NOT NULL"
+        "SELECT seq, CAST(line AS BLOB) FROM point WHERE seq > ? AND line IS NOT NULL"
         " ORDER BY seq LIMIT ?",
         (after_seq, limit),
     ).fetchall()
@@ -52,7 +52,7 @@ def lines(
 
 def last_time_ns(db: sqlite3.Connection) -> int | None:
     """Return the newest timestamp, or None if the journal is empty."""
-    row = db.execute("SELECT MAX(time_ns) FROM point").fetchone()
+    row = db.execute("SELECT CAST(MAX(time_ns) AS INTEGER) FROM point").fetchone()
     return None if row[0] is None else int(row[0])
 
 

@@ -23,7 +23,7 @@ from qos_agent.journal import (
     timestamps,
     tree,
 )
-from qos_agent.journal.encoding import NumberedPoint, Timestamp, from_text
+from qos_agent.journal.encoding import NumberedPoint, Timestamp
 from qos_agent.journal.event_log import is_about_rejection
 from qos_agent.journal.eviction import Ranking
 from qos_agent.journal.session import JournalOptions, Session
@@ -333,9 +333,9 @@ class Journal:
         return range(first, first + len(points))
 
     def _stamp_pending(self, db: sqlite3.Connection, now: Now) -> int:
-        count = 0
+        count, encoder = 0, self._session.file.encoder
         for pending, timestamp in timestamps.stampable(db, now):
-            numbered = from_text(pending.seq, pending.content, pending.boot_ns)
+            numbered = encoder.waiting(pending.seq, pending.content, pending.boot_ns)
             count += rows.delete_pending(db, pending.seq)
             self._store(db, numbered, timestamp)
         return count

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 from qos_agent.journal import counters, tree
+from qos_agent.journal.errors import Connection
 
 FILE_NAME = "journal.sqlite3"
 
@@ -23,6 +24,8 @@ PAGE_BYTES = 512
 CHECKPOINT_PAGES = 8000
 BUSY_LIMIT_S = 5.0
 
+# A damaged row may have a value of another type than its column. Queries therefore read
+# a line with CAST(line AS BLOB), and its hash shows the damage.
 MIGRATIONS = (
     """
     CREATE TABLE state (
@@ -117,7 +120,11 @@ def connect(where: Path | str) -> sqlite3.Connection:
     Raises sqlite3.DatabaseError if the file is not a sound journal.
     """
     connection = sqlite3.connect(
-        where, timeout=BUSY_LIMIT_S, isolation_level=None, check_same_thread=False
+        where,
+        timeout=BUSY_LIMIT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=Connection,
     )
     try:
         _prepare(connection)
@@ -160,7 +167,11 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     """Open a journal that the agent may be writing. Raises sqlite3.Error."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(
-        address, uri=True, timeout=BUSY_LIMIT_S, isolation_level=None
+        address,
+        uri=True,
+        timeout=BUSY_LIMIT_S,
+        isolation_level=None,
+        factory=Connection,
     )
     connection.execute("PRAGMA query_only = ON")
     return connection
@@ -168,6 +179,8 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
 def _migrate(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version < 0:
+        raise sqlite3.DatabaseError(f"journal version {version} never existed")
     if version > len(MIGRATIONS):
         raise OtherVersionError(
             f"journal version {version} is newer than version {len(MIGRATIONS)},"
@@ -182,6 +195,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 def check(connection: sqlite3.Connection) -> None:
     """Raise sqlite3.DatabaseError if the file's structure is damaged."""
+    with closing(connect(":memory:")) as sound:
+        if missing := _names(sound) - _names(connection):
+            table, column = min(missing)
+            raise sqlite3.DatabaseError(f"the schema has no {table} {column}".rstrip())
     result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if result != "ok":
         raise sqlite3.DatabaseError(str(result))
@@ -190,3 +207,15 @@ def check(connection: sqlite3.Connection) -> None:
     keys = connection.execute("SELECT collector, seq FROM delivery")
     if any(key >= following for key, following in pairwise(keys)):
         raise sqlite3.DatabaseError("the rows of table delivery are out of order")
+
+
+def _names(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Return the names of all tables with their columns, and of all indexes.
+
+    A flipped bit may rename a column, and SQLite still accepts the schema.
+    """
+    columns = connection.execute(
+        "SELECT s.name, c.name FROM sqlite_schema s, pragma_table_info(s.name) c"
+        " WHERE s.type = 'table' UNION SELECT name, '' FROM sqlite_schema"
+    )
+    return set(columns)

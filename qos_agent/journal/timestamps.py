@@ -21,6 +21,14 @@ from qos_agent.model import ClockState
 # A new offset is written if it differs by more than this. Slewing and the kernel's
 # corrections are far smaller, and each write wears the memory card.
 _OFFSET_STEP_NS = 10**9
+# A damaged row may have values of other types.
+_PENDING = """
+    SELECT seq, CAST(boot_id AS TEXT), IFNULL(CAST(boot_ns AS INTEGER), 0),
+        IFNULL(CAST(content AS TEXT), '')
+    FROM pending ORDER BY seq
+"""
+# The year 2262, with room for the points of one series at the same time.
+_LAST_NS = 2**63 - 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,18 @@ def store_trusted_offset(
 
 
 def offset(db: sqlite3.Connection, key: str, boot_id: str) -> int | None:
-    """Return the offset stored under `key` if it belongs to that boot."""
-    boot, _, offset_ns = (state(db, key) or "").rpartition(" ")
-    return int(offset_ns) if boot == boot_id else None
+    """Return the offset stored under `key` if it belongs to that boot.
+
+    A value that is no time, as in a damaged file, is none.
+    """
+    boot, _, text = (state(db, key) or "").rpartition(" ")
+    if boot != boot_id:
+        return None
+    try:
+        offset_ns = int(text)
+    except ValueError:
+        return None
+    return offset_ns if abs(offset_ns) < _LAST_NS else None
 
 
 def day(db: sqlite3.Connection, boot_id: str, boot_ns: int, zone: tzinfo) -> str:
@@ -90,8 +107,7 @@ def stampable(
 
     Store each one before taking the next: its time may determine the next one's.
     """
-    rows = db.execute("SELECT seq, boot_id, boot_ns, content FROM pending ORDER BY seq")
-    for point in [PendingPoint(*row) for row in rows]:
+    for point in [PendingPoint(*row) for row in db.execute(_PENDING)]:
         timestamp = _timestamp(db, point, now)
         if timestamp is not None:
             yield point, timestamp
@@ -102,14 +118,20 @@ def _timestamp(
 ) -> Timestamp | None:
     clock, same_boot = now.clock, point.boot_id == now.boot_id
     if same_boot and clock.trusted:
-        wall_ns = point.boot_ns + clock.offset_ns
+        wall_ns = _within_limits(point.boot_ns + clock.offset_ns)
         return Timestamp(wall_ns, clock.synced, clock.error_ms)
     if same_boot and now.boot_ns - point.boot_ns < now.hold_ns:
         return None
     offset_ns = offset(db, "trusted_offset", point.boot_id)
     if offset_ns is None:
         offset_ns = _held_offset(db, point, now)
-    return Timestamp(point.boot_ns + offset_ns, synced=False, error_ms=None, held=True)
+    wall_ns = _within_limits(point.boot_ns + offset_ns)
+    return Timestamp(wall_ns, synced=False, error_ms=None, held=True)
+
+
+def _within_limits(wall_ns: int) -> int:
+    """Return a time that SQLite can store; that of a damaged row may have 65 bits."""
+    return max(-_LAST_NS, min(wall_ns, _LAST_NS))
 
 
 def _held_offset(db: sqlite3.Connection, point: PendingPoint, now: Now) -> int:
@@ -117,7 +139,8 @@ def _held_offset(db: sqlite3.Connection, point: PendingPoint, now: Now) -> int:
     held = offset(db, "held_offset", point.boot_id)
     if held is None:
         row = db.execute(
-            "SELECT MAX(time_ns) FROM point WHERE seq < ?", (point.seq,)
+            "SELECT CAST(MAX(time_ns) AS INTEGER) FROM point WHERE seq < ?",
+            (point.seq,),
         ).fetchone()
         held = now.clock.offset_ns if row[0] is None else int(row[0])
         set_state(db, "held_offset", f"{point.boot_id} {held}")

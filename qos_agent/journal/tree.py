@@ -42,7 +42,7 @@ CREATE = """
 _FIRST_PENDING = "SELECT MIN(seq) FROM pending WHERE seq > 0"
 _LAST_POINT = "SELECT MAX(seq) FROM point"
 _LAST_TILE = "SELECT number, range FROM tile ORDER BY number DESC LIMIT 1"
-_LEAVES = "SELECT seq, leaf FROM point WHERE seq BETWEEN ? AND ?"
+_LEAVES = "SELECT seq, CAST(leaf AS BLOB) FROM point WHERE seq BETWEEN ? AND ?"
 
 
 class RewoundError(sqlite3.DatabaseError):

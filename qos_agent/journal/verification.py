@@ -13,7 +13,7 @@ from qos_agent.model import Value
 from qos_agent.model.line_protocol import decode
 
 _TILES = "SELECT number, root, range, leaves FROM tile ORDER BY number"
-_POINTS = "SELECT seq, leaf FROM point WHERE seq BETWEEN ? AND ?"
+_POINTS = "SELECT seq, CAST(leaf AS BLOB) FROM point WHERE seq BETWEEN ? AND ?"
 # Canonical lines begin with the measurement and a comma.
 _IS_SEAL = "seq > 0 AND substr(line, 1, 5) = CAST('seal,' AS BLOB)"
 

@@ -158,6 +158,8 @@ def page_bytes(path: Path) -> int:
 def _is_in_file(path: Path, raw: bytes, frames: list[Frame], page_bytes: int) -> bool:
     """Return True if the file has the newest image of each page in the log."""
     newest = {frame.page: frame.start for frame in frames}
+    if 0 in newest:
+        return False  # Pages are numbered from 1.
     with path.open("rb") as file:
         for page, start in newest.items():
             file.seek((page - 1) * page_bytes)

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from qos_agent.journal import opening, recovery, session
+from qos_agent.journal import recovery, session
 from qos_agent.journal.tables import FILE_NAME
 from qos_agent.model.errors import StorageError
 from tests.journal.support import open_journal
@@ -38,7 +38,7 @@ def test_a_journal_that_replaces_a_damaged_one_in_vain_is_closed(
     """The journal is then in memory, and of the folder only the lock is open."""
     (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
     monkeypatch.setattr(recovery, "recover", FULL)
-    monkeypatch.setattr(opening.recovery, "read_newest", lambda *_: 0)
+    monkeypatch.setattr(recovery, "read_newest", lambda *_: 0)
     journal = open_journal(tmp_path)
     assert journal.in_memory
     assert open_files(tmp_path) == ["journal.lock"]
