@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from hypothesis import strategies as st
 CORPUS = Path(__file__).parent / "corpus"
 CAPTURES = Path(__file__).parent.parent / "captures"
 
-# `make check-full` draws more.
-FACTOR = 15 if os.environ.get("QOS_HYPOTHESIS") == "full" else 1
-_SIZE_MAX = 20_000
+# Each parser is fuzzed for this time: a minute in all in CI, and half a minute each in
+# `make check-full`.
+SECONDS = 30.0 if os.environ.get("QOS_HYPOTHESIS") == "full" else 2.0
+# The time is checked after so many examples.
+_ROUND = 50
+_SIZE_MAX = 60_000
 _TOKENS = (
     b"",
     b"\x00",
@@ -72,7 +76,7 @@ def seeds(name: str, *folders: Path) -> list[bytes]:
 
 @st.composite
 def mutated(draw: st.DrawFn, corpus: Sequence[bytes]) -> bytes:
-    """Return a seed with a few edits."""
+    """Return a seed with a few edits; some of them keep its length."""
     data = draw(st.sampled_from(corpus))
     for _ in range(draw(st.integers(0, 5))):
         start = draw(st.integers(0, len(data)))
@@ -82,23 +86,37 @@ def mutated(draw: st.DrawFn, corpus: Sequence[bytes]) -> bytes:
             | st.binary(max_size=4)
             | st.sampled_from((data[start:end] * 2, data[:end]))
         )
+        if draw(st.booleans()):
+            end = min(len(data), start + len(middle))
+            middle = middle[: end - start]
         data = (data[:start] + middle + data[end:])[:_SIZE_MAX]
     return data
 
 
 def fuzz(
-    corpus: Sequence[bytes], examples: int
+    corpus: Sequence[bytes],
 ) -> Callable[[Callable[[bytes], None]], Callable[[], None]]:
-    """Return a decorator that runs a check of bytes on mutations of a corpus."""
+    """Return a decorator that runs a check on mutations of a corpus for `SECONDS`."""
 
     def decorate(check: Callable[[bytes], None]) -> Callable[[], None]:
+        # Other bytes in each round, and in each run of CI.
         limits = settings(
-            max_examples=examples * FACTOR,
+            max_examples=_ROUND,
             deadline=None,
             database=None,
+            derandomize=False,
+            print_blob=True,
             suppress_health_check=list(HealthCheck),
         )
-        return limits(given(mutated(corpus))(check))
+        round_of_examples = limits(given(mutated(corpus))(check))
+
+        def rounds() -> None:
+            end_s = time.monotonic() + SECONDS
+            while time.monotonic() < end_s:
+                round_of_examples()
+
+        rounds.__name__, rounds.__doc__ = check.__name__, check.__doc__
+        return rounds
 
     return decorate
 

@@ -55,14 +55,14 @@ def finite(values: object) -> None:
         assert not isinstance(value, float) or math.isfinite(value)
 
 
-@fuzz(seeds("line_protocol"), 1200)
+@fuzz(seeds("line_protocol"))
 def test_lines_of_the_journal(data: bytes) -> None:
     """A line is canonical or a ValueError."""
     with suppress(ValueError):
         assert encode(decode(data)) == data
 
 
-@fuzz(seeds("register"), 500)
+@fuzz(seeds("register"))
 def test_spreadsheets(data: bytes) -> None:
     """Rows become stations or faults with a text."""
     with (
@@ -74,14 +74,14 @@ def test_spreadsheets(data: bytes) -> None:
             assert all(map(str, row))
 
 
-@fuzz(at_seeds(), 900)
+@fuzz(at_seeds())
 def test_answers_of_modems(data: bytes) -> None:
     """Whatever a modem answers becomes a reading, or is left out."""
     finite(at.parse(answers(data)))
     at.sim_problem(answers(data))
 
 
-@fuzz(seeds("iperf3", CAPTURES / "mmcli"), 600)
+@fuzz(seeds("iperf3", CAPTURES / "mmcli"))
 def test_output_of_mmcli(data: bytes) -> None:
     """A document of any shape becomes a reading, and other text a ProbeError."""
     with suppress(ProbeError):
@@ -91,7 +91,7 @@ def test_output_of_mmcli(data: bytes) -> None:
         finite(radio)
 
 
-@fuzz(seeds("iperf3"), 1200)
+@fuzz(seeds("iperf3"))
 def test_output_of_iperf3(data: bytes) -> None:
     """A report becomes a rate that can be stored, or a ProbeError."""
     with suppress(ProbeError):
@@ -101,7 +101,7 @@ def test_output_of_iperf3(data: bytes) -> None:
         assert all(v == v for v in rate.fields().values())  # noqa: PLR0124  NaN
 
 
-@fuzz(seeds("speedtest"), 1000)
+@fuzz(seeds("speedtest"))
 def test_output_of_speedtest(data: bytes) -> None:
     """A report becomes a rate that can be stored, or a ProbeError."""
     with suppress(ProbeError):
@@ -110,7 +110,7 @@ def test_output_of_speedtest(data: bytes) -> None:
             finite(rate)
 
 
-@fuzz(seeds("stamp"), 1000)
+@fuzz(seeds("stamp"))
 def test_stamp_packets(data: bytes) -> None:
     """A packet of either side, with and without a key."""
     for parse in (stamp_packets.parse_request, stamp_packets.parse_reply):
@@ -119,7 +119,7 @@ def test_stamp_packets(data: bytes) -> None:
                 parse(data, key)
 
 
-@fuzz(seeds("calendar"), 500)
+@fuzz(seeds("calendar"))
 def test_calendars(data: bytes) -> None:
     """A calendar is refused, or gives a phase at every moment of every zone."""
     with file_of(data) as path, suppress(InvalidConfigError):
@@ -130,7 +130,7 @@ def test_calendars(data: bytes) -> None:
             timeline.next_change(0)
 
 
-@fuzz(seeds("thresholds"), 250)
+@fuzz(seeds("thresholds"))
 def test_thresholds(data: bytes) -> None:
     """Thresholds are refused, or have finite windows."""
     with file_of(data) as path, suppress(InvalidConfigError):
@@ -138,14 +138,14 @@ def test_thresholds(data: bytes) -> None:
             assert math.isfinite(threshold.window_s)
 
 
-@fuzz(seeds("settings"), 400)
+@fuzz(seeds("settings"))
 def test_settings(data: bytes) -> None:
     """Settings are accepted or refused with a text for each error."""
     with file_of(data, "agent.toml") as path, suppress(InvalidConfigError):
         load(Sources(path, {}, None), PROBES)
 
 
-@fuzz(seeds("pause"), 500)
+@fuzz(seeds("pause"))
 def test_pause_files(data: bytes) -> None:
     """A damaged file pauses nothing and never stops the scheduler."""
     with file_of(data, "pause-throughput.json") as path:
@@ -155,14 +155,14 @@ def test_pause_files(data: bytes) -> None:
         pauses.active()
 
 
-@fuzz(seeds("pause"), 300)
+@fuzz(seeds("pause"))
 def test_status_files(data: bytes) -> None:
     """A status of another program is refused."""
     with file_of(data, status_file.FILE_NAME) as path, suppress(StorageError):
         status_file.read(path.parent)
 
 
-@fuzz(seeds("sensors"), 200)
+@fuzz(seeds("sensors"))
 def test_sensors(data: bytes) -> None:
     """Sensors have plausible values or none."""
     with tempfile.TemporaryDirectory() as name:

@@ -6,32 +6,35 @@ import ipaddress
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
-import dns.message
+import dns.entropy
+import dns.exception
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.query import QueryError, Server
-from qos_agent.influx.responses import Response, decide, retry_after_s
+from qos_agent.influx.responses import Action, Response, decide, retry_after_s
+from qos_agent.influx.transport import InfluxTransport, pack
 from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
 from qos_agent.model.schema.codes import CAUSES
-from qos_agent.system.network import hosts, routes
+from qos_agent.noc.census import queries
+from qos_agent.noc.rollup.baseline import baseline_lines
+from qos_agent.noc.rollup.sums import ROLLUPS, read_lines
+from qos_agent.probes.http.chunks import ChunkDecoder
+from qos_agent.probes.http.head import HeadReader
+from qos_agent.system.network import dns_query, hosts, routes
+from qos_agent.system.network.dns_query import ask
 from qos_agent.system.network.resolvers import resolvers_of
-from tests.fuzz.mutations import FACTOR, fuzz, mutated, seeds
+from tests.fuzz.mutations import SECONDS, fuzz, seeds
 from tests.probes.web.pages import load, probe, task
 
 pytestmark = pytest.mark.slow
-
-_SLOW = settings(
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 class RawServer:
@@ -71,32 +74,96 @@ def server() -> Iterator[RawServer]:
     raw.close()
 
 
-@settings(_SLOW, max_examples=100 * FACTOR)
-@given(mutated(seeds("http")))
-def test_pages(server: RawServer, data: bytes) -> None:
+def test_pages(server: RawServer) -> None:
     """Whatever a server sends, the reading is a page or has a cause of the network."""
-    server.answer = data
-    with suppress(ProbeError):
-        result = load(probe(server.url), task(f"{server.url}/"))
-        assert result.cause in {None, *CAUSES} - {"internal"}
+
+    @fuzz(seeds("http"))
+    def check(data: bytes) -> None:
+        server.answer = data
+        with suppress(ProbeError):
+            result = load(probe(server.url), task(f"{server.url}/"))
+            assert result.cause in {None, *CAUSES} - {"internal"}
+
+    check()
 
 
-@settings(_SLOW, max_examples=200 * FACTOR)
-@given(mutated(seeds("influx_answer")))
-def test_answers_to_queries(server: RawServer, data: bytes) -> None:
-    """An answer of any shape gives rows or a QueryError."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d"
-    server.answer = head % len(data) + b"\r\nConnection: close\r\n\r\n" + data
-    client = Server(CollectorSection(url=server.url), 5.0)
+@fuzz(seeds("http"))
+def test_responses_in_parts(data: bytes) -> None:
+    """The same bytes give the same response, however they are split into segments."""
+    whole, parts = _response([data]), _response([data[:7], data[7:50], data[50:]])
+    assert whole == parts
+
+
+def _response(segments: Iterable[bytes]) -> tuple[object, ...]:
+    """Return the head and the payload that arrived, or the cause of an error."""
+    reader, head, decoder, payload = HeadReader(), None, None, b""
     try:
+        for segment in segments:
+            body = segment
+            if head is None and (head := reader.feed(segment)) is not None:
+                head.length_bytes()
+                body = reader.rest
+                decoder = ChunkDecoder() if head.chunked else None
+            if head is not None and decoder is not None:
+                payload += b"".join(decoder.feed(memoryview(body)))
+            elif head is not None:
+                payload += body
+    except ProbeError as error:
+        return error.cause, None
+    return head, payload
+
+
+def test_answers_to_queries(server: RawServer) -> None:
+    """An answer of any shape gives rows or a QueryError, and so does the census."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d"
+    client = Server(CollectorSection(url=server.url), 5.0)
+
+    @fuzz(seeds("influx_answer"))
+    def check(data: bytes) -> None:
+        length = head % len(data)
+        server.answer = length + b"\r\nConnection: close\r\n\r\n" + data
+        client.wake()
         with suppress(QueryError):
             for row in client.select("SELECT 1"):
                 assert isinstance(row.values, dict)
-    finally:
+        span = (0, 60 * 10**9)
+        for read in (
+            queries.newest,
+            queries.links_with_verdict,
+            queries.links_not_good,
+        ):
+            with suppress(QueryError):
+                read(client, "31", span)
+        with suppress(QueryError):
+            list(read_lines(client, ROLLUPS[0], "31", *span))
+        with suppress(QueryError):
+            baseline_lines(client, "31", *span)
+
+    check()
+    client.close()
+
+
+def test_heads_of_collectors(server: RawServer) -> None:
+    """Any bytes are a response or a failure, and only a status 204 acknowledges."""
+    section = CollectorSection(url=server.url)
+
+    @fuzz(seeds("http"))
+    def check(data: bytes) -> None:
+        server.answer = data
+        transport = InfluxTransport(section)
+        exchange = transport.post(pack([b"a b=1 1"]), 5.0)
+        transport.close()
+        if decide(exchange.result).action is Action.DELIVERED:
+            assert b" 204" in data
+        client = Server(section, 5.0)
+        with suppress(QueryError):
+            list(client.select("SELECT 1"))
         client.close()
 
+    check()
 
-@fuzz(seeds("influx_write"), 800)
+
+@fuzz(seeds("influx_write"))
 def test_answers_to_writes(data: bytes) -> None:
     """An answer of any status and body gives a decision."""
     text = data.decode("latin-1")
@@ -115,7 +182,7 @@ _RESOLVER_FILES = (
 )
 
 
-@fuzz(seeds("resolv_conf"), 100)
+@fuzz(seeds("resolv_conf"))
 def test_resolver_files(data: bytes) -> None:
     """Each server in a file of any program is an address; other bytes are left out."""
     link = Link("main", "x", "lo")
@@ -129,7 +196,7 @@ def test_resolver_files(data: bytes) -> None:
                 ipaddress.ip_address(server)
 
 
-@fuzz(seeds("hosts"), 150)
+@fuzz(seeds("hosts"))
 def test_hosts_files(data: bytes) -> None:
     """Each address of a name in /etc/hosts is an address."""
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +206,7 @@ def test_hosts_files(data: bytes) -> None:
             ipaddress.ip_address(address)
 
 
-@fuzz(seeds("routes"), 150)
+@fuzz(seeds("routes"))
 def test_routing_tables(data: bytes) -> None:
     """A line of another shape is no route."""
     with (
@@ -157,11 +224,46 @@ def test_routing_tables(data: bytes) -> None:
         )
 
 
-@fuzz(seeds("dns"), 800)
+class _DnsSocket(socket.socket):
+    """A socket that receives the same bytes once, and then an error."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
+        self._stream = BytesIO(data)
+
+    def connect(self, address: object) -> None:
+        """Connect nowhere."""
+
+    def send(self, data: object, flags: int = 0) -> int:
+        """Send nowhere."""
+        return 0
+
+    def sendall(self, data: object, flags: int = 0) -> None:
+        """Send nowhere."""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return the next bytes."""
+        if not (data := self._stream.read(size)):
+            raise ConnectionRefusedError
+        return data
+
+
+@fuzz(seeds("dns"))
 def test_dns_responses(data: bytes) -> None:
-    """A damaged message raises only errors that the product catches."""
-    with suppress(dns.exception.DNSException, ValueError):
-        dns.message.from_wire(data, ignore_trailing=True)
+    """A damaged message gives addresses, or errors that the resolver catches."""
+    wire = b"\0\0" + data[2:]
+    sockets = {
+        socket.SOCK_DGRAM: wire,
+        socket.SOCK_STREAM: len(wire).to_bytes(2, "big") + wire,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dns.entropy, "random_16", lambda: 0)
+        patch.setattr(dns_query, "_socket", lambda _, kind: _DnsSocket(sockets[kind]))
+        for version in (4, 6):
+            with suppress(OSError, dns.exception.DNSException):
+                end_s = time.monotonic() + 5
+                for address in ask("host.test", version, "127.0.0.1", None, end_s)[0]:
+                    assert ipaddress.ip_address(address).version == version
 
 
 def test_every_parser_has_a_corpus() -> None:
@@ -170,3 +272,10 @@ def test_every_parser_has_a_corpus() -> None:
     code = "".join(path.read_text() for path in here.glob("test_*.py"))
     for folder in (here / "corpus").iterdir():
         assert f'seeds("{folder.name}"' in code, folder.name
+
+
+def test_fuzzing_takes_half_a_minute() -> None:
+    """All parsers together take it in CI, and each one in `make check-full`."""
+    here = Path(__file__).parent
+    code = "".join(path.read_text() for path in here.glob("test_*.py"))
+    assert code.count("@fuzz(") * SECONDS >= 30
