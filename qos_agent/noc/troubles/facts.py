@@ -145,7 +145,12 @@ def _rows(server: Server, query: str) -> Iterator[tuple[tuple[str, str], Values]
     """Yield the values by (regency, operator); skip rows without a regency."""
     for row in server.select(query):
         if row.tags.get("regency"):
-            yield _key(row), {name: row.number(name) for name in row.values}
+            yield _key(row), {name: _value(row, name) for name in row.values}
+
+
+def _value(row: Row, name: str) -> Any:
+    """Return a value; all are numbers except the indicator. Raises QueryError."""
+    return str(row.values[name]) if name == "kpi" else row.number(name)
 
 
 def _key(row: Row) -> tuple[str, str]:
