@@ -153,7 +153,9 @@ class Incidents:
             self._set_sign("interface", cause, reading.boot_ns)
         elif cause == "name_not_resolved":
             self._set_sign("names", cause, reading.boot_ns)
-        lost = received == 0 or sent - received >= _LOST_SHARE * sent
+        if not sent and cause not in _INTERFACE_CAUSES:
+            return  # handshakes, or a train that this device itself did not send
+        lost = sent - received >= _LOST_SHARE * sent
         if lost and self._outage.lost_ns is None:
             self._outage.lost_ns = reading.boot_ns
             self._outage.cause = cause or "timeout"

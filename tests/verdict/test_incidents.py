@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from qos_agent.model import Layer, Outcome, Reading, Record, Sample
 from qos_agent.model.line_protocol import encode, points
 from qos_agent.verdict.incidents import Incidents, Now
@@ -63,6 +65,21 @@ def test_a_radio_that_searches_is_a_sign() -> None:
     watched.observe(Reading("signal", Outcome.OK, MINUTE_NS, (sample,)))
     (opened,) = _minutes(watched, 1, 5, 0)
     assert opened.samples[0].fields["sign_2"] == "radio: searching"
+
+
+@pytest.mark.parametrize("cause", ["prohibited", "no_resolver", "bad_address", None])
+def test_a_train_without_a_packet_sent_is_no_outage(cause: str | None) -> None:
+    """A measurement that could not be made, or one by handshakes, is not loss."""
+    watched = _incidents(MemoryLedger(FakeClock()))
+    sample = Sample({"link": "main"}, {"tcp_sent": 3, "tcp_received": 3})
+    outcome = Outcome.OK if cause is None else Outcome.FAILED
+    watched.observe(Reading("latency", outcome, MINUTE_NS, (sample,), cause))
+    page = Reading("web", Outcome.FAILED, 5 * MINUTE_NS, (sample,), "timeout")
+    watched.observe(page)
+    assert watched.cycle(Now(6 * MINUTE_NS, None), False, None) == ()
+    (opened,) = watched.cycle(Now(8 * MINUTE_NS, None), False, None)
+    # The outage begins with the unavailability, not with the train.
+    assert opened.samples[0].fields["lasted_s"] == 120.0
 
 
 def test_a_missing_interface_is_a_separate_sign() -> None:
