@@ -13,6 +13,7 @@ from contextlib import suppress
 import dns.exception
 import dns.flags
 import dns.message
+import dns.rcode
 import dns.rdatatype
 
 from qos_agent.model import Link
@@ -39,13 +40,20 @@ def ask(
     answer = _over_udp(query, server, link, end_s)
     if answer.flags & dns.flags.TC:
         answer = _over_tcp(query, server, link, end_s)
-    addresses = [
-        str(record)
-        for rrset in answer.answer
-        if rrset.rdtype == _KINDS[version]
-        for record in rrset
-    ]
-    return addresses, answer
+    return _addresses(answer), answer
+
+
+def _addresses(answer: dns.message.Message) -> list[str]:
+    """Return the addresses at the end of the CNAME records of the question's name.
+
+    Records of other names do not answer the question. Raises DNSException if the
+    records form a loop.
+    """
+    if answer.rcode() != dns.rcode.NOERROR:
+        return []
+    if not isinstance(answer, dns.message.QueryMessage):
+        return []
+    return [str(record) for record in answer.resolve_chaining().answer or ()]
 
 
 def _socket(server: str, kind: socket.SocketKind) -> socket.socket:
