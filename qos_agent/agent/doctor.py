@@ -20,6 +20,7 @@ from qos_agent.config.faults import masked
 from qos_agent.config.settings import Settings
 from qos_agent.evidence import keys
 from qos_agent.model import Clock, Link
+from qos_agent.model.addresses import host_in
 from qos_agent.model.errors import ProbeError, SigningError
 from qos_agent.model.units import size_text
 from qos_agent.probes.throughput import BACKENDS
@@ -222,7 +223,7 @@ def _collector(settings: Settings) -> Check:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname, port), timeout=_TIMEOUT_S).close()
+        socket.create_connection((host_in(url), port), timeout=_TIMEOUT_S).close()
     except OSError as error:
         shown = masked(url)
         fix = f"curl -v {shown}/ping"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from qos_agent.config import calendar_file
+from qos_agent.config import calendar_file, zones
 from qos_agent.config.allowance import AllowanceSection
 from qos_agent.config.faults import PlaceOf, unknown_key
 from qos_agent.config.schedule import ScheduleSection
@@ -57,6 +57,7 @@ def _across_sections(
             section = settings.throughput_of(link.name)
             yield from _throughput(f"{key}.throughput", section)
     yield from _regency(settings.station)
+    yield from zones.faults(settings)
 
 
 def _regency(station: StationSection) -> Iterator[ConfigError]:

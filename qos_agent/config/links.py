@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from qos_agent.config.allowance import AllowanceSection
+from qos_agent.config.faults import invalid
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.throughput import ThroughputServers
 from qos_agent.config.types import Address, Interface, Name, Operator, Section
+from qos_agent.model.addresses import needs_zone
 
 
 class LinkSection(Section):
@@ -47,3 +51,15 @@ class LinkSection(Section):
     allowance: AllowanceSection = Field(
         AllowanceSection(), description="Data limits that differ on this link."
     )
+
+    @model_validator(mode="after")
+    def _zone_of_source(self) -> Self:
+        source = self.source_address
+        if self.interface is None and source is not None and needs_zone(source):
+            raise invalid(
+                "must have a zone, because the link has no interface",
+                key="source_address",
+                found=repr(source),
+                fix=f"set interface, or write {source}%INTERFACE",
+            )
+        return self

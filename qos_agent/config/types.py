@@ -16,7 +16,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from qos_agent.config.faults import invalid, shown_text
 from qos_agent.config.operators import operator_code
-from qos_agent.model.addresses import is_host, is_ipv6, split_host_port
+from qos_agent.model.addresses import (
+    host_in,
+    host_problem,
+    is_host,
+    is_ipv6,
+    needs_zone,
+    plain,
+    split_host_port,
+)
 from qos_agent.model.units import seconds, size_bytes
 
 # DESIGN: no test is ever aimed at the servers of the election commission.
@@ -71,6 +79,31 @@ def _is_address(value: str) -> bool:
     return True
 
 
+def _host_of(value: str) -> str:
+    """Return the host of a URL, of a host with a port, or of a host; "" if unclear."""
+    if _is_address(value):
+        return value
+    try:
+        return host_in(value if "://" in value else f"//{value}")
+    except ValueError:  # other checks report it
+        return ""
+
+
+def _one_host(value: str) -> str:
+    """Refuse an address that can never be that of one host, such as a multicast one."""
+    host = _host_of(value)
+    if _is_address(host) and (problem := host_problem(host)) is not None:
+        raise ValueError(problem)
+    return value
+
+
+def _with_zone(value: str) -> str:
+    """Refuse a link-local address for which the system would not know the interface."""
+    if needs_zone(_host_of(value)):
+        raise ValueError("must have the interface as a zone, such as [fe80::1%25eth0]")
+    return value
+
+
 def _complete_name(value: str) -> str:
     """Refuse a host name that would need a search domain to be complete.
 
@@ -79,10 +112,7 @@ def _complete_name(value: str) -> str:
     """
     if value.startswith("@") or _is_address(value):
         return value
-    try:
-        host = urlsplit(value if "://" in value else f"//{value}").hostname or ""
-    except ValueError:  # other checks report it
-        return value
+    host = _host_of(value)
     if not host or any(sign in host for sign in ".:") or host == "localhost":
         return value
     raise ValueError(
@@ -95,7 +125,7 @@ def _well_formed(value: str) -> str:
     """Refuse a port or host name that would only fail when it is used."""
     try:
         parts = urlsplit(value)
-        host = (parts.hostname or "").replace("%25", "%")
+        host = host_in(value)
         _ = parts.port
     except ValueError as error:
         raise ValueError(_WRONG_HOST) from error
@@ -115,11 +145,10 @@ def _plain_host(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError as error:
-        raise ValueError("must be an IPv4 or IPv6 address") from error
-    return value
+    """Return an address in its usual form, as the system lists those of interfaces."""
+    if not _is_address(value):
+        raise ValueError("must be an IPv4 or IPv6 address")
+    return plain(value)
 
 
 def _host_and_port(value: str) -> str:
@@ -156,7 +185,7 @@ Interface = Annotated[
     str,
     allowed("the name of a network interface", r"(?!-|\.{1,2}$)[^/:\s]{1,15}"),
 ]
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, AfterValidator(_address), AfterValidator(_one_host)]
 # Unlike min_length, it adds no error of its own if an entry is wrong.
 NOT_EMPTY = AfterValidator(_not_empty)
 ProvinceCode = Annotated[str, allowed("2 digits in quotes", r"\d{2}")]
@@ -168,9 +197,10 @@ Host = Annotated[
     str,
     AfterValidator(_not_the_commission),
     AfterValidator(_plain_host),
+    AfterValidator(_one_host),
     AfterValidator(_complete_name),
 ]
-Url = Annotated[
+_AnyUrl = Annotated[
     str,
     AfterValidator(_without_password),
     allowed(
@@ -178,15 +208,18 @@ Url = Annotated[
         r"https?://([^/\s:\[\]]+|([^/\s:\[\]@]+@)?\[[^/\s\[\]]+\])(:\d+)?([/?#]\S*)?",
     ),
     AfterValidator(_well_formed),
+    AfterValidator(_one_host),
     AfterValidator(_not_the_commission),
 ]
-# The system resolves the names of collectors, with its search domains. The agent
-# resolves the names that it measures itself.
-ProbeUrl = Annotated[Url, AfterValidator(_complete_name)]
+# The system connects to collectors, with its search domains. The agent itself resolves
+# the names that it measures, and binds to the interface of a link.
+Url = Annotated[_AnyUrl, AfterValidator(_with_zone)]
+ProbeUrl = Annotated[_AnyUrl, AfterValidator(_complete_name)]
 HostPort = Annotated[
     str,
     AfterValidator(_not_the_commission),
     AfterValidator(_host_and_port),
+    AfterValidator(_one_host),
     AfterValidator(_complete_name),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 _HOST_PORT = re.compile(r"(?:\[([^\[\]\s]+)\]|([^\[\]/\s:]+))(?::(\d{1,5}))?")
 _PORT_MAX = 65535
@@ -12,6 +13,9 @@ _PORT_MAX = 65535
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _NAME_MAX_CHARACTERS = 254
+# Linux: a name has at most 15 characters. A number is the index of an interface.
+_ZONE = re.compile(r"(?!-|\.{1,2}$)[^/:%\s]{1,15}")
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")  # RFC 1122, 3.2.1.3
 
 
 def split_host_port(text: str) -> tuple[str, int | None]:
@@ -62,11 +66,61 @@ def _is_name(text: str) -> bool:
 def is_loopback(host: str) -> bool:
     """Return True for an address or a name that is always this device itself."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(plain(host)).is_loopback
     except ValueError:
         return host == "localhost"
 
 
+def plain(address: str) -> str:
+    """Return a numeric address as sockets use it. Raises ValueError.
+
+    An IPv4 address that is mapped into IPv6 (RFC 4291, 2.5.5.2) is reached over IPv4.
+    """
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(parsed if mapped is None else mapped)
+
+
+def host_problem(address: str) -> str | None:
+    """Return the reason why a numeric address is never that of one host, or None.
+
+    Raises ValueError if the text is not an address.
+    """
+    text, _, zone = address.partition("%")
+    parsed = ipaddress.ip_address(plain(text))
+    if zone and not parsed.is_link_local:
+        return "must not have a zone; only link-local addresses (fe80::/10) have one"
+    if zone and not _ZONE.fullmatch(zone):
+        return "must have the name of a network interface after the %"
+    if parsed.is_multicast:
+        return "must not be a multicast address"
+    if parsed.is_unspecified or parsed in _THIS_NETWORK:
+        return "must not be an address of no host (0.0.0.0/8 or ::)"
+    # IPv6 ranges that Python takes for reserved contain NAT64 (RFC 6052).
+    if parsed.version == 4 and parsed.is_reserved:
+        return "must not be a broadcast or reserved address"
+    return None
+
+
+def needs_zone(host: str) -> bool:
+    """Return True for a link-local IPv6 address without its zone (RFC 4007)."""
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return parsed.version == 6 and parsed.is_link_local and "%" not in host
+
+
+def without_zone(host: str) -> str:
+    """Return a host as other devices know it: a zone is valid on this device alone."""
+    return host.partition("%")[0]
+
+
+def host_in(url: str) -> str:
+    """Return the host of a URL that has passed the checks; a zone follows one `%`."""
+    return (urlsplit(url).hostname or "").replace("%25", "%")  # RFC 6874
+
+
 def in_url(host: str) -> str:
-    """Return a host as part of a URL or of a Host header."""
-    return f"[{host}]" if ":" in host else host
+    """Return a host as part of a Host header, without the zone (RFC 6874, 4)."""
+    return f"[{without_zone(host)}]" if ":" in host else host
