@@ -7,6 +7,7 @@ import pytest
 from qos_agent.probes.http.request import RequestTarget
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import Rate
+from qos_agent.probes.throughput.connection import ServerEndpoint
 from qos_agent.probes.throughput.iperf3 import Iperf3
 from tests.probes.throughput.test_conformance import (
     TIME_LIMIT_S,
@@ -27,7 +28,9 @@ from tests.support.waiting import eventually
     [
         ("http://[2001:db8::1]:8080/a", "2001:db8::1", b"Host: [2001:db8::1]:8080\r\n"),
         ("https://[2001:db8::1]/", "2001:db8::1", b"Host: [2001:db8::1]\r\n"),
-        ("http://[fe80::1%25eth0]/", "fe80::1%eth0", b"Host: [fe80::1%eth0]\r\n"),
+        ("http://[fe80::1%25eth0]/", "fe80::1%eth0", b"Host: [fe80::1]\r\n"),
+        ("http://[fe80::1%25eth0]:81/", "fe80::1%eth0", b"Host: [fe80::1]:81\r\n"),
+        ("http://me@[fe80::1%eth0]:81/", "fe80::1%eth0", b"Host: [fe80::1]:81\r\n"),
         ("http://example.org/", "example.org", b"Host: example.org\r\n"),
     ],
 )
@@ -36,6 +39,8 @@ def test_the_host_of_a_request(url: str, host: str, header: bytes) -> None:
     target = RequestTarget.of(url)
     assert target.host == host
     assert header in target.head("GET")
+    endpoint = ServerEndpoint(target, host, False, "", "/", None)
+    assert header in endpoint.request("GET", "garbage.php")
 
 
 def test_a_redirect_of_the_same_address_is_no_portal() -> None:
@@ -43,6 +48,8 @@ def test_a_redirect_of_the_same_address_is_no_portal() -> None:
     target = RequestTarget.of("http://[2001:db8::1]:8080/")
     assert target.redirect_error("/login").cause == "redirected"
     assert target.redirect_error("http://[2001:db8::2]/").cause == "captive_portal"
+    with_zone = RequestTarget.of("http://[fe80::1%25eth0]/")
+    assert with_zone.redirect_error("http://[fe80::1]/login").cause == "redirected"
 
 
 def test_a_page() -> None:

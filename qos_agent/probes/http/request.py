@@ -12,7 +12,7 @@ from typing import Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from qos_agent import __version__
-from qos_agent.model.addresses import in_url
+from qos_agent.model.addresses import host_in, in_url, without_zone
 from qos_agent.model.errors import ProbeError
 
 NETWORK_AUTHENTICATION_REQUIRED = 511
@@ -37,20 +37,25 @@ class RequestTarget:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         # A name in TLS has no dot at its end (RFC 6066, 3).
-        name = (parts.hostname or "").removesuffix(".")
+        name = host_in(url).removesuffix(".")
         host = name.encode("idna").decode("ascii")
-        host = host.replace("%25", "%")  # the zone of a link-local address (RFC 6874)
         query = f"?{parts.query}" if parts.query else ""
         path = quote((parts.path or "/") + query, safe=_UNESCAPED)
         return cls(secure, host, parts.port or (443 if secure else 80), path)
 
+    @property
+    def authority(self) -> str:
+        """The host and the port, as the header Host has them."""
+        host = in_url(self.host)
+        default_port = self.port == (443 if self.secure else 80)
+        return host if default_port else f"{host}:{self.port}"
+
     def head(self, method: str, *headers: str) -> bytes:
         """Return the head of a request that closes the connection afterwards."""
-        default_port = self.port == (443 if self.secure else 80)
         return request_head(
             method,
             self.path,
-            in_url(self.host) if default_port else f"{in_url(self.host)}:{self.port}",
+            self.authority,
             "Accept: */*",
             "Accept-Encoding: identity",
             "Connection: close",
@@ -74,7 +79,9 @@ class RequestTarget:
             host = address.hostname or ""
         except ValueError:
             return ProbeError("bad_answer", f"redirected to {location!r}")
-        expected = self.secure or _same_site(host, self.host)
+        expected = self.secure or _same_site(
+            without_zone(host), without_zone(self.host)
+        )
         cause = "redirected" if expected else "captive_portal"
         return ProbeError(cause, f"to {host}")
 

@@ -66,7 +66,9 @@ class ServerEndpoint:
     def request(self, method: str, path: str, *headers: str) -> bytes:
         """Return the head of a request for a path below the URL of the server."""
         base = self.path if self.path.endswith("/") else f"{self.path}/"
-        return request_head(method, urljoin(base, path), self.authority, *headers)
+        return request_head(
+            method, urljoin(base, path), self.target.authority, *headers
+        )
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -159,7 +159,8 @@ def _use_link(link: Link) -> list[bool]:
     def connect(
         address: tuple[str, int], timeout: float | None = None, *_: object, **__: object
     ) -> socket.socket:
-        host, wait_s = address[0].strip("[]"), timeout or _TIMEOUT_S
+        host = address[0].strip("[]").replace("%25", "%")  # a zone (RFC 6874)
+        wait_s = timeout or _TIMEOUT_S
         resolved = look_up(host, link, deadline)
         outside.append(resolved.outside)
         addresses = addresses_to_try(host, resolved.address, link, deadline)

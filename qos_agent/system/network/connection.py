@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 
+from qos_agent.model.addresses import without_zone
 from qos_agent.model.errors import ProbeError
 from qos_agent.system.network.links import cause_of
 from qos_agent.system.network.tls import cause_of_tls, message_of_tls
@@ -26,7 +27,7 @@ def wrap_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSL
     The caller does the handshake, because it sets the time limit.
     """
     return context.wrap_socket(
-        sock, server_hostname=host, do_handshake_on_connect=False
+        sock, server_hostname=without_zone(host), do_handshake_on_connect=False
     )
 
 
