@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from enum import Enum
 from typing import Self
 
+from qos_agent.system.network import socket_address
+
 PORT = 53
 TTL_S = 60
 TYPES = {4: 1, 6: 28}
@@ -66,7 +68,8 @@ class DnsServer:
                 sock = stack.enter_context(_bound(address, port))
                 self._selector.register(sock, selectors.EVENT_READ)
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                listener = socket.create_server((address, port), family=family)
+                own = socket_address(address, port)
+                listener = socket.create_server(own, family=family)
                 stack.enter_context(listener)
                 self._selector.register(listener, selectors.EVENT_READ, data="tcp")
             waking, self._wake = socket.socketpair()
@@ -151,7 +154,7 @@ def _bound(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        sock.bind((address, port))
+        sock.bind(socket_address(address, port))
     except OSError:
         sock.close()
         raise

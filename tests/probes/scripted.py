@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from qos_agent.system.network import socket_address
+
 Play = Callable[["Client"], None]
 
 
@@ -73,7 +75,8 @@ class Scripted:
         self._play = play
         self._context = context
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._listener = socket.create_server((address, 0), family=family)
+        own = socket_address(address, 0)
+        self._listener = socket.create_server(own, family=family)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.clients: list[Client] = []

@@ -34,6 +34,7 @@ CAUSES: dict[str, str] = {
     "outside_resolver": (
         "A forwarder on the device, outside the link, did not resolve the name."
     ),
+    "bad_address": "The target's address is not that of a host on this link.",
     "binding": "The kernel could not use the configured link.",
     "link_down": "The interface is missing or down.",
     "permission": "The agent has no permission for the socket that it needs.",

@@ -45,8 +45,14 @@ def cause_of(error: OSError) -> str:
 
 
 def socket_address(address: str, port: int) -> tuple[Any, ...]:
-    """Return the argument of connect(2) for a numeric address, with its zone."""
-    entries = socket.getaddrinfo(address, port, flags=socket.AI_NUMERICHOST)
+    """Return the argument of connect(2) for a numeric address, with its zone.
+
+    Raises OSError ENODEV if the interface in the zone does not exist.
+    """
+    try:
+        entries = socket.getaddrinfo(address, port, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror as error:
+        raise OSError(errno.ENODEV, f"{address}: no such interface") from error
     return entries[0][4]
 
 
@@ -110,7 +116,8 @@ def bind(
             device = link.interface.encode()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
         if source is not None or port:
-            sock.bind((source or "", port))
+            # A tuple of two has no zone, whatever its first part contains.
+            sock.bind(socket_address(source, port) if source else ("", port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE or link is None:
             raise
@@ -125,14 +132,16 @@ def _confirm_route(name: str, source: str, destination: str) -> None:
 
     A source address alone does not select the interface, so the kernel's route counts.
     """
-    leaves_by = _route_device(source, destination.partition("%")[0])
+    leaves_by = _route_device(source, destination)
     if leaves_by is None or leaves_by != _owner(source):
         detail = f"{name}: {source} leaves by {leaves_by or 'no interface'}"
         raise ProbeError("binding", detail)
 
 
 def _route_device(source: str, destination: str) -> str | None:
-    command = ["ip", "-json", "route", "get", destination, "from", source]
+    address, _, zone = destination.partition("%")
+    command = ["ip", "-json", "route", "get", address]
+    command += ["from", source.partition("%")[0], *(["oif", zone] if zone else [])]
     try:
         result = run_child(
             command, timeout_s=_ROUTE_S, output_limit_bytes=_ROUTE_MAX_BYTES

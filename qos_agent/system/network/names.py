@@ -18,16 +18,21 @@ import dns.exception
 import dns.rcode
 
 from qos_agent.model import Deadline, Link
+from qos_agent.model.addresses import host_problem, needs_zone, plain
 from qos_agent.model.errors import NotMeasuredError, ProbeError
 from qos_agent.system.network import hosts
 from qos_agent.system.network.dns_query import ask
 from qos_agent.system.network.first_hop import first_hop
 from qos_agent.system.network.links import cause_of, interface_of
-from qos_agent.system.network.resolvers import Resolvers, is_loopback, resolvers_of
+from qos_agent.system.network.resolvers import Resolvers, resolvers_of
 from qos_agent.system.network.route_query import (
     has_route,
+    interface_index,
+    is_broadcast,
+    is_own,
     routed_versions,
     version_of,
+    zone_name,
 )
 from qos_agent.system.network.routes import default_route
 
@@ -40,6 +45,9 @@ _RESOLVE_S = 5.0
 _OTHER_S = 1.0
 _UNRESOLVED = "name_not_resolved"
 _OUTSIDE = "outside_resolver"
+_BAD_ADDRESS = "bad_address"
+# No query of these failures went over the link.
+_NOT_ASKED = {_OUTSIDE}
 _LINK_CAUSES = {"link_down", "no_route", "binding", "permission"}
 
 
@@ -89,8 +97,10 @@ class AddressBook:
                 last = self._last.get(key)
             if last is None:
                 raise
+            took_ms: float | None = (time.monotonic() - start_s) * 1000
+            if error.cause in _NOT_ASKED:
+                took_ms = None
             outside = error.cause == _OUTSIDE
-            took_ms = None if outside else (time.monotonic() - start_s) * 1000
             return Resolved(last, took_ms, failed=True, outside=outside)
         if is_name(host):
             with self._lock:
@@ -120,19 +130,21 @@ def look_up(
 
     IPv4 comes before IPv6. A version without a route is used only if the other one has
     no route either. `@gateway` and `@resolver` are the gateway and the name server of
-    the link. Raises ProbeError `no_route`, `link_down`, `binding`, `name_not_resolved`
-    or `outside_resolver`, and NotMeasuredError if the link's resolver is not known.
+    the link. Raises ProbeError `no_route`, `link_down`, `binding`, `bad_address`,
+    `name_not_resolved` or `outside_resolver`, and NotMeasuredError if
+    only a forwarder on this device is known.
     """
     if host == GATEWAY:
         return Resolved(_gateway(link, deadline))
     if host != RESOLVER and not is_name(host):
-        return Resolved(host)
+        return Resolved(_numeric(host, link))
+    end_s = time.monotonic() + min(within_s, deadline.remaining_s())
     if host != RESOLVER and (listed := hosts.addresses_of(host)):
         return Resolved(_listed(host, listed, link))
     known = resolvers_of(link) if servers is None else Resolvers(servers)
     if host == RESOLVER:
         return Resolved(_resolver(known, link))
-    return _query_all(host, known, link, min(within_s, deadline.remaining_s()))
+    return _query_all(host, known, link, end_s - time.monotonic())
 
 
 def other_address(
@@ -193,26 +205,66 @@ def _listed(host: str, addresses: tuple[str, ...], link: Link | None) -> str:
     """Return the first address in /etc/hosts that the link has a route to."""
     routed = [address for address in addresses if has_route(link, address)]
     address = sorted(routed or addresses, key=version_of)[0]
-    if is_loopback(address) and link is not None and link.interface is not None:
+    if is_own(address) and link is not None and link.interface is not None:
         detail = f"{host} is this device in /etc/hosts ({address})"
         raise ProbeError("binding", detail)
-    return address
+    return _numeric(address, link)
+
+
+def _numeric(host: str, link: Link | None) -> str:
+    """Return a numeric address as sockets of the link use it, with its zone.
+
+    Raises ProbeError `bad_address` if it is not the address of a host on the link.
+    """
+    address = plain(host)
+    problem = host_problem(address)
+    if problem is None and is_broadcast(address):
+        problem = "is the broadcast address of a network"
+    if problem is not None:
+        raise ProbeError(_BAD_ADDRESS, f"{host} {problem}")
+    text, _, zone = address.partition("%")
+    return _zoned(text, zone_name(zone), link) if needs_zone(text) else address
+
+
+def _zoned(address: str, zone: str, link: Link | None) -> str:
+    """Return a link-local address with its zone, by default the link's interface."""
+    bound = link.interface if link is not None else None
+    if zone and bound is not None and zone != bound:
+        raise ProbeError(_BAD_ADDRESS, f"{address}%{zone} is not on {bound}")
+    interface = zone or (interface_of(link) if link is not None else None)
+    if interface is None:
+        raise ProbeError("no_route", "no default route")
+    _check_interface(interface)
+    return f"{address}%{interface}"
 
 
 def _resolver(known: Resolvers, link: Link | None) -> str:
+    _check_known(known, link)
     if known.outside:
-        _check_link(link)
         detail = f"only {known.servers[0]} is known, which is part of no link"
         raise NotMeasuredError("resolver_unknown", detail)
-    if not known.servers:
-        raise ProbeError(_UNRESOLVED, "no resolver is configured")
     return known.servers[0]
 
 
-def _check_link(link: Link | None) -> None:
-    """Raise ProbeError if the link has no route at all: it is down, not unknown."""
+def _check_known(known: Resolvers, link: Link | None) -> None:
+    """Raise ProbeError without any server.
+
+    A link that is down has no server either. Then its own cause is raised, which counts
+    as loss (decision 024).
+    """
+    if known.servers and not known.outside:
+        return
+    if link is not None and link.interface is not None:
+        _check_interface(link.interface)
     if not routed_versions(link):
         raise ProbeError("no_route", "no default route")
+    if not known.servers:
+        raise ProbeError(_UNRESOLVED, "no name server of the link is known")
+
+
+def _check_interface(name: str) -> None:
+    if not interface_index(name):
+        raise ProbeError("link_down", f"{name}: no such interface")
 
 
 def _query_all(
@@ -223,8 +275,7 @@ def _query_all(
     versions: tuple[int, ...] = _VERSIONS,
 ) -> Resolved:
     """Query the servers, by the link or, if they are outside of it, without binding."""
-    if known.outside:
-        _check_link(link)
+    _check_known(known, link)
     routed = routed_versions(link)
     ordered = tuple(sorted(versions, key=lambda version: version not in routed))
     start_s = time.monotonic()
@@ -250,7 +301,7 @@ def _look_up(
 
     Raises ProbeError.
     """
-    message, causes = "no resolver is configured", set()
+    message, causes = "", set()
     end_s = time.monotonic() + within_s
     for index, server in enumerate(servers):
         share_s = (end_s - time.monotonic()) / (len(servers) - index)
@@ -288,10 +339,21 @@ def _query(
     for version in versions:
         addresses, answer = ask(host, version, server, link, end_s)
         for address in addresses:
-            # Resolvers that block names answer with addresses of this device.
-            if not is_loopback(address):
-                return address, ""
-            message = f"{server}: answered {address}, which is this device"
+            problem = _answer_problem(address)
+            if problem is None:
+                return plain(address), ""
+            message = f"{server}: answered {address}, {problem}"
         if not addresses:
             message = message or f"{server}: {dns.rcode.to_text(answer.rcode())}"
     return None, message
+
+
+def _answer_problem(address: str) -> str | None:
+    """Return the reason to refuse an address in an answer; None if it can be used.
+
+    Resolvers that block names answer with addresses of this device or of no host.
+    """
+    if is_own(address):
+        return "which is this device"
+    no_host = host_problem(address) is not None or is_broadcast(address)
+    return "which is no host" if no_host or needs_zone(address) else None

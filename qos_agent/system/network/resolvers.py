@@ -1,8 +1,9 @@
 """Finds the DNS servers of a link, behind any forwarder on this device.
 
-On many images `/etc/resolv.conf` contains only a forwarder on the loopback:
-systemd-resolved or dnsmasq. It is not part of any link, and an interface-bound socket
-cannot reach it. The programs that configure the links record the servers behind it.
+On many images `/etc/resolv.conf` contains only a forwarder on an address of this
+device: systemd-resolved or dnsmasq. It is not part of any link, and an interface-bound
+socket cannot reach it. The programs that configure the links record the servers behind
+it.
 
 All files are read as untrusted input: at most 64 KiB, or 1 MiB of leases, and only
 numeric addresses count.
@@ -12,18 +13,23 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
 from qos_agent.model import Link
+from qos_agent.model.addresses import host_problem, needs_zone, plain
 from qos_agent.system.files import read_lines
 from qos_agent.system.machine import interface_addresses
 from qos_agent.system.network.links import interface_of
 from qos_agent.system.network.resolver_commands import servers_by_command
-from qos_agent.system.network.route_query import has_route
+from qos_agent.system.network.route_query import (
+    has_route,
+    interface_index,
+    is_own,
+    zone_name,
+)
 from qos_agent.system.network.routes import default_interfaces
 
 ROOT = Path("/")
@@ -74,7 +80,7 @@ _OF_DEVICE = (
 class Resolvers:
     """The DNS servers of a link, and the file or command that names them.
 
-    `outside` means that only forwarders on the loopback are known. They send queries
+    `outside` means that only forwarders on this device are known. They send queries
     over any link, so they are asked without binding, and say nothing about this link.
     """
 
@@ -89,7 +95,7 @@ def resolvers_of(link: Link | None, root: Path = ROOT) -> Resolvers:
     forwarders = Resolvers()
     for reported, source in _sources(name, root):
         servers = _valid(reported, name)
-        remote = tuple(server for server in servers if not is_loopback(server))
+        remote = tuple(server for server in servers if not is_own(server))
         if remote:
             return Resolvers(_with_route(remote, link), source)
         if servers and not forwarders.servers:
@@ -114,12 +120,6 @@ def _sources(name: str | None, root: Path) -> Iterator[tuple[list[str], str]]:
         yield from servers_by_command(commands)
 
 
-def is_loopback(address: str) -> bool:
-    """Return True if a numeric address belongs to this device alone."""
-    plain = ipaddress.ip_address(address.partition("%")[0])
-    return plain.is_loopback or plain.is_unspecified
-
-
 def _with_route(servers: tuple[str, ...], link: Link | None) -> tuple[str, ...]:
     """Return the servers that the link has a route to; all if it has none."""
     return tuple(s for s in servers if has_route(link, s)) or servers
@@ -132,7 +132,7 @@ def _named(
 
 
 def _files_of_link(name: str, root: Path) -> Iterator[tuple[Path, list[str]]]:
-    index = _index(name)
+    index = interface_index(name)
     for pattern, key in _BY_INDEX:
         path = root / pattern.format(index=index)
         yield path, _values(read_lines(path, _READ_LIMIT_BYTES), key)
@@ -146,14 +146,6 @@ def _files_of_device(root: Path) -> Iterator[tuple[Path, list[str]]]:
     for pattern in _OF_DEVICE:
         path = root / pattern
         yield path, _nameservers(read_lines(path, _READ_LIMIT_BYTES))
-
-
-def _index(name: str) -> int:
-    """Return the number of an interface; 0, which no interface has, without it."""
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0
 
 
 def _matches(root: Path, patterns: Iterable[str], name: str) -> Iterator[Path]:
@@ -201,18 +193,24 @@ def _valid(servers: Iterable[str], name: str | None) -> tuple[str, ...]:
     resolved may add the name of a certificate after `#`. An address with the zone of
     another interface is not reachable over this one.
     """
-    valid: dict[str, None] = {}
-    for server in servers:
-        address, _, zone = server.partition("#")[0].partition("%")
-        try:
-            plain = ipaddress.ip_address(address)
-        except ValueError:
-            continue
-        if zone and name is not None and zone != name:
-            continue
-        if plain.version == 6 and plain.is_link_local:
-            zone = zone or name or ""
-            valid[f"{plain}%{zone}" if zone else str(plain)] = None
-        else:
-            valid[str(plain)] = None
-    return tuple(valid)
+    addresses = (_server(text.partition("#")[0], name) for text in servers)
+    return tuple(dict.fromkeys(a for a in addresses if a is not None))
+
+
+def _server(text: str, name: str | None) -> str | None:
+    """Return the address of a server as sockets use it; None if it cannot be used."""
+    address, _, zone = text.partition("%")
+    zone = zone_name(zone)
+    try:
+        server = plain(address)
+        unspecified = ipaddress.ip_address(server).is_unspecified
+        if host_problem(server) is not None and not unspecified:
+            return None
+    except ValueError:
+        return None
+    if zone and name is not None and zone != name:
+        return None
+    if not needs_zone(server):
+        return server
+    zone = zone or name or ""
+    return f"{server}%{zone}" if zone else None

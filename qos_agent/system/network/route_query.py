@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator
 
 from qos_agent.model import Link
+from qos_agent.model.addresses import plain
 
 IPV4, IPV6 = 4, 6
 # Addresses for documentation (RFC 5737, RFC 3849), which only a default route covers.
@@ -26,6 +27,7 @@ _NLMSG_ERROR, _RTM_NEWROUTE, _RTM_GETROUTE = 2, 24, 26
 _NLM_F_REQUEST = 1
 _RTM_F_FIB_MATCH = 0x2000
 _RTA_DST, _RTA_SRC, _RTA_OIF = 1, 2, 4
+_LOCAL, _BROADCAST = 2, 3  # RTN_LOCAL and RTN_BROADCAST
 _FIRST_REJECT_TYPE = 6  # RTN_BLACKHOLE; then unreachable, prohibit and throw
 _HEADER = struct.Struct("=IHHII")
 _ROUTE = struct.Struct("=BBBBBBBBI")
@@ -37,6 +39,22 @@ _TIMEOUT_S = 1.0
 def version_of(address: str) -> int:
     """Return the IP version of a numeric address, with or without a zone."""
     return IPV6 if ":" in address else IPV4
+
+
+def zone_name(zone: str) -> str:
+    """Return the name of the interface in a zone, which may be a number (RFC 4007)."""
+    try:
+        return socket.if_indextoname(int(zone)) if zone.isdecimal() else zone
+    except (OSError, OverflowError, ValueError):
+        return zone
+
+
+def interface_index(name: str) -> int:
+    """Return the number of an interface; 0, which no interface has, without it."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
 
 
 def has_route(link: Link | None, address: str) -> bool:
@@ -52,14 +70,46 @@ def has_route(link: Link | None, address: str) -> bool:
         if source is not None:
             _check_owner(source)
         request, index = _request(link, address)
-        with socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE
-        ) as sock:
-            sock.settimeout(_TIMEOUT_S)
-            sock.send(request)
-            return _found(sock.recv(65536), index)
+        return _found(_reply(request), index)
     except (OSError, ValueError, struct.error):
         return True
+
+
+def is_own(address: str) -> bool:
+    """Return True if packets to a numeric address never leave this device.
+
+    It is a loopback or unspecified address, or one that any interface has now.
+    """
+    text = plain(address)
+    parsed = ipaddress.ip_address(text)
+    own = parsed.is_loopback or parsed.is_unspecified
+    return own or _route_type(text) == _LOCAL
+
+
+def is_broadcast(address: str) -> bool:
+    """Return True for the broadcast address of a network of this device."""
+    return _route_type(plain(address)) == _BROADCAST
+
+
+def _route_type(address: str) -> int | None:
+    """Return the type of the kernel's route to an address; None if it is unknown."""
+    try:
+        request, _ = _request(None, address)
+        reply = _reply(request)
+        _, kind, *_ = _HEADER.unpack_from(reply)
+        route_type = _ROUTE.unpack_from(reply, _HEADER.size)[7]
+    except (OSError, ValueError, struct.error):
+        return None
+    return int(route_type) if kind == _RTM_NEWROUTE else None
+
+
+def _reply(request: bytes) -> bytes:
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE
+    ) as sock:
+        sock.settimeout(_TIMEOUT_S)
+        sock.send(request)
+        return sock.recv(65536)
 
 
 def routed_versions(link: Link | None) -> tuple[int, ...]:
@@ -81,7 +131,7 @@ def is_routed(link: Link | None, address: str) -> bool:
 def _request(link: Link | None, address: str) -> tuple[bytes, int]:
     """Return the request, and the index of the interface that must be used, or 0."""
     numeric, _, zone = address.partition("%")
-    name = link.interface if link is not None and link.interface else zone
+    name = link.interface if link is not None and link.interface else zone_name(zone)
     index = socket.if_nametoindex(name) if name else 0
     target = ipaddress.ip_address(numeric).packed
     attributes = _attribute(_RTA_DST, target)
@@ -106,8 +156,10 @@ def _attribute(kind: int, value: bytes) -> bytes:
 def _check_owner(source: str) -> None:
     """Raise OSError if this device does not have the address."""
     family = _FAMILIES[version_of(source)]
+    address, _, zone = source.partition("%")
+    scope = (0, interface_index(zone_name(zone))) if zone else ()
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.bind((source, 0))
+        sock.bind((address, 0, *scope))
 
 
 def _found(reply: bytes, index: int) -> bool:

@@ -146,6 +146,13 @@ NO_ADDRESS: dict[str, Serve] = {
     "a record of another type": lambda c: c.send(
         c.answer(f'{HOST}. 60 IN TXT "198.51.100.66"')
     ),
+    "a broadcast address": lambda c: c.send(c.answer(a(address="255.255.255.255"))),
+    "a multicast address": lambda c: c.send(c.answer(a(address="224.0.0.1"))),
+    "an address of no network": lambda c: c.send(c.answer(a(address="0.1.2.3"))),
+    "a link-local address": lambda c: c.send(c.answer(f"{HOST}. 60 IN AAAA fe80::1")),
+    "this device, mapped": lambda c: c.send(
+        c.answer(f"{HOST}. 60 IN AAAA ::ffff:127.0.0.1")
+    ),
     "truncated, TCP closed": truncated,
     "flood": flood,
 }
@@ -281,6 +288,9 @@ ODD_BUT_VALID: dict[str, Serve] = {
         c.answer(a(address=ADDRESS), *[a(f"x{n}.test") for n in range(200)])
     ),
     "bytes after the end": lambda c: c.send(c.answer(a(address=ADDRESS)) + bytes(99)),
+    "IPv4 in IPv6": lambda c: c.send(
+        c.answer(f"{HOST}. 60 IN AAAA ::ffff:{ADDRESS}" if c.kind() == "AAAA" else "")
+    ),
 }
 
 
