@@ -32,6 +32,7 @@ _INSTRUMENT_CAUSES = frozenset(
         "internal",
         "binding",
         "outside_resolver",
+        "no_resolver",
         "bad_address",
         "busy",
         "version",

@@ -1,14 +1,15 @@
-"""A resolver on this device is a forwarder, whatever its address."""
+"""A resolver on this device is a forwarder. Without any resolver, nothing is lost."""
 
 from __future__ import annotations
 
 import threading
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from qos_agent.model import Layer, Link, Reading, Target, Task
+from qos_agent.model import Layer, Link, Outcome, Reading, Target, Task
 from qos_agent.probes.envelope import Envelope
 from qos_agent.system.clock import SystemClock
 from qos_agent.system.network import names
@@ -19,6 +20,8 @@ from tests.lab.network import CLIENT, CLIENT_IPV6, SERVER, Lab
 from tests.lab.shape import Shape
 from tests.probes.latency.bench_of_trains import short
 from tests.probes.test_link_local import link_local
+from tests.probes.throughput.test_conformance import backend, causes, order
+from tests.probes.web import pages
 
 BRIDGE, LAN = "172.17.0.1", "192.168.1.1"
 LINKS = {
@@ -132,6 +135,18 @@ def test_an_answer_with_an_address_of_this_device_is_refused(
     assert "which is this device" in result.detail
 
 
+@pytest.mark.parametrize("text", ["", "search lan\n", "nameserver x\nnameserver ::x"])
+def test_without_any_name_server_nothing_is_lost(
+    net: Lab, root: Path, text: str
+) -> None:
+    """The reading has failed with a cause of its own, and has no counts."""
+    (root / "etc/resolv.conf").write_text(f"{text}\nnameserver 224.0.0.251\n")
+    for link, host in product(LINKS.values(), ("@resolver", "a.test")):
+        result = reading(net, host, link)
+        assert (result.outcome, result.cause) == (Outcome.FAILED, "no_resolver")
+        assert dict(result.samples[0].fields) == {}
+
+
 @pytest.mark.parametrize("servers", [(), ("127.0.0.53",)], ids=["none", "forwarder"])
 def test_a_link_that_is_down_is_an_outage_without_name_servers_too(
     net: Lab, root: Path, servers: tuple[str, ...]
@@ -161,3 +176,16 @@ def test_a_known_server_that_does_not_resolve_is_loss(
     set_servers(root, "10.77.1.77")
     result = reading(net, "@resolver")
     assert (result.cause, result.samples[0].fields["lost"]) == ("timeout", 3)
+
+
+def test_pages_and_throughput_have_the_same_cause(net: Lab, root: Path) -> None:
+    """Without a name server the failure is not that of the link."""
+    link, url = LINKS["interface"], "http://a.test/"
+    probe, task = pages.probe(url), pages.task(url, link=link)
+    envelope = Envelope(SystemClock(0), threading.Event())
+    result = net.call("client", lambda: envelope.run(probe, task))
+    assert result.cause == "no_resolver"
+    for name, server in (("http", url), ("iperf3", "a.test")):
+        test_order, tested = order(server, link=link), backend(name)
+        found = net.call("client", partial(causes, tested, test_order))
+        assert found["down"] == "no_resolver"

@@ -194,7 +194,7 @@ def test_failures_of_the_instrument_do_not_count() -> None:
     judged = judge()
     tags = {"link": "main", "layer": "anchor", "target": "a"}
     counts = {"sent": 20, "received": 0, "lost": 20, "unsent": 20}
-    own = ("permission", "outside_resolver", "bad_address")
+    own = ("permission", "outside_resolver", "no_resolver", "bad_address")
     causes = [(cause, "unknown") for cause in own]
     for cause, name in (*causes, ("no_route", "bad")):
         sample = Sample(tags, counts if cause == "no_route" else {})

@@ -34,6 +34,7 @@ CAUSES: dict[str, str] = {
     "outside_resolver": (
         "A forwarder on the device, outside the link, did not resolve the name."
     ),
+    "no_resolver": "No name server of the link is known, so no name can be resolved.",
     "bad_address": "The target's address is not that of a host on this link.",
     "binding": "The kernel could not use the configured link.",
     "link_down": "The interface is missing or down.",

@@ -45,9 +45,10 @@ _RESOLVE_S = 5.0
 _OTHER_S = 1.0
 _UNRESOLVED = "name_not_resolved"
 _OUTSIDE = "outside_resolver"
+_NO_RESOLVER = "no_resolver"
 _BAD_ADDRESS = "bad_address"
 # No query of these failures went over the link.
-_NOT_ASKED = {_OUTSIDE}
+_NOT_ASKED = {_OUTSIDE, _NO_RESOLVER}
 _LINK_CAUSES = {"link_down", "no_route", "binding", "permission"}
 
 
@@ -131,7 +132,7 @@ def look_up(
     IPv4 comes before IPv6. A version without a route is used only if the other one has
     no route either. `@gateway` and `@resolver` are the gateway and the name server of
     the link. Raises ProbeError `no_route`, `link_down`, `binding`, `bad_address`,
-    `name_not_resolved` or `outside_resolver`, and NotMeasuredError if
+    `name_not_resolved`, `no_resolver` or `outside_resolver`, and NotMeasuredError if
     only a forwarder on this device is known.
     """
     if host == GATEWAY:
@@ -247,7 +248,7 @@ def _resolver(known: Resolvers, link: Link | None) -> str:
 
 
 def _check_known(known: Resolvers, link: Link | None) -> None:
-    """Raise ProbeError without any server.
+    """Raise ProbeError `no_resolver` without any server.
 
     A link that is down has no server either. Then its own cause is raised, which counts
     as loss (decision 024).
@@ -259,7 +260,7 @@ def _check_known(known: Resolvers, link: Link | None) -> None:
     if not routed_versions(link):
         raise ProbeError("no_route", "no default route")
     if not known.servers:
-        raise ProbeError(_UNRESOLVED, "no name server of the link is known")
+        raise ProbeError(_NO_RESOLVER, "no name server of the link is known")
 
 
 def _check_interface(name: str) -> None:
