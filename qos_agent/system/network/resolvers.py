@@ -37,6 +37,8 @@ ROOT = Path("/")
 _READ_LIMIT_BYTES = 65536
 # dhclient appends each lease to its file, and the last one counts.
 _LEASES_LIMIT_BYTES = 1 << 20
+# Each server gets a share of the time; resolv.conf(5) allows three.
+_MOST_SERVERS = 6
 # Files of one link by the index of its interface, and the key of its servers.
 _BY_INDEX = (
     # resolvectl, NetworkManager and others set these servers over D-Bus.
@@ -97,9 +99,9 @@ def resolvers_of(link: Link | None, root: Path = ROOT) -> Resolvers:
         servers = _valid(reported, name)
         remote = tuple(server for server in servers if not is_own(server))
         if remote:
-            return Resolvers(_with_route(remote, link), source)
+            return Resolvers(_with_route(remote, link)[:_MOST_SERVERS], source)
         if servers and not forwarders.servers:
-            forwarders = Resolvers(servers, source, outside=True)
+            forwarders = Resolvers(servers[:_MOST_SERVERS], source, outside=True)
     return forwarders
 
 

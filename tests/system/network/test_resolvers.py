@@ -114,6 +114,42 @@ def test_odd_files_are_read_as_far_as_they_are_valid(tmp_path: Path) -> None:
     assert resolvers_of(LINK, tmp_path).servers == servers
 
 
+def test_a_file_with_many_servers_leaves_each_enough_time(tmp_path: Path) -> None:
+    """The first six count; resolv.conf(5) itself allows three."""
+    lines = "".join(f"nameserver 10.0.0.{n}\n" for n in range(1, 200))
+    write(tmp_path, **{"etc/resolv.conf": lines})
+    servers = tuple(f"10.0.0.{n}" for n in range(1, 7))
+    assert resolvers_of(LINK, tmp_path).servers == servers
+
+
+@pytest.mark.parametrize(
+    ("written", "used"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("fe80::1%1", "fe80::1%lo"),
+        ("fe80::1%99999999999", None),
+        ("224.0.0.251", None),
+        ("255.255.255.255", None),
+        ("240.0.0.1", None),
+        ("0.0.0.7", None),
+        ("ff02::fb", None),
+        ("ff02::fb%lo", None),
+        ("10.0.0.1%lo", "10.0.0.1"),
+        ("10.0.0.1%1#dns.test", "10.0.0.1"),
+        ("10.0.0.1:53", None),
+        ("[fd00::1]", None),
+    ],
+)
+def test_addresses_as_sockets_use_them(written: str, used: str | None) -> None:
+    """A zone may be a number; addresses of no host are left out."""
+    assert _valid([written], NAME) == ((used,) if used else ())
+
+
+def test_a_link_local_server_without_any_interface_cannot_be_used() -> None:
+    """The kernel would not know where to send the query."""
+    assert _valid(["fe80::1", "fe80::1%lo"], None) == ("fe80::1%lo",)
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_survived(text: str) -> None:
     """Files of other programs may contain anything."""
