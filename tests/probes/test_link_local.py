@@ -22,7 +22,7 @@ from qos_agent.system.network import hosts, names
 from qos_agent.system.network.resolvers import resolvers_of
 from tests.lab.dns import DnsServer
 from tests.lab.fixtures import MakeLab
-from tests.lab.network import SERVER, Lab
+from tests.lab.network import CLIENT, SERVER, Lab
 from tests.lab.shape import Shape
 from tests.probes.latency.bench_of_trains import short
 from tests.probes.scripted import Client, Scripted, ok
@@ -99,6 +99,10 @@ UNUSABLE = [
     ("ff02::1", LINK, "bad_address"),
     ("::ffff:255.255.255.255", LINK, "bad_address"),
     ("2001:db8::1%eth0", LINK, "bad_address"),
+    (CLIENT, LINK, "bad_address"),
+    ("127.0.0.1", LINK, "bad_address"),
+    ("::ffff:127.0.0.1", LINK, "bad_address"),
+    ("::1", LINK, "bad_address"),
 ]
 
 

@@ -43,6 +43,7 @@ _VERSIONS = (4, 6)
 _RESOLVE_S = 5.0
 # The other IP version is looked up while a handshake may be pending.
 _OTHER_S = 1.0
+_LOOPBACK = "lo"
 _UNRESOLVED = "name_not_resolved"
 _OUTSIDE = "outside_resolver"
 _NO_RESOLVER = "no_resolver"
@@ -206,7 +207,7 @@ def _listed(host: str, addresses: tuple[str, ...], link: Link | None) -> str:
     """Return the first address in /etc/hosts that the link has a route to."""
     routed = [address for address in addresses if has_route(link, address)]
     address = sorted(routed or addresses, key=version_of)[0]
-    if is_own(address) and link is not None and link.interface is not None:
+    if _is_beyond(link) and is_own(address):
         detail = f"{host} is this device in /etc/hosts ({address})"
         raise ProbeError("binding", detail)
     return _numeric(address, link)
@@ -221,10 +222,17 @@ def _numeric(host: str, link: Link | None) -> str:
     problem = host_problem(address)
     if problem is None and is_broadcast(address):
         problem = "is the broadcast address of a network"
+    if problem is None and _is_beyond(link) and is_own(address):
+        problem = "is this device"
     if problem is not None:
         raise ProbeError(_BAD_ADDRESS, f"{host} {problem}")
     text, _, zone = address.partition("%")
     return _zoned(text, zone_name(zone), link) if needs_zone(text) else address
+
+
+def _is_beyond(link: Link | None) -> bool:
+    """Return True if replies of this device itself cannot arrive over the link."""
+    return link is not None and link.interface not in (None, _LOOPBACK)
 
 
 def _zoned(address: str, zone: str, link: Link | None) -> str:
