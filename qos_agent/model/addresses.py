@@ -14,7 +14,7 @@ _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _NAME_MAX_CHARACTERS = 254
 # Linux: a name has at most 15 characters. A number is the index of an interface.
-_ZONE = re.compile(r"(?!-|\.{1,2}$)[^/:%\s]{1,15}")
+_ZONE = re.compile(r"(?!-|0+$|\.{1,2}$)[^/:%\s]{1,15}")
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")  # RFC 1122, 3.2.1.3
 
 
@@ -88,12 +88,12 @@ def host_problem(address: str) -> str | None:
     """
     text, _, zone = address.partition("%")
     parsed = ipaddress.ip_address(plain(text))
+    if parsed.is_multicast:
+        return "must not be a multicast address"
     if zone and not parsed.is_link_local:
         return "must not have a zone; only link-local addresses (fe80::/10) have one"
     if zone and not _ZONE.fullmatch(zone):
         return "must have the name of a network interface after the %"
-    if parsed.is_multicast:
-        return "must not be a multicast address"
     if parsed.is_unspecified or parsed in _THIS_NETWORK:
         return "must not be an address of no host (0.0.0.0/8 or ::)"
     # IPv6 ranges that Python takes for reserved contain NAT64 (RFC 6052).

@@ -24,11 +24,13 @@ NO_HOSTS = {
     "::ffff:255.255.255.255": "broadcast",
     "224.0.0.251": "multicast",
     "ff02::1": "multicast",
+    "ff02::1%wwan0": "multicast",
     "::ffff:224.0.0.1": "multicast",
     "2001:db8::1%wwan0": "must not have a zone",
     "::1%lo": "must not have a zone",
     "fe80::1%a b": "must",
     "fe80::1%../x": "must",
+    "fe80::1%0": "name of a network interface",
     "fe80::1%-option": "name of a network interface",
     "fe80::1%sixteencharacter": "name of a network interface",
 }
