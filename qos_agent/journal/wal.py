@@ -21,6 +21,9 @@ _LITTLE, _BIG = 0x377F0682, 0x377F0683
 _WORD = 0xFFFFFFFF
 # A power cut may tear one commit.
 _TORN_MAX = 1
+# A power cut may also leave noise in the first half of a frame's header. Such a size
+# has more pages than any journal, or fewer than the number of its page.
+_PAGES_MAX = 2**24
 
 _Sum = tuple[int, int]
 
@@ -110,7 +113,8 @@ def _frames(raw: bytes, page_bytes: int) -> Iterator[Frame]:
         page, after = struct.unpack_from(">II", raw, start)
         sums = struct.unpack_from(">II", raw, start + 16)
         salts = raw[start + 8 : start + 16]
-        yield Frame(number, page, after > 0, salts, sums, start + _FRAME_BYTES)
+        is_commit = 0 < page <= after <= _PAGES_MAX
+        yield Frame(number, page, is_commit, salts, sums, start + _FRAME_BYTES)
 
 
 def _sound_frames(

@@ -108,3 +108,12 @@ def test_sound_logs_pass_the_check(cut: Cut) -> None:
         (folder / LOG_NAME).write_bytes(b"")
         wal.check(folder / FILE_NAME)
     done.close()
+
+
+def test_noise_in_the_size_of_a_torn_frame_is_no_second_commit(cut: Cut) -> None:
+    """A sector may end within a frame's header, so that only its salts are whole."""
+    before, end = cut.ends[-2:]
+    assert end - before >= 2 * FRAME
+    noise = bytes.fromhex("9d41c2f7b3a80e65")
+    torn = cut.log[:before] + noise + cut.log[before + len(noise) :]
+    wal.check(cut.folder_with(torn) / FILE_NAME)
