@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,8 +11,10 @@ from typing import Annotated
 import typer
 
 from qos_agent import __version__
+from qos_agent.cli import arguments
 from qos_agent.cli.output import guarded, lost_output
 from qos_agent.model.errors import OperatorError, QosAgentError
+from qos_agent.model.text import one_line
 
 # Name: module of this folder, function or typer app in it, help. Importing every
 # command only to print this list would take a second on a slow board.
@@ -37,6 +40,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "noc": ("noc", "app", "Run the operations centre: register, census, simulator."),
 }
 
+
+# A path that the system cannot open is wrong usage, whichever file is at fault.
+_WRONG_NAME = {errno.ENAMETOOLONG}
+_LINE_LONGEST = 5000
 
 EXIT_STATUSES: dict[int, str] = {
     0: "The command is done.",
@@ -115,6 +122,7 @@ def _run_command() -> int | None:
     This is one of the few places that catch every exception.
     """
     try:
+        arguments.check(sys.argv[1:])
         result = build(sys.argv[1:])(standalone_mode=False, prog_name="qos-agent")
     except OperatorError as error:
         return _report(str(error), 2)
@@ -123,16 +131,23 @@ def _run_command() -> int | None:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except OSError as error:
-        path = "" if error.filename is None else f"{error.filename}: "
-        return _report(f"{path}{error.strerror or error}", 1)
+        return _report(_of_system(error), 2 if error.errno in _WRONG_NAME else 1)
     except Exception as error:  # noqa: BLE001  a bug must end with status 3
         return _unexpected(error)
     return result if isinstance(result, int) else None
 
 
 def _report(message: str, exit_status: int) -> int:
-    print(message, file=sys.stderr)
+    """Print the lines of an error; each may contain characters from outside."""
+    for line in message.split("\n"):
+        print(one_line(line, _LINE_LONGEST), file=sys.stderr)
     return exit_status
+
+
+def _of_system(error: OSError) -> str:
+    path = "" if error.filename is None else f"{error.filename}: "
+    fix = ". Fix: use a shorter path." if error.errno in _WRONG_NAME else ""
+    return f"{path}{error.strerror or error}{fix}"
 
 
 def _unexpected(error: Exception) -> int:
@@ -141,7 +156,8 @@ def _unexpected(error: Exception) -> int:
     if callable(show):
         # The parser puts a prefix of pydantic in front of some messages.
         message = getattr(error, "message", "")
-        setattr(error, "message", message.replace("Value error, ", ""))  # noqa: B010
+        message = one_line(message.replace("Value error, ", ""))
+        setattr(error, "message", message)  # noqa: B010
         show()
         return 2
     import traceback

@@ -89,11 +89,16 @@ def reflector(
 
 def _sockets(addresses: list[str] | None, port: int) -> list[socket.socket]:
     """Open the sockets. The default is IPv4, and IPv6 if the kernel has it."""
+    from qos_agent.model.addresses import is_host
     from qos_agent.model.errors import ConfigError
     from qos_agent.probes.latency.stamp_reflector import open_sockets
 
     every = ["0.0.0.0", "::"] if _has_ipv6() else ["0.0.0.0"]  # noqa: S104  a public service
     wanted = [address.strip("[]") for address in addresses or every]
+    for address in wanted:
+        if not is_host(address):
+            problem, fix = "must be an IPv4 or IPv6 address", "correct the address"
+            raise ConfigError("--address", repr(address), problem, fix)
     try:
         return open_sockets(wanted, port)
     except OSError as error:

@@ -77,10 +77,10 @@ def _fault(name: str, text: str, path: list[str]) -> ConfigError | None:
     """Return the error of a variable whose value has not the form of its setting."""
     annotation: Any = Settings
     for index, part in enumerate(path):
-        model = _alternative(annotation, BaseModel)
+        model = alternative(annotation, BaseModel)
         field = model.model_fields.get(part) if model else None
         if field is None:
-            if _alternative(annotation, tuple) is None:
+            if alternative(annotation, tuple) is None:
                 return None  # The validation reports unknown keys and other types.
             whole = PREFIX + "__".join(path[:index]).upper()
             problem = "is part of a list, which only one variable can contain"
@@ -97,11 +97,11 @@ def _shape_fault(
     found = shown_value(path, text)
     if _SECRET.search(text.lower()):
         found = f"hidden, {len(text)} characters"
-    if _alternative(annotation, tuple) is not None:
+    if alternative(annotation, tuple) is not None:
         if isinstance(_json(text), list):
             return None
         return ConfigError(name, found, "must be a list in JSON", _list_fix(path, text))
-    model = _alternative(annotation, BaseModel)
+    model = alternative(annotation, BaseModel)
     if model is None or isinstance(_json(text), dict):
         return None
     keys = ", ".join(f"{name}__{key.upper()}" for key in list(model.model_fields)[:3])
@@ -129,7 +129,7 @@ def _list_fix(path: list[str], text: str) -> str:
             return f"write {name} as a list in JSON, or use the configuration file"
 
 
-def _alternative(annotation: Any, kind: type[Any]) -> Any:
+def alternative(annotation: Any, kind: type[Any]) -> Any:
     """Return the class of an annotation, or of one of its alternatives, of a kind."""
     origin = get_origin(annotation)
     if isinstance(annotation, type) and issubclass(annotation, kind):
@@ -137,6 +137,6 @@ def _alternative(annotation: Any, kind: type[Any]) -> Any:
     if origin is kind:
         return kind
     if origin in (Union, UnionType) or hasattr(annotation, "__metadata__"):
-        found = (_alternative(inner, kind) for inner in get_args(annotation))
+        found = (alternative(inner, kind) for inner in get_args(annotation))
         return next(filter(None, found), None)
     return None

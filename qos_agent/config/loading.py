@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
@@ -121,10 +121,7 @@ def _is_path(section: str, key: str) -> bool:
     """Return True if a setting is a path, such as `latency.stamp_key_file`."""
     model = Settings.model_fields[section].annotation
     fields = getattr(model, "model_fields", {})
-    return key in fields and Path in {
-        fields[key].annotation,
-        *get_args(fields[key].annotation),
-    }
+    return key in fields and bool(environment.alternative(fields[key].annotation, Path))
 
 
 def _credential(path: Path) -> str:

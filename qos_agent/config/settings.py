@@ -24,13 +24,18 @@ from qos_agent.config.targets import DEFAULT_TARGETS, TargetSection
 from qos_agent.config.throughput import ThroughputSection
 from qos_agent.config.types import (
     Duration,
-    Interval,
+    FileName,
+    FilePath,
+    Folder,
     Name,
     ProbeUrl,
     Section,
     Size,
+    Text,
+    TextOfLines,
     Url,
 )
+from qos_agent.config.uplink import UplinkSection
 from qos_agent.config.verdict import VerdictSection
 from qos_agent.model import Identity, Layer, Link, Phase, Target
 from qos_agent.model.errors import ConfigError
@@ -41,7 +46,7 @@ _CA_FILE = "Certificates of the trusted authorities; by default those of the sys
 class ElectionSection(Section):
     """The calendar of the election; it sets the phase at the station's local time."""
 
-    calendar: str | None = Field(
+    calendar: FileName | None = Field(
         None,
         description=(
             "Name of a shipped calendar such as 2024-02-14, or path of a calendar "
@@ -55,7 +60,7 @@ class LatencySection(Section):
 
     count: int = Field(20, ge=1, le=1000, description="Number of packets in a train.")
     spacing: Duration = Field(0.2, description="Time between two packets of a train.")
-    stamp_key_file: Path | None = Field(
+    stamp_key_file: FilePath | None = Field(
         None,
         description=(
             "File with the key that the STAMP reflectors share; without one, packets "
@@ -86,7 +91,9 @@ class PageSection(Section):
     status: int | None = Field(
         None, ge=200, le=599, description="Expected HTTP status; by default any 2xx."
     )
-    text: str | None = Field(None, description="Text that the page must contain.")
+    text: TextOfLines | None = Field(
+        None, description="Text that the page must contain."
+    )
 
 
 class WebSection(Section):
@@ -100,7 +107,7 @@ class WebSection(Section):
     time_limit: Duration = Field(
         30.0, description="Maximum duration of loading one page."
     )
-    ca_file: Path | None = Field(None, description=_CA_FILE)
+    ca_file: FilePath | None = Field(None, description=_CA_FILE)
 
     def targets(self) -> tuple[Target, ...]:
         """Return the pages as targets; the host is the whole URL."""
@@ -117,7 +124,7 @@ class FormSection(Section):
     method: Literal["PUT", "POST"] = Field("PUT", description="HTTP method.")
     size: Size = Field(3_000_000, description="Data of one upload.")
     time_limit: Duration = Field(150.0, description="Maximum duration of one upload.")
-    ca_file: Path | None = Field(None, description=_CA_FILE)
+    ca_file: FilePath | None = Field(None, description=_CA_FILE)
 
     def targets(self) -> tuple[Target, ...]:
         """Return the server as a target; none if no URL is configured."""
@@ -130,10 +137,10 @@ class ModemSection(Section):
     """The modem of a link, for a link whose interface does not identify it."""
 
     link: Name = Field(description="Name of the link.")
-    device: str | None = Field(
+    device: Text | None = Field(
         None, description="Value of `device` or `primary-port` that mmcli shows."
     )
-    serial_port: Path | None = Field(
+    serial_port: FilePath | None = Field(
         None, description="Serial port for AT commands, if mmcli lists no modem."
     )
 
@@ -153,20 +160,22 @@ class CollectorSection(Section):
     """An InfluxDB that receives the points; without a URL, nothing is sent to it."""
 
     url: Url | None = Field(None, description="URL of InfluxDB.")
-    org: str = Field("qos", description="Organisation (InfluxDB 2).")
-    bucket: str = Field("qos", description="Bucket or database.")
+    org: Text = Field("qos", description="Organisation (InfluxDB 2).")
+    bucket: Text = Field("qos", description="Bucket or database.")
     token: SecretStr | None = Field(
         None, description="Token with write access; token_file is safer."
     )
-    token_file: Path | None = Field(None, description="File that contains the token.")
+    token_file: FilePath | None = Field(
+        None, description="File that contains the token."
+    )
     insecure: bool = Field(
         False, description="Send the token also over plain HTTP, which anyone can read."
     )
-    ca_file: Path | None = Field(None, description=_CA_FILE)
-    client_cert_file: Path | None = Field(
+    ca_file: FilePath | None = Field(None, description=_CA_FILE)
+    client_cert_file: FilePath | None = Field(
         None, description="Certificate of this device, for a server that requires one."
     )
-    client_key_file: Path | None = Field(
+    client_key_file: FilePath | None = Field(
         None, description="Key of that certificate, if it is in a file of its own."
     )
     timeout: Duration = Field(
@@ -225,45 +234,10 @@ class CollectorSection(Section):
             return True
 
 
-class UplinkSection(Section):
-    """Delivery of points: new points at once, the backlog of an outage with pauses."""
-
-    link: Name | None = Field(
-        None,
-        description=(
-            "Link over which points are delivered; by default the first link. A "
-            "backlog is not sent while a measurement runs on it."
-        ),
-    )
-    batch: int = Field(
-        500, ge=1, le=5000, description="Number of points in one request of a backlog."
-    )
-    pause: Interval = Field(
-        10.0,
-        description=(
-            "Mean pause between two requests of a backlog, varied by up to half; "
-            'or "off".'
-        ),
-    )
-    backoff: Duration = Field(
-        300.0, description="Maximum wait before a retry after failures."
-    )
-    fallback_after: Duration = Field(
-        300.0,
-        description="Time without the collector before the fallback receives points.",
-    )
-    data_limit: Size | None = Field(
-        None,
-        description=(
-            "Maximum data a day for a backlog; new points are sent in any case."
-        ),
-    )
-
-
 class JournalSection(Section):
     """The local store that keeps readings until they are delivered."""
 
-    folder: Path = Field(Path("qos-agent-data"), description="Folder of the journal.")
+    folder: Folder = Field(Path("qos-agent-data"), description="Folder of the journal.")
     commit_every: Duration = Field(
         60.0, description="Interval at which readings are committed to disk together."
     )
@@ -289,7 +263,7 @@ class JournalSection(Section):
 class RuntimeSection(Section):
     """The files through which commands reach the running agent."""
 
-    folder: Path | None = Field(
+    folder: FilePath | None = Field(
         None,
         description="Folder of status.json and the controls; by default the journal's.",
     )

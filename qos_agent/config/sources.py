@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from qos_agent.model.errors import ConfigError
+from qos_agent.model.text import path_problem
 from qos_agent.system.files import may_exist
 
 DEFAULT_PATH = Path("/etc/qos-agent/agent.toml")
@@ -31,12 +33,19 @@ class Sources:
         """Return the sources of this process.
 
         The file is `path`, else QOS_AGENT_CONFIG, else the installed file if it exists.
+        Raises ConfigError.
         """
-        named = path or _path(os.environ.get("QOS_AGENT_CONFIG"))
+        named = path or _path("QOS_AGENT_CONFIG")
         installed = DEFAULT_PATH if may_exist(DEFAULT_PATH) else None
-        credentials = _path(os.environ.get("CREDENTIALS_DIRECTORY"))
+        credentials = _path("CREDENTIALS_DIRECTORY")
         return cls(named or installed, dict(os.environ), credentials)
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
+def _path(variable: str) -> Path | None:
+    """Return the path in a variable; None if it is empty. Raises ConfigError."""
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    if (problem := path_problem(text)) is not None:
+        raise ConfigError(variable, repr(text), problem, "correct the variable")
+    return Path(text)

@@ -14,7 +14,8 @@ from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
 
 def _device_name() -> str:
     """Return the host name as a valid name of a device."""
-    return re.sub(r"\W+", "-", socket.gethostname())[:64] or "device"
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", socket.gethostname())
+    return name.strip("-")[:64] or "device"
 
 
 class StationSection(Section):

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 
 from qos_agent.config import toml_file
 from qos_agent.config.faults import invalid, validated
-from qos_agent.config.types import Duration, Section
+from qos_agent.config.types import Duration, Section, Text
 
 # Unit of every indicator that is judged, and True if a higher value is worse.
 KPIS: dict[str, tuple[str, bool]] = {
@@ -77,7 +77,7 @@ _Positive = Annotated[float, Field(gt=0, lt=1e15, strict=True)]
 class _Table(Section):
     """One table of the file."""
 
-    unit: str
+    unit: Text
     degraded: _Positive
     bad: _Positive
     window: Duration
@@ -85,7 +85,7 @@ class _Table(Section):
     baseline_degraded: _Positive | None = None
     baseline_bad: _Positive | None = None
     baseline_floor: _Positive | None = None
-    source: str = Field(pattern=r"\S")
+    source: Text = Field(pattern=r"\S")
     legal_status: LegalStatus
 
     @model_validator(mode="after")

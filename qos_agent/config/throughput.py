@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -11,10 +10,12 @@ from qos_agent.config.overrides import refuse_links
 from qos_agent.config.types import (
     NOT_EMPTY,
     Duration,
+    FilePath,
     HostPort,
     ProbeUrl,
     Section,
     Size,
+    Text,
 )
 
 BackendName = Literal["http", "iperf3", "speedtest"]
@@ -43,11 +44,11 @@ class ThroughputServers(Section):
             "URL of a Speedtest Mini server; by default a server of speedtest.net."
         ),
     )
-    download_path: str = Field(
+    download_path: Text = Field(
         "garbage.php?ckSize=100",
         description="Path of the download on the http server; any large file will do.",
     )
-    upload_path: str = Field(
+    upload_path: Text = Field(
         "empty.php",
         description="Path on the http server that accepts POST and discards the data.",
     )
@@ -101,7 +102,7 @@ class ThroughputSection(ThroughputServers):
             "as a fraction of the test's traffic."
         ),
     )
-    ca_file: Path | None = Field(
+    ca_file: FilePath | None = Field(
         None,
         description=(
             "Certificates of the trusted authorities; by default those of the system."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from qos_agent.model.addresses import (
     plain,
     split_host_port,
 )
+from qos_agent.model.text import control_character, path_problem
 from qos_agent.model.units import seconds, size_bytes
 
 # DESIGN: no test is ever aimed at the servers of the election commission.
@@ -33,6 +35,8 @@ ELECTION_COMMISSION = ("kpu.go.id",)
 
 # Names for what the device uses at the moment; see system.network.names.
 _SYMBOLS = ("@gateway", "@resolver")
+_FOLDER_MAX_BYTES = 400
+_TEXT_MAX_CHARACTERS = 4000
 _WRONG_HOST = "must have a valid host name and a port of at most 65535"
 
 
@@ -42,6 +46,33 @@ def allowed(form: str, pattern: str) -> AfterValidator:
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
             raise ValueError(f"must be {form}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _usable_path(value: object) -> object:
+    """Refuse a path that the system cannot open; a wrong type has its own error."""
+    if isinstance(value, str) and (problem := path_problem(value)) is not None:
+        raise ValueError(problem)
+    return value
+
+
+def _folder_of_a_database(value: Path) -> Path:
+    # SQLite opens no path of more than 512 bytes (MAX_PATHNAME in its os_unix.c).
+    if len(str(value).encode()) > _FOLDER_MAX_BYTES:
+        raise ValueError(f"must be at most {_FOLDER_MAX_BYTES} bytes long")
+    return value
+
+
+def _plain(allowed_characters: str = "") -> AfterValidator:
+    """Return a check that a text is not too long and has no control character."""
+
+    def check(value: str) -> str:
+        if (problem := control_character(value, allowed_characters)) is not None:
+            raise ValueError(problem)
+        if len(value) > _TEXT_MAX_CHARACTERS:
+            raise ValueError(f"must be at most {_TEXT_MAX_CHARACTERS} characters long")
         return value
 
     return AfterValidator(check)
@@ -183,25 +214,33 @@ Name = Annotated[str, _A_NAME]
 Operator = Annotated[str, AfterValidator(operator_code), _A_NAME]
 Interface = Annotated[
     str,
-    allowed("the name of a network interface", r"(?!-|\.{1,2}$)[^/:\s]{1,15}"),
+    # The kernel allows 15 bytes (IFNAMSIZ). It allows patterns and quotes too, but a
+    # name with them is a mistake, because nothing expands it.
+    allowed("the name of a network interface", r"(?!-|\.{1,2}$)[A-Za-z0-9_.+-]{1,15}"),
 ]
-Address = Annotated[str, AfterValidator(_address), AfterValidator(_one_host)]
+Text = Annotated[str, _plain()]
+TextOfLines = Annotated[str, _plain("\t\r\n")]
+FilePath = Annotated[Path, BeforeValidator(_usable_path)]
+Folder = Annotated[FilePath, AfterValidator(_folder_of_a_database)]
+# A path, or a name that is looked up first.
+FileName = Annotated[str, AfterValidator(_usable_path)]
+Address = Annotated[Text, AfterValidator(_address), AfterValidator(_one_host)]
 # Unlike min_length, it adds no error of its own if an entry is wrong.
 NOT_EMPTY = AfterValidator(_not_empty)
-ProvinceCode = Annotated[str, allowed("2 digits in quotes", r"\d{2}")]
-RegencyCode = Annotated[str, allowed("4 digits in quotes", r"\d{4}")]
+ProvinceCode = Annotated[str, allowed("2 digits in quotes", r"[0-9]{2}")]
+RegencyCode = Annotated[str, allowed("4 digits in quotes", r"[0-9]{4}")]
 Duration = Annotated[float, BeforeValidator(seconds)]
 Interval = Annotated[float, BeforeValidator(interval)]
 Size = Annotated[int, BeforeValidator(size_bytes)]
 Host = Annotated[
-    str,
+    Text,
     AfterValidator(_not_the_commission),
     AfterValidator(_plain_host),
     AfterValidator(_one_host),
     AfterValidator(_complete_name),
 ]
 _AnyUrl = Annotated[
-    str,
+    Text,
     AfterValidator(_without_password),
     allowed(
         "http:// or https:// followed by a host",
@@ -216,7 +255,7 @@ _AnyUrl = Annotated[
 Url = Annotated[_AnyUrl, AfterValidator(_with_zone)]
 ProbeUrl = Annotated[_AnyUrl, AfterValidator(_complete_name)]
 HostPort = Annotated[
-    str,
+    Text,
     AfterValidator(_not_the_commission),
     AfterValidator(_host_and_port),
     AfterValidator(_one_host),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import Field
 
-from qos_agent.config.types import Duration, Section
+from qos_agent.config.types import Duration, FilePath, Section
 
 
 class VerdictSection(Section):
     """Rules that call a link good, degraded or bad, and that open an incident."""
 
-    thresholds: Path | None = Field(
+    thresholds: FilePath | None = Field(
         None, description="File of thresholds; by default the shipped set."
     )
     worsen_after: Duration = Field(

@@ -18,6 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qos_agent.model.text import one_line
+
+_FOUND_LONGEST = 200
+
 
 class QosAgentError(Exception):
     """Base class of the exceptions that this package raises on purpose."""
@@ -41,9 +45,12 @@ class ConfigError(OperatorError):
     fix: str
 
     def __str__(self) -> str:
-        """Return the one line that users see."""
-        found = "" if self.found is None else f" (found: {self.found})"
-        return f"{self.key}: {self.problem}{found}. Fix: {self.fix}."
+        """Return the one line that users see; any part may come from outside."""
+        key, problem, fix = map(one_line, (self.key, self.problem, self.fix))
+        found = ""
+        if self.found is not None:
+            found = f" (found: {one_line(self.found, _FOUND_LONGEST)})"
+        return f"{key}: {problem}{found}. Fix: {fix}."
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from qos_agent.config import toml_file
 from qos_agent.config.faults import invalid, refuse_former_key, validated
 from qos_agent.config.settings import CollectorSection, ElectionSection
-from qos_agent.config.types import Duration, ProvinceCode, Section
+from qos_agent.config.types import Duration, Folder, ProvinceCode, Section, Text
 from qos_agent.system.files import may_exist
 
 DEFAULT_PATH = Path("/etc/qos-agent/noc.toml")
@@ -33,7 +33,7 @@ class ShardSection(CollectorSection):
 class RollupSection(CollectorSection):
     """The database for the roll-ups and the census."""
 
-    bucket: str = Field("qos-rollup", description="Bucket or database.")
+    bucket: Text = Field("qos-rollup", description="Bucket or database.")
 
 
 class CensusSection(Section):
@@ -128,7 +128,7 @@ class RollupsSection(Section):
 class NocSettings(Section):
     """The settings of the operations centre."""
 
-    folder: Path = Field(
+    folder: Folder = Field(
         Path("qos-noc"),
         description="Folder of register.sqlite3 and census.sqlite3.",
     )

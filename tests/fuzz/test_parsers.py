@@ -21,7 +21,8 @@ from qos_agent.model.calendar import Calendar
 from qos_agent.model.errors import InvalidConfigError, ProbeError, StorageError
 from qos_agent.model.line_protocol import decode, encode
 from qos_agent.noc.register import spreadsheet
-from qos_agent.noc.register.rows import InvalidRegisterError, read
+from qos_agent.noc.register.faults import InvalidRegisterError
+from qos_agent.noc.register.rows import read
 from qos_agent.probes.host import sensors
 from qos_agent.probes.latency import stamp_packets
 from qos_agent.probes.registry import PROBES

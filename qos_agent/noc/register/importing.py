@@ -11,7 +11,8 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from qos_agent.noc.register import spreadsheet
-from qos_agent.noc.register.rows import Fault, InvalidRegisterError, Station, read
+from qos_agent.noc.register.faults import Fault, InvalidRegisterError
+from qos_agent.noc.register.rows import Station, read
 from qos_agent.noc.register.store import Difference, Register
 
 _BATCH = 20_000

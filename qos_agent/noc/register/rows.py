@@ -21,8 +21,8 @@ from operator import itemgetter
 from qos_agent.config.operators import operator_code
 from qos_agent.config.places import ZONE_NAMES, regencies
 from qos_agent.model.calendar import ZONES
-from qos_agent.model.errors import OperatorError
 from qos_agent.noc.register import spreadsheet
+from qos_agent.noc.register.faults import Fault, InvalidRegisterError
 
 LINKS_MAX = 4
 # Bounds around the land and sea of Indonesia. Swapped coordinates and a missing sign
@@ -38,34 +38,6 @@ _UNDECODED = re.compile(r"[\udc80-\udcff\ufffd]")
 _NUMBER = re.compile(r"[+-]?\d{1,3}(\.\d{1,20})?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3},\d{1,20}", re.ASCII)
 _OPEN_QUOTE = "a quote opens in this row and does not close in it"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One wrong value. The header of the file is row 1."""
-
-    row: int
-    column: str
-    value: str
-    problem: str
-
-    def __str__(self) -> str:
-        """Return one line that a person can act on."""
-        found = f" (found: {self.value!r})" if self.value else ""
-        return f"row {self.row}, {self.column}: {self.problem}{found}"
-
-
-@dataclass(eq=False)
-class InvalidRegisterError(OperatorError):
-    """A file that cannot be read as a register."""
-
-    path: str
-    problem: str
-    fix: str
-
-    def __str__(self) -> str:
-        """Return the one line that users see."""
-        return f"{self.path}: {self.problem}. Fix: {self.fix}."
 
 
 # The columns of a station in the database, in this order.

@@ -23,6 +23,7 @@ from qos_agent.config.faults import refuse_former_key, validated
 from qos_agent.config.places import provinces, regencies
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.types import (
+    FileName,
     Name,
     Operator,
     ProvinceCode,
@@ -104,7 +105,7 @@ class Scenario(Section):
         60, ge=1, le=1440, description="Minutes per step in these days."
     )
     schedule: ScheduleSection = ScheduleSection()
-    calendar: str | None = Field(
+    calendar: FileName | None = Field(
         None, description="A calendar file, or the name of a built-in one."
     )
     provinces: tuple[_Province, ...] = Field(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from qos_agent.config.places import provinces, regencies
+from qos_agent.noc.register.faults import InvalidRegisterError
 from qos_agent.noc.register.importing import described, stage
-from qos_agent.noc.register.rows import InvalidRegisterError
 from qos_agent.noc.register.store import Difference, Register
 from tests.noc.register.registers import GOOD, OTHER, csv_of, imported
 

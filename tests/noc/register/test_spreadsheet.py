@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from qos_agent.noc.register import spreadsheet
+from qos_agent.noc.register.faults import InvalidRegisterError
 from qos_agent.noc.register.importing import Staged, stage
-from qos_agent.noc.register.rows import InvalidRegisterError
 from qos_agent.noc.register.spreadsheet import column
 from qos_agent.noc.register.store import Register
 from tests.noc.register.registers import GOOD, OTHER
