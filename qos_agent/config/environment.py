@@ -13,15 +13,14 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from qos_agent.config import variable_names
 from qos_agent.config.faults import shown_value
 from qos_agent.config.settings import Settings
+from qos_agent.config.variable_names import PREFIX
 from qos_agent.model import json_text
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
-PREFIX = "QOS_AGENT_"
 _SECRET = re.compile("token|password|secret")
-# Variables with the prefix of settings that are not settings.
-_NOT_SETTINGS = {"QOS_AGENT_CONFIG"}
 
 
 def variable(key: str, variables: Collection[str] = ()) -> str:
@@ -37,15 +36,13 @@ def values(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings of the variables.
 
     The section of an unknown name is kept, so that it is refused as an unknown key.
-    Raises InvalidConfigError for each list or table that is not JSON.
+    Raises InvalidConfigError for each mistyped name, else for each list or table that
+    is not JSON.
     """
-    named = {
-        name: text
-        for name, text in environment.items()
-        if name.upper().startswith(PREFIX) and name.upper() not in _NOT_SETTINGS
-    }
-    if faults := tuple(_faults(named)):
-        raise InvalidConfigError(faults)
+    named = variable_names.of_settings(environment, _tables())
+    for found in (variable_names.faults(named, _tables()), _faults(named)):
+        if faults := tuple(found):
+            raise InvalidConfigError(faults)
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): text for name, text in named.items()}
     try:
@@ -59,6 +56,15 @@ def values(environment: Mapping[str, str]) -> dict[str, Any]:
         if section not in Settings.model_fields:
             table[section] = text
     return table
+
+
+def _tables() -> dict[str, tuple[str, ...]]:
+    """Return the sections and the keys of each."""
+    models = {
+        section: alternative(field.annotation, BaseModel)
+        for section, field in Settings.model_fields.items()
+    }
+    return {s: tuple(m.model_fields if m else ()) for s, m in models.items()}
 
 
 def _path(name: str) -> list[str]:
