@@ -14,7 +14,23 @@ from pathlib import Path
 _MAX_BYTES = 16_000_000
 # A command that starts may take a moment before it fills a pipe.
 _WAIT_S = 10.0
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# In this order, because the mark of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Which of the first bytes are zero, because a file begins with an ASCII character.
+_ZEROS = {
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+    (False, True): "utf-16-le",
+    (True, False): "utf-16-be",
+}
 
 
 def read_bytes(path: Path) -> bytes:
@@ -56,10 +72,21 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
+def encoding_of(start: bytes) -> str:
+    """Return the encoding of a text by its first four bytes, or UTF-8."""
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding
+    return _ZEROS.get(tuple(byte == 0 for byte in start[:4]), "utf-8")
+
+
 def decoded(content: bytes) -> str:
     """Return the text of a file. Raises ValueError with the place of a wrong byte."""
-    if content.startswith(_UTF_16) or b"\0" in content[:4]:
-        raise ValueError("is UTF-16, and must be UTF-8")
+    encoding = encoding_of(content)
+    if not encoding.startswith("utf-8"):
+        raise ValueError(f"is {encoding[:6].upper()}, and must be UTF-8")
+    if content and not content.strip(b"\0"):
+        raise ValueError("contains only zero bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

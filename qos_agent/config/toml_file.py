@@ -5,12 +5,15 @@ TOML is UTF-8. A byte order mark, which Windows editors add, is ignored.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from qos_agent.config import text_file
 from qos_agent.model.errors import ConfigError, InvalidConfigError
+
+_CR_ALONE = re.compile(r"\r(?!\n)")
 
 
 def read_bytes(path: Path, fix: str) -> bytes:
@@ -33,6 +36,11 @@ def parse(path: Path, content: bytes) -> dict[str, Any]:
         text = text_file.decoded(content)
     except ValueError as error:
         raise _fault(path, str(error), f"save {path} as UTF-8") from error
+    # The parser of Python would report what follows as an error of syntax.
+    if (alone := _CR_ALONE.search(text)) is not None:
+        line = text.count("\n", 0, alone.start()) + 1
+        problem = f"has a line end of CR alone in line {line}"
+        raise _fault(path, problem, f"save {path} with line ends of Unix, LF")
     try:
         return tomllib.loads(text)
     except ValueError as error:

@@ -119,12 +119,28 @@ def test_files_may_begin_with_a_byte_order_mark(
     [
         (lambda c: c.decode().encode("utf-16"), "is UTF-16, and must be UTF-8"),
         (lambda c: c.decode().encode("utf-16-le"), "is UTF-16, and must be UTF-8"),
+        (lambda c: c.decode().encode("utf-16-be"), "is UTF-16, and must be UTF-8"),
+        (lambda c: c.decode().encode("utf-32"), "is UTF-32, and must be UTF-8"),
+        (lambda c: c.decode().encode("utf-32-le"), "is UTF-32, and must be UTF-8"),
+        (
+            lambda c: b"\0\0\xfe\xff" + c.decode().encode("utf-32-be"),
+            "is UTF-32, and must be UTF-8",
+        ),
+        (lambda c: bytes(len(c)), "contains only zero bytes"),
+        (lambda c: c.replace(b"\n", b"\r"), "has a line end of CR alone in line 1"),
+        (
+            lambda c: b"# \n" + c.replace(b"\n", b"\r\r\n"),
+            "has a line end of CR alone in line 2",
+        ),
         (lambda c: b"\n# \xff\n" + c, "is not UTF-8: byte 0xff at line 2, column 3"),
         (lambda _: b"a = " + b"[" * 5000, "is nested too deeply"),
         (lambda _: b"a = " + b"9" * 5000, "is not valid TOML"),
         (lambda _: b"a", "is not valid TOML"),
     ],
-    ids=["utf-16", "utf-16-le", "latin-1", "nested", "digits", "text"],
+    ids=[
+        *("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
+        *("zeros", "CR", "CR CR LF", "latin-1", "nested", "digits", "text"),
+    ],
 )
 def test_files_of_another_form_are_one_error(
     tmp_path: Path,

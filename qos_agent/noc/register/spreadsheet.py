@@ -7,7 +7,6 @@ columns. It also leaves out separators after the last value of some rows.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import errno
 import re
@@ -19,6 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qos_agent.config.text_file import encoding_of
+
 if TYPE_CHECKING:
     from _csv import Reader
 
@@ -26,15 +27,6 @@ _SEPARATORS = ",;\t"
 _DECLARATION = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
 # A longer line is no row: the csv module accepts values of 131,072 characters.
 _LINE_MAX = 1_000_000
-# In this order, because the mark of UTF-32 begins with that of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
 _SYNONYMS = {
     "station": ("tps", "kode_tps", "id_tps", "stasiun", "station_code"),
     "name": ("nama", "nama_tps", "station_name"),
@@ -81,20 +73,10 @@ def opened(path: Path) -> Iterator[Iterator[str]]:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
-        encoding = _encoding(file.read(4))
+        encoding = encoding_of(file.read(4))
     errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
     with path.open(encoding=encoding, errors=errors, newline="") as text:
         yield iter(lambda: text.readline(_LINE_MAX), "")
-
-
-def _encoding(start: bytes) -> str:
-    for mark, encoding in _MARKS:
-        if start.startswith(mark):
-            return encoding
-    # A head is ASCII, so every second byte of UTF-16 without a mark is zero.
-    if start[1::2] == bytes(2):
-        return "utf-16-le"
-    return "utf-16-be" if start[0::2] == bytes(2) else "utf-8"
 
 
 @dataclass(frozen=True, slots=True)
