@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +13,6 @@ import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
 from qos_agent.model.errors import ConfigError
-from qos_agent.system.files import may_exist
 
 if TYPE_CHECKING:
     from qos_agent.config.settings import Settings
@@ -38,15 +39,35 @@ def init(path: PathArgument = Path("agent.toml"), force: ForceOption = False) ->
     from qos_agent.schedule.jobs import DEFAULT_INTERVALS
     from qos_agent.system.language import translator_for_locale
 
-    if str(path) == "-":
+    if str(path) == "-" or _is_output(path):
         print(commented(DEFAULT_INTERVALS), end="")
         return
-    if may_exist(path) and not force:
-        fix = f"choose another name, or run: qos-agent config init {path} --force"
-        raise ConfigError(str(path), None, "the file exists already", fix)
+    _need_free(path, force=force)
     path.write_text(commented(DEFAULT_INTERVALS), encoding="utf-8")
     text = "Wrote {path}. Edit it, then run: qos-agent config check -c {path}"
     print(translator_for_locale()(text, path=path))
+
+
+def _is_output(path: Path) -> bool:
+    """Return True for standard output, under any of its names such as /dev/stdout."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
+def _need_free(path: Path, *, force: bool) -> None:
+    """Refuse a path with something that must not be replaced. Raises ConfigError."""
+    name, problem = str(path), ""
+    if path.is_dir():
+        problem, fix = "is a folder", f"name a file in it, such as {path}/agent.toml"
+    elif path.is_fifo() or path.is_socket() or path.is_block_device():
+        problem, fix = "is not a regular file", "print to it: qos-agent config init -"
+    elif os.path.lexists(path) and not path.is_char_device() and not force:
+        problem = "the file exists already"
+        fix = f"choose another name, or run: qos-agent config init {path} --force"
+    if problem:
+        raise ConfigError(name, None, problem, fix)
 
 
 @app.command("check")

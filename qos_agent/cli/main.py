@@ -145,7 +145,7 @@ def _report(message: str, exit_status: int) -> int:
 
 
 def _of_system(error: OSError) -> str:
-    path = "" if error.filename is None else f"{error.filename}: "
+    path = "" if error.filename is None else f"{one_line(str(error.filename))}: "
     fix = ". Fix: use a shorter path." if error.errno in _WRONG_NAME else ""
     return f"{path}{error.strerror or error}{fix}"
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from qos_agent.cli import main
+from qos_agent.config.template import commented
+from qos_agent.schedule.jobs import DEFAULT_INTERVALS
 from tests.noc.register.registers import GOOD, csv_of
 
 # One argument of each kind: an option, a path, a name, a text that is stored.
@@ -174,3 +179,85 @@ def test_json_of_a_name_that_cannot_be_printed(
     status, errors = run(monkeypatch, capsys, "config", "check")
     assert (status, len(errors.splitlines())) == (2, 1)
     assert errors.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize("target", ["file", "pipe"])
+def test_config_init_prints_to_standard_output(
+    tmp_path: Path, name: str, target: str
+) -> None:
+    """It exists already, and is not a file to keep."""
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        got = subprocess.run(
+            [sys.executable, "-m", "qos_agent", "config", "init", name],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd())},
+            stdout=file if target == "file" else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    printed = output.read_bytes() if target == "file" else got.stdout
+    assert (got.returncode, got.stderr) == (0, b"")
+    assert printed == commented(DEFAULT_INTERVALS).encode()
+
+
+def _made(folder: Path, kind: str) -> str:
+    """Make what a path of `config init` may name already; return the path."""
+    (folder / "target").mkdir()
+    (folder / "old.toml").write_text("old")
+    (folder / "link").symlink_to(folder / "none.toml")
+    (folder / "loop").symlink_to(folder / "loop")
+    os.mkfifo(folder / "pipe")
+    return {
+        "folder": "target",
+        "file": "old.toml",
+        "dangling link": "link",
+        "loop of links": "loop",
+        "no folder": "none/agent.toml",
+        "file as folder": "old.toml/agent.toml",
+        "pipe": "pipe",
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem", "forced"),
+    [
+        ("folder", "is a folder", "is a folder"),
+        ("file", "the file exists already", None),
+        ("dangling link", "the file exists already", None),
+        ("loop of links", "the file exists already", "Too many levels"),
+        ("no folder", "No such file or directory", "No such file or directory"),
+        ("file as folder", "Not a directory", "Not a directory"),
+        ("pipe", "is not a regular file", "is not a regular file"),
+    ],
+)
+def test_config_init_names_what_is_in_the_way(
+    kind: str,
+    problem: str,
+    forced: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line with path and problem; `--force` replaces files only.
+
+    The status is 1 if the system refuses to write, as for every other file.
+    """
+    monkeypatch.chdir(tmp_path)
+    path = _made(tmp_path, kind)
+    for expected, force in ((problem, ()), (forced, ("--force",))):
+        status, errors = run(monkeypatch, capsys, "config", "init", path, *force)
+        if expected is None:
+            assert (status, errors) == (None, "")
+            assert Path(path).read_text() == commented(DEFAULT_INTERVALS)
+        else:
+            (line,) = errors.splitlines()
+            assert line.startswith(f"{path}: {expected}")
+            assert status == (2 if ". Fix: " in line else 1)
+
+
+def test_config_init_prints_to_a_device_that_takes_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A character device needs no --force."""
+    assert run(monkeypatch, capsys, "config", "init", "/dev/null") == (None, "")
