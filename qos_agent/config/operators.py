@@ -12,7 +12,15 @@ from functools import lru_cache
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     # Mobile networks.
-    "telkomsel": ("tsel", "simpati", "kartu as", "kartu halo", "by.u", "byu"),
+    "telkomsel": (
+        "telekomunikasi selular",
+        "tsel",
+        "simpati",
+        "kartu as",
+        "kartu halo",
+        "by.u",
+        "byu",
+    ),
     "indosat": (
         "isat",
         "im3",
@@ -21,8 +29,22 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
         "indosat ooredoo hutchison",
         "ioh",
     ),
-    "tri": ("3", "three", "3 indonesia", "tri indonesia", "hutchison 3 indonesia"),
-    "xl": ("xl axiata", "axis", "axis telekom"),
+    "tri": (
+        "3",
+        "three",
+        "3 indonesia",
+        "tri indonesia",
+        "hutchison 3 indonesia",
+        "h3i",
+    ),
+    # XL Axiata took over Smartfren and its name in 2025; the brand Smartfren stays.
+    "xl": (
+        "xl axiata",
+        "axis",
+        "axis telekom",
+        "xl smart",
+        "xl smart telecom sejahtera",
+    ),
     "smartfren": ("smartfren telecom", "smart telecom", "smartfren 4g"),
     # Fixed lines and satellites.
     "indihome": ("telkom indihome", "indihome telkomsel"),
@@ -37,6 +59,9 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "starlink": ("starlink indonesia", "spacex starlink"),
 }
 """Each operator's code with the other spellings; case and punctuation do not count."""
+
+# A brand or an abbreviation after the name, as in "Hutchison 3 Indonesia (Tri)".
+_BRACKETED = re.compile(r"\(([^()]*)\)")
 
 # The legal form of a company, as in "PT XL Axiata Tbk".
 _LEGAL_FORM = re.compile(r"^pt\b\.?|,?\btbk\b\.?$")
@@ -55,5 +80,12 @@ _CODES = {
 
 @lru_cache(1024)
 def operator_code(name: str) -> str:
-    """Return the code of an operator; an unknown name in lower case."""
-    return _CODES.get(_plain(name)) or name.lower()
+    """Return the code of an operator.
+
+    An unknown name gets lower case, and one underscore for hyphens and underscores.
+    """
+    outside = _BRACKETED.sub(" ", name)
+    for spelling in (name, outside, *_BRACKETED.findall(name)):
+        if (code := _CODES.get(_plain(spelling))) is not None:
+            return code
+    return re.sub(r"[_-]+", "_", name.lower().strip())

@@ -54,3 +54,23 @@ def test_an_operator_must_be_a_name() -> None:
     """A name with a space would break the tag, unless it is a known spelling."""
     with pytest.raises(ValidationError, match="must be 1 to 64 letters"):
         LinkSection(name="main", operator="Kabel Kita")
+
+
+_SPELLINGS = {
+    "telkomsel": """PT Telekomunikasi Selular|PT Telekomunikasi Selular (Telkomsel)|
+        T-Sel|PT. TELEKOMUNIKASI SELULAR|Telkomsel (Halo)|Telkomsel\u00a0|by.U""",
+    "xl": """XL Smart|XLSmart|XL-Smart|PT XLSMART Telecom Sejahtera Tbk|XL Axiata|Axis|
+        PT. XLSmart Telecom Sejahtera, Tbk.|XLSMART (XL)""",
+    "tri": "3 (Tri)|Tri (3)|Hutchison 3 Indonesia|PT Hutchison 3 Indonesia|Three",
+    "indosat": """Indosat Ooredoo Hutchison|IOH|PT Indosat Tbk|Indosat (IM3)|
+        IM3 (Indosat)|PT Indosat Ooredoo Hutchison Tbk (IOH)|indosat_ooredoo""",
+    "smartfren": "smartfren|PT Smartfren Telecom Tbk|Smart Fren",
+    "telkom": "PT Telkom Indonesia (Persero) Tbk|Telkom Indonesia",
+    "orbit_star": "Orbit_Star|orbit-star|ORBIT__STAR|orbit-_star",
+}
+
+
+@pytest.mark.parametrize(("code", "names"), _SPELLINGS.items())
+def test_legal_names_and_other_spellings(code: str, names: str) -> None:
+    """Letters of contracts have legal names, and an unknown operator has one code."""
+    assert {operator_code(name) for name in names.split("|")} == {code}

@@ -1,10 +1,8 @@
 """Rows of a CSV file of stations: reading and checking. Pure.
 
 Every fault names its row, column and value and says what is wrong. A row with a fault
-gives no station. Area codes are those of the Ministry of Home Affairs (Kemendagri):
-2 digits for a province, 4 for a regency, 6 for a district, 10 for a village. The 13
-digits of a station never change. They may begin with the code of another village,
-because a station keeps its code when it moves.
+gives no station. The code of a station may begin with that of another village, because
+a station keeps its code when it moves.
 """
 
 from __future__ import annotations
@@ -19,26 +17,25 @@ from itertools import pairwise
 from operator import itemgetter
 
 from qos_agent.config.operators import operator_code
-from qos_agent.config.places import ZONE_NAMES, regencies
+from qos_agent.config.places import regencies
 from qos_agent.model.calendar import ZONES
 from qos_agent.noc.register import spreadsheet
+from qos_agent.noc.register.columns import (
+    CHECKS,
+    COLUMNS,
+    LINKS_MAX,
+    REQUIRED,
+    UNDECODED,
+)
 from qos_agent.noc.register.faults import Fault, InvalidRegisterError
 
-LINKS_MAX = 4
-# Bounds around the land and sea of Indonesia. Swapped coordinates and a missing sign
-# fall outside.
-_LATITUDES = (-11.5, 6.5)
-_LONGITUDES = (94.5, 141.5)
-_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# Bytes that are not UTF-8 as `surrogateescape` decodes them, and U+FFFD, which stands
-# for a character that a conversion has lost.
-_UNDECODED = re.compile(r"[\udc80-\udcff\ufffd]")
-# float() would also accept "1_0", "1e2", "nan" and digits of other scripts.
-_NUMBER = re.compile(r"[+-]?\d{1,3}(\.\d{1,20})?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3},\d{1,20}", re.ASCII)
+# The forms that prevent a spreadsheet from turning a code into a number.
+_AS_TEXT = re.compile(r"=\"([^\"]+)\"|'([+-]?[\d.,]+)", re.ASCII)
 _OPEN_QUOTE = "a quote opens in this row and does not close in it"
-
+_TOO_LONG = (
+    f"a value has more than {csv.field_size_limit()} characters, or {_OPEN_QUOTE}"
+)
 
 # The columns of a station in the database, in this order.
 FIELDS = (
@@ -56,75 +53,6 @@ FIELDS = (
     "replaces",
 )
 Station = tuple[str | float | None, ...]
-_Check = Callable[[str], str | None]
-
-
-def _digits(count: int) -> _Check:
-    pattern = re.compile(rf"\d{{{count}}}", re.ASCII)
-    problem = f"must be {count} digits"
-    return lambda value: None if pattern.fullmatch(value) else problem
-
-
-def _number(low: float, high: float) -> _Check:
-    def check(value: str) -> str | None:
-        if not _NUMBER.fullmatch(value):
-            return "must be a number with a decimal point"
-        inside = low <= float(value) <= high
-        return None if inside else f"must be between {low} and {high}"
-
-    return check
-
-
-def _regency(value: str) -> str | None:
-    return None if value in regencies() else "is not a regency of the reference data"
-
-
-def _word(value: str) -> str | None:
-    problem = "must consist of letters, digits, - and _"
-    return None if _WORD.fullmatch(value) else problem
-
-
-def _operator(value: str) -> str | None:
-    return _word(operator_code(value))
-
-
-def _zone(value: str) -> str | None:
-    known = value in ZONES or value in ZONE_NAMES
-    return None if known else "must be WIB, WITA or WIT"
-
-
-def _text(value: str) -> str | None:
-    if _UNDECODED.search(value):
-        return "is not UTF-8; save the file as CSV UTF-8"
-    if _CONTROL.search(value):
-        return "must not contain control characters"
-    return None if len(value) <= 200 else "must be at most 200 characters long"
-
-
-_REQUIRED: dict[str, _Check] = {
-    "station": _digits(13),
-    "name": _text,
-    "province": _digits(2),
-    "regency": _regency,
-    "latitude": _number(*_LATITUDES),
-    "longitude": _number(*_LONGITUDES),
-    "operator": _operator,
-}
-_OPTIONAL: dict[str, _Check] = {
-    "district": _digits(6),
-    "village": _digits(10),
-    "time_zone": _zone,
-    "contact": _text,
-    "replaces": _digits(13),
-    "link": _word,
-    "ticket": _text,
-    **{
-        f"{name}_{number}": check
-        for number in range(2, LINKS_MAX + 1)
-        for name, check in (("link", _word), ("operator", _operator), ("ticket", _text))
-    },
-}
-COLUMNS = (*_REQUIRED, *_OPTIONAL)
 _USE_COLUMNS = f"use the columns {', '.join(COLUMNS)}"
 # Areas, zones and links recur over a nation, so each combination is checked only once.
 # The code of a narrower area begins with the code of the wider one.
@@ -136,7 +64,7 @@ _LINKS = tuple(
     for suffix in ("", *(f"_{number}" for number in range(2, LINKS_MAX + 1)))
     for name in ("link", "operator", "ticket")
 )
-_CHECKS = _REQUIRED | _OPTIONAL
+_KNOWN = {*CHECKS, spreadsheet.NUMBER}
 _Problem = tuple[str, str, str]  # column, value, problem
 
 
@@ -152,7 +80,6 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
     pick_own, pick_place, pick_links = (
         _picker(head, names) for names in (_STATION, _PLACE, _LINKS)
     )
-    own_values = _with_points if table.separator != "," else tuple
     first_rows: dict[str, int] = {}
     replacing: list[tuple[int, Station]] = []
     for number, row in _numbered(table, head):
@@ -160,7 +87,7 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
             yield [row]
             continue
         own, place, links = (
-            own_values(pick_own(row)),
+            _with_points(pick_own(row)),
             _checked_place(pick_place(row)),
             _checked_links(pick_links(row)),
         )
@@ -182,13 +109,18 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
 def _with_points(own: tuple[str, ...]) -> tuple[str, ...]:
     """Return the values of `_STATION` with decimal points in the coordinates.
 
-    A decimal comma is not ambiguous if the separator is another character. Spreadsheet
-    programs that are set to Indonesian write both.
+    Spreadsheet programs that are set to Indonesian write decimal commas. A value that
+    contains one is in quotes, or the separator is another character.
     """
-    return tuple(
-        value.replace(",", ".") if _DECIMAL_COMMA.fullmatch(value) else value
-        for value in own
-    )
+    code, name, latitude, longitude, *rest = own
+    if "," not in latitude and "," not in longitude:
+        return own
+    points = (_with_point(latitude), _with_point(longitude))
+    return (code, name, *points, *rest)
+
+
+def _with_point(value: str) -> str:
+    return value.replace(",", ".") if _DECIMAL_COMMA.fullmatch(value) else value
 
 
 def _numbered(
@@ -199,21 +131,36 @@ def _numbered(
     A row has one line. A row of several lines has an open quote, and the lines after
     the quote were read as part of one value.
     """
+    numbers = [i for i, name in enumerate(head) if name == spreadsheet.NUMBER]
     while True:
         number = table.rows_before + table.reader.line_num + 1
         try:
             values = next(table.reader)
         except StopIteration:
             return
-        except csv.Error as error:
-            yield number, Fault(number, "row", str(error), _OPEN_QUOTE)
+        except csv.Error:
+            yield number, Fault(number, "row", "", _TOO_LONG)
             continue
         last = table.rows_before + table.reader.line_num
         if last > number:
             lines = f"lines {number} to {last}"
             yield number, Fault(number, "row", lines, _OPEN_QUOTE)
-        elif any(row := [*map(str.strip, values)]):
+        elif any(row := _bare(values, numbers)):
             yield number, _fitted(number, row, head)
+
+
+def _bare(values: list[str], numbers: list[int]) -> list[str]:
+    """Return the values without spaces, row numbers, and signs that mark text."""
+    row = [*map(str.strip, values)]
+    for index in numbers:
+        row[index : index + 1] = [""]
+    joined = "".join(row)
+    if "=" in joined or "'" in joined:
+        row = [
+            (match[1] or match[2]).strip() if (match := _AS_TEXT.fullmatch(v)) else v
+            for v in row
+        ]
+    return row
 
 
 def _fitted(number: int, row: list[str], head: list[str]) -> list[str] | Fault:
@@ -223,7 +170,7 @@ def _fitted(number: int, row: list[str], head: list[str]) -> list[str] | Fault:
     added, because Excel does not write separators after the last value of every row.
     """
     lacking, extra = head[len(row) :], row[len(head) :]
-    if any(extra) or any(name in _REQUIRED for name in lacking):
+    if any(extra) or any(name in REQUIRED for name in lacking):
         problem = f"must have {len(head)} values, as the header row has"
         return Fault(number, "row", f"{len(row)} values", problem)
     if "" in head:
@@ -268,13 +215,15 @@ def _picker(
 
 def _columns(table: spreadsheet.Table, path: str) -> list[str]:
     """Return the English names of the columns; "" for a column without a name."""
-    if any(map(_UNDECODED.search, table.head)):
+    if any(map(UNDECODED.search, table.head)):
         raise InvalidRegisterError(path, "is not UTF-8 text", "save it as CSV UTF-8")
+    if not any(table.head):
+        raise InvalidRegisterError(path, "is empty", "export the table again")
     head = [spreadsheet.column(name) for name in table.head]
     while head and not head[-1]:
         head.pop()
-    missing = [name for name in _REQUIRED if name not in head]
-    unknown = [name for name in head if name and name not in _CHECKS]
+    missing = [name for name in REQUIRED if name not in head]
+    unknown = [name for name in head if name and name not in _KNOWN]
     twice = sorted({name for name in head if name and head.count(name) > 1})
     for names, verb in (
         (missing, "has no column"),
@@ -291,9 +240,9 @@ def _problems(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[_Prob
     """Yield the values that are wrong by themselves."""
     for name, value in zip(names, values, strict=True):
         if not value:
-            if name in _REQUIRED:
+            if name in REQUIRED:
                 yield name, value, "is missing"
-        elif (problem := _CHECKS[name](value)) is not None:
+        elif (problem := CHECKS[name](value)) is not None:
             yield name, value, problem
 
 

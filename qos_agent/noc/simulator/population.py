@@ -24,7 +24,7 @@ from random import Random
 
 from qos_agent.config.places import Regency, regencies
 from qos_agent.model import Identity
-from qos_agent.noc.register.rows import COLUMNS
+from qos_agent.noc.register.columns import COLUMNS
 from qos_agent.noc.simulator.device import Device
 from qos_agent.noc.simulator.scenario import Scenario
 from qos_agent.noc.simulator.verdicts import LinkJudge

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,7 +43,7 @@ def staged(register: Register, folder: Path, content: str | bytes) -> Staged:
     return stage(register, path, lambda _: None)
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("declared", [False, True])
 @pytest.mark.parametrize("head", [{}, INDONESIAN], ids=["English", "Indonesian"])
 def test_the_separator_is_detected(
@@ -101,7 +104,17 @@ def test_empty_rows_and_columns_are_ignored(
     """A spreadsheet exports cells that were once used, before and after the table."""
     lines = [line + 4 * separator for line in text_of(separator).splitlines()]
     empty = separator * (len(GOOD) + 3)
-    lines = [empty, "", *lines[:2], empty, lines[2], "  " + empty, empty, ""]
+    lines = [
+        *[empty] * 40,
+        empty,
+        "",
+        *lines[:2],
+        empty,
+        lines[2],
+        "  " + empty,
+        empty,
+        "",
+    ]
     result = staged(register, tmp_path, "\r\n".join(lines) + "\r\n")
     assert (result.stations, result.faults) == (2, [])
 
@@ -207,3 +220,205 @@ def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
         os.mkfifo(path)
     with pytest.raises(OSError, match="not a regular file"), spreadsheet.opened(path):
         pass
+
+
+def test_a_head_cell_may_have_lines(register: Register, tmp_path: Path) -> None:
+    """A spreadsheet wraps long names; rows keep the numbers that it shows."""
+    head, first, second = text_of(";", INDONESIAN).splitlines()
+    head = head.replace("Nama TPS", '"Nama\nTPS"').replace("Bujur", '" Bujur\r\n(Lon)"')
+    lines = [head, first, second.replace("-6.18", "x")]
+    result = staged(register, tmp_path, "\n".join(lines))
+    assert [(f.row, f.column) for f in result.faults] == [(3, "latitude")]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "DAFTAR TPS",
+        "DAFTAR TPS PROVINSI DKI JAKARTA*",
+        '"DAFTAR TPS\nPEMILU 2024"',
+        "DAFTAR TPS*\n*\nTanggal: 1 Januari 2029*KPU*TPS",
+        "*\n\nDAFTAR, TPS; 2024 | DKI*",
+    ],
+)
+def test_titles_above_the_head_are_skipped(
+    register: Register, tmp_path: Path, separator: str, title: str
+) -> None:
+    """Official lists begin with a title; rows keep the numbers of the spreadsheet."""
+    title = title.replace("*", separator)
+    head, first, second = text_of(separator, INDONESIAN).splitlines()
+    lines = [title, head, first, second.replace("-6.18", "x")]
+    result = staged(register, tmp_path, "\n".join(lines))
+    rows_above = 1 if title.startswith('"') else len(title.split("\n"))
+    assert [(f.row, f.column) for f in result.faults] == [(rows_above + 3, "latitude")]
+    assert result.stations == 1
+
+
+@pytest.mark.parametrize("name", ["No", "No.", "NO URUT", "Nomor", "#", "№"])
+def test_a_column_of_row_numbers_is_ignored(
+    register: Register, tmp_path: Path, name: str
+) -> None:
+    """A row with nothing but its number is empty."""
+    head, first, second = text_of(";").splitlines()
+    lines = [f"{name};{head}", f"1;{first}", f"2;{second}", "3" + ";" * len(GOOD), "4"]
+    result = staged(register, tmp_path, "\n".join(lines))
+    assert (result.stations, result.faults) == (2, [])
+
+
+@pytest.mark.parametrize("name", ["Operator 1", "operator_1", "Operator1"])
+def test_the_first_operator_may_have_a_number(
+    register: Register, tmp_path: Path, name: str
+) -> None:
+    """The second one has a number, so people number the first one too."""
+    text = text_of(";", {"operator": name, "ticket": "Tiket 1"})
+    assert staged(register, tmp_path, text).faults == []
+    register.apply(100, close_missing=False)
+    assert register.expected_by_operator(200) == {("3171", "telkomsel"): 2}
+
+
+def test_two_names_of_one_operator_are_one(register: Register, tmp_path: Path) -> None:
+    """Legal names, brands and unknown operators of two spellings count once."""
+    head, first, second = text_of(";").splitlines()
+    names = [
+        ("PT XLSMART Telecom Sejahtera Tbk", "XL Smart"),
+        ("Orbit_Star", "orbit-star"),
+    ]
+    for one, other in names:
+        lines = [head, first.replace("telkomsel", one, 1)]
+        lines.append(second.replace("telkomsel", other, 1))
+        assert staged(register, tmp_path, "\n".join(lines)).faults == []
+        register.apply(100, close_missing=False)
+        assert len(register.expected_by_operator(200)) == 1
+
+
+def test_a_quoted_decimal_comma_is_read(register: Register, tmp_path: Path) -> None:
+    """Quotes make it plain that the comma does not separate two values."""
+    text = text_of(",").replace("-6.18", '"-6,18"').replace("106.83", '"106,83"')
+    assert staged(register, tmp_path, text).faults == []
+    register.apply(100, close_missing=False)
+    entry = register.stations("3171", 200)[GOOD["station"]]
+    assert (entry.latitude, entry.longitude) == (-6.18, 106.83)
+
+
+@pytest.mark.parametrize("form", ['="{}"', '"=""{}"""', "'{}", '"\'{}"', '" {} "'])
+def test_codes_that_were_forced_to_be_text_are_read(
+    register: Register, tmp_path: Path, form: str
+) -> None:
+    """People write them so that the spreadsheet keeps every digit."""
+    text = text_of(",")
+    for code in (GOOD["station"], "3171010001002"):
+        text = text.replace(f"{code},", form.format(code) + ",")
+    text = text.replace(",31,3171,", f",{form.format('31')},{form.format('3171')},")
+    assert staged(register, tmp_path, text).faults == []
+
+
+def test_a_name_may_begin_with_an_apostrophe(
+    register: Register, tmp_path: Path
+) -> None:
+    """Only the apostrophe before a number is one of a spreadsheet."""
+    text = text_of(",").replace("TPS 001", "'Aisyiyah 1")
+    assert staged(register, tmp_path, text).faults == []
+    register.apply(100, close_missing=False)
+    (row,) = register.history(GOOD["station"])
+    assert row["name"] == "'Aisyiyah 1"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xef\xbb\xbf", b"\r\n\r\n", b"sep=;\r\n", b";;;\n ; ;\n"]
+)
+def test_an_empty_file_is_named_as_such(
+    register: Register, tmp_path: Path, content: bytes
+) -> None:
+    """The names of seven missing columns would hide it."""
+    with pytest.raises(InvalidRegisterError) as raised:
+        staged(register, tmp_path, content)
+    assert str(raised.value) == (
+        f"{tmp_path}/stations.csv: is empty. Fix: export the table again."
+    )
+
+
+def test_a_file_with_only_a_head_is_named_as_such(
+    register: Register, tmp_path: Path
+) -> None:
+    """It would close every station of the nation."""
+    head = text_of().splitlines()[0]
+    for content in (head, f"{head}\r\n", f"DAFTAR TPS\n{head}\n,,,\n"):
+        with pytest.raises(InvalidRegisterError, match="has no row below its head"):
+            staged(register, tmp_path, content)
+
+
+@pytest.mark.parametrize("length", [100_000, 130_000, 200_000, 2_000_000])
+@pytest.mark.parametrize("column", ["station", "name", "operator", "latitude"])
+def test_a_long_value_is_not_printed_whole(
+    register: Register, tmp_path: Path, length: int, column: str
+) -> None:
+    """The line names the row, and shows the beginning at most."""
+    text = text_of().replace(OTHER[column], "x" * length, 2)
+    faults = staged(register, tmp_path, text).faults
+    assert faults
+    for fault in faults:
+        assert len(str(fault)) < 400
+        assert "field larger" not in str(fault)
+
+
+def _zip(name: str, content: str = "") -> bytes:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        archive.writestr(name, content)
+        archive.writestr("more.xml", "x" * 1000)
+    return memory.getvalue()
+
+
+def _compound(stream: str) -> bytes:
+    """Return a Compound File Binary with a stream, as old Excel writes it."""
+    header = bytearray(512)
+    header[:8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+    header[30:32] = (9).to_bytes(2, "little")  # sectors of 512 bytes
+    header[48:52] = (1).to_bytes(4, "little")  # the sector of the directory
+    directory = bytearray(512)
+    for at, name in ((0, "Root Entry"), (128, stream)):
+        directory[at : at + 2 * len(name)] = name.encode("utf-16-le")
+    return bytes(header) + bytes(512) + bytes(directory)
+
+
+_ODS = "application/vnd.oasis.opendocument.spreadsheet"
+_BINARY = {
+    "xlsx": (_zip("[Content_Types].xml"), "is an Excel workbook"),
+    "xlsb": (_zip("xl/workbook.bin"), "is an Excel workbook"),
+    "ods": (_zip("mimetype", _ODS), "is an OpenDocument spreadsheet"),
+    "zip": (_zip("stations.csv", text_of()), "is a ZIP archive"),
+    "xls": (_compound("Workbook"), "is an old Excel workbook"),
+    "xls of 1990": (b"\x09\x04\x06\x00\x00\x00\x10\x00", "is an old Excel workbook"),
+    "password": (_compound("EncryptedPackage"), "is an Excel workbook with a password"),
+    "cut compound": (_compound("Workbook")[:20], "is an old Excel workbook"),
+    "html": (b"\r\n <html><table><tr>", "is an HTML or XML page"),
+    "html with BOM": ("<table>".encode("utf-8-sig"), "is an HTML or XML page"),
+    "html in UTF-16": ("<HTML>".encode("utf-16"), "is an HTML or XML page"),
+    "xml": (b"<?xml version='1.0'?><Workbook>", "is an HTML or XML page"),
+    "pdf": (b"%PDF-1.7\n", "is a PDF document"),
+    "gzip": (gzip.compress(text_of().encode()), "is a compressed file"),
+}
+
+
+@pytest.mark.parametrize("name", ["stations.csv", "stations.xlsx", "stations.xls"])
+@pytest.mark.parametrize(("content", "problem"), _BINARY.values(), ids=_BINARY)
+def test_a_file_of_another_kind_is_one_line(
+    register: Register, tmp_path: Path, content: bytes, problem: str, name: str
+) -> None:
+    """The content counts, not the name, which people change by hand."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InvalidRegisterError) as raised:
+        stage(register, path, lambda _: None)
+    assert str(raised.value).startswith(f"{path}: {problem}. Fix: ")
+    assert "save the sheet as CSV UTF-8" in str(raised.value)
+
+
+def test_a_text_file_with_the_name_of_a_workbook_is_read(
+    register: Register, tmp_path: Path
+) -> None:
+    """Programs save CSV under such a name."""
+    path = tmp_path / "stations.xlsx"
+    path.write_text(text_of(";"))
+    assert stage(register, path, lambda _: None).stations == 2
