@@ -168,6 +168,10 @@ def now_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
+def _wire_bytes(info: TcpInfo) -> int:
+    return info.packet_bytes() + info.segments * _FRAME_BYTES
+
+
 class HttpConnection:
     """A connection that keeps to the deadline of its task and counts its bytes."""
 
@@ -183,8 +187,15 @@ class HttpConnection:
 
     def wire_bytes(self) -> int:
         """Return the bytes on the wire, in both directions."""
+        return _wire_bytes(self.info())
+
+    def accepted_bytes(self) -> int:
+        """Return the bytes on the wire, and those that the kernel still has to send.
+
+        Bytes in flight are on the wire, although they are not acknowledged.
+        """
         info = self.info()
-        return info.packet_bytes() + info.segments * _FRAME_BYTES
+        return _wire_bytes(info) + info.unsent_bytes
 
     def unacknowledged_bytes(self) -> int:
         """Return the bytes in the send queue that are not acknowledged; see tcp(7)."""

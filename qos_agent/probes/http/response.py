@@ -140,7 +140,7 @@ def _body(
             count_bytes += len(part)
             yield part
         if limits.wire_bytes is not None:
-            check_allowance(source.connection, limits.wire_bytes)
+            check_allowance(source.connection.wire_bytes(), limits.wire_bytes)
         if decoder is not None and decoder.ended:
             return
 
@@ -158,11 +158,10 @@ def _check_complete(
         raise ProbeError("closed_early", f"{count_bytes} of {length_bytes} B")
 
 
-def check_allowance(connection: HttpConnection, wire_bytes: int) -> None:
-    """Raise ProbeError `allowance` if the connection moved more than `wire_bytes`."""
-    moved_bytes = connection.wire_bytes()
-    if moved_bytes > wire_bytes:
-        detail = f"{moved_bytes} bytes moved of {wire_bytes} allowed"
+def check_allowance(moved_bytes: int, allowed_bytes: int) -> None:
+    """Raise ProbeError `allowance` if more bytes were moved than allowed."""
+    if moved_bytes > allowed_bytes:
+        detail = f"{moved_bytes} bytes moved of {allowed_bytes} allowed"
         raise ProbeError("allowance", detail)
 
 

@@ -44,6 +44,7 @@ from qos_agent.probes.web.transfer import result_of
 _IDLE_S = 30.0
 # After a failure a response is read only if it has already arrived.
 _EARLY_S = 0.5
+_CLOSED = ("reset", "closed_early")
 _CHUNK_BYTES = 65536
 _RESPONSE_MAX_BYTES = 65536
 # Packet headers and acknowledgements take up to 9 %; the rest is for retransmissions.
@@ -131,7 +132,7 @@ class Form:
             try:
                 _send_bundle(connection, size, byte_limit)
             except ProbeError as failure:
-                raise _send_error(connection, target, failure) from failure
+                raise _send_error(connection, target, failure, size) from failure
             response = _response(connection, fields)
             fields |= response.fields()
             if error := response_error(response, target, _EXPECTED):
@@ -157,8 +158,7 @@ def _send_bundle(connection: HttpConnection, size: int, byte_limit: int | None) 
     while left_bytes:
         chunk = os.urandom(min(_CHUNK_BYTES, left_bytes))
         if byte_limit is not None:
-            queued_bytes = connection.unacknowledged_bytes() + len(chunk)
-            check_allowance(connection, byte_limit - queued_bytes)
+            check_allowance(connection.accepted_bytes() + len(chunk), byte_limit)
         connection.send(chunk)
         left_bytes -= len(chunk)
 
@@ -168,11 +168,12 @@ def _response(connection: HttpConnection, fields: dict[str, Value]) -> HttpRespo
 
 
 def _send_error(
-    connection: HttpConnection, target: RequestTarget, failure: ProbeError
+    connection: HttpConnection, target: RequestTarget, failure: ProbeError, size: int
 ) -> ProbeError:
     """Return why sending failed: by the server's response, if it has arrived.
 
-    A server that refuses a body answers and closes before the end of the upload.
+    A server that refuses a body answers and closes before the end of the upload. One
+    that confirms a body and closes has not received it.
     """
     acked = size_text(connection.info().acked_bytes)
     send_failure = ProbeError(failure.cause, f"{failure.detail}; {acked} acknowledged")
@@ -181,6 +182,11 @@ def _send_error(
         response = _response(connection, {})
     except ProbeError:
         return send_failure
+    is_whole = len(response.body) < _RESPONSE_MAX_BYTES
+    if failure.cause in _CLOSED and is_whole:
+        share = f"{acked} of {size_text(size)} acknowledged"
+        detail = f"answered {response.status} before the end; {share}"
+        send_failure = ProbeError("bad_answer", detail)
     return response_error(response, target, _EXPECTED) or send_failure
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import ssl
 import time
 import zlib
 from collections.abc import Mapping
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qos_agent.config.settings import FormSection, Settings
 from qos_agent.model import Layer, Link, Probe, ProbeResult, Target, Task, Value
+from qos_agent.model.errors import ProbeError
 from qos_agent.model.schema import MEASUREMENTS
-from qos_agent.probes.http.connection import HttpClient
-from qos_agent.probes.web.upload import Form
+from qos_agent.probes.http.connection import HttpClient, HttpConnection
+from qos_agent.probes.web.upload import Form, _send_bundle
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import Lab
 from tests.lab.shape import TCP_PAYLOAD_SHARE, Shape
@@ -244,6 +249,31 @@ def test_a_response_before_the_end_is_no_success(
     assert (result.cause, result.detail[:8]) == (cause, detail)
 
 
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("received", [0, 100_000, 1_000_000])
+@pytest.mark.parametrize("interim", ["", INTERIM["103"]])
+def test_a_confirmation_before_the_end_is_named(
+    authority: Authority, secure: bool, received: int, interim: str
+) -> None:
+    """A server that answers 200 early and closes has not received the bundle."""
+
+    def play(client: Client) -> None:
+        # Without it, the answer may wait behind the tickets of TLS and be dropped.
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.head()
+        client.receive(received)
+        client.send(interim + answer("200 OK"))
+        client.sock.close()
+
+    with Scripted(play, authority.server_context() if secure else None) as server:
+        form = probe(context=authority.client_context())
+        result = form.measure(task(server.url), TimeLeft(5))
+    assert result.cause == "bad_answer"
+    assert result.detail.startswith("answered 200 before the end; ")
+    assert result.detail.endswith(" of 3.0 MB acknowledged")
+    assert "uploads" not in fields_of(result)
+
+
 def test_more_than_the_allowance_does_not_start() -> None:
     """If the bundle is larger than the allowance, there is no connection."""
     with Scripted(receives()) as server:
@@ -284,6 +314,74 @@ def test_on_a_shaped_link(lab: MakeLab) -> None:
     assert upload_ms > size * 8 / (10e6 * TCP_PAYLOAD_SHARE) * 1000
     assert 40 <= float(fields["connect_ms"]) < 90
     assert int(fields["data_bytes"]) == pytest.approx(moved_bytes, rel=0.01)
+
+
+def test_bytes_in_flight_count_once(lab: MakeLab) -> None:
+    """A link with a long delay holds megabytes that are sent and not acknowledged."""
+    net = lab(Shape(rate_mbps=200, delay_ms=150))
+    with net.enter("server"):
+        server = Scripted(receives(), address="10.77.1.2")
+    form, link = probe(), Link("sim1", "xl", interface="eth0")
+    with server:
+        work = task(server.url, link=link, byte_limit=form.worst_case_bytes())
+        result = net.call("client", lambda: form.measure(work, TimeLeft(30)))
+    assert (result.cause, result.detail) == (None, "")
+    assert int(fields_of(result)["data_bytes"]) < SIZE * 1.1
+
+
+class _Link:
+    """A connection over a link that takes, delivers and repeats bytes as it likes."""
+
+    def __init__(self, steps: list[tuple[int, int, int]]) -> None:
+        self._steps = itertools.cycle(steps)
+        self._unsent_bytes = self._unacked_bytes = self.sent_bytes = 0
+
+    def send(self, data: bytes) -> None:
+        self._unsent_bytes += len(data)
+        taken, acked, repeated = next(self._steps)
+        taken = min(taken, self._unsent_bytes)
+        self._unsent_bytes -= taken
+        self._unacked_bytes = max(0, self._unacked_bytes + taken - acked)
+        self.sent_bytes += taken + min(repeated, self._unacked_bytes)
+
+    def unacknowledged_bytes(self) -> int:
+        return self._unacked_bytes + self._unsent_bytes
+
+    def wire_bytes(self) -> int:
+        return self.sent_bytes
+
+    def accepted_bytes(self) -> int:
+        return self.sent_bytes + self._unsent_bytes
+
+
+_BYTES = st.sampled_from([0, 1, 1000, 70_000, 10**6])
+
+
+@given(
+    st.lists(st.tuples(_BYTES, _BYTES, st.just(0) | _BYTES), min_size=1),
+    st.integers(1, 10**6),
+    st.integers(0, 10**6),
+)
+def test_an_upload_ends_only_if_it_would_exceed_its_grant(
+    steps: list[tuple[int, int, int]], size: int, more: int
+) -> None:
+    """Nothing beyond the grant is accepted, and bytes sent once always fit in it."""
+    link = _Link(steps)
+    is_repeated = any(repeated for _, _, repeated in steps)
+    cause = _cause_of(cast("HttpConnection", link), size, size + more)
+    if cause is None:
+        assert is_repeated or link.accepted_bytes() == size
+    else:
+        assert (cause, is_repeated) == ("allowance", True)
+        assert link.accepted_bytes() + min(65536, size) > size + more
+
+
+def _cause_of(connection: HttpConnection, size: int, limit: int) -> str | None:
+    try:
+        _send_bundle(connection, size, limit)
+    except ProbeError as error:
+        return error.cause
+    return None
 
 
 def _moved_bytes(lab: Lab) -> int:
