@@ -15,6 +15,8 @@ from qos_agent.model.addresses import is_loopback
 from qos_agent.model.errors import ConfigError
 
 _PRINTABLE = range(0x20, 0x7F)
+# Common servers refuse a header line of more than 8 KiB.
+_LONGEST = 8192
 FIX = "write only the token, in plain ASCII on one line"
 INSECURE_FIX = "use an https URL, or set insecure = true next to the URL"
 
@@ -35,7 +37,7 @@ def checked_token(text: str) -> str:
     """Return a token without what surrounds it.
 
     Raises ValueError with the line and column of the first character that an HTTP
-    header cannot contain.
+    header cannot contain, or for a token that no server accepts as a header.
     """
     text = text.removeprefix("\ufeff")
     end = len(text.rstrip())
@@ -43,6 +45,8 @@ def checked_token(text: str) -> str:
     for position in range(start, end):
         if ord(text[position]) not in _PRINTABLE:
             raise ValueError(_problem(text, position))
+    if end - start > _LONGEST:
+        raise ValueError(f"must be at most {_LONGEST} characters long")
     return text[start:end]
 
 

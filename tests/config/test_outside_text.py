@@ -40,6 +40,7 @@ THRESHOLDS = Path(thresholds.__file__).parent / "data" / "thresholds.toml"
         (b"one\r\n\r\n  two\r\n", "contains a second line at line 3, column 3"),
         (b"a\tb", "contains U+0009 at line 1, column 2"),
         (b"a\xef\xbb\xbfb", "U+FEFF ZERO WIDTH NO-BREAK SPACE at line 1, column 2"),
+        (b"a" * 9000 + b"\n", "must be at most 8192 characters long"),
         (b"ab\xff", "is not UTF-8: byte 0xff at line 1, column 3"),
         (b"\xff\xfea\0b\0", "is UTF-16, and must be UTF-8"),
     ],

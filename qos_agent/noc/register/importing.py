@@ -45,7 +45,8 @@ def stage(register: Register, path: Path, progress: Callable[[int], None]) -> St
         problem = f"cannot be read: {error.strerror}"
         raise InvalidRegisterError(str(path), problem, "check the path") from error
     except csv.Error as error:
-        problem = f"is not a CSV file: {error}"
+        limit = csv.field_size_limit()
+        problem = f"is not a CSV file: a value has more than {limit} characters"
         raise InvalidRegisterError(str(path), problem, "save it as CSV") from error
     if not staged.stations and not staged.faults:
         problem = "has no row below its head"

@@ -14,6 +14,7 @@ _START_BYTES = 2000
 # The first bytes of each kind. A ZIP archive begins with the name of its first file.
 _ODS = b"mimetypeapplication/vnd.oasis.opendocument"
 _ZIP = b"PK\x03\x04"
+_OF_EXCEL = (b"[Content_Types].xml", b"xl/", b"docProps/", b"_rels/")
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2
 _PASSWORD = "EncryptedPackage".encode("utf-16-le")  # [MS-OFFCRYPTO] 2.3.4.4
 # Excel 2, 3 and 4 write a BOF record without a container ([MS-XLS] 2.4.21).
@@ -51,7 +52,10 @@ def other_kind(file: BinaryIO) -> OtherKind | None:
     for signature, kind in _SIGNATURES:
         if start.startswith(signature):
             return kind
-    text = start.decode(encoding_of(start), "replace")
+    encoding = encoding_of(start)
+    if encoding.startswith("utf-8") and b"\0" in start:
+        return OtherKind("a binary file")
+    text = start.decode(encoding, "replace")
     is_page = text.lstrip("\ufeff \t\r\n").startswith("<")
     return OtherKind("an HTML or XML page") if is_page else None
 
@@ -66,7 +70,7 @@ def _kind_of_compound(directory: bytes) -> OtherKind:
 def _kind_of_archive(start: bytes) -> OtherKind:
     if _ODS in start:
         return OtherKind("an OpenDocument spreadsheet")
-    if b"[Content_Types].xml" in start or b"xl/" in start:
+    if any(name in start for name in _OF_EXCEL):
         return OtherKind("an Excel workbook")
     return OtherKind("a ZIP archive", f"unpack it, open the table, and {_SAVE}")
 

@@ -207,8 +207,9 @@ def test_an_endless_line_is_read_in_parts(register: Register, tmp_path: Path) ->
     """A file of gigabytes without a line end must not fill the memory."""
     path = tmp_path / "sparse.csv"
     with path.open("wb") as file:
+        file.write(b"x" * 10_000)
         file.truncate(100_000_000_000)
-    with pytest.raises(InvalidRegisterError, match="is not a CSV file: field larger"):
+    with pytest.raises(InvalidRegisterError, match="is not a CSV file: a value has"):
         stage(register, path, lambda _: None)
 
 
@@ -386,6 +387,8 @@ _ODS = "application/vnd.oasis.opendocument.spreadsheet"
 _BINARY = {
     "xlsx": (_zip("[Content_Types].xml"), "is an Excel workbook"),
     "xlsb": (_zip("xl/workbook.bin"), "is an Excel workbook"),
+    "xlsx of Python": (_zip("docProps/app.xml"), "is an Excel workbook"),
+    "xlsx of LibreOffice": (_zip("_rels/.rels"), "is an Excel workbook"),
     "ods": (_zip("mimetype", _ODS), "is an OpenDocument spreadsheet"),
     "zip": (_zip("stations.csv", text_of()), "is a ZIP archive"),
     "xls": (_compound("Workbook"), "is an old Excel workbook"),
@@ -397,6 +400,8 @@ _BINARY = {
     "html in UTF-16": ("<HTML>".encode("utf-16"), "is an HTML or XML page"),
     "xml": (b"<?xml version='1.0'?><Workbook>", "is an HTML or XML page"),
     "pdf": (b"%PDF-1.7\n", "is a PDF document"),
+    "zeros": (bytes(500_000), "is a binary file"),
+    "program": (b"\x7fELF\x02\x01\x01\0\0", "is a binary file"),
     "gzip": (gzip.compress(text_of().encode()), "is a compressed file"),
 }
 
