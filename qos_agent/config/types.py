@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from qos_agent.config.faults import invalid, shown_text
 from qos_agent.config.operators import operator_code
 from qos_agent.model.addresses import (
+    INTERFACE,
     host_in,
     host_problem,
     is_host,
@@ -212,12 +213,7 @@ _A_NAME = allowed(
 Name = Annotated[str, _A_NAME]
 # One code for all spellings, such as "telkomsel" for "Telkomsel".
 Operator = Annotated[str, AfterValidator(operator_code), _A_NAME]
-Interface = Annotated[
-    str,
-    # The kernel allows 15 bytes (IFNAMSIZ). It allows patterns and quotes too, but a
-    # name with them is a mistake, because nothing expands it.
-    allowed("the name of a network interface", r"(?!-|\.{1,2}$)[A-Za-z0-9_.+-]{1,15}"),
-]
+Interface = Annotated[str, allowed("the name of a network interface", INTERFACE)]
 Text = Annotated[str, _plain()]
 TextOfLines = Annotated[str, _plain("\t\r\n")]
 FilePath = Annotated[Path, BeforeValidator(_usable_path)]

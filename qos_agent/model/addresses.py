@@ -13,8 +13,11 @@ _PORT_MAX = 65535
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _NAME_MAX_CHARACTERS = 254
-# Linux: a name has at most 15 characters. A number is the index of an interface.
-_ZONE = re.compile(r"(?!-|0+$|\.{1,2}$)[^/:%\s]{1,15}")
+# The kernel allows 15 bytes (IFNAMSIZ). It allows patterns and quotes too, but a name
+# with them is a mistake, because nothing expands it.
+INTERFACE = r"(?!-|\.{1,2}$)[A-Za-z0-9_.+-]{1,15}"
+# A number is the index of an interface, which is never 0.
+_ZONE = re.compile(rf"(?!0+$){INTERFACE}")
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")  # RFC 1122, 3.2.1.3
 
 

@@ -137,6 +137,22 @@ def test_usual_interfaces_are_accepted(name: str) -> None:
     assert LinkSection(name="main", interface=name).interface == name
 
 
+@pytest.mark.parametrize("zone", ["*", "[ab]", "a'b", "é", "x" * 16, "a b", ".."])
+def test_the_zone_of_an_address_has_the_same_form(zone: str) -> None:
+    """The zone of a link-local address is an interface too."""
+    keys = (
+        "links.source_address",
+        "targets.host",
+        "throughput.server",
+        "collector.url",
+    )
+    for key in keys:
+        adapter = keys_of(str)[f"Settings.{key}"]
+        forms = ("fe80::1%{}", "http://[fe80::1%25{}]/", "http://[fe80::1%{}]/")
+        assert any(accepts(adapter, form.format("wwan0")) for form in forms), key
+        assert not any(accepts(adapter, form.format(zone)) for form in forms), key
+
+
 _LINES = {
     '[journal]\nfolder = "a\\u0000b"': (
         "journal.folder: contains U+0000 at character 2 "
