@@ -48,7 +48,6 @@ def _hold(lab: Lab) -> int:
 
 
 def _shape(options: argparse.Namespace) -> Shape:
-    trace: str | None = options.trace
     return Shape(
         rate_mbps=options.rate,
         buffer_ms=options.buffer,
@@ -56,9 +55,15 @@ def _shape(options: argparse.Namespace) -> Shape:
         loss=options.loss,
         loss_back=options.loss_back,
         outage=tuple(options.outage) if options.outage else None,
-        trace=tuple(map(int, Path(trace).read_text().split())) if trace else None,
+        trace=_moments(options.trace),
+        trace_up=_moments(options.trace_up),
+        trace_queue_bytes=options.trace_queue,
         ipv6=not options.no_ipv6,
     )
+
+
+def _moments(path: str | None) -> tuple[int, ...] | None:
+    return tuple(map(int, Path(path).read_text().split())) if path else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--loss-back", type=float, default=0, metavar="P", help="server to client")
     add("--outage", type=float, nargs=2, metavar=("FROM_S", "TO_S"), help="total loss")
     add("--trace", metavar="FILE", help="downlink capacity in the format of mahimahi")
+    add("--trace-up", metavar="FILE", help="the same of the uplink")
+    add("--trace-queue", type=int, metavar="BYTES", help="queue of each trace")
     add("--no-ipv6", action="store_true", help="IPv4 only")
     return parser
 

@@ -44,7 +44,8 @@ def has_netem(router: Namespace) -> bool:
 
 def install(router: Namespace, shape: Shape, folder: Path, start: Start) -> None:
     """Build the detours of both directions; `start` runs the relays."""
-    with_netem = shape.trace is None and has_netem(router)
+    traced = any(map(shape.trace_of, DIRECTIONS))
+    with_netem = not traced and has_netem(router)
     families = ("-4", "-6") if shape.ipv6 else ("-4",)
     for direction in DIRECTIONS:
         if with_netem:
@@ -102,13 +103,19 @@ def has_compiler() -> bool:
     return shutil.which("cc") is not None
 
 
+def log_path(folder: Path, direction: Direction) -> Path:
+    """Return the file in which the relay logs a direction's trace."""
+    return folder / f"log-{direction}"
+
+
 def _relay_arguments(shape: Shape, direction: Direction, folder: Path) -> list[str]:
     arguments = [str(round(shape.delay_ms * 1000 / 2))]
-    if shape.trace is None or direction == "forward":
+    moments = shape.trace_of(direction)
+    if moments is None:
         return arguments
-    trace = folder / "trace"
-    trace.write_text("".join(f"{at_ms}\n" for at_ms in shape.trace))
-    return [*arguments, str(trace), str(shape.trace_buffer_bytes)]
+    trace, log = folder / f"trace-{direction}", log_path(folder, direction)
+    trace.write_text("".join(f"{at_ms}\n" for at_ms in moments))
+    return [*arguments, str(trace), str(shape.queue_bytes(direction)), str(log)]
 
 
 def _make_relay(

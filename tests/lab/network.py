@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from tests.lab import delay
+from tests.lab.capacity import CapacityLog, read_log
 from tests.lab.capture import Packet, drain, open_capture
 from tests.lab.dns import DnsServer, Records
 from tests.lab.gate import Fate, Gate, Kind
@@ -58,6 +59,7 @@ class Lab:
         prefix = unused_prefix()
         self._spaces = {node: Namespace(f"{prefix}-{node}") for node in NODES}
         self._cleanup = ExitStack()
+        self._folder = Path()
         self.started_mono = 0.0
 
     def __enter__(self) -> Self:
@@ -150,6 +152,10 @@ class Lab:
         show = ["tc", "-s", "-j", "qdisc", "show", "dev", EXITS[direction]]
         qdiscs = json.loads(command(self.argv(show, "router")))
         return sum(int(qdisc["drops"]) for qdisc in qdiscs)
+
+    def capacity(self, direction: Direction) -> CapacityLog:
+        """Return what the trace of a direction has offered and carried so far."""
+        return read_log(delay.log_path(self._folder, direction))
 
     def interface_bytes(self, node: Node, way: Literal["rx", "tx"]) -> int:
         """Read the kernel's byte counter; for the router, of its client side."""
@@ -244,13 +250,13 @@ class Lab:
         self._gate.set_loss("forward", self.shape.loss)
         self._gate.set_loss("back", self.shape.loss_back)
         if self.shape.needs_delay:
-            # The relays have read their trace when `install` returns.
-            with tempfile.TemporaryDirectory(prefix="qos-lab-") as folder:
-                router = self._spaces["router"]
-                delay.install(router, self.shape, Path(folder), self._start_relay)
-        self._set_rate("forward", self.shape.rate_mbps)
-        if self.shape.trace is None:
-            self._set_rate("back", self.shape.rate_mbps)
+            folder = tempfile.TemporaryDirectory(prefix="qos-lab-")
+            self._folder = Path(self._cleanup.enter_context(folder))
+            router = self._spaces["router"]
+            delay.install(router, self.shape, self._folder, self._start_relay)
+        for direction in DIRECTIONS:
+            if self.shape.trace_of(direction) is None:
+                self._set_rate(direction, self.shape.rate_mbps)
 
     def _set_rate(self, direction: Direction, rate_mbps: float | None) -> None:
         device = EXITS[direction]

@@ -1,10 +1,11 @@
 /* Delays every packet of one TUN device by a fixed time, then returns it.
  *
- *     relay DEVICE DELAY_US [TRACE_FILE QUEUE_BYTES]
+ *     relay DEVICE DELAY_US [TRACE_FILE QUEUE_BYTES LOG_FILE]
  *
- * A trace has one number per line: the millisecond at which 1504 bytes may leave. It is
+ * A trace has one number per line: the millisecond at which 1500 bytes may leave. It is
  * repeated endlessly. Packets first wait in a drop-tail queue of QUEUE_BYTES for the
- * opportunities of the trace, and the delay follows. One process serves one direction,
+ * opportunities of the trace, and the delay follows. The log has a line for every 10 ms:
+ * its start in ns of CLOCK_MONOTONIC, the bytes offered and the bytes that left. One process serves one direction,
  * so it does not read addresses. It prints "ready" once the device exists. It exits when
  * its standard input closes, which also happens if its parent process is killed.
  */
@@ -26,7 +27,8 @@
 
 #define SLOTS (1u << 14) /* at 200 Mbit/s nearly a second of full packets */
 #define PACKET_BYTES 1500
-#define OPPORTUNITY_BYTES 1504
+#define OPPORTUNITY_BYTES 1500
+#define LOG_NS 10000000ll
 #define BATCH 64
 #define IDLE_NS 100000000ll
 #define SPIN_NS 60000ll /* a sleep ends about this late, so the rest is a busy wait */
@@ -48,6 +50,8 @@ struct trace {
     size_t count, position;
     int64_t lap_start_ns;
     int64_t queue_bytes, credit_bytes;
+    FILE *log;
+    int64_t log_ns, offered_bytes, carried_bytes;
 };
 
 static struct line waiting, flying;
@@ -134,14 +138,40 @@ static void advance(struct trace *trace)
     trace->position = 0;
 }
 
+static void open_log(struct trace *trace, const char *path)
+{
+    trace->log = fopen(path, "w");
+    if (!trace->log) {
+        perror(path);
+        exit(1);
+    }
+    setvbuf(trace->log, NULL, _IOLBF, BUFSIZ);
+    trace->log_ns = trace->lap_start_ns;
+}
+
+/* Intervals without an opportunity have no line. */
+static void log_until(struct trace *trace, int64_t at_ns)
+{
+    if (at_ns < trace->log_ns + LOG_NS)
+        return;
+    if (trace->offered_bytes)
+        fprintf(trace->log, "%lld %lld %lld\n", (long long)trace->log_ns,
+                (long long)trace->offered_bytes, (long long)trace->carried_bytes);
+    trace->log_ns += (at_ns - trace->log_ns) / LOG_NS * LOG_NS;
+    trace->offered_bytes = trace->carried_bytes = 0;
+}
+
 /* An opportunity with an empty queue is lost, as on a radio link. */
 static void depart(struct trace *trace, int64_t delay_ns)
 {
     int64_t at_ns = opportunity_ns(trace);
     struct packet *packet;
+    log_until(trace, at_ns);
+    trace->offered_bytes += OPPORTUNITY_BYTES;
     trace->credit_bytes += OPPORTUNITY_BYTES;
     while ((packet = head(&waiting)) && packet->length <= trace->credit_bytes) {
         trace->credit_bytes -= packet->length;
+        trace->carried_bytes += packet->length;
         push(&flying, packet->bytes, packet->length, at_ns + delay_ns);
         pop(&waiting);
     }
@@ -203,14 +233,16 @@ int main(int count, char **arguments)
 {
     struct trace trace = {0};
     struct sched_param realtime = {.sched_priority = 10};
-    if (count != 3 && count != 5) {
-        fprintf(stderr, "relay DEVICE DELAY_US [TRACE_FILE QUEUE_BYTES]\n");
+    if (count != 3 && count != 6) {
+        fprintf(stderr, "relay DEVICE DELAY_US [TRACE_FILE QUEUE_BYTES LOG_FILE]\n");
         return 2;
     }
     int tun = open_tun(arguments[1]);
     int64_t delay_ns = atoll(arguments[2]) * 1000;
-    if (count == 5)
+    if (count == 6) {
         load(&trace, arguments[3], atoll(arguments[4]));
+        open_log(&trace, arguments[5]);
+    }
     sched_setscheduler(0, SCHED_FIFO, &realtime); /* optional: better timing only */
     prctl(PR_SET_TIMERSLACK, 1);
     if (puts("ready") < 0 || fflush(stdout))

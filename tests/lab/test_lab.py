@@ -140,7 +140,7 @@ def test_trace_limits_the_way_down(lab: MakeLab) -> None:
     """A trace of one packet every 4 ms gives 3 Mbit/s of IP downlink."""
     net = lab(Shape(trace=(4,), delay_ms=20, buffer_ms=1500))
     rate_mbps = download_mbps(net, skip_s=0.5)
-    assert rate_mbps == pytest.approx(1504 * 8 / 4 / 1000 * 1448 / 1500, rel=0.02)
+    assert rate_mbps == pytest.approx(3 * 1448 / 1500, rel=0.02)
 
 
 def test_drops_equal_the_losses_of_ping(lab: MakeLab) -> None:
@@ -363,3 +363,28 @@ def test_command_line_passes_output_and_status_through() -> None:
     )
     assert done.returncode == 7, done.stderr
     assert CLIENT in done.stdout
+
+
+def test_each_direction_follows_its_trace(lab: MakeLab) -> None:
+    """Both traces limit their direction, and the log has what each one carried."""
+    shape = Shape(trace=(4,), trace_up=(12,), delay_ms=20, trace_queue_bytes=60_000)
+    net = lab(shape)
+    started_s = time.monotonic()
+    assert download_mbps(net, skip_s=0.5) == pytest.approx(3 * 1448 / 1500, rel=0.02)
+    ended_s = time.monotonic() - 0.1
+    down, up = net.capacity("back"), net.capacity("forward")
+    span_s = ended_s - started_s
+    offered_mbps = down.offered_bytes(started_s, ended_s) * 8 / span_s / 1e6
+    assert offered_mbps == pytest.approx(3.0, rel=0.02)
+    offered_mbps = up.offered_bytes(started_s, ended_s) * 8 / span_s / 1e6
+    assert offered_mbps == pytest.approx(1.0, rel=0.04)
+    assert 0 < up.carried_bytes() < down.carried_bytes()
+
+
+def test_the_queue_of_a_trace_drops_what_does_not_fit(lab: MakeLab) -> None:
+    """A queue of four packets holds four packets of a burst, and drops the rest."""
+    shape = Shape(trace_up=(1000,) * 8, trace_queue_bytes=4 * 1028, ipv6=False)
+    net = lab(shape)
+    sent, received = ping_counts(net, "-s1000", "-l12", "-c12", "-W2", SERVER)
+    assert sent == 12
+    assert received == 4
