@@ -1,6 +1,7 @@
 """One measurement with one backend: `python -m bench.one '{"backend": ...}'`.
 
 Other benches run it inside a laboratory's client. It prints the fields as JSON.
+Earlier tests of the link may be given as `past`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 
 from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
+from qos_agent.model.rate_statistics import PastTest
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import Order, Rate
 from qos_agent.system.clock import SystemClock, TaskDeadline
@@ -19,6 +21,10 @@ from qos_agent.system.clock import SystemClock, TaskDeadline
 def main() -> int:
     """Read the order and print the fields or the cause of each direction."""
     order = json.loads(sys.argv[1])
+    order["past"] = {
+        direction: [PastTest(*test) for test in tests]
+        for direction, tests in order.get("past", {}).items()
+    }
     backend = BACKENDS[order.pop("backend")]
     clock = SystemClock(0)
     end_ns = clock.boot_ns() + int(order["time_limit_s"] * 1e9)
@@ -35,7 +41,11 @@ def main() -> int:
 def _plain(result: Rate | ProbeError) -> dict[str, object]:
     if isinstance(result, ProbeError):
         return {"cause": result.cause, "detail": result.detail}
-    return {**result.fields(), "data_bytes": result.used_bytes}
+    fields: dict[str, object] = {**result.fields(), "data_bytes": result.used_bytes}
+    if result.measured_start_s is None:
+        return fields
+    # On CLOCK_MONOTONIC, as the log of a laboratory's trace.
+    return {**fields, "measured_start_s": result.measured_start_s}
 
 
 if __name__ == "__main__":

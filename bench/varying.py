@@ -14,7 +14,8 @@ import random
 import statistics
 from dataclasses import dataclass
 
-from qos_agent.probes.throughput.rates import BIN_S, RateSeries, t_quantile
+from qos_agent.model.rate_statistics import t_quantile
+from qos_agent.probes.throughput.rates import BIN_S, RateSeries
 
 _PERIOD_S = 900.0
 _LINKS = 100

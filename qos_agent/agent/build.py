@@ -63,16 +63,23 @@ class Components:
         return self.loaded.settings
 
     def demand(self) -> Demand:
-        """Return the worst-case data demand of the schedule."""
+        """Return the data demand of the schedule."""
         return demand(self.settings, self.probes)
 
 
 def demand(settings: Settings, probes: Mapping[str, Probe]) -> Demand:
-    """Return the worst-case data demand of a configuration's schedule."""
+    """Return the data demand of a configuration's schedule.
+
+    It is the usual data of a task if the probe knows it, else the worst case.
+    """
     worst_case_bytes = {
         name: probe.worst_case_bytes() for name, probe in probes.items()
     }
-    return Demand(lambda phase: jobs(settings, phase), worst_case_bytes)
+    return Demand(
+        lambda phase: jobs(settings, phase),
+        worst_case_bytes,
+        lambda probe, link: registry.usual_bytes(probes.get(probe), link),
+    )
 
 
 def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
@@ -85,6 +92,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
     folder = settings.journal.folder
     path = key_path(folder, os.environ)
     journal = _journal(settings, identity, station, registry.eviction_ranks(probes))
+    registry.learn_in(probes, journal)
     ledger, link_lock = Ledger(), LinkLock()
     monitor = LinkMonitor(settings, journal, clock.boot_id)
     account = AllowanceAccount(

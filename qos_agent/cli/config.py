@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from qos_agent.config.settings import Settings
+    from qos_agent.model import Probe
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 PathArgument = Annotated[
@@ -106,10 +108,29 @@ def _shortfalls(settings: Settings) -> Iterator[str]:
     identity = settings.identity()
     timeline = calendar_file.named(settings.election.calendar).timeline(identity)
     station = StationCalendar(timeline, ZoneInfo(identity.time_zone))
-    needed = demand(settings, make_probes(settings))
+    probes = make_probes(settings)
+    _learn(settings, probes)
+    needed = demand(settings, probes)
     now_ns = system_clock().wall_ns()
     for link, allowance in allowances(settings).items():
         yield from shortfalls(needed, link, station, allowance, now_ns)
+
+
+def _learn(settings: Settings, probes: Mapping[str, Probe]) -> None:
+    """Give the probes what the agent has learned of the links, if it has a journal."""
+    from qos_agent.journal.reader import reading
+    from qos_agent.model.errors import OperatorError, StorageError
+    from qos_agent.probes.registry import learn_in, usual_bytes
+
+    with (
+        suppress(OperatorError, StorageError, OSError),
+        reading(settings.journal.folder) as journal,
+    ):
+        learn_in(probes, journal)
+        # The probes read their history now, because the journal closes.
+        for link in settings.link_list():
+            for probe in probes.values():
+                usual_bytes(probe, link.name)
 
 
 @app.command("show")

@@ -95,6 +95,13 @@ class Reader:
         """Return the newest timestamp, or None if there is no point."""
         return rows.last_time_ns(self._db)
 
+    def state(self, key: str) -> str | None:
+        """Return a named value, or None."""
+        return state(self._db, key)
+
+    def set_state(self, _key: str, _value: str) -> None:
+        """Store nothing: a reader changes no journal."""
+
     def lines(self, after_seq: int, last: int | None = None) -> Iterator[bytes]:
         """Return the lines after a number in order, or only the `last` of them."""
         if last is not None:

@@ -196,6 +196,18 @@ class Clock(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """Storage for named values that survives a restart; the journal implements it."""
+
+    def state(self, key: str) -> str | None:
+        """Return a stored value."""
+        ...
+
+    def set_state(self, key: str, value: str) -> None:
+        """Store a value."""
+        ...
+
+
 class Deadline(Protocol):
     """The time that a probe has left; it also ends when the agent stops."""
 

@@ -1,7 +1,7 @@
 """Forecast of the data a schedule moves on a link, compared with the allowance.
 
-Pure. It counts the expected number of slots of each job, each at its worst case. The
-real use is lower, so a schedule that fits here also fits in practice.
+Pure. It counts the expected number of slots of each job. A task counts with the data
+that such tasks have moved on this link, or with its worst case until that is known.
 """
 
 from __future__ import annotations
@@ -26,15 +26,25 @@ from qos_agent.schedule.slots import Job
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The jobs of each phase, and the worst case of one task of each probe."""
+    """The jobs of each phase, and the data of one task of each probe.
+
+    `usual_bytes` returns what a task of a probe has moved on a link on average, or None
+    if that is not known. The worst case counts then.
+    """
 
     jobs: Callable[[Phase], Iterable[Job]]
     worst_case_bytes: Mapping[str, int]
+    usual_bytes: Callable[[str, str], int | None] = lambda _probe, _link: None
+
+    def task_bytes(self, probe: str, link: str) -> int:
+        """Return the data of one task of a probe on a link."""
+        usual = self.usual_bytes(probe, link)
+        return self.worst_case_bytes.get(probe, 0) if usual is None else usual
 
     def rate_bytes_s(self, link: str, phase: Phase) -> float:
-        """Return the mean bytes per second on a link in a phase, at the worst case."""
+        """Return the mean bytes per second on a link in a phase."""
         return sum(
-            self.worst_case_bytes.get(job.probe, 0) / job.interval_s
+            self.task_bytes(job.probe, link) / job.interval_s
             for job in self.jobs(phase)
             if job.link is not None and job.link.name == link
         )

@@ -10,7 +10,8 @@ import json
 import logging
 import math
 from collections import Counter
-from typing import Protocol
+
+from qos_agent.model.types import Memory
 
 from qos_agent.model import json_text
 
@@ -20,18 +21,6 @@ _ZERO = -(10**6)
 # Every figure is below 10**300, so that the bound of its bin is a float.
 _BIN_MAX = 300 * _BINS_PER_DECADE
 _log = logging.getLogger(__name__)
-
-
-class Memory(Protocol):
-    """Storage for named values that survives a restart; the journal implements it."""
-
-    def state(self, key: str) -> str | None:
-        """Return a stored value."""
-        ...
-
-    def set_state(self, key: str, value: str) -> None:
-        """Store a value."""
-        ...
 
 
 class Histogram:

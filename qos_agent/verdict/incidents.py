@@ -12,7 +12,7 @@ import logging
 from dataclasses import asdict, dataclass
 
 from qos_agent.model import Link, Outcome, Reading, Sample, Value, json_text
-from qos_agent.verdict.baseline import Memory
+from qos_agent.model.types import Memory
 from qos_agent.verdict.windows import is_instrument_failure
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from qos_agent.config.settings import Settings
 from qos_agent.model import Link, Phase, Reading
-from qos_agent.verdict.baseline import BaselineStore, Memory
+from qos_agent.model.types import Memory
+from qos_agent.verdict.baseline import BaselineStore
 from qos_agent.verdict.incidents import Incidents, Now
 from qos_agent.verdict.judge import Judge, Judgement, rules
 

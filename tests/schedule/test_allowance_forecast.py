@@ -42,6 +42,17 @@ def test_a_day_of_voting_needs_its_phases() -> None:
     assert need.day_bytes == need.total_bytes
 
 
+def test_a_known_cost_replaces_the_worst_case() -> None:
+    """A task counts with what it usually moves on this link, if that is known."""
+    costs = {("throughput", "main"): 2 * MB}
+    demand = Demand(_jobs, {"throughput": 10 * MB}, lambda *key: costs.get(key))
+    assert demand.task_bytes("throughput", "main") == 2 * MB
+    assert demand.task_bytes("throughput", "spare") == 10 * MB
+    start_ns = ELECTION_MORNING_NS - 7 * HOUR_NS
+    need = forecast(demand, "main", STATION, start_ns, start_ns + DAY_NS)
+    assert need.voting_bytes == 12 * MB
+
+
 def test_another_link_needs_nothing() -> None:
     """Only the jobs of the link itself count."""
     span = (ELECTION_MORNING_NS, ELECTION_MORNING_NS + DAY_NS)

@@ -119,15 +119,35 @@ _LATENCY = (
 _THROUGHPUT = (
     count("tests", "Tests that gave a rate"),
     total("rate_bps", "bit/s", "Rate at `rate_layer`; divide sums by `tests`"),
-    number("rate_low_bps", "bit/s", "Lower end of the 95 % interval within the test"),
-    number("rate_high_bps", "bit/s", "Upper end of the 95 % interval within the test"),
+    number(
+        "rate_low_bps",
+        "bit/s",
+        "Lower end of the 95 % interval of the link's mean rate from 30 s before to"
+        " 30 s after the test",
+    ),
+    number(
+        "rate_high_bps",
+        "bit/s",
+        "Upper end of the 95 % interval of the link's mean rate from 30 s before to"
+        " 30 s after the test",
+    ),
+    count("interval_tests", "Tests whose rate has an interval; 0 labels one without"),
     text(
         "stop",
-        "Reason of the end: precision, bytes, time, stall or complete",
+        "Reason of the end: precision, variation, bytes, time, stall or complete",
     ),
-    number("ramp_ms", "ms", "Start-up time that is excluded from the rate"),
+    number(
+        "ramp_ms",
+        "ms",
+        "Start-up time that is excluded from the rate, from the first data on",
+    ),
     whole("measured_bytes", "B", "Data that the rate is based on, at `rate_layer`"),
     whole("measured_us", "us", "Time that the rate is based on"),
+    whole(
+        "measured_start_us",
+        "us",
+        "Time from the point to the start of the span that the rate is based on",
+    ),
     text("rate_layer", "Layer of the rate: tcp_payload, ip or application"),
     whole("connections", "1", "Parallel TCP connections"),
     text("congestion_control", "Congestion control of the sender, if known"),

@@ -6,17 +6,18 @@ much data it may move and how long it may take.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from qos_agent.model import Deadline, Link, Value
 from qos_agent.model.errors import ProbeError
+from qos_agent.model.rate_statistics import PastTest
 from qos_agent.model.schema import RATE_BOUNDS_MBPS
 
 Direction = Literal["down", "up"]
-Stop = Literal["precision", "bytes", "time", "stall", "complete"]
+Stop = Literal["precision", "variation", "bytes", "time", "stall", "complete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Order:
     may move on the link, in both directions, on the wire. They are counted on
     `interface`, which is None if it is not known. The authorities in `ca_file` replace
     those of the system. A test may stop if the half width of its interval is at most
-    `tolerance` times the rate.
+    `tolerance` times the rate. `past` has the earlier tests of the link.
     """
 
     link: Link | None
@@ -40,6 +41,7 @@ class Order:
     ca_file: Path | None = None
     download_path: str = "garbage.php?ckSize=100"
     upload_path: str = "empty.php"
+    past: Mapping[Direction, Sequence[PastTest]] = field(default_factory=dict)
 
     @property
     def byte_limit(self) -> int:
@@ -63,6 +65,9 @@ class Rate:
     """The measured rate of one direction.
 
     `data_bytes` is the data in both directions on the wire; None if it is not known.
+    `measured_start_s` is the start of the measured span on CLOCK_MONOTONIC. The
+    interval is that of the minute around the test. `halves_bps` is the difference
+    between the halves of the measured span.
     """
 
     rate_bps: float
@@ -80,17 +85,27 @@ class Rate:
     cross_bytes: int | None = None
     data_bytes: int | None = None
     resolved_outside: bool = False
+    measured_start_s: float | None = None
+    halves_bps: float | None = None
 
     @property
     def used_bytes(self) -> int:
         """The data moved on the link; only the payload if the wire was not counted."""
         return self.measured_bytes if self.data_bytes is None else self.data_bytes
 
+    def past_test(self) -> PastTest | None:
+        """Return the facts for later tests; None without a variation."""
+        if self.halves_bps is None:
+            return None
+        span_s = self.measured_us / 1e6
+        return PastTest(self.rate_bps, self.halves_bps, span_s, self.used_bytes)
+
     def fields(self) -> dict[str, Value]:
         """Return the fields of this direction's point, without values not measured."""
         low, high = self.interval_bps or (None, None)
         fields: dict[str, Value | None] = {
             "tests": 1,
+            "interval_tests": int(self.interval_bps is not None),
             "rate_bps": self.rate_bps,
             "rate_low_bps": low,
             "rate_high_bps": high,

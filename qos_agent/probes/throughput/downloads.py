@@ -34,8 +34,8 @@ class Downloads:
 
     All requested ranges fit what is left of the limit, so a server that supports ranges
     cannot send more, however late this program reads. Each connection has its share of
-    half of what is left on the way. It requests the next range before the last one has
-    arrived.
+    half of what is left on the way, and no more than the window. It requests the next
+    range before the last one has arrived.
     """
 
     pushed = True
@@ -69,6 +69,7 @@ class Downloads:
         self._wakes_at = dict.fromkeys(map(id, connections), 0)
         self._received_before = 0
         self.carried_bytes = 0
+        self.window_bytes = limit_bytes
 
     @property
     def started(self) -> int:
@@ -106,8 +107,10 @@ class Downloads:
         coming_bytes = sum(r.coming_bytes() for r in self._responses.values())
         free_bytes = left_bytes - coming_bytes - _REQUEST_BYTES
         share_bytes = max(left_bytes / 2 / self.started, 2 * self._step_bytes)
-        want_bytes = share_bytes - responses.coming_bytes()
-        if want_bytes < self._step_bytes or free_bytes < _MIN_RANGE_BYTES:
+        window_bytes = self.window_bytes / self.started
+        step_bytes = min(self._step_bytes, max(_MIN_STEP_BYTES, window_bytes / 4))
+        want_bytes = min(share_bytes, window_bytes) - responses.coming_bytes()
+        if want_bytes < step_bytes or free_bytes < _MIN_RANGE_BYTES:
             return 0
         return int(min(want_bytes, free_bytes))
 

@@ -16,6 +16,8 @@ class Flows(Protocol):
     # way and cannot be stopped.
     pushed: bool
     carried_bytes: int
+    # Data on the way at most, so that a slow link's queue holds no seconds of it.
+    window_bytes: int
 
     @property
     def started(self) -> int:

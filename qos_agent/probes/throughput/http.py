@@ -38,8 +38,16 @@ from qos_agent.system.network.tcp_info import congestion_control, tcp_info
 
 _TIME_LIMIT_S = 10.0
 _STALL_S = 4.0
+# After a stall the flows wait for their retransmission timeouts, which double. A flow
+# that starts during the stall fills the link as soon as it recovers.
+_RENEW_S = 0.4
 # One flow fills a slow link; a fast or lossy link needs several.
 _MORE_FLOWS_ABOVE_BPS = 20e6
+# Data on the way is limited to this time of the fastest recent rate. Start-up doubles
+# the rate in each round trip, so it needs several. A queue of seconds is never filled.
+_WINDOW_ROUNDS, _WINDOW_S, _MIN_WINDOW_BYTES = 4, 0.2, 65_536
+# A link that varies is measured for this long if the flows do not fill it.
+_WITHOUT_QUEUE_S = 3.0
 # Less than this is not a rate: the server sends almost nothing, or the link is down.
 _MIN_PAYLOAD_BYTES = 20_000
 
@@ -139,7 +147,6 @@ def _measure(
         stop = test.run(deadline)
         measured_bytes, span_s = test.series.measured()
         _check_payload(setup, test.series, stop)
-        interval = test.series.interval_bps()
         sender = setup.connections[0].sock if direction == "up" else None
         return Rate(
             rate_bps=measured_bytes * 8 / span_s,
@@ -150,13 +157,15 @@ def _measure(
             connections=setup.flows.started,
             server=endpoint.authority,
             resolved_outside=endpoint.outside,
-            interval_bps=None if interval is None else interval.ends(),
+            interval_bps=test.series.minute_bps(order.past.get(direction, ())),
             ramp_ms=test.ramp_ms(),
             congestion_control=None if sender is None else congestion_control(sender),
             loaded=setup.echo.result(),
             cpu_share=(time.thread_time() - cpu_s) / (time.monotonic() - started_s),
             cross_bytes=setup.cross_bytes(),
             data_bytes=setup.counter.moved(),
+            measured_start_s=test.measured_start_s(direction),
+            halves_bps=test.series.halves_bps(),
         )
 
 
@@ -182,10 +191,11 @@ class _RateTest:
         self._max_flows = order.connections
         self._byte_limit = ByteLimit(setup.counter, order.limits[direction])
         self._tolerance = order.tolerance
+        self._past = order.past.get(direction, ())
         self._time_limit_s = min(_TIME_LIMIT_S, order.time_limit_s / len(order.limits))
         self._rtt_s = min(c.rtt_s for c in setup.connections)
         self.series = RateSeries(self._rtt_s)
-        self._grew_at_s = 0.0
+        self._grew_at_s = self._renewed_at_s = 0.0
 
     def run(self, deadline: Deadline) -> Stop:
         """Move data until the rate is precise, or until no more may be moved."""
@@ -197,6 +207,7 @@ class _RateTest:
             self._grew_at_s = started_s
             self.series.add(started_s, 0.0)
             setup.echo.begin(started_s)
+            setup.flows.window_bytes = _MIN_WINDOW_BYTES
             setup.flows.start_more(selector, 1)
             while (stop := self._step(selector, deadline)) is None:
                 pass
@@ -241,23 +252,52 @@ class _RateTest:
         if total_bytes > self.series.totals_bytes[-1]:
             self._grew_at_s = now_s
         self.series.add(now_s, total_bytes)
+        window_s = _WINDOW_ROUNDS * self._rtt_s + _WINDOW_S
+        window_bytes = int(self.series.fastest_bps() / 8 * window_s)
+        flows = self._setup.flows
+        flows.window_bytes = max(window_bytes, flows.started * _MIN_WINDOW_BYTES)
+        flows.keep_within(self._byte_limit.room_bytes(flows.carried_bytes))
 
     def _start_more_flows(self, selector: selectors.BaseSelector) -> None:
         """Start the other flows unless one flow is known to fill the link."""
         flows = self._setup.flows
         if flows.started >= self._max_flows:
             return
+        if self.series.times_s[-1] - self._stalled_from_s() >= _RENEW_S:
+            flows.start_more(selector, 1)
+            self._renewed_at_s = self.series.times_s[-1]
+            return
         fast = self.series.latest_bps() > _MORE_FLOWS_ABOVE_BPS
         if fast or (self.series.ramp_bin is not None and not self._link_is_full()):
             flows.start_more(selector, self._max_flows - flows.started)
             self.series.join()
 
+    def _stalled_from_s(self) -> float:
+        """Return the last time at which data arrived or a stall got another flow."""
+        return max(self._grew_at_s, self._renewed_at_s)
+
     def _link_is_full(self) -> bool:
         """Return True if one flow fills the link: by its queue, or by its algorithm."""
         loaded_s = self._setup.echo.recent_s()
         if loaded_s is not None and loaded_s > 1.25 * self._rtt_s + 0.005:
-            return True
+            # On a link that varies, one long round trip is no standing queue.
+            return self._queue_stands() or not self.series.varies(self._past)
         return self._setup.flows.queue_averse()
+
+    def _queue_stands(self) -> bool:
+        """Return True if each of the latest echoes met a queue; unknown counts too."""
+        least_s = self._setup.echo.least_s()
+        margin_s = max(0.003, 0.05 * self._rtt_s)
+        return least_s is None or least_s > self._rtt_s + margin_s
+
+    def _long_enough(self) -> bool:
+        """Return True if a longer test adds little to a mean of many tests.
+
+        A rate that falls without a queue is that of the flows, not that of the link.
+        """
+        if not self.series.long_enough(self._past):
+            return False
+        return self._queue_stands() or self.series.measured()[1] >= _WITHOUT_QUEUE_S
 
     def _limit_reached(self) -> bool:
         """Return True if the bytes moved and those on the way reach the limit."""
@@ -280,11 +320,26 @@ class _RateTest:
             raise ProbeError("killed", "the agent is stopping")
         if self.series.precise(self._tolerance):
             return "precision"
+        if self._long_enough():
+            return "variation"
         if now_s - self._grew_at_s >= _STALL_S:
             return "stall"
         late = now_s - self.series.times_s[0] >= self._time_limit_s
         return "time" if late or deadline.remaining_s() < BIN_S else None
 
     def ramp_ms(self) -> float | None:
-        """Return the length of the ramp; None if it did not end within the test."""
-        return self.series.ramp_s() * 1e3 or None
+        """Return the length of the ramp; None if it did not end within the test.
+
+        It begins with the first data on the link, a round trip before the first count.
+        """
+        ramp_s = self.series.ramp_s()
+        return max(0.0, ramp_s - self._rtt_s) * 1e3 if ramp_s else None
+
+    def measured_start_s(self, direction: Direction) -> float:
+        """Return the time at which the data of the measured span began to pass.
+
+        An acknowledgement arrives a round trip after its data, and a download passes
+        the middle of the path half a round trip before it arrives.
+        """
+        behind_s = self._rtt_s if direction == "up" else self._rtt_s / 2
+        return self.series.start_s() - behind_s

@@ -23,7 +23,7 @@ from qos_agent.system.network import cause_of
 # Besides the latency probe only this module sends echo requests. At 1 Mbit/s they use
 # 0.8 % of the link.
 SPACING_S = 0.1
-_RECENT = 5
+_RECENT, _LATEST = 5, 3
 _STEP_NS = 1_000_000
 _ECHO_BYTES = 64  # the header of RFC 792 and the 56 octets that `icmp` adds
 _IP_HEADER_BYTES = {socket.AF_INET: 20, socket.AF_INET6: 40}
@@ -88,6 +88,11 @@ class EchoTrain:
         """
         trips_ns = [trip.user_ns() or 0 for trip in self._answered[-_RECENT:]]
         return max(trips_ns) / 1e9 if trips_ns else None
+
+    def least_s(self) -> float | None:
+        """Return the shortest of the latest three round trips."""
+        trips_ns = [trip.user_ns() or 0 for trip in self._answered[-_LATEST:]]
+        return min(trips_ns) / 1e9 if trips_ns else None
 
     def sent_bytes(self, header_bytes: int) -> int:
         """Return the bytes of all echo requests on the wire."""

@@ -6,6 +6,7 @@ kept. A failed direction goes to the next backend, with the remaining bytes and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from qos_agent.config.settings import Settings
 from qos_agent.config.throughput import ThroughputSection
 from qos_agent.model import Deadline, Link, ProbeResult, Sample, Task, Value
 from qos_agent.model.errors import ProbeError
+from qos_agent.model.types import Memory
 from qos_agent.probes.spec import ProbeSpec, intervals, on_links
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.probes.throughput.backend import (
@@ -24,6 +26,7 @@ from qos_agent.probes.throughput.backend import (
     Rate,
     Results,
 )
+from qos_agent.probes.throughput.history import History
 from qos_agent.probes.throughput.interface_counter import InterfaceCounter, counter_of
 from qos_agent.system.network import interface_of
 
@@ -31,6 +34,8 @@ _DIRECTIONS: tuple[Direction, ...] = ("down", "up")
 # With less than this no backend can measure a rate.
 _MIN_BYTES = 50_000
 _MIN_S = 2.0
+# At this share of a core the processor may limit the rate.
+_BUSY_CPU_SHARE = 0.9
 
 
 @dataclass(slots=True)
@@ -43,12 +48,17 @@ class DirectionState:
     failures: list[ProbeError] = field(default_factory=list)
     rate: Rate | None = None
 
-    def sample(self, direction: Direction, cross_limit: float) -> Sample:
-        """Return the point: a rate, or only the bytes used if the direction failed."""
+    def sample(
+        self, direction: Direction, cross_limit: float, start_s: float
+    ) -> Sample:
+        """Return the point: a rate, or only the bytes used if the direction failed.
+
+        `start_s` is the start of the task, which is the time of the point.
+        """
         fields: dict[str, Value] = {"data_bytes": self.data_bytes}
         if self.rate is not None:
             fields |= self.rate.fields() | {"fallback": len(self.failures)}
-            fields |= _flag(self.rate, cross_limit)
+            fields |= _flag(self.rate, cross_limit) | _start(self.rate, start_s)
         return Sample({"backend": self.backend, "direction": direction}, fields)
 
 
@@ -60,6 +70,14 @@ def _flag(rate: Rate, cross_limit: float) -> dict[str, Value]:
     if rate.cross_bytes is None:
         return {}
     return {"cross_flagged": int(rate.cross_bytes > cross_limit * rate.measured_bytes)}
+
+
+def _start(rate: Rate, start_s: float) -> dict[str, Value]:
+    """Return the time from the point to the measured span, if it is known."""
+    if rate.measured_start_s is None:
+        return {}
+    after_us = round((rate.measured_start_s - start_s) * 1e6)
+    return {"measured_start_us": max(0, after_us)}
 
 
 class Throughput:
@@ -77,6 +95,11 @@ class Throughput:
         self._settings = settings
         self._of_links = of_links
         self._backends = backends
+        self._history = History()
+
+    def learn_in(self, memory: Memory) -> None:
+        """Use and extend the history of each link in a memory."""
+        self._history = History(memory)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -98,6 +121,14 @@ class Throughput:
         """Return the sum of the configured limits of both directions."""
         return self._settings.download_limit + self._settings.upload_limit
 
+    def usual_bytes(self, link: str) -> int | None:
+        """Return the mean data of a task on a link; None without enough tests."""
+        sizes = [self._history.usual_bytes(link, d) for d in _DIRECTIONS]
+        known = [size for size in sizes if size is not None]
+        if len(known) < len(sizes):
+            return None
+        return min(sum(known), self.worst_case_bytes())
+
     def tags(self, task: Task) -> Sequence[Mapping[str, str]]:
         """Return the tags of two points, down and up, of the first backend."""
         first = self._settings_of(task.link).order()[0]
@@ -108,7 +139,7 @@ class Throughput:
         interface = interface_of(task.link) if task.link is not None else None
         with counter_of(interface) as counter:
             settings = self._settings_of(task.link)
-            run = _ThroughputTask(settings, task, interface, counter)
+            run = _ThroughputTask(settings, task, interface, counter, self._history)
             for name in run.names:
                 run.attempt(self._backends[name], deadline)
         return run.result()
@@ -123,7 +154,10 @@ class _ThroughputTask:
         task: Task,
         interface: str | None,
         counter: InterfaceCounter | None,
+        history: History,
     ) -> None:
+        self._started_s = time.monotonic()
+        self._history = history
         self._settings = settings
         self._link = task.link
         self._interface = interface
@@ -158,6 +192,7 @@ class _ThroughputTask:
             ca_file=self._settings.ca_file,
             download_path=self._settings.download_path,
             upload_path=self._settings.upload_path,
+            past={name: self._history.past(self._link_name(), name) for name in limits},
         )
         before_bytes = self._moved_bytes()
         results = _results(backend, order, deadline)
@@ -194,10 +229,27 @@ class _ThroughputTask:
         first = self._directions[(failed or list(results))[0]]
         first.data_bytes += max(0, unclaimed_bytes)
 
+    def _link_name(self) -> str:
+        return self._link.name if self._link is not None else ""
+
+    def _learn(self) -> None:
+        """Keep the tests that describe the link, and not other traffic on it."""
+        for name, direction in self._directions.items():
+            rate = direction.rate
+            test = None if rate is None else rate.past_test()
+            if rate is None or test is None:
+                continue
+            doubtful = _flag(rate, self._settings.cross_limit).get("cross_flagged")
+            if not doubtful and (rate.cpu_share or 0.0) < _BUSY_CPU_SHARE:
+                self._history.add(self._link_name(), name, test)
+
     def result(self) -> ProbeResult:
         """Return both points; failed if a direction has no rate."""
-        limit = self._settings.cross_limit
-        samples = tuple(d.sample(name, limit) for name, d in self._directions.items())
+        self._learn()
+        limit, start_s = self._settings.cross_limit, self._started_s
+        samples = tuple(
+            d.sample(name, limit, start_s) for name, d in self._directions.items()
+        )
         for name, direction in self._directions.items():
             if direction.rate is None:
                 error = _last_error(direction)

@@ -12,6 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import fmean
+
+from qos_agent.model.rate_statistics import (
+    PastTest,
+    minute_interval,
+    t_quantile,
+    variation,
+)
 
 BIN_S = 0.05
 _GROWTH = 1.25
@@ -22,24 +30,22 @@ _MAX_CORRELATION = 0.9
 # With fewer packets in a batch, its mean depends on which batch gets a packet.
 _PACKETS_IN_BATCH = 32
 _PACKET_BYTES = 1448
-# Student's t, 97.5 %, by degrees of freedom; the next lower entry is used.
-_T_975 = {
-    1: 12.71,
-    2: 4.30,
-    3: 3.18,
-    4: 2.78,
-    5: 2.57,
-    6: 2.45,
-    7: 2.36,
-    8: 2.31,
-    9: 2.26,
-    10: 2.23,
-    12: 2.18,
-    15: 2.13,
-    20: 2.09,
-    30: 2.04,
-    60: 2.00,
-}
+_RECENT_BINS = 40
+_STALL_BINS = 3
+_MIN_PAST = 3
+# A test of a link that varies ends at this length at the earliest.
+_MIN_VARYING_S = 1.0
+_MIN_VARYING_ROUNDS = 10
+# With fewer packets than in a long batch, it lasts this long.
+_MIN_SLOW_S = 3.0
+# In batches of this many packets, a deviation above this is the link's.
+_PACKETS_IN_SHORT_BATCH = 8
+_VARYING = 0.15
+# The fastest batches of a constant link differ by this, and by one packet.
+_CAPPED = 0.05
+# A test is long enough if its own variance is at most this share of that between tests:
+# the standard error of a mean of many tests grows by less than a tenth.
+_OWN_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,6 @@ class Interval:
         return max(0.0, self.mean - self.half), self.mean + self.half
 
 
-def t_quantile(degrees: float) -> float:
-    """Return Student's t at 97.5 %; between entries of the table the larger one."""
-    return _T_975[max(entry for entry in _T_975 if entry <= max(1, degrees))]
-
-
 def ramp_end(rates: Sequence[float], round_bins: int) -> int | None:
     """Return the bin from which the rate no longer grows; None while it grows."""
     best, full = 0.0, 0
@@ -79,8 +80,33 @@ def ramp_end(rates: Sequence[float], round_bins: int) -> int | None:
     return None
 
 
-def batch_interval(values: Sequence[float], batch: int) -> Interval | None:
-    """Return the mean of `values` with its interval; None below five batches.
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """The means of consecutive batches: their mean, deviation and effective number."""
+
+    mean: float
+    deviation: float
+    effective: float
+    means: Sequence[float] = ()
+
+    def capped(self, tolerance: float) -> bool:
+        """Return True if the fastest batches are equal: a constant link with losses.
+
+        A flow that recovers from a loss is slower than its link for a while, and the
+        rest of the time exactly as fast as the link.
+        """
+        fastest = sorted(self.means, reverse=True)
+        third = fastest[max(1, round(len(fastest) * 0.3)) - 1 :][0]
+        return fastest[0] <= third * (1 + tolerance)
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        return self.deviation / math.sqrt(self.effective)
+
+
+def batches(values: Sequence[float], batch: int) -> Batches | None:
+    """Return the statistics of batch means; None below five batches.
 
     The effective number of batches is n(1-r)/(1+r), with r their lag-1 correlation, as
     for a first-order autoregressive series.
@@ -97,8 +123,24 @@ def batch_interval(values: Sequence[float], batch: int) -> Interval | None:
     lag1 = products / squares if squares > 0 else 0.0
     lag1 = min(max(lag1, 0.0), _MAX_CORRELATION)
     effective = max(2.0, count * (1 - lag1) / (1 + lag1))
-    error = math.sqrt(squares / (count - 1) / effective)
-    return Interval(mean, t_quantile(effective - 1) * error)
+    return Batches(mean, math.sqrt(squares / (count - 1)), effective, means)
+
+
+def batch_interval(values: Sequence[float], batch: int) -> Interval | None:
+    """Return the mean of `values` with its interval; None below five batches."""
+    of_batches = batches(values, batch)
+    if of_batches is None:
+        return None
+    half = t_quantile(of_batches.effective - 1) * of_batches.error
+    return Interval(of_batches.mean, half)
+
+
+def _moves(short: Batches) -> bool:
+    """Return True if short batches show that the capacity of the link varies."""
+    if short.mean <= 0 or short.deviation <= _VARYING * short.mean:
+        return False
+    packets = short.mean / 8 * 2 * BIN_S / _PACKET_BYTES
+    return not short.capped(_CAPPED + 1 / max(packets, _PACKETS_IN_SHORT_BATCH))
 
 
 @dataclass(slots=True)
@@ -164,6 +206,17 @@ class RateSeries:
         moved = self.totals_bytes[-1] - self.totals_bytes[first]
         return moved * 8 / span_s if span_s > 0 else 0.0
 
+    def fastest_bps(self) -> float:
+        """Return the fastest rate of a tenth of a second in the last two seconds."""
+        recent = range(max(2, self.bins - _RECENT_BINS), self.bins + 1)
+        return max((self._rate_before(end) for end in recent), default=0.0)
+
+    def _rate_before(self, end: int) -> float:
+        """Return the rate of the two bins before a bin."""
+        span_s = self.times_s[end] - self.times_s[end - 2]
+        moved_bytes = self.totals_bytes[end] - self.totals_bytes[end - 2]
+        return moved_bytes * 8 / max(span_s, BIN_S)
+
     def measured(self) -> tuple[float, float]:
         """Return bytes and seconds after the ramp, or of the whole test."""
         first = self._first()
@@ -175,8 +228,7 @@ class RateSeries:
         moved, span_s = self.measured()
         if span_s <= 0 or moved <= 0:
             return None
-        packets_bins = _PACKETS_IN_BATCH * _PACKET_BYTES / (moved / span_s) / BIN_S
-        batch = max(2, round(2 * self.rtt_s / BIN_S), math.ceil(packets_bins))
+        batch = max(round(2 * self.rtt_s / BIN_S), self._bins_of(_PACKETS_IN_BATCH))
         interval = batch_interval(self._rates(self._first()), batch)
         return interval and Interval(moved * 8 / span_s, interval.half)
 
@@ -188,6 +240,75 @@ class RateSeries:
             return False
         interval = self.interval_bps()
         return interval is not None and interval.relative <= tolerance
+
+    def _bins_of(self, packets: int) -> int:
+        """Return the bins in which this many packets arrive, at least two."""
+        moved_bytes, span_s = self.measured()
+        return max(2, math.ceil(packets * _PACKET_BYTES * span_s / moved_bytes / BIN_S))
+
+    def short_batches(self) -> Batches | None:
+        """Return the statistics of tenths of a second, or of eight packets."""
+        if self.measured()[0] <= 0:
+            return None
+        bins = self._bins_of(_PACKETS_IN_SHORT_BATCH)
+        return batches(self._rates(self._first()), bins)
+
+    def within(self) -> float | None:
+        """Return the relative deviation of tenths of a second; None if unknown."""
+        short = self.short_batches()
+        return short.deviation / short.mean if short and short.mean > 0 else None
+
+    def varies(self, past: Sequence[PastTest]) -> bool:
+        """Return True if this test or earlier ones show a link that varies."""
+        short = self.short_batches()
+        if self._first() > 0 and short is not None and _moves(short):
+            return True
+        between = variation(past, 0.0)
+        return between.count >= _MIN_PAST and between.variance > _VARYING**2
+
+    def halves_bps(self) -> float:
+        """Return the difference between the halves of the measured span."""
+        rates = self._rates(self._first())
+        half = len(rates) // 2
+        return fmean(rates[-half:]) - fmean(rates[:half]) if half else 0.0
+
+    def long_enough(self, past: Sequence[PastTest]) -> bool:
+        """Return True if a longer test would hardly improve a mean of many tests.
+
+        That is, if this test's own error adds little to the variation between tests.
+        A link that does not vary has no such variation, and its test goes on.
+        """
+        least_s = max(_MIN_VARYING_S, _MIN_VARYING_ROUNDS * self.rtt_s)
+        if self.ramp_bin is None or self._first() == 0 or not self._settled():
+            return False
+        if self.totals_bytes[-1] <= self.totals_bytes[-1 - _STALL_BINS]:
+            # The link, or what confirms its data, has stopped. What follows shows how
+            # much it carried.
+            return False
+        moved_bytes, span_s = self.measured()
+        if moved_bytes < _PACKETS_IN_BATCH * _PACKET_BYTES:
+            least_s = max(least_s, _MIN_SLOW_S)
+        if span_s < least_s - BIN_S / 2:
+            return False
+        short = self.short_batches()
+        if short is None or short.mean <= 0:
+            return False
+        between = variation(past, short.deviation / short.mean).variance
+        own = (short.error / short.mean) ** 2
+        return _moves(short) and own <= _OWN_SHARE * between
+
+    def minute_bps(self, past: Sequence[PastTest]) -> tuple[float, float] | None:
+        """Return the interval of the mean of the minute around this test."""
+        moved_bytes, span_s = self.measured()
+        if span_s <= 0:
+            return None
+        between = variation(past, self.within())
+        interval = minute_interval(moved_bytes * 8 / span_s, span_s, between)
+        return None if interval is None else (interval.low_bps, interval.high_bps)
+
+    def start_s(self) -> float:
+        """Return the time at which the measured span begins."""
+        return self.times_s[self._first()]
 
     def ramp_s(self) -> float:
         """Return the time at the start that the rate leaves out."""

@@ -52,6 +52,7 @@ class Uploads:
         )
         self._connections = StartedConnections(connections)
         self._heads = {id(c): MeasurementHead(endpoint.target) for c in connections}
+        self._limit_bytes = limit_bytes
         self._left_bytes = {id(c): limit_bytes for c in connections}
         self._paused: set[int] = set()
         secure = connections[0].secure
@@ -61,6 +62,7 @@ class Uploads:
         self._buffer = bytearray(4096)
         self._acked_before = 0
         self.carried_bytes = 0
+        self.window_bytes = limit_bytes
 
     @property
     def started(self) -> int:
@@ -94,6 +96,7 @@ class Uploads:
 
     def _write(self, connection: Connection, room_bytes: int) -> None:
         left_bytes = self._left_bytes[id(connection)]
+        room_bytes = max(0, min(room_bytes, self._window_room_bytes(connection)))
         end_bytes = max(0, left_bytes - room_bytes)
         while left_bytes > end_bytes:
             size_bytes = left_bytes if connection.secure else left_bytes - end_bytes
@@ -108,6 +111,13 @@ class Uploads:
             # Stop watching for writability, or the selector would return at once.
             selector.modify(connection.sock, selectors.EVENT_READ, connection)
             self._paused.add(id(connection))
+
+    def _window_room_bytes(self, connection: Connection) -> int:
+        """Return the bytes that this connection's share of the window still allows."""
+        info = tcp_info(connection.sock)
+        sent_bytes = self._limit_bytes - self._left_bytes[id(connection)]
+        arrived_bytes = info.acked_bytes + info.sacked_bytes
+        return self.window_bytes // self.started - max(0, sent_bytes - arrived_bytes)
 
     def keep_within(self, room_bytes: int, /) -> None:
         """Watch for writability again if the room had been used up."""

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qos_agent.model.rate_statistics import PastTest
 from qos_agent.probes.throughput.rates import (
     BIN_S,
     Interval,
     RateSeries,
     batch_interval,
     ramp_end,
-    t_quantile,
 )
 
 
@@ -154,13 +154,6 @@ def test_joined_flows_that_do_not_raise_the_rate_change_nothing() -> None:
     assert rates.precise(0.05)
 
 
-def test_students_t_is_never_too_small() -> None:
-    """Between two entries of the table the larger one is used."""
-    assert t_quantile(0.3) == t_quantile(1) == 12.71
-    assert t_quantile(11) == 2.23
-    assert t_quantile(1000) == 2.00
-
-
 def test_without_data_there_is_no_interval() -> None:
     """Without a byte there is no interval, and no division by zero."""
     rates = series([0.0] * 30)
@@ -186,3 +179,57 @@ def test_a_limit_reached_as_the_ramp_ends_keeps_the_ramp(after: int) -> None:
     span_s = (8 + after) * BIN_S
     assert rates.measured() == pytest.approx((10e6 / 8 * span_s, span_s))
     assert rates.ramp_s() == 0
+
+
+def moving(count: int, seed: int = 3) -> list[float]:
+    """Return the rates of a link whose capacity changes every 100 ms."""
+    source = random.Random(seed)
+    return [rate for _ in range(count) for rate in [source.uniform(2e6, 14e6)] * 2]
+
+
+def test_a_link_that_varies_needs_a_second() -> None:
+    """Without a history a moving link is measured for a second after the ramp."""
+    rates = [8e6] * 8 + moving(20)
+    lengths = [n for n in range(9, 48) if series(rates[:n]).long_enough([])]
+    assert 27 <= lengths[0] <= 30
+
+
+def test_a_link_that_never_varied_is_measured_until_it_is_precise() -> None:
+    """With a history of equal rates, one that moves today is no reason to stop."""
+    rates = series([8e6] * 8 + moving(10))
+    past = [PastTest(8e6, 0.0, 1.0, 10**6)] * 40
+    assert rates.long_enough([])
+    assert not rates.long_enough(past)
+
+
+def test_a_constant_link_is_never_long_enough() -> None:
+    """Noise of packets and short losses of a flow are no variation of the link."""
+    assert not series(noisy(10e6, 5e5, 60)).long_enough([])
+    dips = [10e6] * 20 + [4e6] * 6 + [10e6] * 10
+    assert not series(dips).long_enough([])
+
+
+def test_a_test_does_not_end_within_a_stall() -> None:
+    """What a link carried in a stall is known when its data is confirmed."""
+    rates = [8e6] * 8 + moving(10)
+    assert series(rates).long_enough([])
+    assert not series([*rates, 0.0, 0.0, 0.0]).long_enough([])
+    assert series([*rates, 0.0, 0.0, 0.0, 8e6]).long_enough([])
+
+
+def test_an_outage_is_part_of_the_rate() -> None:
+    """A second without data after the ramp lowers the rate of the test."""
+    rates = series([8e6] * 20 + [0.0] * 20 + [8e6] * 8)
+    moved_bytes, span_s = rates.measured()
+    assert moved_bytes * 8 / span_s == pytest.approx(8e6 * 20 / 40, rel=0.01)
+    interval = rates.minute_bps([])
+    assert interval is not None
+    assert interval[0] < 4e6 < interval[1]
+
+
+def test_the_start_and_the_halves_describe_the_measured_span() -> None:
+    """The span begins after the ramp, and its halves have their own rates."""
+    rates = series([10e6] * 18 + [20e6] * 10)
+    assert rates.start_s() == pytest.approx(8 * BIN_S)
+    assert rates.halves_bps() == pytest.approx(10e6)
+    assert rates.fastest_bps() == pytest.approx(20e6)
