@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from dataclasses import astuple
 
 from qos_agent.model import Link
 from qos_agent.model.errors import ProbeError
@@ -45,7 +46,10 @@ def _plain(result: Rate | ProbeError) -> dict[str, object]:
     if result.measured_start_s is None:
         return fields
     # On CLOCK_MONOTONIC, as the log of a laboratory's trace.
-    return {**fields, "measured_start_s": result.measured_start_s}
+    fields["measured_start_s"] = result.measured_start_s
+    if (past := result.past_test()) is not None:
+        fields["past"] = astuple(past)
+    return fields
 
 
 if __name__ == "__main__":

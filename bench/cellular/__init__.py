@@ -1,0 +1,1 @@
+"""Throughput on links that replay recorded capacity: replays and live tests."""
