@@ -41,7 +41,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--tests", type=int, default=6, help="Our tests for each direction.")
     add("--ours", action="store_true", help="Leave out other methods.")
     add("names", nargs="*", help="Parts of the names of the traces to use.")
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)
 
 
 if __name__ == "__main__":

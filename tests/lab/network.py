@@ -154,7 +154,7 @@ class Lab:
         return sum(int(qdisc["drops"]) for qdisc in qdiscs)
 
     def capacity(self, direction: Direction) -> CapacityLog:
-        """Return what the trace of a direction has offered and carried so far."""
+        """Return what the trace of a direction has offered and transferred so far."""
         return read_log(delay.log_path(self._folder, direction))
 
     def interface_bytes(self, node: Node, way: Literal["rx", "tx"]) -> int:

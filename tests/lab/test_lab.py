@@ -366,7 +366,7 @@ def test_command_line_passes_output_and_status_through() -> None:
 
 
 def test_each_direction_follows_its_trace(lab: MakeLab) -> None:
-    """Both traces limit their direction, and the log has what each one carried."""
+    """Both traces limit their direction, and the log has what each one transferred."""
     shape = Shape(trace=(4,), trace_up=(12,), delay_ms=20, trace_queue_bytes=60_000)
     net = lab(shape)
     started_s = time.monotonic()

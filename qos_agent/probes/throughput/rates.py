@@ -283,7 +283,7 @@ class RateSeries:
             return False
         if self.totals_bytes[-1] <= self.totals_bytes[-1 - _STALL_BINS]:
             # The link, or what confirms its data, has stopped. What follows shows how
-            # much it carried.
+            # much it transferred.
             return False
         moved_bytes, span_s = self.measured()
         if moved_bytes < _PACKETS_IN_BATCH * _PACKET_BYTES:

@@ -210,7 +210,7 @@ def test_a_constant_link_is_never_long_enough() -> None:
 
 
 def test_a_test_does_not_end_within_a_stall() -> None:
-    """What a link carried in a stall is known when its data is confirmed."""
+    """The end of a stall shows how much the link transferred in it."""
     rates = [8e6] * 8 + moving(10)
     assert series(rates).long_enough([])
     assert not series([*rates, 0.0, 0.0, 0.0]).long_enough([])
