@@ -250,8 +250,8 @@ def _row(run: Run, direction: str, who: str, samples: Sequence[Sample]) -> str:
         s.moved_bytes for s in run.samples if (s.who, s.direction) == ("ten", direction)
     ]
     moved_bytes = statistics.fmean(s.moved_bytes for s in samples)
-    ten_bytes = run.truth_bps(direction, samples[0].from_s, samples[0].from_s + 60)
-    whole_bytes = statistics.fmean(ten) if ten else ten_bytes / 8 * _SECONDS
+    mean_bps = run.truth_bps(direction, samples[0].from_s, samples[-1].until_s)
+    whole_bytes = statistics.fmean(ten) if ten else mean_bps / 8 * _SECONDS
     took_s = statistics.median(s.took_s for s in samples)
     held, width = _minutes(run, samples)
     data = moved_bytes / whole_bytes * 100

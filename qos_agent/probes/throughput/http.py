@@ -46,6 +46,10 @@ _MORE_FLOWS_ABOVE_BPS = 20e6
 # Data on the way is limited to this time of the fastest recent rate. Start-up doubles
 # the rate in each round trip, so it needs several. A queue of seconds is never filled.
 _WINDOW_ROUNDS, _WINDOW_S, _MIN_WINDOW_BYTES = 4, 0.2, 65_536
+# Cellular networks have longer round trips. On shorter ones a window that follows bins
+# of 50 ms would delay the start-up.
+_SHORT_RTT_S = 0.015
+_DEEP_QUEUE_S = 0.06
 # A link that varies is measured for this long if the flows do not fill it.
 _WITHOUT_QUEUE_S = 3.0
 # Less than this is not a rate: the server sends almost nothing, or the link is down.
@@ -190,6 +194,7 @@ class _RateTest:
         self._setup = setup
         self._max_flows = order.connections
         self._byte_limit = ByteLimit(setup.counter, order.limits[direction])
+        self._limit_bytes = order.limits[direction]
         self._tolerance = order.tolerance
         self._past = order.past.get(direction, ())
         self._time_limit_s = min(_TIME_LIMIT_S, order.time_limit_s / len(order.limits))
@@ -207,7 +212,7 @@ class _RateTest:
             self._grew_at_s = started_s
             self.series.add(started_s, 0.0)
             setup.echo.begin(started_s)
-            setup.flows.window_bytes = _MIN_WINDOW_BYTES
+            setup.flows.window_bytes = self._window_bytes()
             setup.flows.start_more(selector, 1)
             while (stop := self._step(selector, deadline)) is None:
                 pass
@@ -252,11 +257,29 @@ class _RateTest:
         if total_bytes > self.series.totals_bytes[-1]:
             self._grew_at_s = now_s
         self.series.add(now_s, total_bytes)
+        if self.series.ramp_bin is None and self._queue_is_deep():
+            self.series.end_ramp()
+        flows = self._setup.flows
+        flows.window_bytes = self._window_bytes()
+        flows.keep_within(self._byte_limit.room_bytes(flows.carried_bytes))
+
+    def _window_bytes(self) -> int:
+        """Return the limit of data on the way; none on a short path."""
+        flows = self._setup.flows
+        if self._rtt_s < _SHORT_RTT_S:
+            return self._limit_bytes
         window_s = _WINDOW_ROUNDS * self._rtt_s + _WINDOW_S
         window_bytes = int(self.series.fastest_bps() / 8 * window_s)
-        flows = self._setup.flows
-        flows.window_bytes = max(window_bytes, flows.started * _MIN_WINDOW_BYTES)
-        flows.keep_within(self._byte_limit.room_bytes(flows.carried_bytes))
+        return max(window_bytes, max(1, flows.started) * _MIN_WINDOW_BYTES)
+
+    def _queue_is_deep(self) -> bool:
+        """Return True if the rate has stopped growing in front of a deep queue.
+
+        Such a queue proves a full link before three rounds without growth have passed.
+        """
+        least_s = self._setup.echo.least_s()
+        deep_s = 2 * self._rtt_s + _DEEP_QUEUE_S
+        return least_s is not None and least_s > deep_s and self.series.has_levelled()
 
     def _start_more_flows(self, selector: selectors.BaseSelector) -> None:
         """Start the other flows unless one flow is known to fill the link."""

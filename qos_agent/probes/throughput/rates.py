@@ -34,7 +34,7 @@ _RECENT_BINS = 40
 _STALL_BINS = 3
 _MIN_PAST = 3
 # A test of a link that varies ends at this length at the earliest.
-_MIN_VARYING_S = 1.0
+_MIN_VARYING_S = 0.8
 _MIN_VARYING_ROUNDS = 10
 # With fewer packets than in a long batch, it lasts this long.
 _MIN_SLOW_S = 3.0
@@ -173,6 +173,20 @@ class RateSeries:
         The next rounds show whether the link was full.
         """
         self._joined_bin = self.bins
+
+    def end_ramp(self) -> None:
+        """End the ramp here, because something else shows that the link is full."""
+        self.ramp_bin = self.bins
+
+    def has_levelled(self) -> bool:
+        """Return True if data arrives and the last round was not 25 % faster."""
+        end, width = self.bins, self._round_bins()
+        if end - self._ramp_from < 2 * width:
+            return False
+        now_bytes = self.totals_bytes[end] - self.totals_bytes[end - width]
+        first = end - 2 * width
+        before_bytes = self.totals_bytes[end - width] - self.totals_bytes[first]
+        return 0 < now_bytes <= before_bytes * _GROWTH
 
     def _check_joined_flows(self) -> None:
         """Start a new ramp if the link was not full.
