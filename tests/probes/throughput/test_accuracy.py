@@ -157,7 +157,8 @@ def test_speedtest_leaves_by_the_interface_of_its_link(shaped: MakeLab) -> None:
 
 def own_span_error(lab: Lab, fields: dict[str, Any], direction: str) -> float:
     """Return the relative error against what the trace offered in the test's span."""
-    from_s, span_s = fields["measured_start_s"], fields["measured_us"] / 1e6
+    from_s = float(fields["measured_start_s"])
+    span_s = int(fields["measured_us"]) / 1e6
     log = lab.capacity("back" if direction == "down" else "forward")
     offered_bytes = log.offered_bytes(from_s, from_s + span_s) * 1448 / 1500
     return abs(float(fields["rate_bps"]) * span_s / 8 / offered_bytes - 1)
