@@ -11,9 +11,8 @@ import logging
 import math
 from collections import Counter
 
-from qos_agent.model.types import Memory
-
 from qos_agent.model import json_text
+from qos_agent.model.types import Memory
 
 _BINS_PER_DECADE = 12
 # The bin of zero, such as no loss; it is below every other bin.
