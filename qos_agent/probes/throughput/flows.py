@@ -8,6 +8,27 @@ from typing import Literal, Protocol
 
 from qos_agent.probes.throughput.connection import Connection
 
+# One flow fills a slow link; a fast or lossy link needs several.
+FAST_BPS = 20e6
+# Data on the way is limited to this time of the fastest recent rate. Start-up doubles
+# the rate in each round trip, so it needs several. A queue of seconds is never filled.
+_WINDOW_ROUNDS, _WINDOW_S, _MIN_WINDOW_BYTES = 4, 0.2, 65_536
+# Cellular networks have longer round trips. On shorter ones a window that follows bins
+# of 50 ms would delay the start-up.
+_SHORT_RTT_S = 0.015
+
+
+def window_bytes(fastest_bps: float, rtt_s: float, flows: int, limit_bytes: int) -> int:
+    """Return the limit of data on the way: `limit_bytes` unless the link is slow.
+
+    A fast link empties its queue in less than a second. There a window would cut the
+    flows short after each loss.
+    """
+    if rtt_s < _SHORT_RTT_S or fastest_bps > FAST_BPS:
+        return limit_bytes
+    window = int(fastest_bps / 8 * (_WINDOW_ROUNDS * rtt_s + _WINDOW_S))
+    return max(window, max(1, flows) * _MIN_WINDOW_BYTES)
+
 
 class Flows(Protocol):
     """The connections to one server that transfer data in one direction."""

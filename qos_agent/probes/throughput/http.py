@@ -26,7 +26,7 @@ from qos_agent.probes.throughput.backend import (
 from qos_agent.probes.throughput.byte_limit import ByteLimit
 from qos_agent.probes.throughput.connection import Connection, ServerEndpoint
 from qos_agent.probes.throughput.downloads import Downloads
-from qos_agent.probes.throughput.flows import Flows
+from qos_agent.probes.throughput.flows import FAST_BPS, Flows, window_bytes
 from qos_agent.probes.throughput.interface_counter import (
     InterfaceCounter,
     interface_of_socket,
@@ -41,14 +41,6 @@ _STALL_S = 4.0
 # After a stall the flows wait for their retransmission timeouts, which double. A flow
 # that starts during the stall fills the link as soon as it recovers.
 _RENEW_S = 0.4
-# One flow fills a slow link; a fast or lossy link needs several.
-_MORE_FLOWS_ABOVE_BPS = 20e6
-# Data on the way is limited to this time of the fastest recent rate. Start-up doubles
-# the rate in each round trip, so it needs several. A queue of seconds is never filled.
-_WINDOW_ROUNDS, _WINDOW_S, _MIN_WINDOW_BYTES = 4, 0.2, 65_536
-# Cellular networks have longer round trips. On shorter ones a window that follows bins
-# of 50 ms would delay the start-up.
-_SHORT_RTT_S = 0.015
 _DEEP_QUEUE_S = 0.06
 # A link that varies is measured for this long if the flows do not fill it.
 _WITHOUT_QUEUE_S = 3.0
@@ -264,13 +256,12 @@ class _RateTest:
         flows.keep_within(self._byte_limit.room_bytes(flows.carried_bytes))
 
     def _window_bytes(self) -> int:
-        """Return the limit of data on the way; none on a short path."""
-        flows = self._setup.flows
-        if self._rtt_s < _SHORT_RTT_S:
-            return self._limit_bytes
-        window_s = _WINDOW_ROUNDS * self._rtt_s + _WINDOW_S
-        window_bytes = int(self.series.fastest_bps() / 8 * window_s)
-        return max(window_bytes, max(1, flows.started) * _MIN_WINDOW_BYTES)
+        return window_bytes(
+            self.series.fastest_bps(),
+            self._rtt_s,
+            self._setup.flows.started,
+            self._limit_bytes,
+        )
 
     def _queue_is_deep(self) -> bool:
         """Return True if the rate has stopped growing in front of a deep queue.
@@ -290,7 +281,7 @@ class _RateTest:
             flows.start_more(selector, 1)
             self._renewed_at_s = self.series.times_s[-1]
             return
-        fast = self.series.latest_bps() > _MORE_FLOWS_ABOVE_BPS
+        fast = self.series.latest_bps() > FAST_BPS
         if fast or (self.series.ramp_bin is not None and not self._link_is_full()):
             flows.start_more(selector, self._max_flows - flows.started)
             self.series.join()

@@ -13,6 +13,7 @@ import pytest
 
 from qos_agent.probes.throughput.connection import Connection, ServerEndpoint
 from qos_agent.probes.throughput.downloads import Downloads
+from qos_agent.probes.throughput.flows import FAST_BPS, window_bytes
 from qos_agent.probes.throughput.interface_counter import InterfaceCounter
 from qos_agent.probes.throughput.loaded_rtt import EchoTrain
 from qos_agent.probes.throughput.uploads import Uploads
@@ -105,3 +106,12 @@ def test_only_bbr_without_a_window_limit_is_queue_averse(
             if reading and other.recv(65_536):
                 break
         assert flows.queue_averse() is expected
+
+
+def test_only_a_slow_link_with_a_long_way_limits_the_data_on_it() -> None:
+    """A slow link's queue holds under a second; a fast or short one has no window."""
+    limit_bytes = 8_000_000
+    assert window_bytes(2e6, 0.05, 1, limit_bytes) == 100_000
+    assert window_bytes(0.0, 0.05, 4, limit_bytes) == 4 * 65_536
+    assert window_bytes(1.01 * FAST_BPS, 0.1, 4, limit_bytes) == limit_bytes
+    assert window_bytes(2e6, 0.001, 1, limit_bytes) == limit_bytes
