@@ -45,7 +45,7 @@ _VARYING = 0.15
 _CAPPED = 0.05
 # A test is long enough if its own variance is at most this share of that between tests:
 # the standard error of a mean of many tests grows by less than a tenth.
-_OWN_SHARE = 0.2
+_OWN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +309,7 @@ class RateSeries:
             return False
         between = variation(past, short.deviation / short.mean).variance
         own = (short.error / short.mean) ** 2
-        return _moves(short) and own <= _OWN_SHARE * between
+        return self.varies(past) and own <= _OWN_SHARE * between
 
     def minute_bps(self, past: Sequence[PastTest]) -> tuple[float, float] | None:
         """Return the interval of the mean of the minute around this test."""

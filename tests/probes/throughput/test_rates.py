@@ -202,6 +202,14 @@ def test_a_link_that_never_varied_is_measured_until_it_is_precise() -> None:
     assert not rates.long_enough(past)
 
 
+def test_a_link_that_varied_before_need_not_move_within_a_test() -> None:
+    """A test that sees an even second is long enough if earlier tests differ."""
+    even = series(noisy(8e6, 4e5, 40))
+    past = [PastTest(rate, 0.0, 1.0, 10**6) for rate in (4e6, 8e6, 12e6) * 4]
+    assert not even.long_enough([])
+    assert even.long_enough(past)
+
+
 def test_a_constant_link_is_never_long_enough() -> None:
     """Noise of packets and short losses of a flow are no variation of the link."""
     assert not series(noisy(10e6, 5e5, 60)).long_enough([])
