@@ -34,14 +34,14 @@ _T_975 = {
 # The seconds before and after a test that its interval describes.
 MINUTE_SIDE_S = 30.0
 # The time in which the fast variation of a cellular link forgets itself.
-_FAST_S = 2.5
+_FAST_S = 1.0
 # At least this share of the variance between tests is slower than a minute.
 _SLOW_SHARE = 0.05
 # On recorded cellular links tests differ about this many times more than tenths of a
 # second within one test do. It is the prior, with the weight of this many tests.
-_PRIOR_FACTOR = 3.0
+_PRIOR_FACTOR = 2.7
 _PRIOR_TESTS = 1.0
-_PRIOR_DEGREES = 8.0
+_PRIOR_DEGREES = 4.0
 # The relative error of a test against the capacity of its own span, on constant links.
 _INSTRUMENT_ERROR = 0.01
 # The relative deviation between tests before a link has a history, at most.
