@@ -54,7 +54,7 @@ class Http:
 
     name = "http"
     licence = "QoS Agent: Apache-2.0. You run the server"
-    data_use = "A tenth to a fifth of a ten-second test, at most the limits."
+    data_use = "A tenth to a third of a ten-second test, at most the limits."
     byte_bound = (
         "Downloads request ranges that fit the remaining bytes. Uploads give the kernel"
         " at most half of them. The interface counter is checked before half of them"

@@ -43,8 +43,7 @@ _PACKETS_IN_SHORT_BATCH = 8
 _VARYING = 0.15
 # The fastest batches of a constant link differ by this, and by one packet.
 _CAPPED = 0.05
-# A test is long enough if its own variance is at most this share of that between tests:
-# the standard error of a mean of many tests grows by less than a tenth.
+# A test is long enough if its own variance is at most this share of that between tests.
 _OWN_SHARE = 0.5
 
 
