@@ -11,15 +11,9 @@ MAX_ROWS = "set max-row-limit = 0 in the [http] section of the server's configur
 BUCKET = "create the bucket, or correct its name"
 TYPES = "check that the URL is that of InfluxDB, and that no other program writes there"
 
-# Limits of a server's capacity. The points are not wrong: with a higher limit the
-# server accepts them. 1.8 checks the first two with inmem indexes only.
-CAPACITY_LIMITS = (
-    "max-values-per-tag",
-    "max-series-per-database",
-    "would exceed number of tables",
-)
+ALIKE = "check the URL, the bucket, and the server's log"
 
-# Texts that 1.8 prints when a query or a write exceeds one of its limits.
+# Texts that the server prints for its limits and settings.
 _BY_MESSAGE = {
     "database not found": BUCKET,
     "max-select-series": "raise max-select-series, or set it to 0",
@@ -32,7 +26,17 @@ _BY_MESSAGE = {
         "set index-version = tsi1, or raise max-series-per-database"
     ),
     "would exceed number of tables": "raise the server's limit of tables",
+    "would exceed number of columns": "raise the server's limit of columns",
+    "would exceed number of tag columns": "raise the server's limit of tag columns",
+    "would exceed the field": "raise the server's limit of fields",
+    "cannot allocate more legacy column": "write to a new database",
     "beyond retention policy": "raise the retention of this database",
+}
+_BY_REFUSAL = {
+    "organization name": "set org to an existing organisation",
+    "either orgID or org": "set org",
+    "no space left on device": "free space on the server's disk",
+    "cache-max-memory-size": "raise cache-max-memory-size, or write less",
 }
 _BY_QUERY_STATUS = {
     401: CREDENTIALS,
@@ -58,6 +62,12 @@ _BY_CAUSE: Mapping[str, str] = {
 def for_message(message: str) -> str:
     """Return the fix for a server's message, or nothing if it names no known limit."""
     fixes = (fix for text, fix in _BY_MESSAGE.items() if text in message)
+    return next(fixes, "")
+
+
+def for_refusal(message: str) -> str:
+    """Return the fix for a refusal that names no limit and no point, or nothing."""
+    fixes = (fix for text, fix in _BY_REFUSAL.items() if text in message)
     return next(fixes, "")
 
 

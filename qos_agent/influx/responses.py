@@ -2,21 +2,21 @@
 
 Only status 204 acknowledges a write, because captive portals return 200 to any
 request. After an unknown response the points stay queued. A point is quarantined only
-if it was sent alone and InfluxDB itself rejected it for a fault of the point. A limit
-of the server's capacity is no fault of a point.
+if it was sent alone and InfluxDB rejected it with a message for a fault of the point
+(`rejections`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from qos_agent.influx import dialects, fixes
-from qos_agent.model import json_text
+from qos_agent.influx import fixes
+from qos_agent.influx.rejections import Kind, Refusal, own_text, refusal
 from qos_agent.model.line_protocol import one_line
 
 RETRY_AFTER_MAX_S = 3600.0
@@ -60,80 +60,78 @@ class Decision:
     """The next step, a message for a person, and the shortest wait before a retry.
 
     `dropped` is the number of points that the server did not store, if it reports it.
+    `text` is the server's whole message, which may repeat points.
     """
 
     action: Action
     message: str = ""
     wait_s: float | None = None
     dropped: int | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
-    """The meaning of a range of statuses; with `text`, only if the body contains it."""
+class _Meaning:
+    """The meaning of a response, and its fix if it is always the same."""
 
-    low: int
-    high: int
     action: Action
-    meaning: str
+    text: str
     fix: str = ""
-    text: str = ""
-
-    def applies_to(self, response: Response) -> bool:
-        return self.low <= response.status <= self.high and self.text in response.body
 
 
 _KEEP = Action.KEEP
-_NOT_INFLUXDB = "this response is not from InfluxDB"
 _LOGIN = "log in to the network, or check the URL"
-# The first rule that applies counts.
-_RULES = (
-    # 2.7 returns 500 for a body in which two points disagree about a new field's type.
-    # It would return that for every retry.
-    _Rule(500, 500, Action.BISECT, "points rejected", text="field type conflict"),
-    # 3.10 returns 400 and 422 also for errors that no point caused.
-    _Rule(
-        400,
-        400,
-        Action.RENEW_TOKEN,
-        "token not readable",
-        fixes.CREDENTIALS,
-        text="Authorization header",
-    ),
-    _Rule(
-        400,
-        422,
+_NOT_INFLUXDB = _Meaning(_KEEP, "this response is not from InfluxDB", _LOGIN)
+_REJECTED = _Meaning(Action.BISECT, "points rejected")
+_TOO_LARGE = _Meaning(Action.HALVE, "request too large")
+_NO_TOKEN = _Meaning(Action.RENEW_TOKEN, "token not accepted", fixes.CREDENTIALS)
+# InfluxDB returns these statuses for faults of points and of the server alike, so its
+# message decides. 2.7 returns 500 if two points of a body disagree about a new field's
+# type. It would return that for every retry.
+_MESSAGE_DECIDES = (400, 422, 500)
+_BY_KIND: Mapping[Kind, _Meaning] = {
+    Kind.POINT: _REJECTED,
+    Kind.CAPACITY: _Meaning(Action.LIMIT, "a limit of the server is reached"),
+    Kind.SIZE: _TOO_LARGE,
+    Kind.TOKEN: _Meaning(Action.RENEW_TOKEN, "token not readable", fixes.CREDENTIALS),
+    Kind.DATABASES: _Meaning(
         _KEEP,
         "the server's limit of databases is reached",
         "delete a database, or set bucket to an existing one",
-        text="Adding a new database",
     ),
-    *(
-        _Rule(400, 599, Action.LIMIT, "a limit of the server is reached", text=limit)
-        for limit in fixes.CAPACITY_LIMITS
-    ),
-    _Rule(204, 204, Action.DELIVERED, ""),
-    _Rule(201, 201, Action.BISECT, "only some points stored"),
-    _Rule(200, 299, _KEEP, _NOT_INFLUXDB, _LOGIN),
-    _Rule(300, 399, _KEEP, "redirected to another server", _LOGIN),
-    _Rule(400, 400, Action.BISECT, "points rejected"),
-    _Rule(401, 401, Action.RENEW_TOKEN, "token not accepted", fixes.CREDENTIALS),
-    _Rule(
+}
+# The first range that contains the status counts.
+_BY_STATUS = (
+    (200, 299, _NOT_INFLUXDB),
+    (300, 399, _Meaning(_KEEP, "redirected to another server", _LOGIN)),
+    (400, 400, _Meaning(_KEEP, "request refused")),
+    (401, 401, _NO_TOKEN),
+    (
         403,
         403,
-        Action.RENEW_TOKEN,
-        "the token may not write",
-        "give the token write permission for the bucket",
+        _Meaning(
+            Action.RENEW_TOKEN,
+            "the token may not write",
+            "give the token write permission for the bucket",
+        ),
     ),
-    _Rule(404, 404, _KEEP, "bucket or organisation not found", fixes.BUCKET),
-    _Rule(407, 407, _KEEP, "a proxy requires a password", "use a URL without a proxy"),
-    _Rule(413, 413, Action.HALVE, "request too large"),
-    _Rule(422, 422, Action.BISECT, "points rejected"),
-    _Rule(429, 429, _KEEP, "too many requests"),
-    _Rule(503, 503, _KEEP, "server not available"),
-    _Rule(511, 511, _KEEP, "the network requires a login", "log in to the network"),
-    _Rule(500, 599, _KEEP, "server error"),
-    _Rule(0, 999, _KEEP, "unknown response"),
+    (404, 404, _Meaning(_KEEP, "bucket or organisation not found", fixes.BUCKET)),
+    (
+        407,
+        407,
+        _Meaning(_KEEP, "a proxy requires a password", "use a URL without a proxy"),
+    ),
+    (413, 413, _TOO_LARGE),
+    (422, 422, _Meaning(_KEEP, "request refused")),
+    (429, 429, _Meaning(_KEEP, "too many requests")),
+    (503, 503, _Meaning(_KEEP, "server not available")),
+    (
+        511,
+        511,
+        _Meaning(_KEEP, "the network requires a login", "log in to the network"),
+    ),
+    (500, 599, _Meaning(_KEEP, "server error")),
+    (0, 999, _Meaning(_KEEP, "unknown response")),
 )
 
 
@@ -141,18 +139,29 @@ def decide(result: Response | Failure) -> Decision:
     """Return the decision for a response, or for a request without one."""
     if isinstance(result, Failure):
         fix = fixes.for_cause(result.cause)
-        return Decision(Action.KEEP, compose(result.cause, result.detail, fix))
-    rule = next(rule for rule in _RULES if rule.applies_to(result))
-    if rule.action is Action.DELIVERED:
-        return Decision(rule.action, f"HTTP {result.status}")
-    from_server = (Action.BISECT, Action.LIMIT)
-    if rule.action in from_server and not _is_from_influxdb(result):
-        rule = _Rule(0, 999, Action.KEEP, _NOT_INFLUXDB, _LOGIN)
-    detail = _detail(result)
-    fix = fixes.for_message(detail) or rule.fix
-    message = compose(f"HTTP {result.status}: {rule.meaning}", detail, fix)
+        return Decision(_KEEP, compose(result.cause, result.detail, fix))
+    if result.status == 204:
+        return Decision(Action.DELIVERED, "HTTP 204")
+    refused = refusal(result.body)
+    meaning = _meaning(result.status, refused)
+    own = own_text(refused.message)
+    known = refused.kind is not Kind.OTHER
+    fix = meaning.fix or (fixes.for_message if known else fixes.for_refusal)(own)
+    message = compose(
+        f"HTTP {result.status}: {meaning.text}", _detail(result, own), fix
+    )
     wait_s = retry_after_s(result.headers)
-    return Decision(rule.action, message, wait_s, _dropped(result.body))
+    return Decision(meaning.action, message, wait_s, refused.dropped, refused.message)
+
+
+def _meaning(status: int, refused: Refusal) -> _Meaning:
+    if status in _MESSAGE_DECIDES and refused.kind in _BY_KIND:
+        return _BY_KIND[refused.kind]
+    if status == 201 and refused.kind is Kind.POINT:
+        return replace(_REJECTED, text="only some points stored")
+    if status == 400 and not refused.message:
+        return _NOT_INFLUXDB
+    return next(meaning for low, high, meaning in _BY_STATUS if low <= status <= high)
 
 
 def compose(head: str, detail: str, fix: str) -> str:
@@ -162,37 +171,11 @@ def compose(head: str, detail: str, fix: str) -> str:
     return text[: _MESSAGE_MAX_CHARACTERS - len(tail)] + tail
 
 
-def _is_from_influxdb(response: Response) -> bool:
-    """Return True if InfluxDB sent this: JSON, or one of its own headers.
-
-    3.10 rejects points without its header and without a content type, but as JSON.
-    """
-    has_header = any(name.startswith("x-influxdb") for name in response.headers)
-    is_json = "json" in response.headers.get("content-type", "")
-    has_error = bool(_object(response.body).keys() & {"message", "error"})
-    return has_header or is_json or has_error
-
-
-def _object(body: str) -> dict[str, object]:
-    """Return a JSON object, or an empty one if the body is something else."""
-    try:
-        content = json_text.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _detail(response: Response) -> str:
+def _detail(response: Response, message: str) -> str:
     """Return the target of a redirect, the server's message, or a page's title."""
     if 300 <= response.status < 400:
         return response.headers.get("location", "")
-    return dialects.error_message(_object(response.body)) or _title(response.body)
-
-
-def _dropped(body: str) -> int | None:
-    """Return the number of points that 1.8 and 2.x report as not stored."""
-    match = re.search(r"\bdropped=(\d{1,9})\b", body)
-    return int(match[1]) if match else None
+    return message or _title(response.body)
 
 
 def _title(body: str) -> str:

@@ -12,13 +12,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from qos_agent.influx.responses import Action, Decision, decide
+from qos_agent.influx import fixes
+from qos_agent.influx.responses import Action, Decision, compose, decide
 from qos_agent.influx.transport import Exchange, Transport, pack
 from qos_agent.journal import Batch, Journal, Lane
 from qos_agent.model import Clock
 from qos_agent.uplink.capacity import CapacityHold
 from qos_agent.uplink.data_usage import DataUsage
 from qos_agent.uplink.prefetch import PackedBatch, Prefetcher
+from qos_agent.uplink.refusals import HANDFUL, SAMPLE, are_alike, names_any
 from qos_agent.uplink.status import FailureLog, UplinkStatus
 
 _BACKOFF_FIRST_S = 1.0
@@ -188,12 +190,12 @@ class Sender:
 
         `whole` is True for a batch, and False for a part of one.
         """
-        part, started_ns = packed.batch, self._clock.boot_ns()
-        self._alive()
-        exchange = self._transport.post(packed.body, timeout_s)
-        took_s = (self._clock.boot_ns() - started_ns) / 1e9
-        self._count(exchange, lane)
-        decision = decide(exchange.result)
+        part = packed.batch
+        decision, took_s = self._post(packed, lane, timeout_s)
+        if whole and self._is_fault_of_server(part, decision, lane, timeout_s):
+            head = "every point is rejected with the same text"
+            message = compose(head, decision.text, fixes.ALIKE)
+            decision = replace(decision, action=Action.KEEP, message=message)
         match decision.action:
             case Action.DELIVERED:
                 self._delivered(part, took_s)
@@ -207,11 +209,45 @@ class Sender:
                 self._refused(part, decision)
                 if whole:
                     self._back_off(part, decision, took_s)
-            case Action.BISECT | Action.HALVE:
+            case Action.BISECT:
                 self._quarantine(part, decision.message)
-            case Action.KEEP | Action.RENEW_TOKEN:
+            case Action.KEEP | Action.RENEW_TOKEN | Action.HALVE:
                 self._failed(part, decision, took_s)
         return []
+
+    def _post(
+        self, packed: PackedBatch, lane: Lane, timeout_s: float
+    ) -> tuple[Decision, float]:
+        """Send once; return the decision and the seconds that the request took."""
+        started_ns = self._clock.boot_ns()
+        self._alive()
+        exchange = self._transport.post(packed.body, timeout_s)
+        took_s = (self._clock.boot_ns() - started_ns) / 1e9
+        self._count(exchange, lane)
+        return decide(exchange.result), took_s
+
+    def _is_fault_of_server(
+        self, part: Batch, decision: Decision, lane: Lane, timeout_s: float
+    ) -> bool:
+        """Return True if points of a rejected batch are all rejected alike when alone.
+
+        A few are sent, chosen at random. If one of them is accepted, or if a text names
+        a point, the batch is divided as usual.
+        """
+        if decision.action is not Action.BISECT or len(part) <= HANDFUL:
+            return False
+        now_ns = self._clock.wall_ns()
+        texts = [decision.text]
+        for index in self._jitter.sample(range(len(part)), min(SAMPLE, len(part))):
+            if names_any(texts[-1], part, now_ns):
+                return False
+            single = part.part(index, index + 1)
+            packed = PackedBatch(single, pack(single.lines))
+            answer, _ = self._post(packed, lane, timeout_s)
+            if answer.action is not Action.BISECT:
+                return False
+            texts.append(answer.text)
+        return are_alike(texts[1:]) and not names_any(texts[-1], part, now_ns)
 
     def _count(self, exchange: Exchange, lane: Lane) -> None:
         self._usage.spent(lane, exchange.sent_bytes + exchange.received_bytes)

@@ -46,7 +46,7 @@ def _start(folder: Path, collector: str, page: str) -> subprocess.Popen[bytes]:
 ECHO = fixed(
     response(
         "400 Bad Request",
-        b'{"error":"partial write: agent:%s is wrong"}' % SECRET.encode(),
+        b'{"error":"field type conflict: agent:%s is wrong"}' % SECRET.encode(),
         b"Content-Type: application/json",
     )
 )

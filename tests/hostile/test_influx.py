@@ -28,8 +28,8 @@ CAUSES = {
     "slow chunks": "timeout: no complete response in time",
     "silence": "timeout: no complete response in time",
     "invalid UTF-8": "not from InfluxDB",
-    "nested": "",  # the points are quarantined, as for every rejection
-    "NaN": "",
+    "nested": "not from InfluxDB",
+    "NaN": "not from InfluxDB",
     "no HTTP": "closed_early: the response is not HTTP",
     "bytes": "closed_early: the response is not HTTP",
     "moved": "HTTP 301: redirected",

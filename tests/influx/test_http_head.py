@@ -46,7 +46,9 @@ INTERIM = [CONTINUE, PROCESSING, HINTS, CONTINUE + PROCESSING + HINTS + HINTS]
 @pytest.mark.parametrize("interim", INTERIM, ids=["100", "102", "103", "all"])
 def test_interim_responses_are_skipped(interim: bytes) -> None:
     """Each request gets its own final response, and no part of the one before."""
-    rejected = response("400 Bad Request", b'{"error":"no"}', BODY_TYPE)
+    rejected = response(
+        "400 Bad Request", b'{"error":"field type conflict"}', BODY_TYPE
+    )
     delivered = response("204 No Content")
     with raw_server(interim + delivered, interim + rejected, delivered) as server:
         actions = [decide(exchange.result).action for exchange in _post(server, 3)]

@@ -19,6 +19,7 @@ HTML = {"content-type": "text/html"}
 NOW = "Wed, 14 Feb 2024 00:00:00 GMT"
 NOT_INFLUXDB = "not from InfluxDB"
 NO_TOKEN = '{"message":"unauthorized access"}'
+TOO_OLD = '{"message":"partial write: points beyond retention policy dropped=1"}'
 NO_BUCKET = '{"error":"database not found: \\"qos\\""}'
 
 
@@ -29,7 +30,8 @@ NO_BUCKET = '{"error":"database not found: \\"qos\\""}'
         (200, HTML, "<title>Hotspot</title>", Action.KEEP, 'page "Hotspot"'),
         (200, JSON, '{"ok":1}', Action.KEEP, NOT_INFLUXDB),
         (202, {}, "", Action.KEEP, NOT_INFLUXDB),
-        (201, JSON, '{"message":"1 point refused"}', Action.BISECT, "1 point"),
+        (201, JSON, TOO_OLD, Action.BISECT, "only some points stored"),
+        (201, JSON, '{"id":"x"}', Action.KEEP, NOT_INFLUXDB),
         (302, {"location": "/login"}, "", Action.KEEP, ": /login"),
         (307, {}, "", Action.KEEP, "redirected"),
         (400, HTML, "<h1>Bad request</h1>", Action.KEEP, NOT_INFLUXDB),
@@ -38,7 +40,8 @@ NO_BUCKET = '{"error":"database not found: \\"qos\\""}'
         (404, JSON, NO_BUCKET, Action.KEEP, "create the bucket"),
         (407, {}, "", Action.KEEP, "proxy"),
         (413, {}, "", Action.HALVE, "too large"),
-        (422, JSON, '{"message":"too old"}', Action.BISECT, "too old"),
+        (422, JSON, TOO_OLD, Action.BISECT, "raise the retention"),
+        (422, JSON, '{"message":"too old"}', Action.KEEP, "too old"),
         (429, {}, "", Action.KEEP, "too many requests"),
         (500, JSON, '{"error":"cache full"}', Action.KEEP, "cache full"),
         (502, {}, "", Action.KEEP, "server error"),
@@ -96,7 +99,7 @@ def test_a_rejection_without_content_type_is_bisected() -> None:
     [
         (400, "Authorization header was malformed", Action.RENEW_TOKEN),
         (422, "Adding a new database would exceed limit of 5 databases", Action.KEEP),
-        (422, "Update to schema would exceed number of columns", Action.BISECT),
+        (422, "Update to schema would exceed number of columns", Action.LIMIT),
     ],
 )
 def test_a_rejected_token_or_bucket_quarantines_no_point(

@@ -59,7 +59,9 @@ def test_the_second_half_is_written_if_the_first_is_rejected(
 ) -> None:
     """A body that is too large is halved, and each half is sent."""
     between = front(influxdb.url)
-    rejection = Status(400, b'{"error": "no"}', {"Content-Type": "application/json"})
+    rejection = Status(
+        400, b'{"error": "field type conflict"}', {"Content-Type": "application/json"}
+    )
     between.script(Status(413), rejection, Pass())
     section = {**influxdb.section, "url": between.url}
     writer = Writer(CollectorSection.model_validate(section), wait=lambda _: None)

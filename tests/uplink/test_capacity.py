@@ -165,7 +165,8 @@ def test_rejected_points_of_one_cause_are_one_event_an_hour(
     """The next event after an hour contains all points that were rejected since."""
     numbers = iter(range(100))
     between = front()
-    between.always(lambda _: refused(400, f"conflict at line {next(numbers)}"))
+    message = "unable to parse 'latency seq=%d': bad timestamp"
+    between.always(lambda _: refused(400, message % next(numbers)))
     bench = make_bench(make_settings(towards(influxdb, between.url)))
     events: list[JournalEvent] = []
     hour_ns = 3600 * 10**9

@@ -99,6 +99,8 @@ def test_the_fresh_lane_does_not_take_a_prepared_backlog_batch(
     put(journal, clock)
     assert sender.send(Lane.FRESH, NEVER, 1.0) == 1
     assert sender.send(Lane.BACKLOG, NEVER, 1.0, ahead=True) == 10
+    # Its thread would read a database that is closed already.
+    sender.finish()
 
 
 def test_a_failed_settle_leaves_nothing_claimed(
@@ -124,7 +126,8 @@ def test_a_failed_quarantine_leaves_nothing_claimed(
     def fail(_batch: Batch, _message: str) -> None:
         raise StorageError("cannot quarantine points in", "journal", "disk full")
 
-    rejected = Response(400, {"content-type": "application/json"}, '{"error":"no"}')
+    conflict = r'{"error":"field type conflict: input field \"sent\" on \"latency\""}'
+    rejected = Response(400, {"content-type": "application/json"}, conflict)
     sender = _sender(journal, Scripted(lambda _: rejected))
     monkeypatch.setattr(journal, "quarantine", fail)
     with pytest.raises(StorageError):
