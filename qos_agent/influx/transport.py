@@ -22,6 +22,7 @@ from qos_agent.influx.tls import tls_context
 from qos_agent.influx.wire_size import WireBytes, wire_bytes
 from qos_agent.model import limits
 from qos_agent.model.errors import ConfigError
+from qos_agent.model.time_span import is_plausible
 from qos_agent.system.network import cause_of
 from qos_agent.system.network.tls import cause_of_tls, message_of_tls
 
@@ -222,9 +223,14 @@ def _response(status: int, headers: object, body: object) -> Response:
 
 
 def _offset_ms(response: Response, now_ns: int) -> float | None:
-    """Return our clock minus the collector's, whose Date is cut to the second."""
+    """Return our clock minus the collector's, whose Date is cut to the second.
+
+    It is None without a Date, and for a Date that no working clock shows.
+    """
     date = date_of(response.headers.get("date", ""))
-    return None if date is None else now_ns / 1e6 - date.timestamp() * 1e3 - 500.0
+    if date is None or not is_plausible(date.timestamp() * 1e9):
+        return None
+    return now_ns / 1e6 - date.timestamp() * 1e3 - 500.0
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from qos_agent.journal.encoding import Line, NumberedPoint, to_text
+from qos_agent.model.time_span import LAST_NS
 
 
 def insert(db: sqlite3.Connection, line: Line) -> None:
@@ -51,8 +52,13 @@ def lines(
 
 
 def last_time_ns(db: sqlite3.Connection) -> int | None:
-    """Return the newest timestamp, or None if the journal is empty."""
-    row = db.execute("SELECT CAST(MAX(time_ns) AS INTEGER) FROM point").fetchone()
+    """Return the newest timestamp, or None if the journal is empty.
+
+    A time in the far future is that of a damaged row, or of a clock that was wrong.
+    """
+    row = db.execute(
+        "SELECT CAST(MAX(time_ns) AS INTEGER) FROM point WHERE time_ns < ?", (LAST_NS,)
+    ).fetchone()
     return None if row[0] is None else int(row[0])
 
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, tzinfo
 from qos_agent.journal.encoding import Timestamp
 from qos_agent.journal.rows import last_time_ns
 from qos_agent.model import ClockState
+from qos_agent.model.time_span import LAST_NS
 
 # A new offset is written if it differs by more than this. Slewing and the kernel's
 # corrections are far smaller, and each write wears the memory card.
@@ -139,8 +140,9 @@ def _held_offset(db: sqlite3.Connection, point: PendingPoint, now: Now) -> int:
     held = offset(db, "held_offset", point.boot_id)
     if held is None:
         row = db.execute(
-            "SELECT CAST(MAX(time_ns) AS INTEGER) FROM point WHERE seq < ?",
-            (point.seq,),
+            "SELECT CAST(MAX(time_ns) AS INTEGER) FROM point"
+            " WHERE seq < ? AND time_ns < ?",
+            (point.seq, LAST_NS),
         ).fetchone()
         held = now.clock.offset_ns if row[0] is None else int(row[0])
         set_state(db, "held_offset", f"{point.boot_id} {held}")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from qos_agent.model import Clock, json_text
 from qos_agent.model.errors import StorageError
+from qos_agent.model.time_span import LAST_NS
 from qos_agent.probes.registry import PROBES
 from qos_agent.system.files import (
     from_administrator,
@@ -60,6 +61,8 @@ class Pause:
             raise ValueError(f"is not a pause of {what}")
         if not all(type(time_ns) is int and 0 <= time_ns < 2**63 for time_ns in times):
             raise ValueError("has no time")
+        if self.until_wall_ns >= LAST_NS:
+            raise ValueError("ends in the far future")
 
     def until(self) -> str:
         """Return its end in UTC, by the wall clock at the time it was made."""

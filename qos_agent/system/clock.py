@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qos_agent.model import Clock, ClockState
+from qos_agent.model.time_span import FIRST_NS, LAST_NS
 from qos_agent.system.files import matching, name_once, read_text
 
 _STA_UNSYNC = 0x0040  # <sys/timex.h>
@@ -75,8 +76,9 @@ def is_trusted(evidence: ClockEvidence) -> bool:
 
 def doubt(evidence: ClockEvidence) -> str | None:
     """Return the reason why the wall clock is not trusted; None if it is."""
-    if evidence.wall_ns < evidence.not_before_ns:
-        return "the clock is in the past"
+    if not evidence.not_before_ns <= evidence.wall_ns < LAST_NS:
+        is_early = evidence.wall_ns < LAST_NS
+        return f"the clock is in the {'past' if is_early else 'far future'}"
     offset_ms = evidence.collector_offset_ms
     agrees = offset_ms is not None and abs(offset_ms) < _AGREES_MS
     if evidence.synced or agrees:
@@ -184,13 +186,9 @@ class SystemClock:
         return synced, timex.maxerror / 1000 if synced else None
 
 
-# No reading can be older than this software (September 2026).
-_NOT_BEFORE_NS = 1_790_000_000 * 10**9
-
-
 def system_clock() -> SystemClock:
     """Return the clocks of the kernel, not trusted before this software existed."""
-    return SystemClock(_NOT_BEFORE_NS)
+    return SystemClock(FIRST_NS)
 
 
 class StepWatch:

@@ -164,6 +164,7 @@ INDONESIAN: Mapping[str, str] = {
     "internal error (bug): {error}": "kesalahan internal (bug): {error}",
     "neither a ping nor a raw socket": "socket ping dan raw tidak tersedia",
     "the clock is in the past": "jam tertinggal",
+    "the clock is in the far future": "jam terlalu jauh di depan",
     # `setup` and `maintenance`.
     "This device has:": "Di perangkat ini ada:",
     "Station code (13 digits)": "Kode TPS (13 digit)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -179,7 +180,7 @@ LIMITS = {
     "fields": "Update to schema would exceed the field limit (9) for field family 'x'",
     "ids": "table 'x' in storage mode Y cannot allocate more legacy column IDs",
 }
-FORMS = {
+FORMS: dict[str, Callable[[str], str]] = {
     "1.8": lambda text: v1(f"partial write: {text} dropped=20"),
     "2.x": lambda text: v2(f"failure writing points to database: {text}"),
     "3.x": v1,

@@ -186,3 +186,22 @@ def test_suspend_counts_as_time(tmp_path: Path, clock: FakeClock) -> None:
     journal.put([point(clock.boot_ns())], clock.state(), clock.boot_id)
     first, second = [decode(line).time_ns for line in bodies(journal)]
     assert second - first == 6 * 3600 * 10**9
+
+
+def test_a_record_of_a_far_future_is_not_the_newest(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """A clock that was once wrong does not make later ones seem behind."""
+    journal = open_journal(tmp_path)
+    put(journal, clock)
+    right_ns = clock.wall_ns()
+    clock.step(76 * YEAR_S)
+    put(journal, clock)
+    assert journal.last_time_ns() == right_ns
+    clock.step(-76 * YEAR_S)
+    clock.boot_id, clock.now_boot_ns, clock.trusted = "boot-2", 30 * 10**9, False
+    put(journal, clock)
+    clock.advance(601)
+    journal.stamp_pending(clock.state(), clock.boot_id, clock.boot_ns())
+    held = decode(bodies(journal)[-1])
+    assert held.time_ns - right_ns < 3600 * 10**9

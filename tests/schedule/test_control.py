@@ -98,7 +98,7 @@ def test_each_change_is_reported_once(tmp_path: Path, clock: FakeClock) -> None:
     assert pauses.active() == []
 
 
-_TIMES = {"until_boot_ns": 2**62, "until_wall_ns": 2**62}
+_TIMES = {"until_boot_ns": 2**62, "until_wall_ns": 2 * 10**18}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,7 @@ _TIMES = {"until_boot_ns": 2**62, "until_wall_ns": 2**62}
             json.dumps({"what": "latency", "boot_id": "boot", **_TIMES, **wrong})
             for wrong in (
                 {"until_wall_ns": 10**30},
+                {"until_wall_ns": 4_102_444_800 * 10**9, "boot_id": "boot-0"},
                 {"until_wall_ns": float("nan")},
                 {"until_boot_ns": "x"},
                 {"until_boot_ns": 1e300},

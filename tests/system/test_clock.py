@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qos_agent.model import ClockState
+from qos_agent.model.time_span import LAST_NS
 from qos_agent.system.clock import (
     ClockEvidence,
     StepWatch,
@@ -37,6 +38,7 @@ BOOTED = ClockEvidence(NOW_NS, MINUTE_NS, synced=False, has_rtc=False, not_befor
         (replace(BOOTED, has_rtc=True, collector_offset_ms=-3.6e6), False),
         (replace(BOOTED, has_rtc=True, collector_offset_ms=20_000.0), True),
         (replace(BOOTED, synced=True, not_before_ns=NOW_NS + 1), False),
+        (replace(BOOTED, synced=True, has_rtc=True, wall_ns=LAST_NS), False),
     ],
     ids=[
         "just booted",
@@ -50,6 +52,7 @@ BOOTED = ClockEvidence(NOW_NS, MINUTE_NS, synced=False, has_rtc=False, not_befor
         "collector contradicts",
         "collector undecided",
         "before this software",
+        "in the far future",
     ],
 )
 def test_trust(evidence: ClockEvidence, trusted: bool) -> None:
@@ -62,6 +65,7 @@ def test_trust(evidence: ClockEvidence, trusted: bool) -> None:
     [
         (BOOTED, "no time server has set the clock"),
         (replace(BOOTED, not_before_ns=NOW_NS + 1), "in the past"),
+        (replace(BOOTED, wall_ns=LAST_NS), "in the far future"),
         (replace(BOOTED, newest_record_ns=NOW_NS + 1), "behind the newest point"),
         (replace(BOOTED, collector_offset_ms=-3.6e6), "from the collector's"),
     ],
