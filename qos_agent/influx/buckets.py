@@ -32,6 +32,13 @@ def retention_s(
         kept_s = float(rules[0].every_seconds if rules else 0) or math.inf
     except ApiException as error:
         return math.inf if error.status == HTTPStatus.NOT_FOUND else None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (
+        ArithmeticError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         return None
     return kept_s if kept_s > 0 else None

@@ -49,7 +49,7 @@ def policy_retention_s(policies: Iterable[Mapping[str, Any]]) -> float | None:
 
 def go_duration_s(text: str) -> float | None:
     """Read a duration of Go such as 720h0m0s; 0 is infinity, other text is None."""
-    parts = re.findall(r"(\d+)([hms])", text)
+    parts = re.findall(r"(\d{1,9})([hms])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     unit_s = {"h": 3600, "m": 60, "s": 1}

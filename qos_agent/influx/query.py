@@ -25,6 +25,7 @@ from qos_agent.influx.tls import tls_context
 from qos_agent.influx.transport import failure_of, make_client
 from qos_agent.model import limits
 from qos_agent.model.errors import ConfigError, QosAgentError
+from qos_agent.model.line_protocol import tag_value
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -33,6 +34,8 @@ __all__ = ["QueryError", "Row", "Server", "Table", "between", "word"]
 
 _PART_BYTES = 65_536
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
+# InfluxDB has no larger numbers, except in fields of type float.
+_INT64 = 2**63
 _CHUNKED = {"chunked": "true", "chunk_size": "10000"}
 
 
@@ -59,17 +62,58 @@ class Row:
     values: Mapping[str, Any]
     server: str
 
+    def has(self, *tags: str) -> bool:
+        """Return True if the row has these tags, with values that agents send.
+
+        Other rows cannot be assigned to an area or a station.
+        """
+        values = [self.tags.get(tag, "") for tag in tags]
+        return all(value and value == tag_value(value) for value in values)
+
     def number(self, name: str) -> float:
         """Return a value that must be a number. Raises QueryError if it is not."""
-        value = self.values.get(name)
-        if isinstance(value, int | float) and math.isfinite(value):
-            return value
-        problem = f"{name} must be a number (found: {str(value)[:40]!r})"
-        raise QueryError(self.server, f"{problem}. Fix: {fixes.TYPES}")
+        value: Any = self.values.get(name)
+        # True is no number, although it is an int in Python.
+        if type(value) in (int, float) and -_INT64 <= value < _INT64:
+            number: float = value
+            return number
+        raise self._wrong(name, "a number")
 
-    def whole(self, name: str) -> int:
-        """Return a value that must be a whole number. Raises QueryError."""
-        return int(self.number(name))
+    def amount(self, name: str) -> float:
+        """Return a number that must not be negative. Raises QueryError."""
+        number = self.number(name)
+        if number < 0:
+            raise self._wrong(name, "0 or more")
+        return number
+
+    def count(self, name: str) -> int:
+        """Return an amount that must be a whole number. Raises QueryError."""
+        number = self.amount(name)
+        if number != int(number):
+            raise self._wrong(name, "a whole number")
+        return int(number)
+
+    def time_ns(self, span: tuple[int, int]) -> int:
+        """Return the time, which must be within the span of the query.
+
+        Raises QueryError.
+        """
+        number = self.number("time")
+        if not span[0] <= number <= span[1] or number != int(number):
+            raise self._wrong("time", f"from {span[0]} to {span[1]}")
+        return int(number)
+
+    def text(self, name: str) -> str:
+        """Return a value that must be a text. Raises QueryError."""
+        value = self.values.get(name)
+        if not isinstance(value, str):
+            raise self._wrong(name, "a text")
+        return value
+
+    def _wrong(self, name: str, wanted: str) -> QueryError:
+        found = str(self.values.get(name))[:40]
+        problem = f"{name} must be {wanted} (found: {found!r})"
+        return QueryError(self.server, f"{problem}. Fix: {fixes.TYPES}")
 
 
 class Server:

@@ -78,7 +78,8 @@ def doubt(evidence: ClockEvidence) -> str | None:
     """Return the reason why the wall clock is not trusted; None if it is."""
     if not evidence.not_before_ns <= evidence.wall_ns < LAST_NS:
         is_early = evidence.wall_ns < LAST_NS
-        return f"the clock is in the {'past' if is_early else 'far future'}"
+        far = "the clock is in the far future"
+        return "the clock is in the past" if is_early else far
     offset_ms = evidence.collector_offset_ms
     agrees = offset_ms is not None and abs(offset_ms) < _AGREES_MS
     if evidence.synced or agrees:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from qos_agent.config.operators import operator_code
 from qos_agent.influx.query import Row, Server, between, word
+from qos_agent.model.line_protocol import tag_value
 from qos_agent.noc.census.spans import Span
 
 CLASSES = ("good", "degraded", "bad", "unknown")
@@ -42,7 +43,7 @@ def heard(
     """
     series = ("agent", "beats", '"regency", "station"')
     rows = _counted(server, series, province, span, only, '"regency"')
-    return {row.tags["regency"]: row.whole("n") for row in rows}
+    return {row.tags["regency"]: row.count("n") for row in rows}
 
 
 def heard_since(
@@ -70,7 +71,7 @@ def newest(server: Server, province: str, span: Span) -> dict[str, int]:
         f'WHERE {_where(province, span)} GROUP BY "regency"'
     )
     rows = _rows_with_tags(server, query, "regency")
-    return {row.tags["regency"]: row.whole("time") for row in rows}
+    return {row.tags["regency"]: row.time_ns(span) for row in rows}
 
 
 def roll_call(
@@ -84,8 +85,9 @@ def roll_call(
         'GROUP BY "regency", "station"'
     )
     for row in _rows_with_tags(server, query, "regency", "station"):
-        stations = last_ns.setdefault(row.tags["regency"], {})
-        stations[row.tags["station"]] = row.whole("time")
+        if row.tags["regency"] in last_ns:
+            stations = last_ns[row.tags["regency"]]
+            stations[row.tags["station"]] = row.time_ns(span)
     return last_ns
 
 
@@ -95,7 +97,7 @@ def stations_with_verdict(
     """Return the number of stations with a verdict on any link, by regency."""
     series = ("verdict", "good", '"regency", "station"')
     rows = _counted(server, series, province, span, only, '"regency"')
-    return {row.tags["regency"]: row.whole("n") for row in rows}
+    return {row.tags["regency"]: row.count("n") for row in rows}
 
 
 def links_with_verdict(
@@ -107,7 +109,7 @@ def links_with_verdict(
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
         key = row.tags["regency"], _operator(row)
-        counts[key] = counts.get(key, 0) + row.whole("n")
+        counts[key] = counts.get(key, 0) + row.count("n")
     return counts
 
 
@@ -185,7 +187,7 @@ def _by_regency(server: Server, query: str) -> dict[str, list[LinkVerdict]]:
 
 def _rows_with_tags(server: Server, query: str, *tags: str) -> Iterator[Row]:
     """Skip rows without these tags, because they cannot be assigned to an area."""
-    return (row for row in server.select(query) if all(tag in row.tags for tag in tags))
+    return (row for row in server.select(query) if row.has(*tags))
 
 
 def _where(province: str, span: Span) -> str:
@@ -199,11 +201,12 @@ def _only(tag: str, values: Iterable[str]) -> str:
 
 def _operator(row: Row) -> str:
     """Return the operator's code; earlier agents sent the name as it was configured."""
-    return operator_code(row.tags.get("operator", "unknown"))
+    return tag_value(operator_code(row.tags.get("operator", "unknown")))
 
 
 def _link_verdict(row: Row) -> LinkVerdict:
-    verdict = next((name for name in CLASSES if row.values.get(name)), "unknown")
+    classes = (name for name in CLASSES if name in row.values and row.number(name))
+    verdict = next(classes, "unknown")
     return LinkVerdict(
         row.tags["station"],
         _operator(row),
@@ -215,4 +218,4 @@ def _link_verdict(row: Row) -> LinkVerdict:
 
 
 def _text(row: Row, name: str) -> str | None:
-    return str(row.values[name]) if name in row.values else None
+    return row.text(name) if name in row.values else None

@@ -50,13 +50,13 @@ def baseline_lines(
             baselines.setdefault(_key(row), {}).update(_fields(part, row))
     for row in _rows(rollups, _first(province, span)):
         fields = baselines.setdefault(_key(row), {})
-        fields["span_s"] = (at_ns - row.whole("time")) / 1e9
+        fields["span_s"] = (at_ns - row.time_ns(span)) / 1e9
     return list(_lines(province, baselines, at_ns))
 
 
 def _rows(rollups: Server, query: str) -> Iterator[Row]:
     """Yield the rows of a query, without those that belong to no regency."""
-    return (row for row in rollups.select(query) if row.tags.get("regency"))
+    return (row for row in rollups.select(query) if row.has("regency"))
 
 
 def _lines(
@@ -69,14 +69,14 @@ def _lines(
 
 def _key(row: Row) -> _Key:
     # One point with tags that are not canonical must not stop the other baselines.
-    return tag_value(row.tags["regency"]), tag_value(row.tags.get("operator", ""))
+    return row.tags["regency"], tag_value(row.tags.get("operator", ""))
 
 
 def _fields(part: _Part, row: Row) -> dict[str, Value]:
     """Return sums in the types of the schema; JSON has no difference of 20 and 20.0."""
     types = {"int": int, "float": float}
     return {
-        name: types[_TABLE.field(name).type](row.number(name))
+        name: types[_TABLE.field(name).type](row.amount(name))
         for name in part.fields
         if name in row.values
     }

@@ -19,9 +19,10 @@ from qos_agent.noc.rollup.sums import (
     ROLLUPS,
     Rollup,
     key,
+    lines_of,
     query_spans,
     read_lines,
-    summed,
+    read_tables,
 )
 
 _QueryResult = tuple[Rollup, tuple[int, int], list[Table]]
@@ -67,7 +68,7 @@ class RollupCalculator:
     ) -> Iterator[list[bytes]]:
         """Yield the lines of each query while the server answers the next one."""
         for rollup, part, tables in _prefetched(self._results(province, span)):
-            new = list(summed(rollup, tables))
+            new = list(lines_of(self.servers[province], rollup, tables))
             overwrites = self.support.overwrites()
             stored: list[bytes] = []
             if not (retention.certain and overwrites):
@@ -80,8 +81,7 @@ class RollupCalculator:
         server = self.servers[province]
         for rollup in ROLLUPS:
             for part in query_spans(server, rollup, province, *span):
-                tables = server.tables(rollup.query(province, *part))
-                yield rollup, part, list(tables)
+                yield rollup, part, read_tables(server, rollup, province, part)
 
 
 def _changed(

@@ -28,6 +28,7 @@ _SUMMED_OVER = frozenset({"station", "link"})
 # in memory. A longer one is halved until its parts have no more points than the limit.
 _UNCOUNTED_NS = 3 * MINUTE_NS
 _POINTS_PER_QUERY = 50_000
+_NUMBERS = {int, float, type(None)}
 _Tags = tuple[tuple[str, str], ...]
 
 
@@ -67,13 +68,55 @@ def read_lines(
     `from_ns` and `to_ns` are whole minutes. Raises QueryError.
     """
     for span in query_spans(server, rollup, province, from_ns, to_ns):
-        tables = server.tables(rollup.query(province, *span))
-        try:
-            yield from summed(rollup, tables)
-        except (TypeError, ValueError, OverflowError) as error:
-            # Another program may write a field of the same name in another type.
-            message = f"{rollup.measurement}: {error}. Fix: {TYPES}"
-            raise QueryError(server.name, message) from error
+        tables = read_tables(server, rollup, province, span)
+        yield from lines_of(server, rollup, tables)
+
+
+def read_tables(
+    server: Server, rollup: Rollup, province: str, span: tuple[int, int]
+) -> list[Table]:
+    """Return the points of a span; each value is a number or None. Raises QueryError.
+
+    Another program may write a field of the same name in another type.
+    """
+    tables = list(server.tables(rollup.query(province, *span)))
+    for table in tables:
+        if problem := _problem(table, span):
+            raise _error(server, rollup, problem)
+    return tables
+
+
+def lines_of(
+    server: Server, rollup: Rollup, tables: Iterable[Table]
+) -> Iterator[bytes]:
+    """Yield the sums of a query. Raises QueryError if they are not in the schema."""
+    try:
+        yield from summed(rollup, tables)
+    except (ValueError, OverflowError) as error:
+        raise _error(server, rollup, str(error)) from error
+
+
+def _problem(table: Table, span: tuple[int, int]) -> str:
+    """Return what is wrong with the values of a table, or nothing."""
+    if not table.rows:
+        return ""
+    if table.columns[:1] != ["time"]:
+        return "the first column must be time"
+    for name, values in zip(table.columns, zip(*table.rows, strict=True), strict=True):
+        if not set(map(type, values)) <= _NUMBERS:
+            other = next(v for v in values if type(v) not in _NUMBERS)
+            return f"{name} must be a number (found: {str(other)[:40]!r})"
+    times = [row[0] for row in table.rows]
+    if not all(type(time_ns) is int for time_ns in times):
+        return "time must be a whole number"
+    if min(times) < span[0] or max(times) >= span[1]:
+        return f"time must be from {span[0]} to {span[1]}"
+    return ""
+
+
+def _error(server: Server, rollup: Rollup, problem: str) -> QueryError:
+    message = f"{rollup.measurement}: {problem}. Fix: {TYPES}"
+    return QueryError(server.name, message)
 
 
 def summed(rollup: Rollup, tables: Iterable[Table]) -> Iterator[bytes]:
@@ -114,7 +157,7 @@ def _points(
         f'SELECT COUNT("seq") AS "n" FROM "{rollup.measurement}" '
         f'WHERE "province" = {word(province)} AND {between(*span)}'
     )
-    return sum(row.whole("n") for row in server.select(query))
+    return sum(row.count("n") for row in server.select(query))
 
 
 def _totals(tables: Iterable[Table]) -> dict[tuple[int, _Tags], dict[str, Value]]:

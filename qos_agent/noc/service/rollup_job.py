@@ -18,6 +18,8 @@ from qos_agent.noc.settings import RollupsSection
 from qos_agent.noc.state import State
 
 _DAY_NS = 86400 * 10**9
+# A device whose clock was wrong may report points of 1970.
+_OLDEST_S = 366 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class RollupJob:
         try:
             # A point that was this old at its heartbeat may be a day older by now.
             reported = [
-                row.number("oldest") + _DAY_NS / 1e9
+                min(row.amount("oldest"), _OLDEST_S) + _DAY_NS / 1e9
                 for row in self.calculator.servers[province].select(query)
                 if "oldest" in row.values
             ]

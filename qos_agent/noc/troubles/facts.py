@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qos_agent.influx.query import Row, Server, between
+from qos_agent.model.line_protocol import tag_value
 
 Values = Mapping[str, Any]
 _LINK = '"province", "regency", "operator"'
@@ -92,14 +93,15 @@ def read_facts(server: Server, at_ns: int) -> Facts:
 
 def _counted(server: Server, at_ns: int) -> Iterator[tuple[str, int]]:
     """Yield the newest census of each province."""
-    where = _between(_span(at_ns, COUNTED))
+    span = _span(at_ns, COUNTED)
+    where = _between(span)
     query = (
         f'SELECT LAST("expected") AS "expected" FROM "census" WHERE {where} '
         'AND "operator" = \'all\' GROUP BY "province"'
     )
     for row in server.select(query):
-        if "province" in row.tags:
-            yield row.tags["province"], row.whole("time")
+        if row.has("province"):
+            yield row.tags["province"], row.time_ns(span)
 
 
 def _census(at_ns: int) -> str:
@@ -144,14 +146,14 @@ def _span(at_ns: int, window: tuple[int, int]) -> tuple[int, int]:
 def _rows(server: Server, query: str) -> Iterator[tuple[tuple[str, str], Values]]:
     """Yield the values by (regency, operator); skip rows without a regency."""
     for row in server.select(query):
-        if row.tags.get("regency"):
+        if row.has("regency"):
             yield _key(row), {name: _value(row, name) for name in row.values}
 
 
 def _value(row: Row, name: str) -> Any:
-    """Return a value; all are numbers except the indicator. Raises QueryError."""
-    return str(row.values[name]) if name == "kpi" else row.number(name)
+    """Return a value; all are amounts except the indicator. Raises QueryError."""
+    return row.text(name) if name == "kpi" else row.amount(name)
 
 
 def _key(row: Row) -> tuple[str, str]:
-    return row.tags["regency"], row.tags.get("operator") or "all"
+    return row.tags["regency"], tag_value(row.tags.get("operator", "all"))

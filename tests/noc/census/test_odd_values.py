@@ -38,6 +38,9 @@ def answer(columns: list[str], row: list[object]) -> bytes:
         (queries.heard, ["time", "n"], [0, "x"]),
         (queries.links_with_verdict, ["time", "n"], [0, [1]]),
         (queries.links_not_good, ["time", "bad", "since_s"], [0, 1, "long"]),
+        (queries.links_not_good, ["time", "good"], [0, "x"]),
+        (queries.heard, ["time", "n"], [0, True]),
+        (queries.heard, ["time", "n"], [0, 10**30]),
     ],
 )
 def test_a_query_of_the_census_fails_with_the_server_and_the_fix(
@@ -49,6 +52,30 @@ def test_a_query_of_the_census_fails_with_the_server_and_the_fix(
     with raw_server(answer(columns, row)) as server:
         client = Server(CollectorSection.model_validate({"url": server.url}), 5.0)
         with pytest.raises(QueryError, match=r"must be a number .*\. Fix: check"):
+            read(client, "31", SPAN)
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("read", "columns", "row", "wanted"),
+    [
+        (queries.heard, ["time", "n"], [0, -1], "n must be 0 or more"),
+        (queries.heard, ["time", "n"], [0, 0.5], "n must be a whole number"),
+        (queries.newest, ["time", "last"], [0, 1], "time must be from"),
+        (queries.newest, ["time", "last"], [2**62, 1], "time must be from"),
+        (queries.links_not_good, ["time", "bad", "kpi"], [0, 1, 5], "must be a text"),
+    ],
+)
+def test_a_number_without_sense_is_an_error(
+    read: Callable[[Server, str, tuple[int, int]], object],
+    columns: list[str],
+    row: list[object],
+    wanted: str,
+) -> None:
+    """Counts are whole and not negative, and times are within the query's span."""
+    with raw_server(answer(columns, row)) as server:
+        client = Server(CollectorSection.model_validate({"url": server.url}), 5.0)
+        with pytest.raises(QueryError, match=wanted):
             read(client, "31", SPAN)
         client.close()
 
@@ -70,9 +97,15 @@ def test_other_provinces_are_counted() -> None:
 _EMPTY = b'{"results":[{"statement_id":0}]}'
 
 
-def test_a_sum_over_a_text_is_an_error_of_the_query() -> None:
+@pytest.mark.parametrize(
+    ("time_ns", "value"),
+    [(START_NS, "x"), (START_NS, True), ("x", 1), (None, 1), (0, 1), (2**62, 1)],
+)
+def test_a_sum_over_another_type_is_an_error_of_the_query(
+    time_ns: object, value: object
+) -> None:
     """Another program may have written a field of this name as a text."""
-    row = [START_NS, *("x" for _ in LATENCY.fields)]
+    row = [time_ns, *(value for _ in LATENCY.fields)]
     columns = ["time", *(field.name for field in LATENCY.fields)]
     with raw_server(answer(columns, row)) as server:
         client = Server(CollectorSection.model_validate({"url": server.url}), 5.0)
