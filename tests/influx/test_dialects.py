@@ -8,6 +8,7 @@ import math
 import pytest
 
 from qos_agent.config.settings import CollectorSection
+from qos_agent.influx import dialects
 from qos_agent.influx.dialects import go_duration_s, overwrites_points
 from qos_agent.influx.query import QueryError, Server
 from tests.servers.answers import Answer, CutRequest, Request, Status
@@ -107,3 +108,10 @@ def test_durations_of_go(text: str, duration_s: float | None) -> None:
 def test_only_3x_does_not_overwrite_points(version: str, overwrites: bool) -> None:
     """A server that does not report its version is treated as 1.8 or 2.x."""
     assert overwrites_points(version) is overwrites
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + "h", "9" * 5000 + "h", "1h" * 9])
+def test_a_duration_of_any_length_is_read(text: str) -> None:
+    """A number that Python cannot convert is no duration."""
+    seconds = dialects.go_duration_s(text)
+    assert seconds is None or seconds == 9 * 3600
