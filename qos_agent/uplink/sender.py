@@ -113,8 +113,8 @@ class Sender:
         self._is_attempt = False
         for refused in self._hold.clear():
             self._prefetcher.release(refused)
-        self._count_failure(f"internal error (bug): {type(error).__name__}: {error}")
         self.status = replace(self.status, state="failing")
+        self._count_failure(f"internal error (bug): {type(error).__name__}: {error}")
 
     def finish(self) -> None:
         """Settle delivered batches and release the prepared one."""
