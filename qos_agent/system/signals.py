@@ -2,7 +2,8 @@
 
 Every signal whose default action ends a process is handled like SIGTERM. SIGABRT is
 that of systemd's watchdog, SIGPWR that of a power supply, SIGUSR1 that of someone who
-expects another program. A second SIGQUIT or SIGABRT ends the process at once.
+expects another program. SIGRTMIN+3 stops a container whose image expects systemd. A
+second SIGQUIT or SIGABRT ends the process at once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ _ENDING = (
     signal.SIGXCPU,
     signal.SIGPWR,
     signal.SIGIO,
+    signal.SIGTRAP,
+    signal.SIGSTKFLT,
+    signal.SIGSYS,
+    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
 )
 _AT_ONCE_THE_SECOND_TIME = (signal.SIGQUIT, signal.SIGABRT)
 

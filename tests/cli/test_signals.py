@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -23,7 +24,34 @@ ENDING = [
     signal.SIGABRT,
     signal.SIGUSR1,
     signal.SIGPWR,
+    signal.SIGSTKFLT,
+    signal.SIGRTMIN + 3,
 ]
+# No handler can run, or the default is to go on, or Python ignores it.
+OTHERS = {
+    signal.SIGKILL,
+    signal.SIGSTOP,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGCONT,
+    signal.SIGCHLD,
+    signal.SIGURG,
+    signal.SIGWINCH,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    # The program itself is at fault.
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+}
+_UNHANDLED = """
+import signal
+from qos_agent.system.signals import handle_signals
+handle_signals(lambda: None)
+print([int(n) for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_DFL])
+"""
 
 
 def start(folder: Path, *before: str, **more: str) -> subprocess.Popen[bytes]:
@@ -50,7 +78,7 @@ def measured(folder: Path, agent: subprocess.Popen[bytes]) -> int:
 
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_ends_a_run_with_all_readings_on_disk(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: int
 ) -> None:
     """Readings since the last commit and the stop event are in the journal."""
     agent = start(tmp_path)
@@ -59,6 +87,12 @@ def test_a_signal_ends_a_run_with_all_readings_on_disk(
     agent.send_signal(number)
     assert measured(tmp_path, agent) >= 1
     assert kinds(tmp_path) == ["start", "stop"]
+
+
+def test_no_signal_that_ends_a_process_is_left_out() -> None:
+    """Every signal of the system has a handler, except those that cannot have one."""
+    shown = subprocess.check_output([sys.executable, "-c", _UNHANDLED], text=True)
+    assert set(json.loads(shown)) <= OTHERS
 
 
 def test_nohup_keeps_the_agent_running(tmp_path: Path) -> None:
