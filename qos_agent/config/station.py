@@ -6,10 +6,12 @@ import re
 import socket
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from qos_agent.config.places import province_zones
 from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
+
+_CODE_DIGITS = 13
 
 
 def _device_name() -> str:
@@ -21,7 +23,10 @@ def _device_name() -> str:
 class StationSection(Section):
     """The polling station that this device measures for."""
 
-    id: Name = Field("unassigned", description="Code of the station, 13 digits.")
+    id: Name = Field(
+        "unassigned",
+        description="Code of the station, 13 digits; a test device may have a name.",
+    )
     province: ProvinceCode = Field(
         "00", description="Kemendagri code of the province, 2 digits."
     )
@@ -35,6 +40,15 @@ class StationSection(Section):
         default_factory=_device_name,
         description="Name of this device; by default the host name.",
     )
+
+    @field_validator("id")
+    @classmethod
+    def _whole_code(cls, value: str) -> str:
+        """Refuse a code with a missing digit; a device for tests may have a name."""
+        if value.isdecimal() and len(value) != _CODE_DIGITS:
+            digits = f"must have {_CODE_DIGITS} digits, and has {len(value)}"
+            raise ValueError(digits)
+        return value
 
     @model_validator(mode="before")
     @classmethod
