@@ -112,6 +112,7 @@ class Agent:
 
     def run_once(self) -> bool:
         """Run every task once. Return True if each left a reading on disk."""
+        in_memory = self._components.journal.in_memory
         jobs_now = self._jobs(self._phase)
         now_ns = self._clock.boot_ns()
         with ThreadPoolExecutor(len(jobs_now) or 1) as pool:
@@ -120,7 +121,7 @@ class Agent:
         self._components.uplink.drain(_DRAIN_S)
         self._components.allowance_account.close()
         self._components.journal.close()
-        return self._components.ledger.tally().due >= len(jobs_now)
+        return not in_memory and self._components.ledger.tally().due >= len(jobs_now)
 
     def stop(self) -> None:
         """End `run` soon. Safe in a signal handler."""

@@ -39,6 +39,8 @@ ProbeOption = Annotated[
     str | None, typer.Option("--probe", metavar="PROBE", help="Run only this probe.")
 ]
 
+_IN_MEMORY = "The journal was in memory only. All readings that were not sent are lost."
+
 
 def run(
     config: ConfigOption = None,
@@ -49,7 +51,8 @@ def run(
 
     On a terminal it shows a live screen, otherwise it logs one line per reading. The
     systemd service runs this command. SIGTERM, Ctrl-C or the loss of the terminal end
-    it with all readings stored. In a service, SIGHUP reloads the configuration.
+    it with all readings stored. In a service, SIGHUP reloads the configuration. The
+    exit status is 1 if the journal was in memory only.
     """
     from qos_agent.agent.agent import Agent
     from qos_agent.system.clock import system_clock
@@ -77,7 +80,7 @@ def run(
         if notice is not None:
             print(f"  {notice}")
         if not agent.reload or control.ended:
-            return 0
+            return 1 if status.figures.in_memory else 0
         loaded = _reloaded(config, loaded, translate)
 
 
@@ -196,6 +199,8 @@ def _summarise(status: Status, lasted_s: float, translate: Translator) -> None:
     print(f"  {outcome('skipped', status.reasons)}")
     print(f"  {translate('stored')} {status.stored_points} {translate('points')}")
     print(f"  {translate('sent')} {status.sent_points} {translate('points')}")
+    if status.figures.in_memory:
+        print(f"  {translate(_IN_MEMORY)}")
 
 
 def once(config: ConfigOption = None, probe: ProbeOption = None) -> int:

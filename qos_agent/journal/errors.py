@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from qos_agent.model.errors import StorageError
@@ -19,6 +21,7 @@ _FIXES = {
     FULL: "free disk space",
     CANTOPEN: "check that the folder exists and belongs to the agent's user",
 }
+_OTHER_USER = "run the command with sudo, or as the user whom the journal belongs to"
 
 
 class Connection(sqlite3.Connection):
@@ -73,4 +76,21 @@ def needs_reopening(error: sqlite3.Error) -> bool:
 def storage_error(operation: str, path: str, error: sqlite3.Error) -> StorageError:
     """Return the error with a fix; `operation` completes the sentence "cannot ..."."""
     fix = _FIXES.get(code_of(error), "see the log")
+    if code_of(error) == READONLY and _belongs_to_others(Path(path)):
+        fix = _OTHER_USER
     return StorageError(f"cannot {operation}", path, f"{error}. Fix: {fix}")
+
+
+def cannot_write(folder: Path) -> str:
+    """Return the reason why no journal can be in a folder, and its fix."""
+    fix = _OTHER_USER if _belongs_to_others(folder) else "check the disk with dmesg"
+    return f"cannot write {folder}. Fix: {fix}"
+
+
+def _belongs_to_others(path: Path) -> bool:
+    """Return True if this user may not write, and the file system is not read-only."""
+    try:
+        read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+    except OSError:
+        return False
+    return not read_only and not os.access(path, os.W_OK)

@@ -22,6 +22,7 @@ from qos_agent.journal import recovery, tables, tree, wal
 from qos_agent.journal.errors import (
     CANTOPEN,
     IOERR,
+    cannot_write,
     code_of,
     is_damage,
     storage_error,
@@ -96,7 +97,7 @@ def open_journal(
     """
     path = folder / tables.FILE_NAME
     if not writable:
-        return _in_memory(path, collectors, f"cannot write {folder}")
+        return _in_memory(path, collectors, cannot_write(folder))
     log_copy = _link_log(path)
     try:
         return _open_on_disk(path, collectors, anchor)
@@ -220,7 +221,7 @@ def _in_memory(path: Path, collectors: Sequence[str], fault: str) -> OpenedJourn
     name = _identify(connection)
     set_state(connection, CREATED, "in_memory")
     points = recovery.read_newest(path, connection, collectors, MEMORY_BYTES // 2)
-    detail = f"{fault}; readings stay in memory and are lost when the agent stops"
+    detail = f"readings stay in memory and are lost when the agent stops: {fault}"
     _log.error("journal: it is in memory only: %s", detail)
     event = JournalEvent("in_memory", detail, points)
     return OpenedJournal(connection, name, None, (event,))

@@ -52,6 +52,9 @@ INDONESIAN: Mapping[str, str] = {
     "The journal is in memory only. All readings are lost when the agent stops.": (
         "Jurnal hanya di memori. Semua hasil ukur hilang jika agen berhenti."
     ),
+    "The journal was in memory only. All readings that were not sent are lost.": (
+        "Jurnal hanya di memori. Semua hasil ukur yang belum terkirim hilang."
+    ),
     "paused": "dijeda",
     # Outcomes, verdicts and phases.
     "ok": "berhasil",

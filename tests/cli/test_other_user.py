@@ -11,6 +11,7 @@ import pytest
 
 from qos_agent.agent import status
 from tests.agent.test_status import example
+from tests.journal.support import open_journal
 from tests.support.requirement import require
 
 _NOBODY = 65534
@@ -88,3 +89,42 @@ def test_a_closed_folder_is_one_line(
     assert "Traceback" not in result.stderr
     assert str(closed) in result.stderr
     assert "Fix: " in result.stderr
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    "command", [["run", "--for", "1s"], ["once", "--probe", "host"]]
+)
+def test_readings_that_cannot_be_kept_are_reported(
+    installed: Path, command: list[str]
+) -> None:
+    """A journal's folder of another user means a fix at the start, and status 1."""
+    result = _run(_with_journal(installed), *command)
+    assert result.returncode == 1
+    fix = "Fix: run the command with sudo, or as the user whom the journal belongs to"
+    assert fix in result.stdout
+    lost = "All readings that were not sent are lost."
+    assert (lost in result.stdout) is (command[0] == "run")
+
+
+@pytest.mark.lab
+def test_a_user_who_may_not_write_need_not_replace_the_card(installed: Path) -> None:
+    """The error of `journal requeue` names sudo."""
+    folder = _with_journal(installed)
+    open_journal(folder / "data").close()
+    for path in (folder / "data").iterdir():
+        os.chown(path, _NOBODY, _NOBODY)
+    result = _run(folder, "journal", "requeue")
+    assert result.returncode == 1
+    assert "Fix: run the command with sudo" in result.stderr
+
+
+def _with_journal(folder: Path) -> Path:
+    """Give a folder for the journal to another user; return the configuration's."""
+    (folder / "data").mkdir()
+    (folder / "agent.toml").write_text(
+        f'[journal]\nfolder = "{folder}/data"\n'
+        '[schedule.idle]\nlatency = "off"\nthroughput = "off"\n'
+    )
+    os.chown(folder / "data", _NOBODY, _NOBODY)
+    return folder
