@@ -207,7 +207,7 @@ def _listed(host: str, addresses: tuple[str, ...], link: Link | None) -> str:
     """Return the first address in /etc/hosts that the link has a route to."""
     routed = [address for address in addresses if has_route(link, address)]
     address = sorted(routed or addresses, key=version_of)[0]
-    if _is_beyond(link) and is_own(address):
+    if _beyond(link) is not None and is_own(address):
         detail = f"{host} is this device in /etc/hosts ({address})"
         raise ProbeError("binding", detail)
     return _numeric(address, link)
@@ -222,7 +222,9 @@ def _numeric(host: str, link: Link | None) -> str:
     problem = host_problem(address)
     if problem is None and is_broadcast(address):
         problem = "is the broadcast address of a network"
-    if problem is None and _is_beyond(link) and is_own(address):
+    interface = _beyond(link)
+    if problem is None and interface is not None and is_own(address):
+        _check_interface(interface)
         problem = "is this device"
     if problem is not None:
         raise ProbeError(_BAD_ADDRESS, f"{host} {problem}")
@@ -230,9 +232,9 @@ def _numeric(host: str, link: Link | None) -> str:
     return _zoned(text, zone_name(zone), link) if needs_zone(text) else address
 
 
-def _is_beyond(link: Link | None) -> bool:
-    """Return True if replies of this device itself cannot arrive over the link."""
-    return link is not None and link.interface not in (None, _LOOPBACK)
+def _beyond(link: Link | None) -> str | None:
+    """Return the link's interface if replies of this device cannot arrive over it."""
+    return None if link is None or link.interface == _LOOPBACK else link.interface
 
 
 def _zoned(address: str, zone: str, link: Link | None) -> str:
