@@ -110,8 +110,8 @@ class Agent:
             last_status = self._end(uplink)
         return last_status
 
-    def run_once(self) -> bool:
-        """Run every task once. Return True if each left a reading on disk."""
+    def run_once(self) -> int | None:
+        """Run every task once; return how many, or None if readings are not on disk."""
         in_memory = self._components.journal.in_memory
         jobs_now = self._jobs(self._phase)
         now_ns = self._clock.boot_ns()
@@ -121,7 +121,8 @@ class Agent:
         self._components.uplink.drain(_DRAIN_S)
         self._components.allowance_account.close()
         self._components.journal.close()
-        return not in_memory and self._components.ledger.tally().due >= len(jobs_now)
+        lost = in_memory or self._components.ledger.tally().due < len(jobs_now)
+        return None if lost else len(jobs_now)
 
     def stop(self) -> None:
         """End `run` soon. Safe in a signal handler."""
@@ -384,10 +385,7 @@ class Agent:
         self._record_missed_slots()
 
     def _record_missed_slots(self) -> None:
-        """Record the slots missed while stopped, once the clock is trusted.
-
-        Only then the length of the stop is known.
-        """
+        """Record the slots missed during a stop, once the clock is trusted."""
         state = self._clock.state()
         if self._downtime is None or not state.trusted:
             return

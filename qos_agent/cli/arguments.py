@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from qos_agent.model.errors import ConfigError
 from qos_agent.model.text import control_character
@@ -23,6 +24,18 @@ def check(arguments: Sequence[str]) -> None:
             raise ConfigError(name, repr(value), "must not be empty", fix)
         if (problem := control_character(value)) is not None:
             raise ConfigError(name, repr(value), problem, "remove the character")
+
+
+def need_working_folder() -> None:
+    """Refuse to start in a folder that was removed. Raises ConfigError.
+
+    Relative paths, such as that of the journal, would not exist.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        problem, fix = "no longer exists", "run cd to another folder, and try again"
+        raise ConfigError("the working folder", None, problem, fix) from None
 
 
 def _named(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -123,6 +123,7 @@ def _run_command() -> int | None:
     """
     try:
         arguments.check(sys.argv[1:])
+        arguments.need_working_folder()
         result = build(sys.argv[1:])(standalone_mode=False, prog_name="qos-agent")
     except OperatorError as error:
         return _report(str(error), 2)

@@ -226,4 +226,9 @@ def once(config: ConfigOption = None, probe: ProbeOption = None) -> int:
     disabled = () if probe is None else set(PROBES) - {probe}
     print_ping_note(loaded.settings, disabled, translator_for_locale())
     agent = _Control().attach(Agent(loaded, system_clock(), tuple(disabled)))
-    return 0 if agent.run_once() else 1
+    tasks = agent.run_once()
+    if probe is not None and tasks == 0:
+        problem = "has no task in the present phase"
+        fix = "set its interval and what it measures; see qos-agent config show"
+        raise ConfigError("--probe", repr(probe), problem, fix)
+    return 1 if tasks is None else 0

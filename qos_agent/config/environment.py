@@ -86,9 +86,12 @@ def _fault(name: str, text: str, path: list[str]) -> ConfigError | None:
         model = alternative(annotation, BaseModel)
         field = model.model_fields.get(part) if model else None
         if field is None:
-            if alternative(annotation, tuple) is None:
+            if model or alternative(annotation, Mapping) or not index:
                 return None  # The validation reports unknown keys and other types.
             whole = PREFIX + "__".join(path[:index]).upper()
+            if alternative(annotation, tuple) is None:
+                problem = "is not a setting, because the one before it is no table"
+                return ConfigError(name, None, problem, f"remove it, or set {whole}")
             problem = "is part of a list, which only one variable can contain"
             fix = f"set {whole} to the whole list in JSON, or use the file"
             return ConfigError(name, shown_value(path, text), problem, fix)
@@ -108,9 +111,11 @@ def _shape_fault(
             return None
         return ConfigError(name, found, "must be a list in JSON", _list_fix(path, text))
     model = alternative(annotation, BaseModel)
-    if model is None or isinstance(_json(text), dict):
+    is_table = model is not None or alternative(annotation, Mapping) is not None
+    if not is_table or isinstance(_json(text), dict):
         return None
-    keys = ", ".join(f"{name}__{key.upper()}" for key in list(model.model_fields)[:3])
+    fields = list(model.model_fields)[:3] if model else ["key"]
+    keys = ", ".join(f"{name}__{key.upper()}" for key in fields)
     fix = f"set the variables of its keys, such as {keys}"
     return ConfigError(name, found, "must be a table in JSON", fix)
 

@@ -74,6 +74,10 @@ def _place_of(
     """Return a function that names the source of a key; by default the file."""
 
     def place_of(key: str) -> str:
+        below = {origins[k] for k in origins if k.startswith(f"{key}.")}
+        if len(below) == 1 and below == {"environment"}:
+            first = min(k for k in origins if k.startswith(f"{key}."))
+            return f"the environment ({environment.variable(first, variables)})"
         # A list is one value, so its entries have the origin of the list.
         while key not in origins and "." in key:
             key = key.rpartition(".")[0]

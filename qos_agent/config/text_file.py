@@ -42,12 +42,12 @@ def read_bytes(path: Path) -> bytes:
     end_s = time.monotonic() + _WAIT_S
     content = bytearray()
     with open(path, "rb", buffering=0, opener=_without_waiting) as file:
-        is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
         while len(content) <= _MAX_BYTES:
             chunk = file.read(_MAX_BYTES + 1 - len(content))
             content += chunk or b""
             # An empty pipe may have no writer yet. With content, the writer has gone.
-            if chunk == b"" and (is_file or content):
+            if chunk == b"" and (content or not is_pipe):
                 return bytes(content)
             if not chunk and not _has_more(file.fileno(), end_s, path):
                 return bytes(content)

@@ -13,6 +13,9 @@ from typing import Any
 from qos_agent.config import text_file
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
+# Python's parser needs quadratic time for a key of many parts.
+_DOTS_IN_LINE_MAX = 1000
+_DEPTH_MAX = 20
 _CR_ALONE = re.compile(r"\r(?!\n)")
 
 
@@ -41,12 +44,33 @@ def parse(path: Path, content: bytes) -> dict[str, Any]:
         line = text.count("\n", 0, alone.start()) + 1
         problem = f"has a line end of CR alone in line {line}"
         raise _fault(path, problem, f"save {path} with line ends of Unix, LF")
+    too_deep = _fault(path, "is nested too deeply", f"edit {path}")
+    if any(line.count(".") > _DOTS_IN_LINE_MAX for line in text.split("\n")):
+        raise too_deep
     try:
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
     except ValueError as error:
         raise _fault(path, f"is not valid TOML: {error}", f"edit {path}") from error
     except RecursionError as error:
-        raise _fault(path, "is nested too deeply", f"edit {path}") from error
+        raise too_deep from error
+    if _is_deep(table):
+        raise too_deep
+    return table
+
+
+def _is_deep(table: dict[str, Any]) -> bool:
+    """Return True if tables and lists are nested deeper than any setting."""
+    level: list[Any] = [table]
+    for _ in range(_DEPTH_MAX):
+        inner: list[Any] = []
+        for value in level:
+            match value:
+                case dict():
+                    inner += value.values()
+                case list():
+                    inner += value
+        level = inner
+    return bool(level)
 
 
 def read(path: Path, fix: str = "check the path and the permissions") -> dict[str, Any]:

@@ -261,3 +261,30 @@ def test_config_init_prints_to_a_device_that_takes_text(
 ) -> None:
     """A character device needs no --force."""
     assert run(monkeypatch, capsys, "config", "init", "/dev/null") == (None, "")
+
+
+def test_a_working_folder_that_was_removed_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Relative paths do not exist there, whichever command needs them."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    status, errors = run(monkeypatch, capsys, "journal", "stats")
+    fix = "Fix: run cd to another folder, and try again."
+    assert (status, errors) == (2, f"the working folder: no longer exists. {fix}\n")
+
+
+def test_a_probe_that_has_no_task_now_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Outside of an election no page is loaded, and `once` must not end in silence."""
+    monkeypatch.chdir(tmp_path)
+    status, errors = run(monkeypatch, capsys, "once", "--probe", "web")
+    assert status == 2
+    assert errors.startswith("--probe: has no task in the present phase (found: ")

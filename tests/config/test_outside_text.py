@@ -135,12 +135,24 @@ def test_files_may_begin_with_a_byte_order_mark(
         ),
         (lambda c: b"\n# \xff\n" + c, "is not UTF-8: byte 0xff at line 2, column 3"),
         (lambda _: b"a = " + b"[" * 5000, "is nested too deeply"),
+        (lambda _: b".".join([b"a"] * 100_000) + b" = 1", "is nested too deeply"),
+        (lambda _: b".".join([b"a"] * 900) + b" = 1", "is nested too deeply"),
         (lambda _: b"a = " + b"9" * 5000, "is not valid TOML"),
         (lambda _: b"a", "is not valid TOML"),
     ],
     ids=[
         *("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
-        *("zeros", "CR", "CR CR LF", "latin-1", "nested", "digits", "text"),
+        *(
+            "zeros",
+            "CR",
+            "CR CR LF",
+            "latin-1",
+            "nested",
+            "dotted",
+            "900",
+            "digits",
+            "text",
+        ),
     ],
 )
 def test_files_of_another_form_are_one_error(
@@ -164,6 +176,11 @@ def test_a_file_without_an_end_is_an_error() -> None:
     """A device such as /dev/zero does not fill the memory."""
     with pytest.raises(InvalidConfigError, match="must be at most"):
         toml_file.read(Path("/dev/zero"))
+
+
+def test_an_empty_device_is_an_empty_file() -> None:
+    """/dev/null ends at once. It is no pipe that a command may fill later."""
+    assert toml_file.read(Path("/dev/null")) == {}
 
 
 @pytest.mark.parametrize(
@@ -243,6 +260,19 @@ _LINES = {
     ("LINKS", "[1]"): (
         "links.0: must be a table (found: 1). Fix: edit links.0 in the environment "
         "(QOS_AGENT_LINKS)."
+    ),
+    ("SCHEDULE__IDLE", "off"): (
+        "QOS_AGENT_SCHEDULE__IDLE: must be a table in JSON (found: 'off'). Fix: set "
+        "the variables of its keys, such as QOS_AGENT_SCHEDULE__IDLE__KEY."
+    ),
+    ("STATION__ID__X", "1"): (
+        "QOS_AGENT_STATION__ID__X: is not a setting, because the one before it is no "
+        "table. Fix: remove it, or set QOS_AGENT_STATION__ID."
+    ),
+    ("SCHEDULE__FOO__LATENCY", "5m"): (
+        "schedule.foo: unknown key. Fix: remove it in the environment "
+        "(QOS_AGENT_SCHEDULE__FOO__LATENCY) (known keys: counting, idle, post, pre, "
+        "voting)."
     ),
 }
 

@@ -138,7 +138,11 @@ def _flag(value: bool | None) -> int | None:
 
 def _disk_free_bytes(folder: Path) -> int | None:
     """Return the free space for this user in a folder, which may not exist yet."""
-    for path in (folder, *folder.absolute().parents):
+    try:
+        folders = (folder, *folder.absolute().parents)
+    except FileNotFoundError:  # The working folder was removed.
+        return None
+    for path in folders:
         try:
             return shutil.disk_usage(path).free
         except FileNotFoundError:
