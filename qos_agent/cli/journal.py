@@ -140,7 +140,9 @@ def export(
     from qos_agent.journal.reader import EVERY_SEQ, reading
 
     after_seq = EVERY_SEQ if after is None else after
-    with reading(_folder(config)) as journal, _output(file) as output:
+    folder = _folder(config)
+    _need_other_file(file, folder)
+    with reading(folder) as journal, _output(file) as output:
         for line in journal.lines(after_seq):
             output.write((_as_json(line).encode() if as_json else line) + b"\n")
         _print_notice(journal)
@@ -153,8 +155,32 @@ def _output(file: Path | None) -> Iterator[BinaryIO]:
         with suppress(OSError):
             yield sys.stdout.buffer
         return
-    with file.open("wb") as output:
-        yield output
+    if file.exists() and not file.is_file():  # a device or a pipe
+        with file.open("wb") as output:
+            yield output
+        return
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as output:
+            yield output
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _need_other_file(file: Path | None, folder: Path) -> None:
+    """Refuse a file of the journal itself, under any name. Raises ConfigError."""
+    from qos_agent.journal.tables import FILE_NAME
+    from qos_agent.model.errors import ConfigError
+
+    if file is None:
+        return
+    names = (f"{FILE_NAME}{end}" for end in ("", "-wal", "-shm"))
+    own = [folder / name for name in names]
+    is_own = file.exists() and any(p.exists() and file.samefile(p) for p in own)
+    if is_own or file.resolve() in (path.resolve() for path in own):
+        problem, fix = "is a file of the journal", "name another file"
+        raise ConfigError(str(file), None, problem, fix)
 
 
 @app.command("verify")

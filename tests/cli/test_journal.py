@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from qos_agent.cli.journal import app
 from qos_agent.journal import Journal, JournalLimits, Lane
-from qos_agent.model.errors import OperatorError
+from qos_agent.model.errors import ConfigError, OperatorError
 from tests.journal.support import bodies, change, deliver, open_journal, put
 from tests.support.clocks import FakeClock
 
@@ -110,3 +110,30 @@ def test_without_a_journal(config: Path) -> None:
     result = CliRunner().invoke(app, ["stats", "-c", str(config)])
     assert isinstance(result.exception, OperatorError)
     assert "no journal file. Fix: set journal.folder" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", ["journal.sqlite3", "journal.sqlite3-wal", "link"])
+def test_an_export_never_replaces_the_journal(
+    config: Path, journal: Journal, tmp_path: Path, name: str
+) -> None:
+    """Its files, also by another name, are refused, and the readings stay."""
+    (tmp_path / "link").symlink_to(tmp_path / "journal.sqlite3")
+    before = bodies(journal)
+    result = CliRunner().invoke(
+        app, ["export", str(tmp_path / name), "-c", str(config)]
+    )
+    assert isinstance(result.exception, ConfigError)
+    assert "is a file of the journal" in str(result.exception)
+    assert bodies(journal) == before
+
+
+def test_a_failed_export_leaves_the_file_before(
+    config: Path, journal: Journal, tmp_path: Path
+) -> None:
+    """The file gets its name when all points are in it."""
+    file = tmp_path / "points.lp"
+    file.write_text("before")
+    (tmp_path / "points.lp.part").mkdir()
+    result = CliRunner().invoke(app, ["export", str(file), "-c", str(config)])
+    assert isinstance(result.exception, OSError)
+    assert file.read_text() == "before"
