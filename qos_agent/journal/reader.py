@@ -26,6 +26,10 @@ EVERY_SEQ = -(2**62)
 _LINES_AFTER = """
     SELECT CAST(line AS BLOB) FROM point WHERE seq > ? AND line IS NOT NULL ORDER BY seq
 """
+_POINTS_AFTER = """
+    SELECT seq, CAST(line AS BLOB), leaf FROM point
+    WHERE seq > ? AND line IS NOT NULL ORDER BY seq
+"""
 _EVERY_LINE = "SELECT seq, CAST(line AS BLOB), leaf FROM point"
 _FIRST_OF_LAST = """
     SELECT MIN(seq) FROM (
@@ -77,7 +81,7 @@ class Reader:
         """Return the figures of all tables."""
         page_bytes, pages = self._number("page_size"), self._number("page_count")
         return Stats(
-            journal=self._name(),
+            journal=self.name(),
             file_bytes=page_bytes * pages,
             points=self._stored(),
             pending=self.pending(),
@@ -110,6 +114,15 @@ class Reader:
         found = self._db.execute(_LINES_AFTER, (after_seq,))
         return (line for (line,) in found)
 
+    def points(self, after_seq: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Return number, line and leaf hash of the points after a number, in order."""
+        return self._db.execute(_POINTS_AFTER, (after_seq,))
+
+    def first_pending(self) -> int | None:
+        """Return the lowest number of a point without a timestamp, or None."""
+        row = self._db.execute("SELECT MIN(seq) FROM pending").fetchone()
+        return None if row[0] is None else int(row[0])
+
     def verify(self, keys: Sequence[PublicKey] = ()) -> VerifyResult:
         """Check the file's structure, all lines and numbers, the tree and the seals.
 
@@ -118,7 +131,7 @@ class Reader:
         faults = chain(
             self._faults(),
             verification.tree_faults(self._db),
-            verification.seal_faults(self._db, self._name(), keys),
+            verification.seal_faults(self._db, self.name(), keys),
         )
         found = tuple(islice(faults, _FAULTS_MAX))
         return VerifyResult(self._stored(), found, verification.seal_count(self._db))
@@ -130,10 +143,10 @@ class Reader:
         for seq, line, leaf in self._db.execute(_EVERY_LINE):
             if line is not None and (fault := _fault(line, leaf)):
                 yield f"point {seq}: {fault}"
-        for low, high in self._gaps():
+        for low, high in self.gaps():
             yield f"points {low} to {high}: missing"
 
-    def _gaps(self) -> Iterator[tuple[int, int]]:
+    def gaps(self) -> Iterator[tuple[int, int]]:
         """Yield spans of numbers that are not stored, not pending and not removed.
 
         Each source is read in order, so that a large journal is not held in memory.
@@ -164,7 +177,8 @@ class Reader:
         )
         return dict(counts.fetchall())
 
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Return the random name of the journal."""
         return str(state(self._db, "journal"))
 
     def _stored(self) -> int:

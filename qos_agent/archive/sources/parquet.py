@@ -1,0 +1,130 @@
+"""An archive as a source. The position is the number of readings before it.
+
+Files that differ from the manifest are not read. Each row becomes a canonical line
+again, which must match the leaf hash that is stored with it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qos_agent.archive.columns import READINGS, columns, line_of
+from qos_agent.archive.database import connected, quoted, text
+from qos_agent.archive.manifest import (
+    CONFLICTS,
+    FILE_NAME,
+    ArchiveFile,
+    read_manifest,
+    sha256_of,
+)
+from qos_agent.archive.sources.lines import LineFile
+from qos_agent.archive.sources.types import Item
+from qos_agent.evidence.merkle import leaf_hash
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_ROWS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetArchive:
+    """The readings of an archive that `archive build` wrote."""
+
+    folder: Path
+    only_grows: bool = True
+
+    @property
+    def name(self) -> str:
+        """The path of the folder."""
+        return str(self.folder)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the manifest, which has the hashes of all files."""
+        read_manifest(self.folder)
+        return sha256_of(self.folder / FILE_NAME)
+
+    def items(self, after: int | None = None) -> Iterator[Item]:
+        """Yield the readings by measurement, day, province, station and time."""
+        skipped = after or 0
+        files = [f for f in read_manifest(self.folder).files if f.readings]
+        with (
+            tempfile.TemporaryDirectory(prefix="qos-agent-") as temporary,
+            connected(None, Path(temporary)) as db,
+        ):
+            position = 0
+            for file in files:
+                end = position + file.readings
+                if end > skipped:
+                    yield from self._file(db, file, position, skipped)
+                position = end
+        yield from self._conflicts(position, skipped)
+
+    def _conflicts(self, position: int, skipped: int) -> Iterator[Item]:
+        """Yield the readings that contradict each other, which stay a conflict."""
+        if not (self.folder / CONFLICTS).exists():
+            return
+        for item in LineFile(self.folder / CONFLICTS).items():
+            position += 1
+            if position > skipped:
+                yield Item(position, item.line, item.fault)
+
+    def _file(
+        self, db: DuckDBPyConnection, file: ArchiveFile, position: int, skipped: int
+    ) -> Iterator[Item]:
+        if fault := fault_of(self.folder, file):
+            lost = f"{file.readings} readings are missing"
+            yield Item(position + file.readings, None, f"{fault}; {lost}")
+            return
+        for item in read_file(db, self.folder / file.path, file.measurement):
+            position += 1
+            if position > skipped:
+                yield Item(position, item.line, item.fault)
+
+
+def fault_of(folder: Path, file: ArchiveFile) -> str | None:
+    """Return how a file differs from its entry in the manifest, or None."""
+    try:
+        found = sha256_of(folder / file.path)
+    except OSError as error:
+        return f"{file.path}: cannot be read: {error.strerror}"
+    if found != file.sha256 or file.measurement not in READINGS:
+        return f"{file.path}: differs from the manifest"
+    return None
+
+
+def read_file(db: DuckDBPyConnection, path: Path, measurement: str) -> Iterator[Item]:
+    """Yield the line of each row of a Parquet file; positions count from 1.
+
+    Raises duckdb.Error if the file is not Parquet.
+    """
+    source = f"read_parquet({text(path)})"
+    described = db.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    present = {row[0] for row in described}
+    # A column that was added to the schema later is missing in older files.
+    chosen = ", ".join(
+        quoted(name) if name in present else f"NULL AS {quoted(name)}"
+        for name in columns(READINGS[measurement])
+    )
+    rows = db.execute(f"SELECT {chosen} FROM {source}")
+    number = 0
+    while batch := rows.fetchmany(_ROWS_AT_ONCE):
+        for row in batch:
+            number += 1
+            yield _item(measurement, number, row)
+
+
+def _item(measurement: str, number: int, row: Sequence[Any]) -> Item:
+    *values, leaf = row
+    try:
+        line = line_of(measurement, values)
+    except ValueError as error:
+        return Item(number, None, f"row {number}: {error}")
+    if leaf_hash(line) != leaf:
+        fault = f"{measurement} row {number}: does not match its leaf hash"
+        return Item(number, None, fault)
+    return Item(number, line)
