@@ -64,7 +64,7 @@ class InfluxMeasurement:
         from_ns = max(self.period.from_ns, _FIRST_NS if after is None else after)
         while rows := list(self._page(between(from_ns, self.period.to_ns))):
             last_ns = _time_ns(rows[-1])
-            if last_ns < from_ns:
+            if any(_time_ns(row) < from_ns for row in rows):
                 raise QueryError(self.server.name, "rows before the requested time")
             is_full = len(rows) == self.page_rows
             if is_full and _time_ns(rows[0]) == last_ns:
