@@ -29,7 +29,8 @@ _WHOLE = r"(0|-?[1-9][0-9]{0,17})"
 _WIDE = r"(0|-?[1-9][0-9]{0,18})"
 _FLOAT = r"(-?[0-9]+(?:\.[0-9]+)?(?:e[+-][0-9]+)?)"
 _TEXT = r'("(?:[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\["\\])*")'
-_INT64 = 2**63
+# InfluxDB has no times outside these limits.
+_TIME_MAX_NS = 2**63 - 2
 
 
 class NotAReadingError(ValueError):
@@ -117,7 +118,7 @@ def _row(name: str, shape: _Shape, values: tuple[str, ...], line: bytes) -> Row:
     for place in shape.floats:
         if repr(float(values[place]) + 0.0) != values[place]:
             raise ValueError(f"{name}: the line is not canonical")
-    if not -_INT64 <= int(values[-1]) < _INT64:
+    if abs(int(values[-1])) > _TIME_MAX_NS:
         raise ValueError(f"{name}: the time {values[-1]} is out of range")
     leaf = leaf_hash(line)
     journal = values[shape.journal]

@@ -19,7 +19,8 @@ from qos_agent.model.schema import SCHEMA_VERSION
 from qos_agent.system.files import read_bytes
 
 FILE_NAME = "archive.json"
-CONFLICTS = "conflicts.lp"
+CONFLICTS = "conflicts"
+DICTIONARY = "dictionary"
 FORMAT = "qos-agent archive"
 FORMAT_VERSION = 1
 # A file for each measurement, day and province of a year, and all devices' journals.
@@ -37,6 +38,12 @@ class ArchiveFile:
     sha256: str
 
     @property
+    def partition(self) -> tuple[str, str, str]:
+        """Measurement, day and province of a Parquet file."""
+        measurement, day, province, _ = PurePosixPath(self.path).parts
+        return measurement, day, province
+
+    @property
     def measurement(self) -> str:
         """The measurement of a Parquet file."""
         return PurePosixPath(self.path).parts[0]
@@ -47,7 +54,8 @@ class SourceState:
     """The state of one source: how far it was read, and what was found in it.
 
     `other_points` are points that are no readings. `faults` has the first of
-    `faulty` places without a sound line.
+    `faulty` places without a sound line. `at_end` has the faults that the next reading
+    reports again, such as a torn last line.
     """
 
     name: str
@@ -58,6 +66,13 @@ class SourceState:
     other_points: int = 0
     faulty: int = 0
     faults: tuple[str, ...] = ()
+    at_end: tuple[str, ...] = ()
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> SourceState:
+        """Read what `asdict` returned. Raises TypeError for other keys."""
+        lists = {key: tuple(table[key]) for key in ("faults", "at_end")}
+        return cls(**{**table, **lists})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +124,11 @@ def _manifest(table: Mapping[str, Any]) -> Manifest:
     files = tuple(ArchiveFile(**entry) for entry in table["files"])
     for file in files:
         parts = PurePosixPath(file.path).parts
-        if not parts or ".." in parts or parts[0] == "/":
-            raise ValueError(f"the path {file.path!r} leaves the folder")
-    sources = (
-        SourceState(**{**entry, "faults": tuple(entry["faults"])})
-        for entry in table["sources"]
-    )
+        if ".." in parts or len(parts) != (4 if file.readings else 1):
+            raise ValueError(f"the path {file.path!r} is not one of an archive")
     return Manifest(
         files,
-        tuple(sources),
+        tuple(SourceState.from_table(entry) for entry in table["sources"]),
         int(table["conflicts"]),
         int(table["schema_version"]),
         {str(name): int(count) for name, count in table["readings"].items()},

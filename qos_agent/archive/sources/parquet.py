@@ -51,24 +51,29 @@ class ParquetArchive:
     def items(self, after: int | None = None) -> Iterator[Item]:
         """Yield the readings by measurement, day, province, station and time."""
         skipped = after or 0
-        files = [f for f in read_manifest(self.folder).files if f.readings]
+        manifest = read_manifest(self.folder)
+        position = 0
         with (
             tempfile.TemporaryDirectory(prefix="qos-agent-") as temporary,
             connected(None, Path(temporary)) as db,
         ):
-            position = 0
-            for file in files:
+            for file in (f for f in manifest.files if f.readings):
                 end = position + file.readings
                 if end > skipped:
                     yield from self._file(db, file, position, skipped)
                 position = end
-        yield from self._conflicts(position, skipped)
+        for file in manifest.files:
+            if file.path.startswith(CONFLICTS):
+                yield from self._conflicts(file, position, skipped)
 
-    def _conflicts(self, position: int, skipped: int) -> Iterator[Item]:
+    def _conflicts(
+        self, file: ArchiveFile, position: int, skipped: int
+    ) -> Iterator[Item]:
         """Yield the readings that contradict each other, which stay a conflict."""
-        if not (self.folder / CONFLICTS).exists():
+        if fault := fault_of(self.folder, file):
+            yield Item(position, None, fault)
             return
-        for item in LineFile(self.folder / CONFLICTS).items():
+        for item in LineFile(self.folder / file.path).items():
             position += 1
             if position > skipped:
                 yield Item(position, item.line, item.fault)
@@ -92,7 +97,7 @@ def fault_of(folder: Path, file: ArchiveFile) -> str | None:
         found = sha256_of(folder / file.path)
     except OSError as error:
         return f"{file.path}: cannot be read: {error.strerror}"
-    if found != file.sha256 or file.measurement not in READINGS:
+    if found != file.sha256 or (file.readings and file.measurement not in READINGS):
         return f"{file.path}: differs from the manifest"
     return None
 
