@@ -39,12 +39,14 @@ class NotAReadingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A reading as one line of CSV, with the names of its measurement and journal."""
+    """A reading as one line of CSV, and its identity as another.
+
+    The identity has the columns journal, seq and leaf.
+    """
 
     measurement: str
-    journal: str
-    seq: int
     csv: str
+    identity: str
     leaf: bytes
 
 
@@ -121,11 +123,9 @@ def _row(name: str, shape: _Shape, values: tuple[str, ...], line: bytes) -> Row:
     if abs(int(values[-1])) > _TIME_MAX_NS:
         raise ValueError(f"{name}: the time {values[-1]} is out of range")
     leaf = leaf_hash(line)
-    journal = values[shape.journal]
-    if "\\" in journal:
-        journal = re.sub(r"\\(.)", r"\1", journal)
-    csv = shape.template % (*values, leaf.hex())
-    return Row(name, journal[1:-1], int(values[shape.seq]), csv, leaf)
+    digits = leaf.hex()
+    identity = f"{values[shape.journal]},{values[shape.seq]},{digits}"
+    return Row(name, shape.template % (*values, digits), identity, leaf)
 
 
 def _shape(record: Record, whole: str) -> _Shape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,3 +71,13 @@ def quoted(name: str) -> str:
 def text(value: str | Path) -> str:
     """Return an SQL literal."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def csv_rows(path: Path, types: Mapping[str, str]) -> str:
+    """Return a query of a file with the rows that `Parser` returns."""
+    listed = ", ".join(f"{text(name)}: {text(kind)}" for name, kind in types.items())
+    return (
+        f"read_csv({text(path)}, header = false, delim = ',', quote = '\"',"
+        " escape = '\\', new_line = '\\n', nullstr = '', auto_detect = false,"
+        f" allow_quoted_nulls = false, columns = {{{listed}}})"
+    )

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from qos_agent.archive.columns import READINGS, columns, line_of
 from qos_agent.archive.database import quoted, text
 from qos_agent.archive.manifest import ArchiveFile, sha256_of, sync
+from qos_agent.archive.sources.parquet import fault_of
 from qos_agent.archive.staging import ARCHIVE
+from qos_agent.model.errors import StorageError
 from qos_agent.model.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -70,8 +72,12 @@ class Merge:
         old = self._files.get(partition)
         chosen = f"name = {text(name)} AND day = {text(day)} AND area = {text(area)}"
         new = f"SELECT id FROM new WHERE {chosen}"
-        parts = [f"SELECT {names} FROM {quoted(name)} WHERE rowid IN ({new})"]
+        # Without the first two conditions every partition would read the whole table.
+        place = f"own_day = {text(day)} AND own_area = {text(area)}"
+        staged = f"{quoted(name)} WHERE {place} AND rowid IN ({new})"
+        parts = [f"SELECT {names} FROM {staged}"]
         if old is not None:
+            self._need_sound(old)
             source = _parquet([self._folder / old.path])
             parts.append(
                 f"SELECT {names} FROM {self._complete(name, source)} AS old"
@@ -83,6 +89,14 @@ class Merge:
             f" KV_METADATA {{qos_agent_schema: '{SCHEMA_VERSION}'}})"
         ).fetchall()[0]
         return _published(target, self._folder, partition, readings)
+
+    def _need_sound(self, file: ArchiveFile) -> None:
+        """Raise StorageError if a file of the archive was damaged."""
+        if fault := fault_of(self._folder, file):
+            fix = "build the archive again in a new folder"
+            raise StorageError(
+                "cannot extend", str(self._folder), f"{fault}. Fix: {fix}"
+            )
 
     def conflicts(self, limit: int) -> Iterator[Conflict]:
         """Yield conflicts with the sources that have them, at most some."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qos_agent.archive.columns import READINGS, columns, csv_columns
-from qos_agent.archive.database import connected, quoted, text
+from qos_agent.archive.database import connected, csv_rows, quoted
 from qos_agent.archive.manifest import SourceState
 from qos_agent.model.errors import StorageError
 
@@ -72,17 +72,11 @@ _OWN = {"own_source": "VARCHAR", "own_day": "VARCHAR", "own_area": "VARCHAR"}
 
 def _insert(measurement: str, path: Path) -> str:
     """Return the statement that adds the rows of a CSV file."""
-    types = ", ".join(
-        f"{text(c)}: {text(t)}" for c, t in csv_columns(measurement).items()
-    )
     names = [name for name in columns(READINGS[measurement]) if name != "leaf"]
     chosen = ", ".join(quoted(name) for name in names)
     return (
         f"INSERT INTO {quoted(measurement)} SELECT {chosen}, unhex(leaf), ?,"
-        f" {_DAY}, {_AREA} FROM read_csv({text(path)}, header = false,"
-        " delim = ',', quote = '\"', escape = '\\', new_line = '\\n', nullstr = '',"
-        " auto_detect = false, allow_quoted_nulls = false,"
-        f" columns = {{{types}}})"
+        f" {_DAY}, {_AREA} FROM {csv_rows(path, csv_columns(measurement))}"
     )
 
 
@@ -96,8 +90,8 @@ def staging(folder: Path, memory_mb: int) -> Iterator[Staging]:
     tables = repr({name: columns(m) for name, m in READINGS.items()})
     digest = hashlib.sha256(tables.encode()).hexdigest()
     path = folder / f"staging-{digest[:16]}.duckdb"
-    if folder.exists() and not _opens(path, folder, memory_mb):
-        shutil.rmtree(folder)
+    if not path.exists() or not _opens(path, folder, memory_mb):
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     with connected(path, folder / "spill", memory_mb) as db:
         yield Staging(db, folder)

@@ -105,22 +105,32 @@ def fault_of(folder: Path, file: ArchiveFile) -> str | None:
 def read_file(db: DuckDBPyConnection, path: Path, measurement: str) -> Iterator[Item]:
     """Yield the line of each row of a Parquet file; positions count from 1.
 
-    Raises duckdb.Error if the file is not Parquet.
+    A file that DuckDB cannot read ends with a fault.
     """
+    import duckdb
+
+    number = 0
+    try:
+        rows = db.execute(_query(db, path, measurement))
+        while batch := rows.fetchmany(_ROWS_AT_ONCE):
+            for row in batch:
+                number += 1
+                yield _item(measurement, number, row)
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())[:200]
+        yield Item(number, None, f"cannot be read: {reason}")
+
+
+def _query(db: DuckDBPyConnection, path: Path, measurement: str) -> str:
+    """Return a query; a column that was added to the schema later is NULL."""
     source = f"read_parquet({text(path)})"
     described = db.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
     present = {row[0] for row in described}
-    # A column that was added to the schema later is missing in older files.
     chosen = ", ".join(
         quoted(name) if name in present else f"NULL AS {quoted(name)}"
         for name in columns(READINGS[measurement])
     )
-    rows = db.execute(f"SELECT {chosen} FROM {source}")
-    number = 0
-    while batch := rows.fetchmany(_ROWS_AT_ONCE):
-        for row in batch:
-            number += 1
-            yield _item(measurement, number, row)
+    return f"SELECT {chosen} FROM {source}"
 
 
 def _item(measurement: str, number: int, row: Sequence[Any]) -> Item:
