@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "pause": ("pause", "pause", "Pause one probe or all probes for a limited time."),
     "resume": ("pause", "resume", "End a pause early."),
     "journal": ("journal", "app", "Inspect, verify and export the local journal."),
+    "archive": ("archive", "app", "Build, check and export archives of readings."),
     "export": ("export", "export", "Export the journal as CSV files with checksums."),
     "election": ("election", "app", "Show and check the election calendar."),
     "setup": ("setup", "setup", "Set up this device and check it."),

@@ -1,0 +1,234 @@
+"""`qos-agent archive`: builds, checks and exports archives of readings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qos_agent.cli.options import JsonOption, load_configuration
+from qos_agent.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from qos_agent.archive.build import Built
+    from qos_agent.archive.checking import Checked
+    from qos_agent.archive.sources import Source
+    from qos_agent.archive.sources.influx import Period
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+SourceOption = Annotated[
+    list[str],
+    typer.Option(
+        "--source",
+        "-s",
+        metavar="SOURCE",
+        help="Read from this file or folder: journals, line files or an archive. "
+        "`journal` is the journal of this device, and `influx` are the collectors of "
+        "noc.toml. May be repeated.",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Read this configuration: agent.toml for `journal`, noc.toml for "
+        "`influx`.",
+    ),
+]
+ArchiveOption = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the archive.")
+]
+ArchiveArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="The folder of the archive.")
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Read from InfluxDB from this time on, such as 2024-02-14T07:00:00+07:00.",
+    ),
+]
+ToOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to", metavar="TIME", help="Read from InfluxDB up to this time, exclusive."
+    ),
+]
+RateOption = Annotated[
+    float,
+    typer.Option(
+        metavar="N", min=1, help="Read at most this many points a second from InfluxDB."
+    ),
+]
+_DEFAULT_RATE = 20_000.0
+
+
+@app.command("build")
+def build_command(
+    source: SourceOption,
+    out: ArchiveOption,
+    from_time: FromOption = None,
+    to_time: ToOption = None,
+    rate: RateOption = _DEFAULT_RATE,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Build or extend an archive of Parquet files.
+
+    The same reading from several sources counts once. The exit status is 1 if a source
+    has faults or if readings contradict each other. After an interruption the same
+    command finishes the work.
+    """
+    from qos_agent.archive.build import build
+    from qos_agent.archive.database import need_duckdb
+    from qos_agent.cli.noc_options import Progress
+
+    need_duckdb()
+    sources = _sources(source, config, _period(from_time, to_time), rate)
+    built = build(sources, out, Progress("lines"))
+    if as_json:
+        print(_built_json(built), end="")
+    else:
+        for line in _built_lines(built, out):
+            print(line)
+    return 0 if built.is_sound else 1
+
+
+@app.command("check")
+def check_command(
+    folder: ArchiveArgument,
+    source: SourceOption = [],  # noqa: B006  typer copies it
+    from_time: FromOption = None,
+    to_time: ToOption = None,
+    rate: RateOption = _DEFAULT_RATE,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Prove that an archive agrees with its manifest and with sources.
+
+    Without a source, only the files are checked. The exit status is 0 only if
+    everything agrees.
+    """
+    import json
+    from dataclasses import asdict
+
+    from qos_agent.archive.checking import check
+    from qos_agent.archive.database import need_duckdb
+    from qos_agent.cli.noc_options import Progress
+
+    need_duckdb()
+    sources = _sources(source, config, _period(from_time, to_time), rate)
+    checked = check(sources, folder, Progress("lines"))
+    if as_json:
+        print(json.dumps({"agrees": checked.agrees, **asdict(checked)}, indent=1))
+    else:
+        for line in _checked_lines(checked):
+            print(line)
+    return 0 if checked.agrees else 1
+
+
+def _sources(
+    places: Sequence[str], config: Path | None, period: Period, rate: float
+) -> list[Source]:
+    """Return the sources of all places, each once. Raises OperatorError."""
+    from qos_agent.archive.sources import open_sources
+    from qos_agent.archive.sources.journal import DeviceJournal
+
+    found: dict[str, Source] = {}
+    for place in places:
+        if place == "journal":
+            folder = load_configuration(config).settings.journal.folder
+            sources: Sequence[Source] = [DeviceJournal(folder)]
+        elif place == "influx":
+            sources = [*_collectors(config, period, rate)]
+        else:
+            sources = open_sources(Path(place))
+        found |= {source.name: source for source in sources}
+    return [*found.values()]
+
+
+def _collectors(config: Path | None, period: Period, rate: float) -> Iterator[Source]:
+    """Yield a source for each measurement of each collector in noc.toml."""
+    from qos_agent.archive.columns import READINGS
+    from qos_agent.archive.sources.influx import InfluxMeasurement
+    from qos_agent.cli.noc_options import need_collectors
+    from qos_agent.influx.query import Server
+    from qos_agent.noc.settings import load
+
+    settings = load(config)
+    need_collectors(settings)
+    for section in settings.collectors:
+        server = Server(section)
+        for name in READINGS:
+            yield InfluxMeasurement(server, name, period, rate)
+
+
+def _period(from_time: str | None, to_time: str | None) -> Period:
+    """Return the period of the options. Raises ConfigError if it is empty."""
+    from qos_agent.archive.sources.influx import Period
+    from qos_agent.cli.noc_options import moment_s
+
+    whole = Period()
+    period = Period(
+        whole.from_ns if from_time is None else moment_s(from_time) * 10**9,
+        whole.to_ns if to_time is None else moment_s(to_time) * 10**9,
+    )
+    if period.from_ns >= period.to_ns:
+        raise ConfigError("--to", repr(to_time), "must be after --from", "swap the two")
+    return period
+
+
+def _built_lines(built: Built, out: Path) -> Iterator[str]:
+    """Yield what a person needs to know about a build."""
+    for source in built.manifest.sources:
+        yield f"{source.name}: {source.readings} readings"
+        hidden = source.faulty - len(source.faults)
+        for fault in (*source.faults, *source.at_end):
+            yield f"  {fault}"
+        if hidden:
+            yield f"  and {hidden} more"
+    for conflict in built.conflicts:
+        yield f"conflict: {conflict}"
+    if built.manifest.conflicts:
+        yield (
+            f"Readings in conflict: {built.manifest.conflicts}. They are only in the"
+            " file conflicts-*.lp."
+        )
+    readings = sum(built.manifest.readings.values())
+    files = sum(1 for file in built.manifest.files if file.readings)
+    yield f"Wrote {out}: {readings} readings in {files} files."
+
+
+def _built_json(built: Built) -> str:
+    import json
+    from dataclasses import asdict
+
+    table = json.loads(built.manifest.to_text())
+    del table["files"]
+    found = [asdict(conflict) for conflict in built.conflicts]
+    table = {"is_sound": built.is_sound, **table, "first_conflicts": found}
+    return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+
+
+def _checked_lines(checked: Checked) -> Iterator[str]:
+    """Yield the result of a check for a person."""
+    yield f"Readings in the archive: {checked.readings}. Sources: {checked.sources}."
+    for name, finding in checked.findings().items():
+        if not finding.count:
+            continue
+        yield f"{name}: {finding.count}"
+        yield from (f"  {text}" for text in finding.first)
+        if finding.count > len(finding.first):
+            yield f"  and {finding.count - len(finding.first)} more"
+    if not checked.agrees:
+        yield "The archive does NOT agree."
+    elif checked.sources:
+        yield "Archive, manifest and sources agree."
+    else:
+        yield "Archive and manifest agree. To compare with sources, add --source."
