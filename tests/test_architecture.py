@@ -53,7 +53,15 @@ FORBIDDEN = (
     ("verdict", {"probes", "journal", "uplink", "influx"}),
     ("report", {"agent", "noc"}),
 )
-HEAVY = {"influxdb_client", "duckdb", "rich", "speedtest", "cryptography", "ibis"}
+HEAVY = {
+    "influxdb_client",
+    "duckdb",
+    "rich",
+    "speedtest",
+    "cryptography",
+    "ibis",
+    "xlsxwriter",
+}
 
 
 def _module(path: Path) -> str:

@@ -22,9 +22,13 @@ def need_duckdb() -> None:
     try:
         import duckdb  # noqa: F401  a device does not have it
     except ImportError:
-        raise OperatorError(
-            "duckdb: this package is missing. Fix: pip install 'qos-agent[archive]'."
-        ) from None
+        raise missing("duckdb") from None
+
+
+def missing(package: str) -> OperatorError:
+    """Return the error of a package that is not installed."""
+    fix = "pip install 'qos-agent[archive]'"
+    return OperatorError(f"{package}: this package is missing. Fix: {fix}.")
 
 
 @contextmanager

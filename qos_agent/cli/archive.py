@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +14,12 @@ from qos_agent.cli.options import JsonOption, load_configuration
 from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from qos_agent.archive.build import Built
     from qos_agent.archive.checking import Checked
-    from qos_agent.archive.sources import Source
+    from qos_agent.archive.exporting import Exported, Write
+    from qos_agent.archive.sources import Item, Source
     from qos_agent.archive.sources.influx import Period
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -51,7 +55,7 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="TIME",
-        help="Read from InfluxDB from this time on, such as 2024-02-14T07:00:00+07:00.",
+        help="Leave out what is before this time, such as 2024-02-14T07:00:00+07:00.",
     ),
 ]
 ToOption = Annotated[
@@ -66,7 +70,36 @@ RateOption = Annotated[
         metavar="N", min=1, help="Read at most this many points a second from InfluxDB."
     ),
 ]
+ExportOption = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="FOLDER", help="Write into this folder."),
+]
+OneSourceOption = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        "-s",
+        metavar="SOURCE",
+        help="Read from this archive, journal or line file. `journal` is the journal "
+        "of this device, and `influx` are the collectors of noc.toml.",
+    ),
+]
 _DEFAULT_RATE = 20_000.0
+
+
+class Format(StrEnum):
+    """Formats of exports."""
+
+    CSV = "csv"
+    XLSX = "xlsx"
+    LP = "lp"
+    GEOJSON = "geojson"
+
+
+FormatOption = Annotated[
+    Format,
+    typer.Option("--format", "-f", metavar="FORMAT", help="Format of the files."),
+]
 
 
 @app.command("build")
@@ -131,6 +164,123 @@ def check_command(
         for line in _checked_lines(checked):
             print(line)
     return 0 if checked.agrees else 1
+
+
+@app.command("export")
+def export_command(
+    source: OneSourceOption,
+    out: ExportOption,
+    file_format: FormatOption = Format.CSV,
+    from_time: FromOption = None,
+    to_time: ToOption = None,
+    config: ConfigOption = None,
+) -> int:
+    """Export readings as files with the data dictionary and checksums.
+
+    CSV and XLSX have a table for each measurement, `lp` has the canonical lines, and
+    GeoJSON has stations and areas with their sums. To combine several sources, build an
+    archive first. The exit status is 1 if readings are missing or damaged.
+    """
+    from qos_agent.archive.exporting import export
+
+    period = _period(from_time, to_time)
+    if file_format is Format.GEOJSON:
+        exported = export(_geojson(Path(source), config, period), out)
+        return _report(exported, [])
+    if source == "journal":
+        return export_journal(config, file_format, out, period)
+    found = _sources([source], config, period, _DEFAULT_RATE)
+    if len(found) != 1 and source != "influx":
+        raise ConfigError(
+            "--source",
+            f"{len(found)} sources in {source}",
+            "must be one source",
+            "build an archive first: qos-agent archive build",
+        )
+    faults: list[str] = []
+    items = (item for one in found for item in one.items())
+    lines = _sound_lines(items, faults)
+    exported = export(_writer(file_format, _within(lines, period)), out)
+    return _report(exported, faults)
+
+
+def export_journal(
+    config: Path | None, file_format: Format, out: Path, period: Period | None = None
+) -> int:
+    """Export the journal of this device, also its damaged lines as they are."""
+    from qos_agent.archive.exporting import export
+    from qos_agent.cli.pending import notice_of
+    from qos_agent.journal.reader import EVERY_SEQ, reading
+
+    folder = load_configuration(config).settings.journal.folder
+    with reading(folder) as journal:
+        lines = journal.lines(EVERY_SEQ)
+        chosen = lines if period is None else _within(lines, period)
+        exported = export(_writer(file_format, chosen), out)
+        return _report(exported, [], notice_of(journal))
+
+
+def _writer(file_format: Format, lines: Iterable[bytes]) -> Write:
+    from qos_agent.archive.csv import write_csv
+    from qos_agent.archive.exporting import write_lines
+    from qos_agent.archive.xlsx import write_xlsx
+
+    writers = {
+        Format.CSV: write_csv,
+        Format.XLSX: write_xlsx,
+        Format.LP: write_lines,
+    }
+    return partial(writers[file_format], lines)
+
+
+def _geojson(archive: Path, config: Path | None, period: Period) -> Write:
+    """Return the writer of GeoJSON, with positions from the register of noc.toml."""
+    from qos_agent.archive.database import need_duckdb
+    from qos_agent.archive.geojson import need_archive, write_geojson
+    from qos_agent.cli.positions import positions
+
+    need_duckdb()
+    need_archive(archive)
+    return lambda work: write_geojson(
+        archive, work, positions(config), period.from_ns, period.to_ns
+    )
+
+
+def _sound_lines(items: Iterable[Item], faults: list[str]) -> Iterator[bytes]:
+    """Yield the lines of a source, and note its faults."""
+    for item in items:
+        if item.line is None:
+            faults.append(item.fault)
+        else:
+            yield item.line
+
+
+def _within(lines: Iterable[bytes], period: Period) -> Iterator[bytes]:
+    """Yield the lines in a period, and lines without a time."""
+    for line in lines:
+        time_text = line[line.rfind(b" ") + 1 :]
+        is_time = time_text.lstrip(b"-").isdigit() and len(time_text) <= 20
+        if not is_time or period.from_ns <= int(time_text) < period.to_ns:
+            yield line
+
+
+def _report(
+    exported: Exported, faults: Sequence[str], notice: str | None = None
+) -> int:
+    """Print the result of an export, and return the exit status."""
+    for name, count in sorted(exported.points.items()):
+        unit = "" if name in ("stations", "areas") else " points"
+        print(f"{name}: {count}{unit}")
+    if notice is not None:
+        print(notice)
+    for fault in faults[:20]:
+        print(fault, file=sys.stderr)
+    folder = exported.folder
+    print(f"Wrote {folder}. To check: cd {folder} && sha256sum -c SHA256SUMS")
+    if exported.damaged:
+        missing = f"{exported.damaged} damaged lines are only in points.lp"
+        print(f"{missing}. To see the faults: qos-agent journal verify")
+    return 1 if exported.damaged or faults else 0
 
 
 def _sources(

@@ -6,10 +6,14 @@ import csv
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from qos_agent.archive.csv import export_csv
 from qos_agent.model import Record
+from qos_agent.model.errors import OperatorError
 from qos_agent.model.line_protocol import encode, points
 from tests.support.readings import IDENTITY, latency
 
@@ -55,3 +59,37 @@ def test_the_same_journal_gives_the_same_bytes(tmp_path: Path) -> None:
     first = export_csv(_lines(), tmp_path / "a")
     second = export_csv(_lines(), tmp_path / "b")
     assert first.sha256 == second.sha256
+
+
+def test_an_export_replaces_an_earlier_one(tmp_path: Path) -> None:
+    """Files that the new export does not have are removed; other files stay."""
+    host = b'host cpu_share=0.5,journal="a",seq=9i 1'
+    export_csv([*_lines(), host], tmp_path)
+    (tmp_path / "notes.txt").write_text("own")
+    again = export_csv(_lines(), tmp_path)
+    expected = {*again.sha256, "manifest.json", "SHA256SUMS", "notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == expected
+
+
+def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
+    """A source that fails midway leaves neither files nor a folder."""
+
+    def failing() -> Iterator[bytes]:
+        yield _lines()[0]
+        raise OSError("the stick was removed")
+
+    with pytest.raises(OSError, match="removed"):
+        export_csv(failing(), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    export_csv(_lines(), tmp_path / "old")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "old").iterdir()}
+    with pytest.raises(OSError, match="removed"):
+        export_csv(failing(), tmp_path / "old")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "old").iterdir()} == before
+
+
+def test_nothing_to_export_is_an_error(tmp_path: Path) -> None:
+    """An empty folder would look like a result."""
+    with pytest.raises(OperatorError, match="nothing to export"):
+        export_csv([], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
