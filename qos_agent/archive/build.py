@@ -31,6 +31,7 @@ from qos_agent.archive.manifest import (
     sha256_of,
     sync,
     write_durably,
+    writing,
 )
 from qos_agent.archive.merging import Conflict, Merge
 from qos_agent.archive.sources.lines import LineFile
@@ -74,7 +75,7 @@ def build(
     QosAgentError or OSError if a source or the disk fails.
     """
     _need_archive(folder)
-    with _locked(folder):
+    with writing(folder), _locked(folder):
         before = _before(folder)
         with staging(folder / WORK, memory_mb) as staged:
             reader = _Reader(staged, progress, batch_rows)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qos_agent import __version__
-from qos_agent.archive.manifest import sha256_of, sync
+from qos_agent.archive.manifest import sha256_of, sync, writing
 from qos_agent.model.errors import OperatorError
 from qos_agent.model.line_protocol import decode
 from qos_agent.model.schema import SCHEMA_VERSION
@@ -59,19 +59,20 @@ Write = Callable[[Path], Written]
 def export(write: Write, folder: Path) -> Exported:
     """Write an export into a folder, in place of an earlier export there.
 
-    Raises OperatorError if there is nothing to export, and OSError if the folder cannot
-    be written.
+    Raises OperatorError if there is nothing to export, StorageError if the disk is full,
+    and OSError if the folder cannot be written.
     """
     work = folder / _WORK
     existed = folder.exists()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        written = _need_points(write(work))
-        _write_dictionary(work / "dictionary.csv")
-        sha256 = {path.name: sha256_of(path) for path in sorted(work.iterdir())}
-        _write_manifest(work, written, sha256)
-        _publish(work, folder, sha256)
+        with writing(folder):
+            written = _need_points(write(work))
+            _write_dictionary(work / "dictionary.csv")
+            sha256 = {path.name: sha256_of(path) for path in sorted(work.iterdir())}
+            _write_manifest(work, written, sha256)
+            _publish(work, folder, sha256)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         if not existed:

@@ -33,7 +33,10 @@ _COUNTED = " AND coalesce(cross_flagged, 0) = 0"
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The sum of a whole-numbered expression over readings with a condition."""
+    """The sum of a whole-numbered expression over readings with a condition.
+
+    Without a measurement it is a sum over the readings of all measurements.
+    """
 
     name: str
     measurement: str
@@ -65,6 +68,7 @@ class Position:
 # Sums of floats depend on the order of the rows, so rates are rounded to whole bits and
 # times to whole microseconds first.
 SUMS = (
+    Sum("readings", "", "true", "1", "Readings of all measurements"),
     Sum("sent", "latency", _ANCHOR, "sent", "Packets sent to anchors"),
     Sum("received", "latency", _ANCHOR, "received", "Responses from anchors"),
     Sum("lost", "latency", _ANCHOR, "lost", "Packets to anchors that were lost"),
@@ -160,7 +164,7 @@ def _collect(
         if fault := fault_of(archive, file):
             raise StorageError("cannot read", str(archive), fault)
         path = f"read_parquet({text(archive / file.path)})"
-        for figure in (f for f in SUMS if f.measurement == file.measurement):
+        for figure in (f for f in SUMS if f.measurement in ("", file.measurement)):
             db.execute(
                 "INSERT INTO figure SELECT province, regency, station, ?,"
                 f" sum({figure.expression}), max(time_ns) FROM {path}"

@@ -6,15 +6,17 @@ the one step that publishes a build. Other files in the folder do not count.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from qos_agent.model.errors import OperatorError
+from qos_agent.model.errors import OperatorError, StorageError
 from qos_agent.model.schema import SCHEMA_VERSION
 from qos_agent.system.files import read_bytes
 
@@ -175,3 +177,15 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     sync(path.parent)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn the errors of a full disk, which name no file, into StorageError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        fix = f"{error.strerror}. Fix: free disk space"
+        raise StorageError("cannot write", str(folder), fix) from error

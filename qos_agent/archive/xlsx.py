@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from qos_agent.archive.database import missing
 from qos_agent.archive.exporting import Written
@@ -45,18 +45,55 @@ def write_xlsx(
     """
     xlsxwriter = _library()
     options = {"constant_memory": True, "tmpdir": str(folder)}
-    workbook = xlsxwriter.Workbook(folder / FILE_NAME, options)
-    # Without a fixed time, every run would give other bytes.
-    workbook.set_properties({"created": _CREATED})
-    workbook.use_zip64()
-    try:
+    with (folder / FILE_NAME).open("wb") as file:
+        workbook = xlsxwriter.Workbook(_Target(file), options)
+        # Without a fixed time, every run would give other bytes.
+        workbook.set_properties({"created": _CREATED})
+        workbook.use_zip64()
         book = _Book(workbook, sheet_rows)
         book.write_definitions()
         damaged = _write_points(lines, folder, book)
         book.finish()
-    finally:
         _close(workbook, folder)
     return Written(book.points, damaged)
+
+
+class _Target:
+    """A file that fails once and then drops what is written.
+
+    The ZIP file of a workbook that failed is written again when Python deletes it, and
+    that error would be printed as a traceback.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._failed = False
+
+    def write(self, content: bytes) -> int:
+        """Write, or raise the first error."""
+        if not self._failed:
+            try:
+                self._file.write(content)
+                self._file.flush()
+            except OSError:
+                self._failed = True
+                raise
+        return len(content)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the position."""
+        return self._file.seek(offset, whence)
+
+    def seekable(self) -> bool:
+        """Return True, so that ZipFile corrects the heads of its parts."""
+        return True
+
+    def flush(self) -> None:
+        """Do nothing, because each write is flushed."""
 
 
 def _write_points(lines: Iterable[bytes], folder: Path, book: _Book) -> int:
