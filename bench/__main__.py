@@ -23,6 +23,7 @@ BENCHES = (
     "register",
     "growth",
     "noc",
+    "report",
 )
 
 

@@ -85,7 +85,7 @@ def build(
             for file in before.files:
                 if file.path.startswith(CONFLICTS):
                     reader.restage(LineFile(folder / file.path))
-            built = _merged(staged, folder, before, progress)
+            built = _merged(staged, folder, before, reader.report)
         _remove_others(folder, built.manifest)
     return built
 
@@ -190,6 +190,10 @@ class _Reader:
         self._staged.add(self._rows, None)
         self._rows = {}
 
+    def report(self, detail: str) -> None:
+        """Report the number of lines so far."""
+        self._progress(self._lines, detail)
+
     def _take(self, item: Item, tally: _Tally) -> None:
         self._count += 1
         if item.line is None:
@@ -210,13 +214,13 @@ class _Reader:
     def _commit(self, state: SourceState) -> None:
         self._staged.add(self._rows, state)
         self._lines += self._count
-        self._progress(self._lines, f", {state.name}")
+        self.report(f", {state.name}")
         self._rows = {}
         self._count = self._size_bytes = 0
 
 
 def _merged(
-    staged: Staging, folder: Path, before: Manifest, progress: Progress
+    staged: Staging, folder: Path, before: Manifest, report: Callable[[str], None]
 ) -> Built:
     """Write the partitions that change, and publish them. Raises OperatorError."""
     files = {f.partition: f for f in before.files if f.readings}
@@ -227,7 +231,7 @@ def _merged(
         files.pop(partition, None)
         if written is not None:
             files[partition] = written
-        progress(number, f" of {len(changed)} files written")
+        report(f", {number} of {len(changed)} files written")
     sources = {s.name: s for s in before.sources} | staged.states()
     manifest = Manifest(
         (*files.values(), *_extra_files(folder, merge)),

@@ -59,7 +59,7 @@ Write = Callable[[Path], Written]
 def export(write: Write, folder: Path) -> Exported:
     """Write an export into a folder, in place of an earlier export there.
 
-    Raises OperatorError if there is nothing to export, StorageError if the disk is full,
+    Raises OperatorError if there is nothing to export, StorageError on a full disk,
     and OSError if the folder cannot be written.
     """
     work = folder / _WORK

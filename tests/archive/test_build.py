@@ -217,7 +217,7 @@ def test_faults_of_sources_are_in_the_manifest(tmp_path: Path) -> None:
 
 
 def test_a_damaged_journal_does_not_stop_the_others(tmp_path: Path) -> None:
-    """What can be read is archived, and the manifest names the loss."""
+    """Sound readings are archived, and the manifest names the loss."""
     stored = filled_journal(tmp_path / "usb/a", 20)
     filled_journal(tmp_path / "usb/b", 20)
     journal_file(tmp_path / "usb/b").write_bytes(b"broken")

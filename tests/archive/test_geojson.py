@@ -96,7 +96,7 @@ def test_areas_sum_their_stations(archive: Path, tmp_path: Path) -> None:
 
 
 def test_a_loss_without_a_response_has_no_delay(archive: Path, tmp_path: Path) -> None:
-    """What was not measured is absent, not 0."""
+    """A figure that was not measured is absent, not 0."""
     period = (VOTING_NS + 2 * 10**9, VOTING_NS + 3 * 10**9)
     (station,) = _features(archive, tmp_path / "out", "stations", period)
     assert station["properties"]["loss"] == 1.0

@@ -72,7 +72,7 @@ def test_all_readings_come_back_unchanged(make: Make, tmp_path: Path) -> None:
 
 @conforming
 def test_reading_continues_after_every_position(make: Make, tmp_path: Path) -> None:
-    """What came before a position and what comes after it are everything."""
+    """The lines up to a position and those after it are all lines."""
     stored, source = make(tmp_path)
     items = list(source.items())
     assert [i.position for i in items] == sorted(i.position for i in items)

@@ -1,0 +1,101 @@
+"""Measures how fast an archive is built from line files: `python -m bench.report`.
+
+The lines are those of the simulator, repeated for other stations. The stages are
+reading and parsing, inserting into DuckDB, and writing sorted Parquet files. The goal
+is 200,000 points a second. Memory is the maximum of the whole process.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from pathlib import Path
+
+from bench.table import show
+from qos_agent.archive.columns import Parser
+from qos_agent.archive.sources import open_sources
+from qos_agent.noc.simulator.run import Nation
+from qos_agent.noc.simulator.scenario import load
+
+SIZES = (50_000, 200_000)
+STATIONS, MINUTES = 20, 15
+GOAL_PER_S = 200_000
+
+
+def lines(count: int) -> Iterator[bytes]:
+    """Yield lines of readings; each repetition has journals of its own."""
+    scenario = load("healthy", stations=STATIONS, minutes=MINUTES)
+    nation = Nation(scenario, datetime.now(UTC), (1, 1))
+    known = [
+        line
+        for batch in nation.parts()
+        for lines in batch.lines.values()
+        for line in lines
+        if b'journal="' in line
+    ]
+    for number, line in enumerate(islice(cycle(known), count)):
+        copy = b'journal="%d-' % (number // len(known))
+        yield line.replace(b'journal="', copy, 1)
+
+
+def parsing_rate(path: Path) -> float:
+    """Return the lines that one core reads and parses in a second of its time."""
+    parser = Parser()
+    (source,) = open_sources(path)
+    count, began_s = 0, time.process_time()
+    for item in source.items():
+        if item.line is not None:
+            parser.row(item.line)
+            count += 1
+    return count / (time.process_time() - began_s)
+
+
+def measured(path: Path, out: Path, count: int) -> tuple[str, ...]:
+    """Build an archive in a process of its own; return a row of the table."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began_s = time.monotonic()
+    command = ["archive", "build", "--source", str(path), "--out", str(out)]
+    subprocess.run(
+        [sys.executable, "-m", "qos_agent", *command], check=True, capture_output=True
+    )
+    wall_s = time.monotonic() - began_s
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    size_bytes = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+    return (
+        f"{count:,}",
+        f"{wall_s:.1f}",
+        f"{count / wall_s:,.0f}",
+        f"{cpu_s:.1f}",
+        f"{count / cpu_s:,.0f}",
+        f"{after.ru_maxrss / 1024:.0f}",
+        f"{size_bytes / count:.0f}",
+    )
+
+
+def main() -> None:
+    """Print points a second, memory and size."""
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for count in SIZES:
+            path = folder / f"{count}.lp"
+            with path.open("wb") as file:
+                file.writelines(line + b"\n" for line in lines(count))
+            rows.append(measured(path, folder / str(count), count))
+            rate = parsing_rate(path)
+    head = ("points", "s", "points/s", "CPU-s", "points/CPU-s", "MiB", "B/point")
+    title = f"archive build from line files, {os.cpu_count()} cores"
+    show(f"{title} (goal: {GOAL_PER_S:,} points/s)", head, rows)
+    print(f"Reading and parsing alone: {rate:,.0f} points per CPU-second.")
+
+
+if __name__ == "__main__":
+    main()
