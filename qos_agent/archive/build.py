@@ -35,7 +35,8 @@ from qos_agent.archive.manifest import (
 )
 from qos_agent.archive.merging import Conflict, Merge
 from qos_agent.archive.sources.lines import LineFile
-from qos_agent.archive.sources.types import Item, Source
+from qos_agent.archive.sources.parquet import ParquetArchive
+from qos_agent.archive.sources.types import Item, Source, readable_items
 from qos_agent.archive.staging import Staging, staging
 from qos_agent.model.errors import OperatorError
 from qos_agent.model.schema.dictionary import COLUMNS, rows
@@ -81,7 +82,8 @@ def build(
             reader = _Reader(staged, progress, batch_rows)
             known = {s.name: s for s in before.sources} | staged.states()
             for source in sources:
-                reader.read(source, known.get(source.name))
+                if not _is_archive(source, folder):
+                    reader.read(source, known.get(source.name))
             for file in before.files:
                 if file.path.startswith(CONFLICTS):
                     reader.restage(LineFile(folder / file.path))
@@ -106,6 +108,11 @@ def _before(folder: Path) -> Manifest:
     return Manifest()
 
 
+def _is_archive(source: Source, folder: Path) -> bool:
+    """Return True if a source is the archive itself, which may be below a source."""
+    return isinstance(source, ParquetArchive) and source.folder.samefile(folder)
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let no other build use the folder. Raises OperatorError if one does."""
@@ -126,7 +133,7 @@ class _Tally:
     """The state of a source while it is read."""
 
     def __init__(self, source: Source, state: SourceState | None) -> None:
-        fingerprint = source.fingerprint()
+        fingerprint = _fingerprint(source)
         if state is None or not _continues(source, state, fingerprint):
             state = SourceState(source.name, fingerprint)
         self.state = state
@@ -134,9 +141,9 @@ class _Tally:
         self.other_points, self.faulty = state.other_points, state.faulty
         self.faults, self.at_end = [*state.faults], list[str]()
 
-    def add_fault(self, position: int, fault: str) -> None:
+    def add_fault(self, position: int | None, fault: str) -> None:
         """Note a fault; without progress it is found again by the next reading."""
-        if position == self.position or self.position is None:
+        if position in (None, self.position or 0):
             self.at_end = [*self.at_end, fault][:FAULTS_MAX]
             return
         self.faulty += 1
@@ -154,6 +161,14 @@ class _Tally:
             faults=tuple(self.faults),
             at_end=tuple(self.at_end),
         )
+
+
+def _fingerprint(source: Source) -> str:
+    """Return the fingerprint, or nothing if the source cannot be read."""
+    try:
+        return source.fingerprint()
+    except OSError:
+        return ""
 
 
 def _continues(source: Source, state: SourceState, fingerprint: str) -> bool:
@@ -176,7 +191,7 @@ class _Reader:
     def read(self, source: Source, state: SourceState | None) -> None:
         """Stage what a source has behind its last position."""
         tally = _Tally(source, state)
-        for item in source.items(tally.position):
+        for item in readable_items(source, tally.position):
             self._take(item, tally)
             if self._count >= self._batch_rows or self._size_bytes >= _BATCH_BYTES:
                 self._commit(tally.done(is_complete=False))
@@ -209,7 +224,8 @@ class _Reader:
             except ValueError as error:
                 text = str(error)[:200]
                 tally.add_fault(item.position, f"before {item.position}: {text}")
-        tally.position = item.position
+        if item.position is not None:
+            tally.position = item.position
 
     def _commit(self, state: SourceState) -> None:
         self._staged.add(self._rows, state)

@@ -26,7 +26,7 @@ from qos_agent.archive.manifest import (
 )
 from qos_agent.archive.sources.lines import LineFile
 from qos_agent.archive.sources.parquet import fault_of, read_file
-from qos_agent.archive.sources.types import Item, Source
+from qos_agent.archive.sources.types import Item, Source, readable_items
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -106,7 +106,7 @@ def check(
             files.extend(_manifest_faults(folder, manifest, found))
             faults = _Faults()
             for source in sources:
-                for item in source.items():
+                for item in readable_items(source):
                     compared.add(item, source.name, faults)
                 compared.flush()
             return compared.result(len(sources), files, faults)

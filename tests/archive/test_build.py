@@ -216,6 +216,15 @@ def test_faults_of_sources_are_in_the_manifest(tmp_path: Path) -> None:
     assert (state.readings, state.faulty, state.at_end) == (3, 2, ())
 
 
+def test_a_first_line_that_was_torn_is_no_lasting_fault(tmp_path: Path) -> None:
+    """The file is sound once the line is whole."""
+    (tmp_path / "a.lp").write_bytes(line(1)[:40])
+    other = _file(tmp_path / "b.lp", lines(2, "j2"))
+    assert not _build(tmp_path / "out", tmp_path / "a.lp", other).is_sound
+    _file(tmp_path / "a.lp", lines(2))
+    assert _build(tmp_path / "out", tmp_path / "a.lp", other).is_sound
+
+
 def test_a_damaged_journal_does_not_stop_the_others(tmp_path: Path) -> None:
     """Sound readings are archived, and the manifest names the loss."""
     stored = filled_journal(tmp_path / "usb/a", 20)
@@ -224,6 +233,48 @@ def test_a_damaged_journal_does_not_stop_the_others(tmp_path: Path) -> None:
     built = _build(tmp_path / "out", tmp_path / "usb")
     assert _archived(tmp_path / "out") == sorted(stored)
     assert [bool(s.at_end) for s in built.manifest.sources] == [False, True]
+
+
+def test_a_stick_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
+    """The error of the disk is named, and the next build tries again."""
+    good = _file(tmp_path / "in/good.lp", lines(3))
+    bad = _file(tmp_path / "in/bad.lp", lines(3, "j2"))
+    sources = open_sources(tmp_path / "in")
+    bad.unlink()
+    built = build(sources, tmp_path / "out")
+    states = {state.name: state for state in built.manifest.sources}
+    assert states[str(good)].readings == 3
+    assert states[str(bad)].at_end == ("cannot be read: No such file or directory",)
+    _file(bad, lines(3, "j2"))
+    assert _build(tmp_path / "out", tmp_path / "in").is_sound
+    assert len(_archived(tmp_path / "out")) == 6
+
+
+def test_an_archive_below_its_source_does_not_read_itself(tmp_path: Path) -> None:
+    """A person may build inside the folder with the sticks."""
+    _file(tmp_path / "a.lp", lines(3))
+    first = _build(tmp_path / "out", tmp_path)
+    assert _build(tmp_path / "out", tmp_path).manifest == first.manifest
+
+
+def test_files_from_before_a_new_field_are_extended(tmp_path: Path) -> None:
+    """A column that an older file does not have is empty in it."""
+    out = tmp_path / "out"
+    _build(out, _file(tmp_path / "a.lp", lines(3)))
+    file = next(f for f in read_manifest(out).files if f.readings)
+    path = out / file.path
+    with duckdb.connect() as db:
+        older = f"SELECT * EXCLUDE (span_s, ip_version) FROM '{path}'"
+        db.execute(f"COPY ({older}) TO '{path}.old' (FORMAT parquet)")
+    path.with_name(path.name + ".old").replace(path)
+    text = (out / "archive.json").read_text()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (out / "archive.json").write_text(text.replace(file.sha256, digest))
+    assert _archived(out) == sorted(lines(3))
+    _build(out, _file(tmp_path / "b.lp", [line(4)]))
+    assert _archived(out) == sorted(lines(4))
+    built = _build(out, _file(tmp_path / "c.lp", [line(1, lost=5)]))
+    assert built.manifest.conflicts == 1
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:

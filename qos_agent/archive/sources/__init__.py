@@ -6,6 +6,6 @@ behind a path.
 """
 
 from qos_agent.archive.sources.opening import open_sources
-from qos_agent.archive.sources.types import Item, Source
+from qos_agent.archive.sources.types import Item, Source, readable_items
 
-__all__ = ["Item", "Source", "open_sources"]
+__all__ = ["Item", "Source", "open_sources", "readable_items"]

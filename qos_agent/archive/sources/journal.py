@@ -83,8 +83,7 @@ class FieldJournal:
             with _recovered(self.path, Path(folder) / "recovered") as db:
                 journal = Reader(db)
                 points = journal.stats().points
-                last = EVERY_SEQ if after is None else after
-                yield Item(last, None, f"{fault}; {points} points recovered")
+                yield Item(after, None, f"{fault}; {points} points recovered")
                 yield from _items(journal, after, _gaps_of_recovered(db))
 
 
@@ -133,10 +132,9 @@ def _items(
     journal: Reader, after: int | None, gaps: Iterator[tuple[int, int]]
 ) -> Iterator[Item]:
     # A point that waits for a clock gets its line later, under its earlier number.
-    last = EVERY_SEQ if after is None else after
+    reached = after
     waiting = journal.first_pending()
-    reached = last
-    for seq, line, leaf in journal.points(last):
+    for seq, line, leaf in journal.points(EVERY_SEQ if after is None else after):
         reached = seq if waiting is None else min(seq, waiting - 1)
         if leaf_hash(line) == leaf:
             yield Item(reached, line)

@@ -58,7 +58,7 @@ class LineFile:
             with _opened(self.path) as file:
                 file.seek(position)
                 for item in _lines(file, position):
-                    position = item.position
+                    position = item.position or position
                     yield item
         except _errors_of(self.path) as error:
             fault = f"byte {position}: cannot be decompressed: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,9 +10,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A canonical line, or a fault without a line, and the position behind it."""
+    """A canonical line, or a fault without a line, and the position behind it.
 
-    position: int
+    A fault may have no position of its own.
+    """
+
+    position: int | None
     line: bytes | None
     fault: str = ""
 
@@ -39,3 +43,20 @@ class Source(Protocol):
 
         Raises OperatorError, QosAgentError or OSError if the source cannot be read.
         """
+
+
+def readable_items(source: Source, after: int | None = None) -> Iterator[Item]:
+    """Yield the items of a source up to an error of its disk, and the error as a fault.
+
+    One bad stick must not stop the others. Raises OSError if the disk of the temporary
+    folder is full.
+    """
+    position = after
+    try:
+        for item in source.items(after):
+            position = item.position
+            yield item
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        yield Item(position, None, f"cannot be read: {error.strerror or error}")
