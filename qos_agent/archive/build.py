@@ -13,6 +13,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,8 +79,11 @@ def build(
     _need_archive(folder)
     with writing(folder), _locked(folder):
         before = _before(folder)
-        with staging(folder / WORK, memory_mb) as staged:
-            reader = _Reader(staged, progress, batch_rows)
+        with (
+            staging(folder / WORK, memory_mb) as staged,
+            ThreadPoolExecutor(1) as writer,
+        ):
+            reader = _Reader(staged, writer, progress, batch_rows)
             known = {s.name: s for s in before.sources} | staged.states()
             for source in sources:
                 if not _is_archive(source, folder):
@@ -178,10 +182,21 @@ def _continues(source: Source, state: SourceState, fingerprint: str) -> bool:
 
 
 class _Reader:
-    """Reads sources into the staging tables, a batch at a time."""
+    """Reads sources into the staging tables, a batch at a time.
 
-    def __init__(self, staged: Staging, progress: Progress, batch_rows: int) -> None:
+    DuckDB inserts a batch while the next one is parsed, so two are in memory.
+    """
+
+    def __init__(
+        self,
+        staged: Staging,
+        writer: ThreadPoolExecutor,
+        progress: Progress,
+        batch_rows: int,
+    ) -> None:
         self._staged = staged
+        self._writer = writer
+        self._written: Future[None] | None = None
         self._progress = progress
         self._batch_rows = batch_rows
         self._parser = Parser()
@@ -194,16 +209,23 @@ class _Reader:
         for item in readable_items(source, tally.position):
             self._take(item, tally)
             if self._count >= self._batch_rows or self._size_bytes >= _BATCH_BYTES:
-                self._commit(tally.done(is_complete=False))
-        self._commit(tally.done(is_complete=True))
+                self._commit(tally.done(is_complete=False), source.name)
+        self._commit(tally.done(is_complete=True), source.name)
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait until everything is inserted. Raises the error of an insertion."""
+        if self._written is not None:
+            self._written.result()
+            self._written = None
 
     def restage(self, file: LineFile) -> None:
         """Stage the lines of earlier conflicts, so that they stay conflicts."""
         tally = _Tally(file, None)
         for item in file.items():
             self._take(item, tally)
-        self._staged.add(self._rows, None)
-        self._rows = {}
+        self._commit(None, file.name)
+        self.finish()
 
     def report(self, detail: str) -> None:
         """Report the number of lines so far."""
@@ -227,10 +249,11 @@ class _Reader:
         if item.position is not None:
             tally.position = item.position
 
-    def _commit(self, state: SourceState) -> None:
-        self._staged.add(self._rows, state)
+    def _commit(self, state: SourceState | None, name: str) -> None:
+        self.finish()
+        self._written = self._writer.submit(self._staged.add, self._rows, state)
         self._lines += self._count
-        self.report(f", {state.name}")
+        self.report(f", {name}")
         self._rows = {}
         self._count = self._size_bytes = 0
 

@@ -375,3 +375,37 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path: Path) -> None:
         assert _content(out) == after
         step += 1 if full else 9
     assert step > 20
+
+
+_MEASURED = """
+import resource, sys
+from pathlib import Path
+from qos_agent.archive.build import build
+from qos_agent.archive.checking import check
+from qos_agent.archive.sources import open_sources
+
+sources, out = open_sources(Path(sys.argv[1])), Path(sys.argv[2])
+build(sources, out, memory_mb=96, batch_rows=5000)
+assert check([], out, memory_mb=96).agrees
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def _peak_mib(path: Path, count: int) -> int:
+    """Return the memory that building and checking an archive of readings needs."""
+    first = line(1).replace(b"seq=1i", b"seq=%di")
+    with path.open("wb") as file:
+        file.writelines(first % seq + b"\n" for seq in range(1, count + 1))
+    out = path.with_suffix("")
+    command = [sys.executable, "-c", _MEASURED, str(path), str(out)]
+    ended = subprocess.run(command, capture_output=True, check=True, text=True)
+    return int(ended.stdout)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_readings(tmp_path: Path) -> None:
+    """Sorting, joining and comparing continue on the disk."""
+    small = _peak_mib(tmp_path / "small.lp", 15_000)
+    large = _peak_mib(tmp_path / "large.lp", 90_000)
+    assert large < 300
+    assert large - small < 100
