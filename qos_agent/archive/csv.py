@@ -22,7 +22,7 @@ def export_csv(lines: Iterable[bytes], folder: Path) -> Exported:
 
     `lines` are canonical lines in order. Raises OSError if `folder` cannot be written.
     """
-    return export(lambda work: write_csv(lines, work), folder)
+    return export(lambda work: write_csv(lines, work), folder, may_be_empty=True)
 
 
 def write_csv(lines: Iterable[bytes], folder: Path) -> Written:

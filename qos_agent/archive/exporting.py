@@ -56,7 +56,7 @@ class Exported:
 Write = Callable[[Path], Written]
 
 
-def export(write: Write, folder: Path) -> Exported:
+def export(write: Write, folder: Path, *, may_be_empty: bool = False) -> Exported:
     """Write an export into a folder, in place of an earlier export there.
 
     Raises OperatorError if there is nothing to export, StorageError on a full disk,
@@ -68,7 +68,9 @@ def export(write: Write, folder: Path) -> Exported:
     work.mkdir(parents=True)
     try:
         with writing(folder):
-            written = _need_points(write(work))
+            written = write(work)
+            if not may_be_empty:
+                _need_points(written)
             _write_dictionary(work / "dictionary.csv")
             sha256 = {path.name: sha256_of(path) for path in sorted(work.iterdir())}
             _write_manifest(work, written, sha256)
@@ -82,13 +84,12 @@ def export(write: Write, folder: Path) -> Exported:
     return Exported(folder, written.points, written.damaged, sha256)
 
 
-def _need_points(written: Written) -> Written:
+def _need_points(written: Written) -> None:
     if not written.points and not written.damaged:
         raise OperatorError(
             "nothing to export: there are no readings. Fix: use another source or"
             " period."
         )
-    return written
 
 
 def write_lines(lines: Iterable[bytes], folder: Path) -> Written:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.archive.csv import export_csv
+from qos_agent.archive.csv import export_csv, write_csv
+from qos_agent.archive.exporting import export
 from qos_agent.model import Record
 from qos_agent.model.errors import OperatorError
 from qos_agent.model.line_protocol import encode, points
@@ -91,5 +92,5 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
 def test_nothing_to_export_is_an_error(tmp_path: Path) -> None:
     """An empty folder would look like a result."""
     with pytest.raises(OperatorError, match="nothing to export"):
-        export_csv([], tmp_path / "out")
+        export(lambda work: write_csv([], work), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -48,8 +48,8 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     got = qos_agent("--help", folder=tmp_path)
     assert got.returncode == 0
     names = (
-        "run once status doctor config pause resume journal export election reflector "
-        "noc"
+        "run once status doctor config pause resume journal archive export election "
+        "reflector noc"
     )
     for command in names.split():
         assert f"  {command} " in got.stdout, command
