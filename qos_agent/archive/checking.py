@@ -24,6 +24,8 @@ from qos_agent.archive.manifest import (
     read_manifest,
     sha256_of,
 )
+from qos_agent.archive.seals import MEASUREMENT as SEAL
+from qos_agent.archive.seals import SealResult, seal_results
 from qos_agent.archive.sources.lines import LineFile
 from qos_agent.archive.sources.parquet import fault_of, read_file
 from qos_agent.archive.sources.types import Item, Source, readable_items
@@ -51,16 +53,21 @@ class Checked:
     `files` and `sources` are faults of the archive's files and of the sources.
     `missing` readings are only in sources, `extra` ones only in the archive, and
     `differing` ones have different content. `conflicts` are those that the build found.
+    `seals` do not have the root of the readings before them. `seals_matching` do, and
+    for `seals_open` readings are missing in the archive.
     """
 
     readings: int
     sources: int
+    seals_matching: int
+    seals_open: int
     files: Finding
     source_faults: Finding
     missing: Finding
     extra: Finding
     differing: Finding
     conflicts: Finding
+    seals: Finding
 
     def findings(self) -> Mapping[str, Finding]:
         """Return the findings by name."""
@@ -71,6 +78,7 @@ class Checked:
             "missing in the sources": self.extra,
             "differing": self.differing,
             "conflicts": self.conflicts,
+            "seals": self.seals,
         }
 
     @property
@@ -109,7 +117,8 @@ def check(
                 for item in readable_items(source):
                     compared.add(item, source.name, faults)
                 compared.flush()
-            return compared.result(len(sources), files, faults)
+            seals = compared.seals(_sound_seal_files(folder, manifest))
+            return compared.result(len(sources), files, faults, seals)
 
 
 class _Faults:
@@ -129,6 +138,33 @@ class _Faults:
     def finding(self) -> Finding:
         """Return what was found."""
         return Finding(self.count, tuple(self.first))
+
+
+class _Seals:
+    """The results of all seals."""
+
+    def __init__(self) -> None:
+        self.matching = self.open = 0
+        self.faults = _Faults()
+
+    def add(self, result: SealResult) -> None:
+        """Count one seal."""
+        if result.matches is None:
+            self.open += 1
+        elif result.matches:
+            self.matching += 1
+        else:
+            place = f"journal {result.journal}, seal of {result.size} points"
+            self.faults.extend([f"{place}: its root is not that of the readings"])
+
+
+def _sound_seal_files(folder: Path, manifest: Manifest) -> list[Path]:
+    """Return the files with seals that match the manifest."""
+    return [
+        folder / file.path
+        for file in manifest.files
+        if file.readings and file.measurement == SEAL and fault_of(folder, file) is None
+    ]
 
 
 def _archive_items(
@@ -221,19 +257,32 @@ class _Comparison:
         row = self._db.execute(query, [place]).fetchone()
         return int(row[0]) if row else 0
 
-    def result(self, sources: int, files: _Faults, faults: _Faults) -> Checked:
+    def seals(self, files: Sequence[Path]) -> _Seals:
+        """Compare the seals in files of the archive with its readings."""
+        table = f"SELECT * FROM found WHERE place = {text(_ARCHIVE)}"
+        seals = _Seals()
+        for result in seal_results(self._db, files, table):
+            seals.add(result)
+        return seals
+
+    def result(
+        self, sources: int, files: _Faults, faults: _Faults, seals: _Seals
+    ) -> Checked:
         """Compare the places."""
         # An archive without sources is only compared with its manifest.
         nothing = Finding(0, ())
         return Checked(
             readings=self.count(_ARCHIVE),
             sources=sources,
+            seals_matching=seals.matching,
+            seals_open=seals.open,
             files=files.finding(),
             source_faults=faults.finding(),
             missing=self._listed(f"{_IS_SOURCE} AND NOT {_IS_ARCHIVED}"),
             extra=self._listed(f"NOT {_IS_SOURCE}") if sources else nothing,
             differing=self._listed(f"{_DIFFERS} OR {_TWICE}"),
             conflicts=self._listed(_IS_CONFLICT),
+            seals=seals.faults.finding(),
         )
 
     def _listed(self, condition: str) -> Finding:

@@ -373,6 +373,8 @@ def _built_json(built: Built) -> str:
 def _checked_lines(checked: Checked) -> Iterator[str]:
     """Yield the result of a check for a person."""
     yield f"Readings in the archive: {checked.readings}. Sources: {checked.sources}."
+    seals = f"{checked.seals_matching} match, {checked.seals_open} lack readings"
+    yield f"Seals with a Merkle root: {seals}."
     for name, finding in checked.findings().items():
         if not finding.count:
             continue
