@@ -1,6 +1,7 @@
-"""Readings as files: CSV with data dictionary and manifest.
+"""Archives of readings, their sources, and exports.
 
-It converts stored lines into files that other programs read. The journal is read in
-`journal`. It may import `verdict`, `influx`, `journal`, `config`, `evidence`, `system`
-and `model`.
+`sources` reads canonical lines back from journals, line files, InfluxDB and archives.
+`build` combines them in Parquet files, `checking` compares the two, and `exporting`
+writes files that other programs read. It may import `verdict`, `influx`, `journal`,
+`config`, `evidence`, `system` and `model`.
 """

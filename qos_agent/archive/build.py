@@ -28,6 +28,7 @@ from qos_agent.archive.manifest import (
     ArchiveFile,
     Manifest,
     SourceState,
+    need_plain,
     read_manifest,
     sha256_of,
     sync,
@@ -76,6 +77,7 @@ def build(
     Raises OperatorError if the folder has other files or if there are no readings, and
     QosAgentError or OSError if a source or the disk fails.
     """
+    need_plain(folder)
     _need_archive(folder)
     with writing(folder), _locked(folder):
         before = _before(folder)

@@ -101,8 +101,22 @@ class Manifest:
         return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
 
 
+def need_plain(folder: Path) -> None:
+    """Raise OperatorError for a path that DuckDB reads as another one.
+
+    It takes a question mark for the end of a name, and a backslash for a slash.
+    """
+    path = str(folder.absolute())
+    if "?" in path or "\\" in path:
+        raise OperatorError(
+            f"{path}: the path of an archive must not contain ? or \\. Fix: use another"
+            " folder."
+        )
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of an archive. Raises OperatorError if it is not one."""
+    need_plain(folder)
     path = folder / FILE_NAME
     try:
         table = json.loads(read_bytes(path, _MAX_BYTES))

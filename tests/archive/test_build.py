@@ -216,6 +216,25 @@ def test_faults_of_sources_are_in_the_manifest(tmp_path: Path) -> None:
     assert (state.readings, state.faulty, state.at_end) == (3, 2, ())
 
 
+@pytest.mark.parametrize("name", ["a b", "it's", "x[1]", "y*", "%s{}", "é"])
+def test_odd_names_of_folders_work(tmp_path: Path, name: str) -> None:
+    """Quotes, spaces and signs of patterns are part of a name."""
+    source = _file(tmp_path / name / "a.lp", lines(3))
+    _build(tmp_path / name / "out", source)
+    _file(source, lines(5))
+    _build(tmp_path / name / "out", source)
+    assert _archived(tmp_path / name / "out") == sorted(lines(5))
+
+
+@pytest.mark.parametrize("name", ["z?", "a\\b"])
+def test_names_that_duckdb_changes_are_refused(tmp_path: Path, name: str) -> None:
+    """The archive would be written somewhere else."""
+    source = _file(tmp_path / "a.lp", lines(3))
+    with pytest.raises(OperatorError, match="must not contain"):
+        _build(tmp_path / name, source)
+    assert not (tmp_path / name).exists()
+
+
 def test_a_first_line_that_was_torn_is_no_lasting_fault(tmp_path: Path) -> None:
     """The file is sound once the line is whole."""
     (tmp_path / "a.lp").write_bytes(line(1)[:40])
