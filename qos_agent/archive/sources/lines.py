@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from qos_agent.model.errors import OperatorError
 
 # The longest line of the schema has less than 20 kB.
 _LINE_MAX_BYTES = 65_536
-_ZSTD = ("compression.zstd", "backports.zstd")
+_ZSTD = ("compression.zstd", "zstandard")
+# A kilobyte of zstd gives at most about 32 MB.
+_ZSTD_BYTES = 1024
 SUFFIXES = (".lp", ".lp.gz", ".lp.zst")
 
 
@@ -56,7 +59,7 @@ class LineFile:
         position = after or 0
         try:
             with _opened(self.path) as file:
-                file.seek(position)
+                _skip(file, position)
                 for item in _lines(file, position):
                     position = item.position or position
                     yield item
@@ -80,6 +83,15 @@ def _lines(file: IO[bytes], position: int) -> Iterator[Item]:
             yield Item(position, None, fault)
 
 
+def _skip(file: IO[bytes], position: int) -> None:
+    """Move to a position of a file, of which some kinds cannot seek."""
+    if file.seekable():
+        file.seek(position)
+        return
+    while position and (part := file.read(min(position, _LINE_MAX_BYTES))):
+        position -= len(part)
+
+
 def _skip_line(file: IO[bytes]) -> int:
     """Read up to the end of a line; return the number of bytes."""
     size = 0
@@ -90,11 +102,60 @@ def _skip_line(file: IO[bytes]) -> int:
     return size
 
 
+class _ZstdFile(io.RawIOBase):
+    """A zstd file. The reader of zstandard would end without an error in a torn one."""
+
+    def __init__(self, path: Path, module: Any) -> None:
+        super().__init__()
+        self._file = path.open("rb")
+        self._module = module
+        self._frame: Any = None
+        self._pending = b""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        """Read decompressed bytes. Raises EOFError if the last frame is torn."""
+        while not self._pending:
+            content = self._file.read(_ZSTD_BYTES)
+            if not content:
+                if self._frame is not None:
+                    raise EOFError("the file ends before its end mark")
+                return 0
+            self._pending = self._decompressed(content)
+        size = min(len(buffer), len(self._pending))
+        buffer[:size] = self._pending[:size]
+        self._pending = self._pending[size:]
+        return size
+
+    def _decompressed(self, content: bytes) -> bytes:
+        """Return what bytes of the file give; they may be of several frames."""
+        result = b""
+        while content:
+            if self._frame is None:
+                self._frame = self._module.ZstdDecompressor().decompressobj()
+            result += self._frame.decompress(content)
+            content = b""
+            if self._frame.eof:
+                content, self._frame = self._frame.unused_data, None
+        return result
+
+
 def _opened(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         return cast("IO[bytes]", gzip.open(path))
     if path.suffix == ".zst":
-        return cast("IO[bytes]", zstd_module(path).open(path, "rb"))
+        module = zstd_module(path)
+        if module.__name__ == "zstandard":
+            return io.BufferedReader(_ZstdFile(path, module))
+        return cast("IO[bytes]", module.open(path, "rb"))
     return path.open("rb")
 
 
@@ -115,6 +176,6 @@ def zstd_module(path: Path) -> Any:
         except ImportError:
             continue
     raise OperatorError(
-        f"{path}: zstd files need Python 3.14 or the package backports.zstd. Fix:"
+        f"{path}: zstd files need Python 3.14 or the package zstandard. Fix:"
         " install it, or run `zstd -d` on the file."
     )

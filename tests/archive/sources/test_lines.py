@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qos_agent.archive.sources import lines
-from qos_agent.archive.sources.lines import LineFile
+from qos_agent.archive.sources.lines import LineFile, zstd_module
 from qos_agent.archive.sources.types import Item
 from qos_agent.model.errors import OperatorError
 from tests.archive.support import lines as readings
@@ -45,6 +45,27 @@ def test_a_torn_gzip_file_gives_its_whole_lines(tmp_path: Path) -> None:
     assert {i.line for i in items[:-1]} <= set(many.split(b"\n"))
 
 
+@pytest.mark.parametrize("kept_bytes", [10, 100, -1])
+def test_a_torn_zstd_file_is_named(tmp_path: Path, kept_bytes: int) -> None:
+    """A file that was cut gives a fault also if no line of it can be read."""
+    path = tmp_path / "a.lp.zst"
+    path.write_bytes(zstd_module(path).compress(TEXT)[:kept_bytes])
+    *_, last = _items(path)
+    assert last.line is None
+    assert "cannot be decompressed" in last.fault
+
+
+@pytest.mark.parametrize("suffix", [".lp.gz", ".lp.zst"])
+def test_a_file_of_several_parts_is_read_whole(tmp_path: Path, suffix: str) -> None:
+    """A gateway that appends writes a frame at a time."""
+    path = tmp_path / f"a{suffix}"
+    compress = gzip.compress if suffix == ".lp.gz" else zstd_module(path).compress
+    many = readings(3000)
+    parts = [b"".join(r + b"\n" for r in many[n::3]) for n in range(3)]
+    path.write_bytes(b"".join(map(compress, parts)))
+    assert sorted(item.line or b"" for item in _items(path)) == sorted(many)
+
+
 @pytest.mark.parametrize("suffix", [".lp.gz", ".lp.zst"])
 def test_a_file_that_is_not_compressed_is_named(tmp_path: Path, suffix: str) -> None:
     """A wrong name ends with a fault, not with a traceback."""
@@ -71,7 +92,7 @@ def test_zstd_without_a_library_names_the_fix(
     monkeypatch.setattr(lines, "_ZSTD", ("no_such_library",))
     path = tmp_path / "a.lp.zst"
     path.write_bytes(b"x")
-    with pytest.raises(OperatorError, match=r"backports\.zstd"):
+    with pytest.raises(OperatorError, match=r"zstandard"):
         _items(path)
 
 
