@@ -32,5 +32,6 @@ def export(
     """
     from qos_agent.cli.archive import Format, export_journal
 
+    status = export_journal(config, Format.CSV, folder)
     print(_NOTICE, file=sys.stderr)
-    return export_journal(config, Format.CSV, folder)
+    return status
