@@ -5,15 +5,28 @@ from __future__ import annotations
 import gc
 import sys
 
+_REINSTALL = "sudo dpkg -i /media/*/qos-agent_*.deb"
+
 
 def main() -> None:
     """Run the command line and exit with its status."""
     # Imports produce no garbage, so a collection would only delay the start.
     gc.disable()
-    from qos_agent.cli.main import run
+    try:
+        from qos_agent.cli.main import run
 
-    gc.enable()
-    sys.exit(run())
+        gc.enable()
+        status = run()
+    except (ImportError, SyntaxError) as error:
+        status = _damaged(error)
+    sys.exit(status)
+
+
+def _damaged(error: Exception) -> int:
+    """Report a file of the program that is missing or cut short."""
+    text = f"the program is damaged: {error}. Fix: install it again: {_REINSTALL}"
+    print(text, file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

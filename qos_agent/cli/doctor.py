@@ -3,51 +3,126 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
 
 from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
+from qos_agent.model.errors import InvalidConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qos_agent.agent.doctor import Check
+    from qos_agent.config.settings import Settings
     from qos_agent.system.language import Translator
 
-_LABELS = {"ok": "ok", "degraded": "warning", "bad": "error"}
+# The checks end after 20 s. The rest is for reading the program and the configuration.
+_LIMIT_S = 28.0
+_LABELS = {"ok": "ok", "warn": "WARN", "bad": "BAD"}
+
+LanguageOption = Annotated[
+    Literal["id", "en"] | None,
+    typer.Option(
+        "--language",
+        "--lang",
+        metavar="LANGUAGE",
+        help="Language of the results, id or en; by default the locale.",
+    ),
+]
 
 
-def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
+def doctor(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    language: LanguageOption = None,
+) -> int:
     """Check everything that measuring needs.
 
-    Prints each problem with the command that fixes it. The exit status is 1 if a check
-    finds an error.
+    Prints the problems first, each with the command that fixes it. The last line names
+    the problem to begin with. Ends within 30 seconds. The exit status is 1 if a check
+    is bad, and 2 if the configuration is wrong.
     """
-    from qos_agent.agent.doctor import Health, diagnose
-    from qos_agent.system.clock import system_clock
-    from qos_agent.system.language import translator_for_locale
+    from qos_agent.system.language import Translator, translator_for_locale
+    from qos_agent.system.time_limit import limit_process
 
-    translate = translator_for_locale()
-    settings = load_configuration(config).settings
-    checks = []
-    for check in diagnose(settings, system_clock()):
-        checks.append(check)
-        if not as_json:
-            print_check(check, translate)
+    translate = Translator(language) if language else translator_for_locale()
+    text = "The doctor did not end in time. Restart the device."
+    limit_process(_LIMIT_S, translate(text))
+    checks, fault = examine(config)
     if as_json:
         print(json.dumps([_plain(check) for check in checks]))
-    elif all(check.health == Health.OK for check in checks):
-        print(translate("All checks passed."))
-    return 1 if any(check.health == Health.BAD for check in checks) else 0
+    else:
+        print_checks(checks, translate)
+    if fault is not None:
+        raise fault
+    return 1 if any(check.health == "bad" for check in checks) else 0
 
 
-def _plain(check: Check) -> dict[str, str]:
-    names = ("name", "health", "result", "fix")
+def examine(config: Path | None) -> tuple[Sequence[Check], InvalidConfigError | None]:
+    """Run all checks; with a wrong configuration those that need none."""
+    from qos_agent.agent.doctor import diagnose
+    from qos_agent.config.sources import Sources
+    from qos_agent.system.clock import system_clock
+
+    file = Sources.of_process(config).file
+    try:
+        settings = load_configuration(config).settings
+    except InvalidConfigError as error:
+        checks = diagnose(_defaults(file), system_clock(), file, error.faults)
+        return checks, error
+    return diagnose(settings, system_clock(), file), None
+
+
+def _defaults(file: Path | None) -> Settings:
+    """Return the default settings, with the folders of an installed system."""
+    from qos_agent.config.settings import Settings
+    from qos_agent.config.sources import DEFAULT_PATH, INSTALLED_FOLDERS
+
+    return Settings.model_validate(INSTALLED_FOLDERS if file == DEFAULT_PATH else {})
+
+
+def _plain(check: Check) -> dict[str, str | None]:
+    names = ("name", "health", "result", "fix", "cause")
     return {name: getattr(check, name) for name in names}
 
 
-def print_check(check: Check, translate: Translator) -> None:
-    """Print the line of a check, and below it the fix."""
-    subject, _, link = check.name.partition(" ")
-    name = f"{translate(subject)} {link}".strip()
+def print_checks(checks: Sequence[Check], translate: Translator) -> None:
+    """Print all checks, and at the end how many failed and which comes first.
+
+    A long list scrolls the first lines off a terminal.
+    """
+    for check in checks:
+        _print_check(check, translate)
+    failed = [check for check in checks if check.health != "ok"]
+    if not failed:
+        print(translate("All checks passed."))
+        return
+    errors = sum(check.health == "bad" for check in failed)
+    text = "Errors: {errors}, warnings: {warnings}. Begin with: {name}"
+    values = {"errors": errors, "warnings": len(failed) - errors}
+    print(translate(text, **values, name=named(failed[0].name, translate)))
+
+
+def named(name: str, translate: Translator) -> str:
+    """Return the name of a check, whose first word is translated."""
+    subject, _, link = name.partition(" ")
+    return f"{translate(subject)} {link}".strip()
+
+
+def _print_check(check: Check, translate: Translator) -> None:
+    """Print the line of a check, and below it the fix, or the cause to fix first."""
     label = translate(_LABELS[check.health.value])
-    print(f"{label:<10} {name:<20} {translate(check.text, **check.values)}")
-    if check.fix:
-        print(f"{'':<10} {translate('fix')}: {translate(check.fix)}")
+    values = {
+        name: translate(value) if isinstance(value, str) else value
+        for name, value in check.values.items()
+    }
+    result = translate(check.text, **values)
+    print(f"{label:<10} {named(check.name, translate):<20} {result}")
+    if check.cause is not None:
+        text = translate("first fix {name}", name=named(check.cause, translate))
+        print(f"{'':<10} {text}")
+    elif check.fix:
+        advice = translate(check.advice, **values)
+        print(f"{'':<10} {translate('fix')}: {advice}")

@@ -132,6 +132,8 @@ def _run_command() -> int | None:
         return _report(str(error), 1)
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except (ImportError, SyntaxError):
+        raise  # a damaged program, see qos_agent/__main__.py
     except OSError as error:
         return _report(_of_system(error), 2 if error.errno in _WRONG_NAME else 1)
     except Exception as error:  # noqa: BLE001  a bug must end with status 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -236,7 +236,7 @@ def _accept(loaded: Loaded, translate: Translator) -> int:
         print(f"{translate('NOT ACCEPTED')}: {problem}")
         print("journalctl -u qos-agent -n 20 --no-pager")
         return 1
-    checks = list(_doctor(loaded, translate))
+    checks = _doctor(loaded, translate)
     links = [link.name for link in settings.link_list()]
     current = _first_readings(folder, set(links), before_ns)
     latest: Sequence[Latest] = current.latest if current else ()
@@ -263,14 +263,15 @@ def _taken(folder: Path) -> bool:
     return not acceptance.is_left(folder)
 
 
-def _doctor(loaded: Loaded, translate: Translator) -> Iterator[Check]:
+def _doctor(loaded: Loaded, translate: Translator) -> Sequence[Check]:
     from qos_agent.agent.doctor import diagnose
-    from qos_agent.cli.doctor import print_check
+    from qos_agent.cli.doctor import print_checks
+    from qos_agent.config.sources import DEFAULT_PATH
     from qos_agent.system.clock import system_clock
 
-    for check in diagnose(loaded.settings, system_clock()):
-        print_check(check, translate)
-        yield check
+    checks = diagnose(loaded.settings, system_clock(), DEFAULT_PATH)
+    print_checks(checks, translate)
+    return checks
 
 
 def _first_readings(folder: Path, links: set[str], since_boot_ns: int) -> Status | None:

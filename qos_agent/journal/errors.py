@@ -11,7 +11,7 @@ from typing import Any
 from qos_agent.model.errors import StorageError
 
 # Primary result codes, without extensions (sqlite.org/rescode.html).
-ERROR, BUSY, READONLY, IOERR, CORRUPT = 1, 5, 8, 10, 11
+ERROR, BUSY, READONLY, INTERRUPT, IOERR, CORRUPT = 1, 5, 8, 9, 10, 11
 FULL, CANTOPEN, NOTADB = 13, 14, 26
 _DAMAGED = "the file is damaged, and the message of SQLite cannot be read"
 _FIXES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.evidence.signer import PublicKey
 from qos_agent.journal import delivery, eviction, rows, tables, verification
-from qos_agent.journal.errors import storage_error
+from qos_agent.journal.errors import INTERRUPT, code_of, storage_error
 from qos_agent.journal.timestamps import state
 from qos_agent.journal.types import QuarantinedPoint, Removal
 from qos_agent.model.errors import OperatorError
@@ -21,6 +22,8 @@ from qos_agent.model.line_protocol import decode
 from qos_agent.system.files import may_exist
 
 _FAULTS_MAX = 20
+# Instructions of SQLite between two looks at the clock, about a millisecond.
+_STEPS = 100_000
 # Points that were recovered from an earlier journal have numbers below 1.
 EVERY_SEQ = -(2**62)
 _LINES_AFTER = """
@@ -85,15 +88,31 @@ class Reader:
             file_bytes=page_bytes * pages,
             points=self._stored(),
             pending=self.pending(),
-            undelivered=self._undelivered(),
+            undelivered=self.undelivered(),
             kinds=tuple(self._kinds()),
-            refused=tuple(delivery.quarantined(self._db)),
+            refused=self.refused(),
             removals=tuple(eviction.removals(self._db)),
         )
 
     def pending(self) -> int:
         """Return the number of points that wait for a timestamp."""
         return self._count("pending")
+
+    def refused(self) -> tuple[QuarantinedPoint, ...]:
+        """Return the points that a collector refused."""
+        return tuple(delivery.quarantined(self._db))
+
+    def damage(self, limit_s: float) -> str | None:
+        """Return a fault of the file's structure; None if none is found in time."""
+        end_s = time.monotonic() + limit_s
+        self._db.set_progress_handler(lambda: time.monotonic() > end_s, _STEPS)
+        try:
+            tables.check(self._db)
+        except sqlite3.Error as error:
+            return None if code_of(error) == INTERRUPT else str(error)
+        finally:
+            self._db.set_progress_handler(None, 0)
+        return None
 
     def last_time_ns(self) -> int | None:
         """Return the newest timestamp, or None if there is no point."""
@@ -170,7 +189,8 @@ class Reader:
         )
         return (MeasurementStats(*row) for row in kinds)
 
-    def _undelivered(self) -> dict[str, int]:
+    def undelivered(self) -> dict[str, int]:
+        """Return the number of points that are pending for each collector."""
         counts = self._db.execute(
             "SELECT name, (SELECT COUNT(*) FROM delivery WHERE collector = id)"
             " FROM collector ORDER BY id"

@@ -10,9 +10,12 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
+from qos_agent.system.language_doctor import DOCTOR
+
 Language = Literal["en", "id"]
 
 INDONESIAN: Mapping[str, str] = {
+    **DOCTOR,
     # The screen of `run` and `status`.
     "Links": "Link",
     "link": "link",
@@ -110,64 +113,12 @@ INDONESIAN: Mapping[str, str] = {
     "Requested a reload of configuration {hash}. The agent logs the result.": (
         "Muat ulang konfigurasi {hash} sudah diminta. Hasilnya ada di log agen."
     ),
-    # `doctor`: the subjects, states and results of its checks.
-    "All checks passed.": "Semua pemeriksaan berhasil.",
-    "warning": "peringatan",
-    "error": "masalah",
-    "fix": "perbaikan",
-    "configuration": "konfigurasi",
-    "probes": "probe",
-    "binding": "interface",
-    "gateway": "gateway",
-    "names": "DNS",
-    "throughput": "throughput",
-    "disk": "penyimpanan",
-    "station {station}": "TPS {station}",
-    "ICMP over a ping socket or a raw socket": "ICMP lewat socket ping atau raw",
-    "ICMP over a ping socket": "ICMP lewat socket ping",
-    "ICMP over a raw socket": "ICMP lewat socket raw",
-    "{gateway} through {interface}": "{gateway} lewat {interface}",
-    "point-to-point on {interface}": "point-to-point di {interface}",
-    "{resolvers} returned {address}": "{resolvers} memberi jawaban {address}",
-    "{resolvers} returned {address}; this forwarder is on the device, so it is not "
-    "measured": (
-        "{resolvers} memberi jawaban {address}; forwarder ini ada di perangkat "
-        "sendiri, jadi tidak diukur"
-    ),
-    "{error}; resolvers: {resolvers}": "{error}; resolver: {resolvers}",
-    "{backends}; iperf3 is not installed": "{backends}; iperf3 belum terpasang",
-    "synchronised, within {error_ms} ms": "sinkron, selisih maksimum {error_ms} ms",
-    "{url} accepts connections": "{url} menerima koneksi",
-    "delivery waits: the token is not sent over plain HTTP": (
-        "pengiriman menunggu: token tidak dikirim lewat HTTP tanpa enkripsi"
-    ),
-    "collector.insecure: the token is sent over plain HTTP": (
-        "collector.insecure: token dikirim lewat HTTP tanpa enkripsi"
-    ),
-    "set collector.url to https://..., or collector.insecure = true": (
-        "isi collector.url dengan https://..., atau collector.insecure = true"
-    ),
-    "set collector.url to https://...": "isi collector.url dengan https://...",
-    "not sealed: {reason}": "tidak disegel: {reason}",
+    # Seals.
     "not sealed yet": "belum disegel",
     "sealed: {points} points": "tersegel: {points} titik data",
-    "sealed with key {key}": "disegel dengan kunci {key}",
     "no device key; create one: qos-agent enrol --self": (
         "belum ada kunci perangkat; buat dengan: qos-agent enrol --self"
     ),
-    "not sealed: there is no device key": "tidak disegel: belum ada kunci perangkat",
-    "{path} is not writable": "{path} tidak dapat ditulisi",
-    "{folder}: {size} free": "{folder}: sisa {size}",
-    "qos-agent config init; then set collector.url": (
-        "qos-agent config init; lalu isi collector.url"
-    ),
-    "no interface": "tidak ada interface",
-    "no default route": "tidak ada default route",
-    "no resolver": "tidak ada resolver DNS",
-    "internal error (bug): {error}": "kesalahan internal (bug): {error}",
-    "neither a ping nor a raw socket": "socket ping dan raw tidak tersedia",
-    "the clock is in the past": "jam tertinggal",
-    "the clock is in the far future": "jam terlalu jauh di depan",
     # `setup` and `maintenance`.
     "This device has:": "Di perangkat ini ada:",
     "Station code (13 digits)": "Kode TPS (13 digit)",

@@ -14,7 +14,7 @@ from qos_agent.agent.status import Latest
 GOOD = Latest("latency", {"link": "main"}, 1, "ok", None, {})
 FAILED = Latest("latency", {"link": "main"}, 1, "failed", "timeout", {})
 OK = Check("disk", Health.OK, "ok")
-WARNING = Check("clock", Health.DEGRADED, "not synchronised")
+WARNING = Check("clock", Health.WARN, "not synchronised")
 BAD = Check("gateway main", Health.BAD, "no default route", "ip route")
 
 

@@ -39,8 +39,8 @@ PAGES = [
 GUIDES = sorted(
     path for part in ("guide", "noc") for path in (ROOT / "docs" / part).rglob("*.md")
 )
-# These commands start threads and set up logging, so they need their own process.
-PROCESSES = frozenset({"once", "run"})
+# These commands start threads and set up logging, or fork: they need their own process.
+PROCESSES = frozenset({"doctor", "once", "run"})
 # Commands of the guides that neither run here nor show an output, and the reason.
 UNSHOWN = {
     "usermod": "prints nothing",

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from qos_agent.agent import doctor
+from qos_agent.agent.doctor import table
+from qos_agent.agent.doctor.check import Row
+from qos_agent.agent.doctor.subject import subject
 from qos_agent.cli import screen
+from qos_agent.config.settings import Settings
+from qos_agent.influx import fixes
+from qos_agent.system.clock import system_clock
 from qos_agent.system.language import INDONESIAN, Translator, translator_for_locale
 
 COMMANDS = Path(screen.__file__).parent
@@ -54,26 +60,64 @@ def test_every_text_of_a_command_has_a_translation() -> None:
     assert texts - INDONESIAN.keys() == set()
 
 
-def test_every_result_of_the_doctor_has_a_translation() -> None:
-    """Each literal result of a check is in the table, with or without values."""
+def test_every_result_and_fix_of_the_doctor_has_a_translation() -> None:
+    """Each text of a check is in the table. Commands stay as they are."""
     texts: set[str] = set()
-    for node in ast.walk(ast.parse(Path(doctor.__file__).read_text(encoding="utf-8"))):
+    for path in Path(doctor.__file__).parent.glob("*.py"):
+        texts.update(_texts_of_checks(ast.parse(path.read_text(encoding="utf-8"))))
+    assert len(texts) > 80
+    assert sorted(texts - INDONESIAN.keys()) == []
+
+
+def test_every_name_of_a_check_has_a_translation() -> None:
+    """The first word of each name in the table of checks is translated."""
+    names = {row.name.partition(" ")[0] for row in _every_row()}
+    assert len(names) > 20
+    assert sorted(names - INDONESIAN.keys()) == []
+
+
+def _every_row() -> Iterator[Row]:
+    links = [{"name": "main", "interface": "wwan0"}]
+    targets = [
+        {"name": "one", "host": "192.0.2.1", "layer": "anchor"},
+        {"name": "two", "host": "192.0.2.2", "layer": "anchor", "method": "stamp"},
+    ]
+    fallback = {"url": "https://192.0.2.3"}
+    values = {"links": links, "targets": targets, "fallback": fallback}
+    settings = Settings.model_validate(values)
+    return table.rows(subject(settings, system_clock()))
+
+
+def test_every_fix_of_the_database_client_has_a_translation() -> None:
+    """The doctor prints the fix of a request that failed."""
+    causes = "token token_file insecure ca_file client_cert_file name_not_resolved"
+    causes += " no_route unreachable refused tls_expired tls_untrusted tls_name"
+    texts = {fixes.for_cause(cause) for cause in causes.split()}
+    texts |= {fixes.BUCKET, fixes.CREDENTIALS}
+    assert sorted(texts - INDONESIAN.keys()) == []
+
+
+def _texts_of_checks(tree: ast.Module) -> Iterator[str]:
+    """Yield the literals of `ok`, `warn` and `bad`, and those of named texts."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            place = {"Check": 2, "_ok": 1}.get(node.func.id, len(node.args))
-            texts.update(*map(_literal, node.args[place : place + 1]))
-        elif isinstance(node, ast.Assign):
-            texts.update(_results(node))
-    assert len(texts) > 12
-    assert texts - INDONESIAN.keys() == set()
+            last = {"ok": 2, "warn": 3, "bad": 3}.get(node.func.id, 0)
+            for argument in node.args[1:last]:
+                yield from filter(_is_text, _literal(argument))
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id.lower().strip("_")
+            if name in {"text", "advice", "move", "replace", "no_internet", "sim_fix"}:
+                yield from filter(_is_text, _literal(node.value))
 
 
-def _results(node: ast.Assign) -> Iterator[str]:
-    """Yield the literal that is assigned to `text`, alone or in a tuple."""
-    target, value = node.targets[0], node.value
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        target, value = target.elts[0], value.elts[0]
-    if isinstance(target, ast.Name) and target.id == "text":
-        yield from _literal(value)
+def _is_text(text: str) -> bool:
+    """Return False for a command, and for a placeholder without words."""
+    is_command = text.startswith(("sudo ", "qos-agent ", "echo "))
+    return not is_command and any(c.isalpha() for c in _without_placeholders(text))
+
+
+def _without_placeholders(text: str) -> str:
+    return "".join(literal for literal, *_ in string.Formatter().parse(text))
 
 
 def _placeholders(text: str) -> set[str]:

@@ -37,7 +37,11 @@ _CLOSED = {
     errno.ESOCKTNOSUPPORT,
 }
 NOT_PERMITTED = "neither net.ipv4.ping_group_range nor CAP_NET_RAW allows ICMP"
-FIX = "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+FIX = (
+    "echo 'net.ipv4.ping_group_range = 0 2147483647' | sudo tee "
+    "/etc/sysctl.d/99-qos-agent.conf && sudo /usr/lib/systemd/systemd-sysctl "
+    "--prefix=/net/ipv4/ping_group_range"
+)
 """The command that allows every user to send ICMP echoes."""
 _ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 

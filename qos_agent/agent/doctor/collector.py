@@ -1,0 +1,154 @@
+"""Check of a collector: reach, TLS, token and bucket by a write without points."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import closing
+from shlex import quote
+
+from qos_agent.agent.doctor.check import Check, bad, ok, warn
+from qos_agent.agent.doctor.subject import TOKEN_FILE, Subject
+from qos_agent.config.settings import CollectorSection
+from qos_agent.config.sources import DEFAULT_PATH
+from qos_agent.influx.query import QueryError, Server
+from qos_agent.influx.responses import Action, Decision, Failure, decide
+from qos_agent.influx.secrets import shown_url
+from qos_agent.influx.transport import Exchange, InfluxTransport, pack
+
+_TIMEOUT_S = 10.0
+# Databases of the server itself.
+_INTERNAL = ("_internal", "_monitoring", "_tasks")
+# A comment of line protocol: the server checks token and bucket, and stores nothing.
+_NO_POINTS = b"# qos-agent doctor"
+_WRITE_FILE = "sudo install -m 600 /dev/stdin {file}"
+# Only such a name is part of a command.
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_NOT_FOUND, _UNAUTHORISED = 404, (401, 403)
+
+
+class Delivery:
+    """One write without points to a collector, which several checks share."""
+
+    def __init__(self, section: CollectorSection) -> None:
+        timeout_s = min(section.timeout, _TIMEOUT_S)
+        self.section = section.model_copy(update={"timeout": timeout_s})
+        self._lock = threading.Lock()
+        self._exchange: Exchange | None = None
+
+    def is_possible(self) -> bool:
+        """Return True if there is a URL, and the token may be sent there."""
+        section = self.section
+        if section.url is None:
+            return False
+        return section.insecure or not section.exposes_token()
+
+    def exchange(self) -> Exchange:
+        """Return the exchange. The first call sends the request."""
+        with self._lock:
+            if self._exchange is None:
+                transport = InfluxTransport(self.section)
+                self._exchange = transport.post(
+                    pack([_NO_POINTS]), self.section.timeout
+                )
+                transport.close()
+            return self._exchange
+
+    def offset_ms(self) -> float | None:
+        """Return this clock minus the collector's, or None if it is not known."""
+        return self.exchange().offset_ms if self.is_possible() else None
+
+    def cause(self) -> str | None:
+        """Return the cause of a request without a response, or None."""
+        result = self.exchange().result if self.is_possible() else None
+        return result.cause if isinstance(result, Failure) else None
+
+
+def collector(name: str, delivery: Delivery, subject: Subject) -> Check:
+    """Check that the collector would accept points now."""
+    section = delivery.section
+    if section.url is None:
+        advice = "sudo qos-agent setup --collector URL"
+        return warn(name, "none configured", advice)
+    if section.exposes_token() and not section.insecure:
+        text = "delivery waits: the token is not sent over plain HTTP"
+        advice = "set {name}.url to https://..., or {name}.insecure = true"
+        return bad(name, text, advice, name=name)
+    decision = decide(delivery.exchange().result)
+    if decision.action not in (Action.DELIVERED, Action.BISECT):
+        return _refused(name, decision, delivery, subject)
+    if section.exposes_token():
+        text = "{name}.insecure: the token is sent over plain HTTP"
+        advice = "set {name}.url to https://..."
+        return warn(name, text, advice, name=name)
+    return ok(name, "{url} accepts points", url=shown_url(section))
+
+
+def _refused(
+    name: str, decision: Decision, delivery: Delivery, subject: Subject
+) -> Check:
+    """Return the check for a failed write, with the fix for its status or cause."""
+    result = delivery.exchange().result
+    status = None if isinstance(result, Failure) else result.status
+    url = shown_url(delivery.section)
+    problem, _, advice = decision.message.partition(". Fix: ")
+    values = {"url": url, "problem": problem, "fix": advice or "tell the NOC"}
+    if status in _UNAUTHORISED and not subject.may_read_token():
+        return _without_token(name, url, subject)
+    if status in _UNAUTHORISED:
+        values["fix"] = token_fix(name, delivery.section, subject)
+    elif status == _NOT_FOUND:
+        values["fix"] = bucket_fix(delivery.section, subject) or values["fix"]
+    return bad(name, "{url}: {problem}", "{fix}", **values)
+
+
+def _without_token(name: str, url: str, subject: Subject) -> Check:
+    """Return the check of a user who may not read the token: the agent's own result."""
+    running = subject.running()
+    if running is not None and running.collector_state == "failing":
+        problem, _, fix = (running.collector_error or "").partition(". Fix: ")
+        fix = fix or "sudo qos-agent doctor"
+        return bad(name, "{url}: {problem}", "{fix}", url=url, problem=problem, fix=fix)
+    text = "{url} answers; this user may not read the token, so it is not checked"
+    return warn(name, text, "sudo qos-agent doctor", url=url)
+
+
+def token_fix(name: str, section: CollectorSection, subject: Subject) -> str:
+    """Return the command that replaces the token; it reads the new one from the input.
+
+    systemd passes the token on at the start of the service.
+    """
+    file = section.token_file
+    if file is None and subject.unit is not None and section.token is None:
+        file = TOKEN_FILE
+    if file is None:
+        return f"set {name}.token_file to a file with a valid token"
+    command = _WRITE_FILE.format(file=quote(str(file)))
+    if file == TOKEN_FILE and subject.unit is not None:
+        command += " && sudo systemctl restart qos-agent"
+    return command
+
+
+def bucket_fix(section: CollectorSection, subject: Subject) -> str | None:
+    """Return the command that names the only bucket of the server; else None."""
+    found = _buckets(section)
+    if len(found) != 1 or subject.file is None:
+        return None
+    change = quote(f's/^bucket *=.*/bucket = "{found[0]}"/')
+    command = f"sudo sed -i {change} {quote(str(subject.file))}"
+    if subject.file == DEFAULT_PATH:
+        command += " && sudo systemctl reload qos-agent"
+    return command
+
+
+def _buckets(section: CollectorSection) -> list[str]:
+    """Return the databases that the token may see; none if the server refuses."""
+    try:
+        with closing(Server(section, section.timeout)) as server:
+            rows = [
+                row for table in server.tables("SHOW DATABASES") for row in table.rows
+            ]
+    except QueryError:
+        return []
+    found = [str(row[-1]) for row in rows if row]
+    return [name for name in found if name not in _INTERNAL and _NAME.fullmatch(name)]
