@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from socketserver import BaseRequestHandler, TCPServer
-from threading import Thread
 
 from deploy.packages.architecture import ARCHITECTURES
 from deploy.packages.deb import deb
@@ -18,6 +16,9 @@ from deploy.packages.tree import tree
 from deploy.packages.wheels import own_wheel, wheels
 from tests.deploy.container import Container
 from tests.lab.network import CLIENT, GATEWAY, SERVER, Lab
+from tests.servers.answers import Status
+from tests.servers.certificates import Authority
+from tests.servers.front import Front
 from tests.support.requirement import require
 
 OLD, NEW = "0.8.0", "0.9.0"
@@ -25,7 +26,7 @@ STATION = "3171010001001"
 TOKEN = "secret-of-the-collector"
 SETUP = (
     *("qos-agent", "setup", "--station", STATION, "--operator", "Telkomsel"),
-    *("--interface", "eth0", "--collector", f"http://{SERVER}:8086"),
+    *("--interface", "eth0", "--collector", f"https://{SERVER}:8086"),
     *("--token-file", "-", "--language", "en"),
 )
 _CACHE = Path.home() / ".cache/qos-agent-packages"
@@ -46,6 +47,7 @@ class Device:
 
     container: Container
     lab: Lab
+    authority: Authority
 
     def connect(self) -> None:
         """Move the client's interface of the laboratory to the device."""
@@ -59,6 +61,10 @@ class Device:
         ):
             self.container.run("ip", *line.split())
         self.container.write("/etc/resolv.conf", f"nameserver {SERVER}\n")
+
+    def trust(self, certificate: str) -> None:
+        """Set the only authority of certificates that the device trusts."""
+        self.container.write("/etc/ssl/certs/ca-certificates.crt", certificate)
 
     def install(self, name: str = "old.deb") -> None:
         """Install a package as a technician does, from a file."""
@@ -97,16 +103,14 @@ def booted(folder: Path, *lower: Path) -> Iterator[Device]:
     """Boot a device with a gateway, a resolver and a collector in its network."""
     with Lab() as lab, Container(folder / "device", lower) as container:
         lab.dns({"a.root-servers.net": ["198.41.0.4"]})
-        # Delivery is tested elsewhere. The doctor only connects.
-        server = lab.call("server", _collector)
-        Thread(target=server.serve_forever, daemon=True).start()
-        device = Device(container, lab)
+        authority = Authority(folder)
+        device = Device(container, lab, authority)
         device.connect()
+        device.trust(authority.file.read_text())
+        # Delivery is tested elsewhere: this collector accepts all and stores nothing.
+        tls, namespace = authority.server_context(names=(SERVER,)), lab.name("server")
+        front = Front(address=SERVER, port=8086, tls=tls, namespace=namespace)
+        front.always(Status(204))
+        front.start()
         yield device
-        server.shutdown()
-        server.server_close()
-
-
-def _collector() -> TCPServer:
-    """Return a server that closes each connection."""
-    return TCPServer((SERVER, 8086), BaseRequestHandler)
+        front.stop()

@@ -8,9 +8,9 @@ from contextlib import closing
 from shlex import quote
 
 from qos_agent.agent.doctor.check import Check, bad, ok, warn
+from qos_agent.agent.doctor.edit import set_text
 from qos_agent.agent.doctor.subject import TOKEN_FILE, Subject
 from qos_agent.config.settings import CollectorSection
-from qos_agent.config.sources import DEFAULT_PATH
 from qos_agent.influx.query import QueryError, Server
 from qos_agent.influx.responses import Action, Decision, Failure, decide
 from qos_agent.influx.secrets import shown_url
@@ -24,6 +24,7 @@ _NO_POINTS = b"# qos-agent doctor"
 _WRITE_FILE = "sudo install -m 600 /dev/stdin {file}"
 # Only such a name is part of a command.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_UNTRUSTED = "tls_untrusted"
 _NOT_FOUND, _UNAUTHORISED = 404, (401, 403)
 
 
@@ -98,7 +99,10 @@ def _refused(
     if status in _UNAUTHORISED:
         values["fix"] = token_fix(name, delivery.section, subject)
     elif status == _NOT_FOUND:
-        values["fix"] = bucket_fix(delivery.section, subject) or values["fix"]
+        values["fix"] = bucket_fix(name, delivery.section, subject) or values["fix"]
+    elif isinstance(result, Failure) and result.cause == _UNTRUSTED:
+        fix = authority_fix(name, delivery.section, subject)
+        values["fix"] = fix or values["fix"]
     return bad(name, "{url}: {problem}", "{fix}", **values)
 
 
@@ -129,16 +133,23 @@ def token_fix(name: str, section: CollectorSection, subject: Subject) -> str:
     return command
 
 
-def bucket_fix(section: CollectorSection, subject: Subject) -> str | None:
+def bucket_fix(name: str, section: CollectorSection, subject: Subject) -> str | None:
     """Return the command that names the only bucket of the server; else None."""
     found = _buckets(section)
     if len(found) != 1 or subject.file is None:
         return None
-    change = quote(f's/^bucket *=.*/bucket = "{found[0]}"/')
-    command = f"sudo sed -i {change} {quote(str(subject.file))}"
-    if subject.file == DEFAULT_PATH:
-        command += " && sudo systemctl reload qos-agent"
-    return command
+    return set_text(subject.file, name, "bucket", found[0])
+
+
+def authority_fix(name: str, section: CollectorSection, subject: Subject) -> str | None:
+    """Return the command that trusts another authority; it reads the certificate."""
+    if subject.file is None:
+        return None
+    file = section.ca_file or subject.file.with_name(f"{name}-ca.pem")
+    command = f"sudo install -m 644 /dev/stdin {quote(str(file))}"
+    if section.ca_file is not None:
+        return command
+    return f"{command} && {set_text(subject.file, name, 'ca_file', str(file))}"
 
 
 def _buckets(section: CollectorSection) -> list[str]:

@@ -13,8 +13,8 @@ from shlex import quote
 
 from qos_agent.agent.doctor import runner
 from qos_agent.agent.doctor.check import Check, Health, Row, bad, ok, warn
+from qos_agent.agent.doctor.edit import replace_text
 from qos_agent.agent.doctor.subject import Subject
-from qos_agent.config.sources import DEFAULT_PATH
 from qos_agent.model import Layer, Link, Target, Task
 from qos_agent.model.errors import NotMeasuredError, ProbeError
 from qos_agent.probes.latency.probe import Latency
@@ -106,10 +106,7 @@ def _missing(name: str, interface: str, subject: Subject) -> Check:
     if other is None or subject.file is None:
         advice = "plug in the modem or the cable of {interface}"
         return bad(name, text, advice, **values)
-    change = quote(f's/"{interface}"/"{other}"/')
-    fix = f"sudo sed -i {change} {quote(str(subject.file))}"
-    if subject.file == DEFAULT_PATH:
-        fix += " && sudo systemctl reload qos-agent"
+    fix = replace_text(subject.file, interface, other)
     text += ". Plug in its modem or cable; if it has another name now, change the name"
     return bad(name, text, "{fix}", fix=fix, **values)
 

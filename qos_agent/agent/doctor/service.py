@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
@@ -57,8 +56,7 @@ def _not_running(unit: Unit) -> Check:
 
 def _restarts(unit: Unit) -> Check:
     count = unit.number("NRestarts")
-    started_s = unit.number("ActiveEnterTimestampMonotonic") / 1e6
-    age_s = max(0.0, time.monotonic() - started_s)
+    age_s = unit.active_s()
     values = {"count": count, "age": duration_text(age_s)}
     if count and age_s < _RECENT_S:
         text = "runs for {age}, after {count} restarts by systemd"
@@ -73,11 +71,11 @@ def watchdog(subject: Subject) -> Check:
     if unit is None or not unit.is_active:
         return ok(name, "not used: the service does not run")
     age_s = subject.status_age_s()
-    if age_s is None or age_s > FRESH_S:
+    if (age_s is None or age_s > FRESH_S) and unit.active_s() > FRESH_S:
         text = "the agent has written no status for {age}"
         age = duration_text(age_s) if age_s is not None else "?"
         return bad(name, text, "sudo systemctl restart qos-agent", age=age)
-    limit = unit["WatchdogUSec"]
+    age_s, limit = age_s or 0.0, unit["WatchdogUSec"]
     if limit in {"", "0", "infinity"}:
         text = "systemd does not watch the agent"
         fix = "sudo systemctl revert qos-agent && sudo systemctl restart qos-agent"
@@ -101,9 +99,13 @@ def permissions(subject: Subject) -> Check:
 def _denied(subject: Subject) -> Iterator[Check]:
     user, all_rights = subject.user, os.R_OK | os.W_OK | os.X_OK
     for folder in dict.fromkeys((subject.folder, subject.settings.runtime_folder())):
-        existing = next(p for p in (folder, *folder.absolute().parents) if may_exist(p))
-        if user.may(existing, all_rights) is False:
-            yield _not_writable(subject, existing)
+        if may_exist(folder):
+            if user.may(folder, all_rights) is False:
+                yield _not_writable(subject, folder)
+        elif subject.unit is None:  # systemd creates the folders of the service
+            above = next(p for p in folder.absolute().parents if may_exist(p))
+            if user.may(above, all_rights) is False:
+                yield _no_folder(user, folder)
     for path in matching(subject.folder, "journal.*"):
         if user.may(path, os.R_OK | os.W_OK) is False:
             yield _not_writable(subject, path)
@@ -112,14 +114,20 @@ def _denied(subject: Subject) -> Iterator[Check]:
             yield _not_readable(user, path)
 
 
+def _no_folder(user: User, folder: Path) -> Check:
+    text = "{user} cannot write {path}"
+    fix = f"sudo install -d -o {quote(user.name)} {quote(str(folder))}"
+    return bad("permissions", text, "{fix}", user=user.name, path=folder, fix=fix)
+
+
 def _not_writable(subject: Subject, path: Path) -> Check:
-    """Return the check for a folder or a file of the journal."""
+    """Return the check for a folder of the agent, or for a file of the journal."""
     user, text = subject.user.name, "{user} cannot write {path}"
-    folder = subject.folder if path.is_relative_to(subject.folder) else path
+    folder = path if path.is_dir() else path.parent
     owner, shown = quote(user), quote(str(folder))
     fix = f"sudo chown -R {owner}: {shown} && sudo chmod -R u+rwX {shown}"
     if subject.unit is not None:
-        fix += " && sudo systemctl restart qos-agent"
+        fix += f" && {subject.restart()}"
     return bad("permissions", text, "{fix}", user=user, path=path, fix=fix)
 
 

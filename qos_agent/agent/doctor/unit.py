@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -47,6 +48,11 @@ class Unit:
         """Return a property as a number, 0 if it is not one."""
         text = self[name]
         return int(text) if text.isascii() and text.isdecimal() else 0
+
+    def active_s(self) -> float:
+        """Return how long the service has been running."""
+        started_s = self.number("ActiveEnterTimestampMonotonic") / 1e6
+        return max(0.0, time.monotonic() - started_s)
 
     @property
     def is_active(self) -> bool:

@@ -91,6 +91,18 @@ def test_permissions_are_those_of_the_service_not_of_root(tmp_path: Path) -> Non
     assert service.permissions(examined).health is Health.BAD
 
 
+def test_no_fix_changes_the_owner_of_a_folder_of_the_system(tmp_path: Path) -> None:
+    """A folder that is missing is created, and systemd creates those of the service."""
+    missing = tmp_path / "closed/journal"
+    (tmp_path / "closed").mkdir(mode=0o700)
+    user = User("nobody", 65534, frozenset({65534}))
+    by_hand = replace(of(missing), user=user)
+    fix = service.permissions(by_hand).fix
+    assert fix == f"sudo install -d -o nobody {missing}"
+    installed = replace(of(missing, {"MainPID": "1"}), user=user)
+    assert service.permissions(installed).health is Health.OK
+
+
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
