@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,14 +15,24 @@ from qos_agent.model.errors import InvalidConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qos_agent.agent.doctor import Check
+    from qos_agent.agent.doctor import Check, Subject
     from qos_agent.config.settings import Settings
     from qos_agent.system.language import Translator
 
 # The checks end after 20 s. The rest is for reading the program and the configuration.
 _LIMIT_S = 28.0
+# The same time again for the log and the readings.
+_SUPPORT_S = 55.0
 _LABELS = {"ok": "ok", "warn": "WARN", "bad": "BAD"}
 
+SupportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--support",
+        metavar="FILE",
+        help="Write logs, settings and readings without secrets to this tar.gz file.",
+    ),
+]
 LanguageOption = Annotated[
     Literal["id", "en"] | None,
     typer.Option(
@@ -37,6 +48,7 @@ def doctor(
     config: ConfigOption = None,
     as_json: JsonOption = False,
     language: LanguageOption = None,
+    support: SupportOption = None,
 ) -> int:
     """Check everything that measuring needs.
 
@@ -44,25 +56,29 @@ def doctor(
     the problem to begin with. Ends within 30 seconds. The exit status is 1 if a check
     is bad, and 2 if the configuration is wrong.
     """
+    from qos_agent.agent.doctor import diagnose
     from qos_agent.system.language import Translator, translator_for_locale
     from qos_agent.system.time_limit import limit_process
 
     translate = Translator(language) if language else translator_for_locale()
     text = "The doctor did not end in time. Restart the device."
-    limit_process(_LIMIT_S, translate(text))
-    checks, fault = examine(config)
+    limit_process(_LIMIT_S if support is None else _SUPPORT_S, translate(text))
+    examined, fault = _examined(config)
+    checks = diagnose(examined)
     if as_json:
         print(json.dumps([_plain(check) for check in checks]))
     else:
         print_checks(checks, translate)
+    if support is not None:
+        _write_support(support, examined, checks, translate)
     if fault is not None:
         raise fault
     return 1 if any(check.health == "bad" for check in checks) else 0
 
 
-def examine(config: Path | None) -> tuple[Sequence[Check], InvalidConfigError | None]:
-    """Run all checks; with a wrong configuration those that need none."""
-    from qos_agent.agent.doctor import diagnose
+def _examined(config: Path | None) -> tuple[Subject, InvalidConfigError | None]:
+    """Return the device; with a wrong configuration its settings are the defaults."""
+    from qos_agent.agent.doctor import examine
     from qos_agent.config.sources import Sources
     from qos_agent.system.clock import system_clock
 
@@ -70,9 +86,27 @@ def examine(config: Path | None) -> tuple[Sequence[Check], InvalidConfigError | 
     try:
         settings = load_configuration(config).settings
     except InvalidConfigError as error:
-        checks = diagnose(_defaults(file), system_clock(), file, error.faults)
-        return checks, error
-    return diagnose(settings, system_clock(), file), None
+        return examine(_defaults(file), system_clock(), file, error.faults), error
+    return examine(settings, system_clock(), file), None
+
+
+def _write_support(
+    path: Path, examined: Subject, checks: Sequence[Check], translate: Translator
+) -> None:
+    """Write the archive, and print to standard error what it does not contain."""
+    from qos_agent.agent import support
+    from qos_agent.model.units import size_text
+
+    content = support.collect(examined, checks)
+    size = size_text(support.write(content, path))
+    kinds = ", ".join(f"{k}: {n}" for k, n in sorted(content.removed.items())) or "-"
+    lines = [
+        translate("Wrote {path}, {size}", path=path, size=size),
+        translate("Removed: {kinds}", kinds=kinds),
+    ]
+    text = "{path} cannot be read here, so only its usual forms were removed. Use sudo."
+    lines += [translate(text, path=file) for file in content.unread]
+    print("\n".join(lines), file=sys.stderr)
 
 
 def _defaults(file: Path | None) -> Settings:

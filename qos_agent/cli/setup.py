@@ -264,12 +264,12 @@ def _taken(folder: Path) -> bool:
 
 
 def _doctor(loaded: Loaded, translate: Translator) -> Sequence[Check]:
-    from qos_agent.agent.doctor import diagnose
+    from qos_agent.agent.doctor import diagnose, examine
     from qos_agent.cli.doctor import print_checks
     from qos_agent.config.sources import DEFAULT_PATH
     from qos_agent.system.clock import system_clock
 
-    checks = diagnose(loaded.settings, system_clock(), DEFAULT_PATH)
+    checks = diagnose(examine(loaded.settings, system_clock(), DEFAULT_PATH))
     print_checks(checks, translate)
     return checks
 

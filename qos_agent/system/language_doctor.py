@@ -21,6 +21,11 @@ DOCTOR: Mapping[str, str] = {
         "tidak ada hasil dalam {limit_s} detik: program, kartu, atau modem macet"
     ),
     "internal error (bug): {error}": "kesalahan internal (bug): {error}",
+    "Wrote {path}, {size}": "{path} sudah ditulis, {size}",
+    "Removed: {kinds}": "Dihapus: {kinds}",
+    "{path} cannot be read here, so only its usual forms were removed. Use sudo.": (
+        "{path} tidak terbaca, jadi hanya bentuk umumnya yang dihapus. Pakai sudo."
+    ),
     # Names of the checks.
     "configuration": "konfigurasi",
     "package": "paket",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.container import Container
-from tests.deploy.device import SETUP, Device, booted
+from tests.deploy.device import SETUP, STATION, Device, booted
 from tests.lab.network import CLIENT, GATEWAY, SERVER
 from tests.servers.front import Front
 from tests.servers.influxd import Influxd
@@ -299,3 +299,19 @@ def test_files_of_root_in_the_journal(station: Station) -> None:
     assert "qos-agent cannot write" in first["result"]
     station.repair(first)
     assert station.bad() == []
+
+
+def test_the_support_file_has_the_log_and_no_secret(station: Station) -> None:
+    """On a device the token is in the credentials, the log and the environment."""
+    run = station.container.run
+    password = station.token.partition(":")[2]
+    line = f"uplink: the server repeated {station.token} and {password}"
+    run("systemd-run", "--wait", "--unit", "qos-agent-echo", "echo", line)
+    run("systemd-cat", "--identifier", "qos-agent", "echo", line)
+    done = run("qos-agent", "doctor", "--support", "/root/support.tar.gz")
+    assert "Removed: " in done.stdout
+    run("sh", "-c", "cd /root && tar xzf support.tar.gz")
+    text = station.container.output("sh", "-c", "cat /root/qos-support/*")
+    for secret in (station.token, password, STATION):
+        assert secret not in text + done.stdout
+    assert "latency main gateway" in text

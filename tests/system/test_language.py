@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from qos_agent.agent import doctor
-from qos_agent.agent.doctor import table
+from qos_agent.agent.doctor import examine, table
 from qos_agent.agent.doctor.check import Row
-from qos_agent.agent.doctor.subject import subject
 from qos_agent.cli import screen
 from qos_agent.config.settings import Settings
 from qos_agent.influx import fixes
@@ -85,7 +84,7 @@ def _every_row() -> Iterator[Row]:
     fallback = {"url": "https://192.0.2.3"}
     values = {"links": links, "targets": targets, "fallback": fallback}
     settings = Settings.model_validate(values)
-    return table.rows(subject(settings, system_clock()))
+    return table.rows(examine(settings, system_clock()))
 
 
 def test_every_fix_of_the_database_client_has_a_translation() -> None:

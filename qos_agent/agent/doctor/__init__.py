@@ -5,6 +5,7 @@ change nothing. The other modules have the checks of one part each.
 """
 
 from qos_agent.agent.doctor.check import Check, Health
+from qos_agent.agent.doctor.subject import Subject, examine
 from qos_agent.agent.doctor.table import diagnose
 
-__all__ = ["Check", "Health", "diagnose"]
+__all__ = ["Check", "Health", "Subject", "diagnose", "examine"]

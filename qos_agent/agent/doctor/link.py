@@ -235,7 +235,8 @@ def _answers(
     name: str, wanted: Sequence[Target], link: Link, subject: Subject
 ) -> Check:
     rows = [Row(t.name, partial(_answer, t, link, subject)) for t in wanted]
-    checks = dict(runner.results(rows, _TARGET_S))
+    actions = {row.name: partial(runner.checked, row) for row in rows}
+    checks = dict(runner.results(actions, _TARGET_S))
     silent = [t for t in wanted if not _is_ok(checks.get(t.name))]
     values = {
         "answered": _listed(wanted, checks, Health.OK),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from qos_agent.agent.doctor.check import Check, Health, Row, bad
 from qos_agent.system.supervision import Supervisor
 
 LIMIT_S = 20.0
+_Result = TypeVar("_Result")
 _ORDER = (Health.BAD, Health.WARN, Health.OK)
 
 
@@ -22,27 +24,32 @@ def run(rows: Sequence[Row], limit_s: float = LIMIT_S) -> list[Check]:
     A check that has no result in time is bad. Its thread is abandoned, because a thread
     that waits for a driver cannot be ended.
     """
-    found = dict(results(rows, limit_s))
+    found = dict(results({row.name: partial(checked, row) for row in rows}, limit_s))
     checks = [found.get(row.name) or _late(row.name, limit_s) for row in rows]
     return ordered(_explained(rows, checks))
 
 
-def results(rows: Sequence[Row], limit_s: float) -> Iterator[tuple[str, Check]]:
-    """Yield the name and the result of each check that ends in time."""
-    ended: queue.SimpleQueue[tuple[str, Check]] = queue.SimpleQueue()
-    for row in rows:
-        target = partial(_into, ended, row)
-        threading.Thread(target=target, name=row.name, daemon=True).start()
+def results(
+    actions: Mapping[str, Callable[[], _Result]], limit_s: float
+) -> Iterator[tuple[str, _Result]]:
+    """Yield the name and the result of each action that ends in time.
+
+    The actions run at the same time, and must not raise.
+    """
+    ended: queue.SimpleQueue[tuple[str, _Result]] = queue.SimpleQueue()
+
+    def put(name: str, action: Callable[[], _Result]) -> None:
+        ended.put((name, action()))
+
+    for name, action in actions.items():
+        arguments = (name, action)
+        threading.Thread(target=put, args=arguments, name=name, daemon=True).start()
     end_s = time.monotonic() + limit_s
-    for _ in rows:
+    for _ in actions:
         try:
             yield ended.get(timeout=max(0.0, end_s - time.monotonic()))
         except queue.Empty:
             return
-
-
-def _into(ended: queue.SimpleQueue[tuple[str, Check]], row: Row) -> None:
-    ended.put((row.name, checked(row)))
 
 
 def checked(row: Row) -> Check:

@@ -113,7 +113,7 @@ class Subject:
         return file is None or not may_exist(file) or os.access(file, os.R_OK)
 
 
-def subject(
+def examine(
     settings: Settings,
     clock: SystemClock,
     file: Path | None = None,

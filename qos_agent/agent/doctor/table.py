@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from qos_agent.agent.doctor import (
     clock,
@@ -21,26 +20,15 @@ from qos_agent.agent.doctor import (
 )
 from qos_agent.agent.doctor.check import Check, Row, bad, ok
 from qos_agent.agent.doctor.collector import Delivery
-from qos_agent.agent.doctor.subject import Subject, subject
-from qos_agent.config.settings import Settings
+from qos_agent.agent.doctor.subject import Subject
 from qos_agent.model import Link
-from qos_agent.model.errors import ConfigError
-from qos_agent.system.clock import SystemClock
 
 
-def diagnose(
-    settings: Settings,
-    clock: SystemClock,
-    file: Path | None = None,
-    faults: Sequence[ConfigError] = (),
-    limit_s: float = runner.LIMIT_S,
-) -> list[Check]:
+def diagnose(examined: Subject, limit_s: float = runner.LIMIT_S) -> list[Check]:
     """Run all checks and return their results, problems first.
 
-    `file` is the configuration. With `faults` of it, the settings are the defaults, and
-    what the file would name is not checked.
+    If the configuration has faults, what it would name is not checked.
     """
-    examined = subject(settings, clock, file, faults)
     return runner.run([*rows(examined)], limit_s)
 
 

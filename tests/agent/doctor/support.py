@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qos_agent.agent.doctor.subject import Subject, subject
+from qos_agent.agent.doctor.subject import Subject, examine
 from qos_agent.agent.doctor.unit import Unit
 from qos_agent.config.settings import Settings
 from qos_agent.system.clock import system_clock
@@ -27,7 +27,7 @@ RUNNING = {
 def of(folder: Path, unit: dict[str, str] | None = None, **settings: Any) -> Subject:
     """Return a device with its journal in a folder; `unit` changes the properties."""
     values = {"journal": {"folder": folder}, **settings}
-    examined = subject(Settings.model_validate(values), system_clock())
+    examined = examine(Settings.model_validate(values), system_clock())
     if unit is None:
         return examined
     return replace(examined, unit=Unit({**RUNNING, **unit} if unit else {}))

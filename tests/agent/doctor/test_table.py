@@ -9,22 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from qos_agent.agent.doctor import Check, diagnose
-from qos_agent.config.loading import load
-from qos_agent.config.sources import Sources
-from qos_agent.probes.registry import PROBES
-from qos_agent.system.clock import system_clock
 from tests.lab.fixtures import CAP_SYS_ADMIN, MakeLab, has_capability
 from tests.lab.network import CLIENT, CLIENT_IPV6, Lab
 from tests.lab.shape import Shape
 from tests.support.requirement import require
-
-
-def _checks(folder: Path, text: str = "") -> dict[str, Check]:
-    path = folder / "agent.toml"
-    path.write_text(f'[journal]\nfolder = "{folder}/journal"\n{text}')
-    settings = load(Sources(path, {}, None), PROBES).settings
-    return {check.name: check for check in diagnose(settings, system_clock())}
 
 
 def _doctor(net: Lab, folder: Path) -> tuple[int, dict[str, dict[str, str]]]:
