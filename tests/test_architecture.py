@@ -153,7 +153,7 @@ def test_families_do_not_import_each_other(family: str, forbidden: set[str]) -> 
 
 def _heavy(path: Path) -> set[str]:
     """Return the heavy libraries that are loaded when a module is imported."""
-    if path.name in {"screen.py", "speedtest_child.py"}:
+    if path.name.startswith("screen") or path.name == "speedtest_child.py":
         return set()  # imported inside the command that needs them
     names = {
         alias.name.split(".")[0]

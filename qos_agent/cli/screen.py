@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    RenderableType,
+    RenderResult,
+)
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from qos_agent.agent.status import Latest, LinkStatus, Status
+from qos_agent.cli.screen_lines import flow, table
+from qos_agent.cli.screen_pages import page
 from qos_agent.model.units import duration_text, size_text
 from qos_agent.system.language import Translator
 
@@ -23,6 +34,10 @@ _STYLES = {
     "bad": "bold #d55e00",
     "failed": "bold #d55e00",
 }
+# Below this width the tables would break words in their columns.
+_WIDE = 100
+_UNKNOWN_WIDTH = 80
+_LEAST_HEIGHT = 3
 _LINK_COLUMNS = (
     "link",
     "operator",
@@ -49,8 +64,16 @@ _COLLECTOR_STATES = {
 
 
 def console() -> Console:
-    """Return a console that shows names as they are, also those with brackets."""
-    return Console(markup=False, emoji=False, highlight=False)
+    """Return a console that shows names as they are, also those with brackets.
+
+    A size of zero, which some terminals report, counts as unknown.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"COLUMNS", "LINES"} or value.strip("0 ")
+    }
+    return Console(markup=False, emoji=False, highlight=False, _environ=environment)
 
 
 class LiveScreen:
@@ -62,7 +85,7 @@ class LiveScreen:
 
     def show(self, status: Status) -> None:
         """Draw the status, or replace the one before."""
-        screen = render(status, status.boot_ns, self._translate)
+        screen = render(status, status.boot_ns, self._translate, live=True)
         if self._live is None:
             self._live = Live(screen, console=console(), auto_refresh=False)
             self._live.start(refresh=True)
@@ -75,37 +98,71 @@ class LiveScreen:
             self._live.stop()
 
 
-def render(status: Status, now_boot_ns: int, translate: Translator) -> RenderableType:
-    """Return the whole screen. Ages refer to `now_boot_ns`."""
-    return Group(
-        _header(status, translate),
-        _links(status.links, translate),
-        _latest(status.latest, now_boot_ns, translate),
-        _footer(status, translate),
-    )
+def render(
+    status: Status, now_boot_ns: int, translate: Translator, *, live: bool = False
+) -> RenderableType:
+    """Return the whole board. Ages refer to `now_boot_ns`.
+
+    A live board that is higher than the terminal shows its pages in turn.
+    """
+    return _Board(status, now_boot_ns, translate, live)
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    """The board in the form for the width of the terminal."""
+
+    status: Status
+    now_boot_ns: int
+    translate: Translator
+    live: bool
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        """Yield tables on a wide terminal, lines on a narrow one."""
+        width = options.max_width or _UNKNOWN_WIDTH
+        options = options.update(width=width)
+        board = self._wide() if width >= _WIDE else self._narrow(width)
+        height = options.height or options.max_height
+        if not self.live or height < _LEAST_HEIGHT:
+            yield board
+            return
+        lines = console.render_lines(board, options.update(height=None), pad=False)
+        yield page(lines, height, self.now_boot_ns)
+
+    def _wide(self) -> RenderableType:
+        return Group(
+            _header(self.status, self.translate),
+            _links(self.status.links, self.translate),
+            _latest(self.status.latest, self.now_boot_ns, self.translate),
+            _footer(self.status, self.translate),
+        )
+
+    def _narrow(self, width: int) -> RenderableType:
+        return Text("\n").join(
+            _narrow_lines(self.status, self.now_boot_ns, self.translate, width)
+        )
 
 
 def _header(status: Status, translate: Translator) -> RenderableType:
-    lines = [
-        (
-            f"{translate('station')} {status.station} · {status.device} · "
-            f"{translate('phase')} {translate(status.phase)}"
-        ),
-        (
-            f"{translate('clock')} {_clock(status, translate)} · "
-            f"{translate('collector')} {_collector(status, translate)}"
-        ),
-    ]
-    if status.collector_state == "failing" and status.collector_error:
-        lines.append(status.collector_error)
+    title = Text(f"QoS Agent {status.figures.version}")
+    lines = [" · ".join(line) for line in _states(status, translate)]
+    return Panel(Text("\n".join(lines)), title=title, title_align="left")
+
+
+def _states(status: Status, translate: Translator) -> Iterator[list[str]]:
+    """Yield the entries above the tables, by line."""
+    station = f"{translate('station')} {status.station}"
+    yield [station, status.device, f"{translate('phase')} {translate(status.phase)}"]
+    clock = f"{translate('clock')} {_clock(status, translate)}"
+    yield [clock, _collector(status, translate)]
     if status.figures.in_memory:
         text = (
             "The journal is in memory only. All readings are lost when the agent stops."
         )
-        lines.append(translate(text))
-    lines.append(_seal(status, translate))
-    title = Text(f"QoS Agent {status.figures.version}")
-    return Panel(Text("\n".join(lines)), title=title, title_align="left")
+        yield [translate(text)]
+    yield [_seal(status, translate)]
 
 
 def _seal(status: Status, translate: Translator) -> str:
@@ -127,10 +184,18 @@ def _clock(status: Status, translate: Translator) -> str:
 
 
 def _collector(status: Status, translate: Translator) -> str:
+    """Return the collector and its state; the cause follows `delivery fails`."""
+    name = translate("collector")
     if status.collector is None:
-        return translate("none configured")
+        return f"{name} {translate('none configured')}"
     state = _COLLECTOR_STATES.get(status.collector_state, status.collector_state)
-    return f"{status.collector} ({translate(state)})"
+    text = translate(state)
+    if status.collector_state == "failing" and status.collector_error:
+        problem, _, fix = status.collector_error.partition(". Fix: ")
+        text += f": {problem}"
+        if fix:
+            text += f". {translate('fix')}: {translate(fix)}"
+    return f"{name} {status.collector} ({text})"
 
 
 def _links(links: Sequence[LinkStatus], translate: Translator) -> Table:
@@ -201,7 +266,7 @@ def _loss(entry: Latest) -> str:
 
 def _result(entry: Latest, translate: Translator) -> Text:
     rate = _number(entry, "rate_bps")
-    detail = f"{rate / 1e6:.1f} Mbit/s" if rate is not None else entry.reason
+    detail = _rate(rate) if rate is not None else entry.reason
     return _styled(entry.outcome, translate, detail)
 
 
@@ -210,28 +275,106 @@ def _styled(kind: str, translate: Translator, detail: str | None) -> Text:
     return Text(text, style=_STYLES.get(kind, ""))
 
 
-def _footer(status: Status, translate: Translator) -> RenderableType:
-    counts = " · ".join(
-        f"{translate(name)} {status.outcomes.get(name, 0)}"
-        for name in ("ok", "failed", "skipped")
+def _narrow_lines(
+    status: Status, now_boot_ns: int, translate: Translator, width: int
+) -> Iterator[Text]:
+    """Yield the lines of the board for a narrow terminal."""
+    yield from flow([Text(f"QoS Agent {status.figures.version}")], width)
+    for entries in _states(status, translate):
+        yield from flow([Text(entry) for entry in entries], width)
+    for link in status.links:
+        yield from flow(_narrow_link(link, translate), width)
+    for group in _groups(status.latest):
+        if name := group[0].tags.get("link"):
+            yield from flow([Text(name, style="bold")], width)
+        rows = [_narrow_row(entry, now_boot_ns, translate) for entry in group]
+        yield from _narrow_table(rows, width)
+    for line in _totals(status, translate):
+        yield from flow([Text(part) for part in line], width)
+
+
+def _narrow_link(link: LinkStatus, translate: Translator) -> list[Text]:
+    """Return the entries of a link; unknown values are left out."""
+    named = (
+        ("data used", link.moved_bytes),
+        ("allowance left", link.month_left_bytes),
+        ("needed until reset", link.month_need_bytes),
     )
-    upcoming = ", ".join(
+    names = " ".join(filter(None, (link.name, link.operator, link.interface)))
+    return [
+        Text(names, style="bold"),
+        _styled(link.verdict or "unknown", translate, link.verdict_kpi),
+        *(
+            Text(f"{translate(name)} {size_text(value)}")
+            for name, value in named
+            if value is not None
+        ),
+    ]
+
+
+def _groups(latest: Sequence[Latest]) -> list[list[Latest]]:
+    """Return the measurements of the device, then those of each link."""
+    groups: dict[str, list[Latest]] = {}
+    for entry in latest:
+        groups.setdefault(entry.tags.get("link", ""), []).append(entry)
+    return [groups[name] for name in sorted(groups)]
+
+
+def _narrow_row(
+    entry: Latest, now_boot_ns: int, translate: Translator
+) -> tuple[Text, ...]:
+    """Return name, value, loss, result and age; a target's name is enough."""
+    target = entry.tags.get("target") if entry.measurement == "latency" else None
+    place = entry.tags.get("direction", entry.tags.get("target", ""))
+    name = target or f"{entry.measurement} {place}".strip()
+    age_s = max(0.0, (now_boot_ns - entry.boot_ns) / 1e9)
+    rate = _number(entry, "rate_bps")
+    value = _round_trip(entry) if rate is None else _rate(rate)
+    result = _styled(entry.outcome, translate, entry.reason)
+    cells = (Text(name), Text(value), Text(_loss(entry)), result)
+    return (*cells, Text(_short(age_s)))
+
+
+def _narrow_table(rows: Sequence[tuple[Text, ...]], width: int) -> Iterator[Text]:
+    """Yield aligned rows; those without a value or without loss need less width."""
+    for filled in ((True, True), (True, False), (False, False)):
+        same = [row for row in rows if (bool(row[1]), bool(row[2])) == filled]
+        yield from table(same, width)
+
+
+def _short(age_s: float) -> str:
+    """Return an age in its largest unit, such as 29m."""
+    return re.sub(r"(?<=[a-z])\d.*", "", duration_text(age_s))
+
+
+def _rate(rate_bps: float) -> str:
+    return f"{rate_bps / 1e6:.1f} Mbit/s"
+
+
+def _footer(status: Status, translate: Translator) -> RenderableType:
+    lines = [" · ".join(line) for line in _totals(status, translate)]
+    return Panel(Text("\n".join(lines)))
+
+
+def _totals(status: Status, translate: Translator) -> Iterator[list[str]]:
+    """Yield the entries below the tables, by line."""
+    names = ("ok", "failed", "skipped")
+    yield [f"{translate(name)} {status.outcomes.get(name, 0)}" for name in names]
+    counts = (
+        ("stored", status.stored_points),
+        ("sent", status.sent_points),
+        ("backlog", status.figures.backlog_points),
+    )
+    yield [f"{translate(label)} {count}" for label, count in counts]
+    upcoming = [
         translate(
             "{task} in {delay}",
             task=upcoming.task,
             delay=duration_text(max(0.0, upcoming.in_s)),
         )
         for upcoming in status.upcoming[:3]
-    )
-    points = " · ".join(
-        f"{translate(label)} {count}"
-        for label, count in (
-            ("stored", status.stored_points),
-            ("sent", status.sent_points),
-            ("backlog", status.figures.backlog_points),
-        )
-    )
-    lines = [counts, points, f"{translate('Next')}: {upcoming}"]
+    ]
+    if upcoming:
+        yield [f"{translate('Next')}: {upcoming[0]}", *upcoming[1:]]
     if status.paused:
-        lines.append(f"{translate('paused')}: {', '.join(status.paused)}")
-    return Panel(Text("\n".join(lines)))
+        yield [f"{translate('paused')}: {', '.join(status.paused)}"]

@@ -97,7 +97,7 @@ def _watch(folder: Path, current: Status, translate: Translator) -> None:
 
     with suppress(KeyboardInterrupt), _display() as show:
         while not getattr(sys.stdout, "error", None):
-            show(render(current, _now_boot_ns(current), translate))
+            show(render(current, _now_boot_ns(current), translate, live=True))
             time.sleep(1)
             current = _read(folder, translate)
 

@@ -60,6 +60,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, st
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.serial
 def test_it_ends_in_time_when_everything_hangs(lab: MakeLab, tmp_path: Path) -> None:
     """Programs that never end, and a network that answers nothing, cost the limit once.
 
