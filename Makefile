@@ -7,6 +7,7 @@
 #                  (needs root, debootstrap and qemu-user-static; over two hours)
 # make bench       print the figures of bench/
 # make docs        write the generated reference pages
+# make card        build the technician's card as PDF, in English and Indonesian
 # make faults      the fault tests in full (long)
 # make audit       look for known vulnerabilities of the locked libraries
 # make packages    Debian packages and self-extracting files for all processors
@@ -29,7 +30,7 @@ FOR ?=
 THROUGHPUT ?= on
 CONFIG ?=
 
-.PHONY: audit packages run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
+.PHONY: audit card packages run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
 
 $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
@@ -92,6 +93,12 @@ wheel: $(STAMPS)/dev
 
 docs: $(STAMPS)/dev
 	$(BIN)/python docs/reference/generate.py
+
+# Not part of `make docs`: few people change the card, and the tool has 82 MB.
+card:
+	$(PYTHON) -m venv $(VENV)/card
+	$(VENV)/card/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/card.txt
+	$(VENV)/card/bin/python docs/guide/card/build.py
 
 bench: $(STAMPS)/dev
 	$(BIN)/python -m bench

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
+from qos_agent.cli.options import (
+    ConfigOption,
+    JsonOption,
+    LanguageOption,
+    load_configuration,
+    translator,
+)
 from qos_agent.model.errors import InvalidConfigError
 
 if TYPE_CHECKING:
@@ -33,15 +39,6 @@ SupportOption = Annotated[
         help="Write logs, settings and readings without secrets to this tar.gz file.",
     ),
 ]
-LanguageOption = Annotated[
-    Literal["id", "en"] | None,
-    typer.Option(
-        "--language",
-        "--lang",
-        metavar="LANGUAGE",
-        help="Language of the results, id or en; by default the locale.",
-    ),
-]
 
 
 def doctor(
@@ -57,10 +54,9 @@ def doctor(
     is bad, and 2 if the configuration is wrong.
     """
     from qos_agent.agent.doctor import diagnose
-    from qos_agent.system.language import Translator, translator_for_locale
     from qos_agent.system.time_limit import limit_process
 
-    translate = Translator(language) if language else translator_for_locale()
+    translate = translator(language)
     text = "The doctor did not end in time. Restart the device."
     limit_process(_LIMIT_S if support is None else _SUPPORT_S, translate(text))
     examined, fault = _examined(config)

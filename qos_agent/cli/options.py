@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:  # pydantic costs 200 ms, which `--help` must not pay
     from qos_agent.config.loading import Loaded
+    from qos_agent.system.language import Translator
 
 ConfigOption = Annotated[
     Path | None,
@@ -16,7 +17,23 @@ ConfigOption = Annotated[
         "--config", "-c", metavar="FILE", help="Read this configuration file (TOML)."
     ),
 ]
+LanguageOption = Annotated[
+    Literal["id", "en"] | None,
+    typer.Option(
+        "--language",
+        "--lang",
+        metavar="LANGUAGE",
+        help="Language of the output, id or en; by default the locale.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def translator(language: Literal["id", "en"] | None) -> Translator:
+    """Return the translator into a language; None is that of the locale."""
+    from qos_agent.system.language import Translator, translator_for_locale
+
+    return Translator(language) if language else translator_for_locale()
 
 
 def load_configuration(path: Path | None) -> Loaded:

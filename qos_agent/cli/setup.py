@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qos_agent.cli.options import LanguageOption, translator
 from qos_agent.model.errors import ConfigError, OperatorError
 
 if TYPE_CHECKING:
@@ -64,14 +65,6 @@ PreseedOption = Annotated[
         help="Read answers from this TOML file; its keys are named as the options.",
     ),
 ]
-LanguageOption = Annotated[
-    Literal["id", "en"] | None,
-    typer.Option(
-        "--language",
-        metavar="LANGUAGE",
-        help="Language of the dialogue, id or en; by default the locale.",
-    ),
-]
 
 
 def setup(
@@ -93,9 +86,8 @@ def setup(
     """
     from qos_agent.agent import installation
     from qos_agent.agent.installation import Answers
-    from qos_agent.system.language import Translator, translator_for_locale
 
-    translate = Translator(language) if language else translator_for_locale()
+    translate = translator(language)
     _require_root()
     given = Answers(station, operator, interface, collector, calendar)
     if preseed is not None:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qos_agent.cli.options import ConfigOption, JsonOption, load_configuration
+from qos_agent.cli.options import (
+    ConfigOption,
+    JsonOption,
+    LanguageOption,
+    load_configuration,
+    translator,
+)
 from qos_agent.model.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -31,16 +37,17 @@ WatchOption = Annotated[
 
 
 def status(
-    config: ConfigOption = None, watch: WatchOption = False, as_json: JsonOption = False
+    config: ConfigOption = None,
+    watch: WatchOption = False,
+    as_json: JsonOption = False,
+    language: LanguageOption = None,
 ) -> int:
     """Show the state of the running agent.
 
     Shows links, verdicts, backlog, data allowance and clock. The exit status is 1 if
     the agent is not running.
     """
-    from qos_agent.system.language import translator_for_locale
-
-    translate = translator_for_locale()
+    translate = translator(language)
     folder = load_configuration(config).settings.runtime_folder()
     current = _read(folder, translate)
     if as_json:
