@@ -12,7 +12,7 @@ from qos_agent.agent.doctor.edit import set_text
 from qos_agent.agent.doctor.subject import TOKEN_FILE, Subject
 from qos_agent.config.settings import CollectorSection
 from qos_agent.influx.query import QueryError, Server
-from qos_agent.influx.responses import Action, Decision, Failure, decide
+from qos_agent.influx.responses import Action, Decision, Failure, Response, decide
 from qos_agent.influx.secrets import shown_url
 from qos_agent.influx.transport import Exchange, InfluxTransport, pack
 
@@ -25,7 +25,9 @@ _WRITE_FILE = "sudo install -m 600 /dev/stdin {file}"
 # Only such a name is part of a command.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _UNTRUSTED = "tls_untrusted"
-_NOT_FOUND, _UNAUTHORISED = 404, (401, 403)
+# Answers of 2.7 and 3.x to a request without points, after token and bucket.
+_NO_POINTS_TEXTS = ("writing requires points", "incoming write was empty")
+_BAD_REQUEST, _NOT_FOUND, _UNAUTHORISED = 400, 404, (401, 403)
 
 
 class Delivery:
@@ -75,14 +77,22 @@ def collector(name: str, delivery: Delivery, subject: Subject) -> Check:
         text = "delivery waits: the token is not sent over plain HTTP"
         advice = "set {name}.url to https://..., or {name}.insecure = true"
         return bad(name, text, advice, name=name)
-    decision = decide(delivery.exchange().result)
-    if decision.action not in (Action.DELIVERED, Action.BISECT):
+    result = delivery.exchange().result
+    decision = decide(result)
+    if decision.action is not Action.DELIVERED and not _misses_points(result):
         return _refused(name, decision, delivery, subject)
     if section.exposes_token():
         text = "{name}.insecure: the token is sent over plain HTTP"
         advice = "set {name}.url to https://..."
         return warn(name, text, advice, name=name)
     return ok(name, "{url} accepts points", url=shown_url(section))
+
+
+def _misses_points(result: Response | Failure) -> bool:
+    """Return True if only the missing points are wrong with the request."""
+    if isinstance(result, Failure) or result.status != _BAD_REQUEST:
+        return False
+    return any(text in result.body for text in _NO_POINTS_TEXTS)
 
 
 def _refused(

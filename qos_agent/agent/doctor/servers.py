@@ -10,6 +10,7 @@ from qos_agent.agent.doctor.link import deadline_after
 from qos_agent.agent.doctor.subject import Subject
 from qos_agent.config.faults import masked
 from qos_agent.model import Link
+from qos_agent.model.addresses import host_in
 from qos_agent.model.errors import ProbeError
 from qos_agent.probes.throughput import BACKENDS
 from qos_agent.system import network
@@ -53,10 +54,11 @@ def _problem(
         return _NOT_INSTALLED
     if server is None:
         return None if backend == "speedtest" else f"{backend}: no server"
-    parts = urlsplit(server if "://" in server else f"iperf3://{server}")
+    url = server if "://" in server else f"iperf3://{server}"
+    parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme, 80)
     try:
-        connect(parts.hostname or "", port, link, subject)
+        connect(host_in(url), port, link, subject)
     except ProbeError as error:
         return f"{masked(server)}: {error}"
     return None

@@ -141,13 +141,25 @@ def test_other_answers_are_errors_with_a_fix(
     assert check.fix
 
 
-def test_a_server_that_reads_before_it_counts_points_accepts(
-    front: MakeFront, influxdb: Database, tmp_path: Path
+@pytest.mark.parametrize(
+    ("message", "health"),
+    [
+        ("writing requires points", Health.OK),
+        ("incoming write was empty", Health.OK),
+        ("unable to parse the header", Health.BAD),
+    ],
+)
+def test_a_server_that_wants_points_accepts_token_and_bucket(
+    message: str,
+    health: Health,
+    front: MakeFront,
+    influxdb: Database,
+    tmp_path: Path,
 ) -> None:
-    """InfluxDB 2.7 answers 400 to a body without points, after token and bucket."""
+    """InfluxDB 2.7 and 3.x answer 400 to a body without points, after both."""
     server = front()
-    server.always(refused(400, "writing requires points"))
-    assert _check(tmp_path, url=server.url).health is Health.OK
+    server.always(refused(400, message))
+    assert _check(tmp_path, url=server.url).health is health
 
 
 def test_a_closed_port_is_named(tmp_path: Path) -> None:
