@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -9,6 +10,7 @@ import sys
 from contextlib import suppress
 
 _ENDED_BY_SIGNAL = 128
+_PR_SET_PDEATHSIG = 1
 
 
 def limit_process(limit_s: float, message: str) -> None:
@@ -23,6 +25,12 @@ def limit_process(limit_s: float, message: str) -> None:
     child = os.fork()
     if child:
         _watch(child, limit_s, message)
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """Let the kernel kill this process when the parent ends, prctl(2)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _watch(child: int, limit_s: float, message: str) -> None:

@@ -14,8 +14,10 @@ from qos_agent.agent import support as archives
 from qos_agent.agent.doctor import examine
 from qos_agent.agent.support.redaction import Redactor
 from qos_agent.config.loading import load
+from qos_agent.config.settings import Settings
 from qos_agent.config.sources import Sources
 from qos_agent.journal.opening import open_journal
+from qos_agent.model.errors import InvalidConfigError
 from qos_agent.probes.registry import PROBES
 from qos_agent.system.clock import system_clock
 
@@ -180,6 +182,29 @@ def test_no_planted_secret_and_no_place_is_in_the_archive(folder: Path) -> None:
     for kind in ("token", "place", "private key", "identity of a SIM or modem"):
         assert f"{kind}: " in printed
         assert f"{kind}: " in files["qos-support/removed.txt"]
+
+
+def test_a_wrong_configuration_hides_its_secrets_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings are not loaded, but the log may have repeated their secrets."""
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
+    file = folder / "agent.toml"
+    file.write_text(
+        '[collector]\ntoken = "plain words"\nno_such_key = 1\n'
+        f'[latency]\nstamp_key_file = "{folder}/stamp.key"\n'
+    )
+    with (folder / "log").open("a") as log:
+        log.write("refused plain words\n")
+    with pytest.raises(InvalidConfigError) as raised:
+        load(Sources(file, {}, None), PROBES)
+    faults = raised.value.faults
+    examined = examine(Settings(), system_clock(), file, faults)
+    archives.write(archives.collect(examined, []), folder / "support.tar.gz")
+    text = "\n".join(content(folder / "support.tar.gz").values())
+    assert "no_such_key" in text
+    assert "refused <secret>" in text
+    assert SECRETS["key"] not in text
 
 
 def test_equal_contents_give_equal_bytes(

@@ -25,6 +25,7 @@ _WRITE_FILE = "sudo install -m 600 /dev/stdin {file}"
 # Only such a name is part of a command.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _UNTRUSTED = "tls_untrusted"
+_TOKEN_CAUSES = ("token", "token_file")
 # Answers of 2.7 and 3.x to a request without points, after token and bucket.
 _NO_POINTS_TEXTS = ("writing requires points", "incoming write was empty")
 _BAD_REQUEST, _NOT_FOUND, _UNAUTHORISED = 400, 404, (401, 403)
@@ -106,11 +107,12 @@ def _refused(
     values = {"url": url, "problem": problem, "fix": advice or "tell the NOC"}
     if status in _UNAUTHORISED and not subject.may_read_token():
         return _without_token(name, url, subject)
-    if status in _UNAUTHORISED:
+    cause = result.cause if isinstance(result, Failure) else None
+    if status in _UNAUTHORISED or cause in _TOKEN_CAUSES:
         values["fix"] = token_fix(name, delivery.section, subject)
     elif status == _NOT_FOUND:
         values["fix"] = bucket_fix(name, delivery.section, subject) or values["fix"]
-    elif isinstance(result, Failure) and result.cause == _UNTRUSTED:
+    elif cause == _UNTRUSTED:
         fix = authority_fix(name, delivery.section, subject)
         values["fix"] = fix or values["fix"]
     return bad(name, "{url}: {problem}", "{fix}", **values)

@@ -56,7 +56,8 @@ def _missing(subject: Subject) -> Check:
         return ok("journal", "none yet; the agent creates it")
     text = "there is no journal in {folder}"
     fix = subject.restart()
-    return bad("journal", text, "{fix}", folder=subject.folder, fix=fix)
+    report = bad if subject.unit.is_active else warn  # the check of the service is bad
+    return report("journal", text, "{fix}", folder=subject.folder, fix=fix)
 
 
 def _damaged(subject: Subject, fault: str) -> Check:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from qos_agent.agent.doctor.subject import TOKEN_FILE, Subject
+from qos_agent.agent.support.redaction import secrets_in
 from qos_agent.config.settings import CollectorSection
 from qos_agent.evidence import keys
 from qos_agent.system.files import matching, may_exist, read_bytes
@@ -17,6 +18,7 @@ from qos_agent.system.files import matching, may_exist, read_bytes
 _CREDENTIALS = Path("/run/credentials/qos-agent.service")
 _SECRET_NAME = re.compile(r"(?i)token|password|passwd|secret|key|credential")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.I)
+_SECRET_FILE = re.compile(r"""(?:token|key)_file\s*=\s*["']([^"'\n]+)["']""")
 _MAX_BYTES = 100_000
 # A host name that says nothing about the place.
 _COMMON_NAMES = ("localhost", "raspberrypi", "debian", "device", "unassigned")
@@ -46,7 +48,16 @@ def _values(subject: Subject) -> Iterator[tuple[str, str]]:
     for path, kind in _files(subject):
         yield from _in_file(path, kind)
     if subject.file is not None:
-        yield from _of_urls(_text(subject.file))
+        yield from _of_configuration(_text(subject.file))
+
+
+def _of_configuration(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the secrets of a configuration, which may be wrong and thus not loaded."""
+    yield from _of_urls(text)
+    for value in secrets_in(text):
+        yield from _parts(value, "secret")
+    for name in _SECRET_FILE.findall(text):
+        yield from _in_file(Path(name), "secret")
 
 
 def _parts(text: str, kind: str) -> Iterator[tuple[str, str]]:

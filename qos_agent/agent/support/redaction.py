@@ -48,6 +48,7 @@ def _mixed() -> re.Pattern[str]:
     return re.compile(rf"(?<!{c})(?={c}*[a-z])(?={c}*[A-Z])(?={c}*\d){c}{{24,}}")
 
 
+_SECRETS = _of_key(_HIDDEN)
 _SIM = "identity of a SIM or modem"
 _PATTERNS = (
     (
@@ -61,7 +62,7 @@ _PATTERNS = (
             r"(?i)\b(?:token|bearer|basic)[ :]+(?=\S*\d|\S{16}|\S*:\S)[^\s\"',;<]{4,}"
         ),
     ),
-    ("secret", _of_key(_HIDDEN)),
+    ("secret", _SECRETS),
     ("place", _of_key(_PLACE)),
     (_SIM, _of_key(_IDENTITY)),
     ("place", re.compile(rf"{_LATITUDE}{_BETWEEN}{_LONGITUDE}°?")),
@@ -110,6 +111,13 @@ class Redactor:
         self.removed[kind] += 1
         quotes = '"' if head.startswith('"') or value.startswith('"') else ""
         return f"{head}{quotes}{_mark(kind)}{quotes}"
+
+
+def secrets_in(text: str) -> Iterator[str]:
+    """Yield the values behind keys of secrets, such as those of a configuration."""
+    for _, value in _SECRETS.findall(text):
+        if not _HARMLESS.match(value):
+            yield value.strip("\"'")
 
 
 def _mark(kind: str) -> str:

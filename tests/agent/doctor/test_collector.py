@@ -82,6 +82,22 @@ def test_a_wrong_token_has_the_command_that_replaces_it(
     assert _check(tmp_path, **values).health is Health.OK
 
 
+@pytest.mark.parametrize("content", ["two\nlines", "typographic “quotes”"])
+def test_a_token_that_cannot_be_sent_has_the_same_command(
+    content: str, strict: InfluxDB, tmp_path: Path
+) -> None:
+    """The problem is in the file, and the file is written again."""
+    file = tmp_path / "token"
+    file.write_text("good")
+    values = {"url": strict.url, "bucket": strict.database, "token_file": file}
+    examined = of(tmp_path, collector=values)
+    file.write_text(content)
+    check = collector("collector", Delivery(examined.collector()), examined)
+    assert check.health is Health.BAD
+    assert check.fix == f"sudo install -m 600 /dev/stdin {file}"
+    assert content not in check.result
+
+
 @pytest.mark.parametrize(
     ("fault", "text"),
     [

@@ -72,6 +72,17 @@ def test_a_short_commit_is_no_lock(folder: Path) -> None:
         assert journal.journal(of(folder, {"MainPID": "1"})).health is Health.OK
 
 
+@pytest.mark.parametrize(
+    ("state", "health"), [("active", Health.BAD), ("inactive", Health.WARN)]
+)
+def test_without_a_journal_a_stopped_service_is_the_problem(
+    state: str, health: Health, tmp_path: Path
+) -> None:
+    """A service that runs has created it, and the check of the service comes first."""
+    check = journal.journal(of(tmp_path, {"ActiveState": state}))
+    assert check.health is health
+
+
 def test_locks_for_writing_are_parsed() -> None:
     """Waiting processes, readers and foreign processes are left out."""
     assert [*journal.write_locks(LOCKS)] == [(4242, 131), (17, 99)]
