@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qos_agent.agent.doctor import Check, Subject
+    from qos_agent.agent.support import Support
     from qos_agent.config.settings import Settings
     from qos_agent.system.language import Translator
 
 # The checks end after 20 s. The rest is for reading the program and the configuration.
 _LIMIT_S = 28.0
-# The same time again for the log and the readings.
-_SUPPORT_S = 55.0
 _LABELS = {"ok": "ok", "warn": "WARN", "bad": "BAD"}
 
 SupportOption = Annotated[
@@ -54,19 +53,21 @@ def doctor(
     is bad, and 2 if the configuration is wrong.
     """
     from qos_agent.agent.doctor import diagnose
+    from qos_agent.agent.support import collect
     from qos_agent.system.time_limit import limit_process
 
     translate = translator(language)
     text = "The doctor did not end in time. Restart the device."
-    limit_process(_LIMIT_S if support is None else _SUPPORT_S, translate(text))
+    limit_process(_LIMIT_S, translate(text))
     examined, fault = _examined(config)
-    checks = diagnose(examined)
+    content = None if support is None else collect(examined, diagnose)
+    checks = content.checks if content is not None else diagnose(examined)
     if as_json:
         print(json.dumps([_plain(check) for check in checks]))
     else:
         print_checks(checks, translate)
-    if support is not None:
-        _write_support(support, examined, checks, translate)
+    if support is not None and content is not None:
+        _write_support(content, support, translate)
     if fault is not None:
         raise fault
     return 1 if any(check.health == "bad" for check in checks) else 0
@@ -86,15 +87,12 @@ def _examined(config: Path | None) -> tuple[Subject, InvalidConfigError | None]:
     return examine(settings, system_clock(), file), None
 
 
-def _write_support(
-    path: Path, examined: Subject, checks: Sequence[Check], translate: Translator
-) -> None:
+def _write_support(content: Support, path: Path, translate: Translator) -> None:
     """Write the archive, and print to standard error what it does not contain."""
-    from qos_agent.agent import support
+    from qos_agent.agent.support import write
     from qos_agent.model.units import size_text
 
-    content = support.collect(examined, checks)
-    size = size_text(support.write(content, path))
+    size = size_text(write(content, path))
     kinds = ", ".join(f"{k}: {n}" for k, n in sorted(content.removed.items())) or "-"
     lines = [
         translate("Wrote {path}, {size}", path=path, size=size),

@@ -18,7 +18,16 @@ from tests.lab.shape import Shape
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 30.0
 # Every program that a check starts.
-PROGRAMS = ("systemctl", "mmcli", "dpkg", "resolvectl", "nmcli", "openssl", "iperf3")
+PROGRAMS = (
+    "systemctl",
+    "mmcli",
+    "dpkg",
+    "resolvectl",
+    "nmcli",
+    "openssl",
+    "iperf3",
+    "journalctl",
+)
 BROKEN = f"""
 [journal]
 folder = "{{folder}}/journal"
@@ -79,10 +88,12 @@ def test_it_ends_in_time_when_everything_hangs(lab: MakeLab, tmp_path: Path) -> 
     config.write_text(BROKEN.format(folder=tmp_path))
     path = f"PATH={programs}:{os.environ['PATH']}"
     command = ["env", path, sys.executable, "-m", "qos_agent", "doctor", "--json"]
+    command += ["--support", str(tmp_path / "support.tar.gz")]
     started_s = time.monotonic()
     done = net.run([*command, "--config", str(config)], check=False)
     assert time.monotonic() - started_s < LIMIT_S
     assert done.returncode == 1, done.stderr
+    assert (tmp_path / "support.tar.gz").exists()
     checks = {check["name"]: check for check in json.loads(done.stdout)}
     assert checks["probes"]["health"] == "ok"
     failing = ("modem main", "names main", "collector", "throughput main", "journal")

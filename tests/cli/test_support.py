@@ -152,9 +152,8 @@ def write(folder: Path, name: str = "support.tar.gz") -> Path:
     file = folder / "agent.toml"
     settings = load(Sources(file, {}, None), PROBES).settings
     archive = folder / name
-    archives.write(
-        archives.collect(examine(settings, system_clock(), file), []), archive
-    )
+    examined = examine(settings, system_clock(), file)
+    archives.write(archives.collect(examined, lambda _: []), archive)
     return archive
 
 
@@ -200,7 +199,7 @@ def test_a_wrong_configuration_hides_its_secrets_too(
         load(Sources(file, {}, None), PROBES)
     faults = raised.value.faults
     examined = examine(Settings(), system_clock(), file, faults)
-    archives.write(archives.collect(examined, []), folder / "support.tar.gz")
+    archives.write(archives.collect(examined, lambda _: []), folder / "support.tar.gz")
     text = "\n".join(content(folder / "support.tar.gz").values())
     assert "no_such_key" in text
     assert "refused <secret>" in text

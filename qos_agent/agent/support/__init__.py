@@ -1,5 +1,5 @@
 """The support file: what someone far away needs to find a fault, without secrets."""
 
-from qos_agent.agent.support.archive import collect, write
+from qos_agent.agent.support.archive import Support, collect, write
 
-__all__ = ["collect", "write"]
+__all__ = ["Support", "collect", "write"]

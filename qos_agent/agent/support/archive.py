@@ -16,31 +16,47 @@ from qos_agent.agent.doctor.check import Check
 from qos_agent.agent.doctor.runner import results
 from qos_agent.agent.doctor.subject import Subject
 from qos_agent.agent.support.known_values import known_values
-from qos_agent.agent.support.parts import parts
+from qos_agent.agent.support.parts import as_json, parts
 from qos_agent.agent.support.redaction import Redactor
 from qos_agent.system.supervision import Supervisor
 
-_LIMIT_S = 20.0
+# The checks end after 20 s.
+_LIMIT_S = 23.0
 _MEMBER_MAX_BYTES = 1_000_000
 _FOLDER = "qos-support"
 
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The files of the archive by name, what was removed, and files not read."""
+    """The files of the archive by name, the checks, and what was removed.
+
+    `unread` are files with secrets that this user may not read.
+    """
 
     files: dict[str, bytes]
+    checks: Sequence[Check]
     removed: Counter[str]
     unread: Sequence[Path]
 
 
-def collect(subject: Subject, checks: Sequence[Check]) -> Support:
-    """Return the content of the archive, without secrets and places."""
+def collect(
+    subject: Subject, diagnose: Callable[[Subject], Sequence[Check]]
+) -> Support:
+    """Return the content of the archive, without secrets and places.
+
+    The checks of `diagnose` run at the same time as the log and the journal are read.
+    """
+    checks: list[Check] = []
+
+    def doctor() -> str:
+        checks.extend(diagnose(subject))
+        return as_json(checks)
+
     values, unread = known_values(subject)
     redactor = Redactor(values)
     actions = {
         name: partial(_guarded, name, part)
-        for name, part in parts(subject, checks).items()
+        for name, part in {**parts(subject), "doctor.json": doctor}.items()
     }
     texts = dict(results(actions, _LIMIT_S))
     files = {
@@ -49,7 +65,7 @@ def collect(subject: Subject, checks: Sequence[Check]) -> Support:
     }
     summary = "".join(f"{line}\n" for line in removed_lines(redactor.removed))
     files["removed.txt"] = summary.encode()
-    return Support(files, redactor.removed, unread)
+    return Support(files, checks, redactor.removed, unread)
 
 
 def removed_lines(removed: Counter[str]) -> list[str]:

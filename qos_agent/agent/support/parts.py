@@ -24,12 +24,11 @@ _COMMAND_S = 10.0
 _LOG = ("journalctl", "--no-pager", "--no-hostname", "--output=short-iso")
 
 
-def parts(subject: Subject, checks: Sequence[Check]) -> dict[str, Callable[[], str]]:
+def parts(subject: Subject) -> dict[str, Callable[[], str]]:
     """Return the functions that read each file of the archive."""
     log = (*_LOG, f"--lines={_LOG_LINES}", "--unit", SERVICE)
     return {
         "configuration.json": partial(_configuration, subject),
-        "doctor.json": partial(_doctor, checks),
         "log.txt": partial(_output, log),
         "readings.txt": partial(_readings, subject),
         "status.json": partial(_status, subject),
@@ -45,7 +44,8 @@ def _configuration(subject: Subject) -> str:
     return json.dumps(shown(subject.settings), indent=1, sort_keys=True)
 
 
-def _doctor(checks: Sequence[Check]) -> str:
+def as_json(checks: Sequence[Check]) -> str:
+    """Return the results of the doctor."""
     names = ("name", "health", "result", "fix", "cause")
     plain = [{name: getattr(check, name) for name in names} for check in checks]
     return json.dumps(plain, indent=1)
