@@ -248,7 +248,12 @@ def test_interface_missing(station: Station) -> None:
     assert "there is no interface eth0; this device has: wwan9" in first["result"]
     station.repair(first)
     assert "gateway main" not in station.bad()
-    _rename(station, "wwan9", "eth0")
+    run("ip", "link", "set", "wwan9", "down")
+    run("ip", "link", "set", "wwan9", "name", "eth0")
+    # The program that configures interfaces knows this name.
+    run("networkctl", "up", "eth0")
+    run("networkctl", "reconfigure", "eth0")
+    _until_routed(station)
     run("sed", "-i", "s/wwan9/eth0/", CONFIG)
     run("systemctl", "reload", "qos-agent")
     assert station.bad() == []

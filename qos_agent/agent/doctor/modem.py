@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from qos_agent.agent.doctor.check import Check, Row, bad, ok, warn
+from qos_agent.agent.doctor.check import Check, Health, Row, bad, ok, warn
 from qos_agent.agent.doctor.link import deadline_after
 from qos_agent.agent.doctor.subject import Subject
 from qos_agent.config.settings import ModemSection
@@ -29,6 +30,7 @@ _FIXES = {
 }
 _SIM_FIX = "insert the SIM; remove its PIN: sudo mmcli --sim 0 --pin PIN --disable-pin"
 _MOVE = "move the modem or its antenna to a window, upwards, away from metal"
+_NO_MANAGER = ("missing_tool", "modem_manager")
 _Outcome = Radio | ProbeError
 
 
@@ -38,6 +40,8 @@ class ModemReading:
     def __init__(self, link: Link, subject: Subject) -> None:
         self._link, self._subject = link, subject
         self._lock = threading.Lock()
+        modems = subject.settings.signal.modems
+        self.is_named = link.name in {modem.link for modem in modems}
         self._found: _Outcome | None = None
 
     def get(self) -> _Outcome:
@@ -83,12 +87,21 @@ def rows(link: Link, subject: Subject) -> Iterator[Row]:
 
     def row(name: str, check: Callable[[str, _Outcome], Check], *needs: str) -> Row:
         full = f"{name} {link.name}"
-        return Row(full, lambda: check(full, reading.get()), needs)
+        return Row(full, lambda: _weighed(check(full, reading.get()), reading), needs)
 
     yield row("modem", modem)
     yield row("SIM", sim, first)
     yield row("registration", registration, first, f"SIM {link.name}")
     yield row("signal", signal, first, f"SIM {link.name}")
+
+
+def _weighed(check: Check, reading: ModemReading) -> Check:
+    """Return a warning if only ModemManager is missing, which the link may not need."""
+    found = reading.get()
+    is_optional = isinstance(found, ProbeError) and found.cause in _NO_MANAGER
+    if check.health is Health.BAD and is_optional and not reading.is_named:
+        return replace(check, health=Health.WARN)
+    return check
 
 
 def serial_port(link: str, port: str) -> Check:

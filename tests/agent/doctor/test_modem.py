@@ -61,5 +61,10 @@ def test_a_missing_modem_and_a_missing_program_differ(
     FakeMmcli(tmp_path, monkeypatch).answer()
     assert "plug in the modem" in _checks(tmp_path)["modem main"].fix
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    fix = _checks(tmp_path)["modem main"].fix
-    assert fix == "sudo apt-get install modemmanager"
+    check = _checks(tmp_path)["modem main"]
+    assert check.fix == "sudo apt-get install modemmanager"
+    # Other programs can connect a modem too. A modem in the settings needs this one.
+    assert check.health == "warn"
+    modems = {"modems": [{"link": "main"}]}
+    found = [row.run() for row in modem.rows(LINK, of(tmp_path, signal=modems))]
+    assert found[0].health == "bad"
