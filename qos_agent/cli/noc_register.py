@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from qos_agent.cli import noc_keys
 from qos_agent.cli.noc_options import (
     NocConfigOption,
     Progress,
@@ -30,6 +31,9 @@ register = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+register.command("import-keys")(noc_keys.import_keys)
+register.command("keys")(noc_keys.keys)
+register.command("close-key")(noc_keys.close_key)
 _FAULTS_SHOWN = 50
 _MOMENT = "for example 2024-02-14T07:00:00+07:00"
 FileArgument = Annotated[Path, typer.Argument(help="The CSV file of the stations.")]

@@ -17,8 +17,9 @@ from qos_agent.evidence.merkle import HASH_BYTES
 
 NOTE_MAX_BYTES = 64 * 1024
 SIGNATURES_MAX = 100
-# Signature types of c2sp.org/signed-note.
+# Signature types of c2sp.org/signed-note; the second is c2sp.org/tlog-cosignature.
 ED25519 = 0x01
+COSIGNATURE = 0x04
 ED25519_KEY_BYTES, ED25519_SIGNATURE_BYTES = 32, 64
 _ID_BYTES = 4
 _MARK = "\u2014 "
@@ -67,16 +68,34 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{root}\n"
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
+def key_id(name: str, public_key: bytes, kind: int = ED25519) -> bytes:
     """Return the identity of an Ed25519 key (c2sp.org/signed-note, Signatures)."""
-    content = name.encode() + b"\n" + bytes([ED25519]) + public_key
+    content = name.encode() + b"\n" + bytes([kind]) + public_key
     return hashlib.sha256(content).digest()[:_ID_BYTES]
 
 
-def verifier_key(name: str, public_key: bytes) -> str:
+def verifier_key(name: str, public_key: bytes, kind: int = ED25519) -> str:
     """Return the public key as text, as Go's sumdb/note reads it."""
-    content = base64.b64encode(bytes([ED25519]) + public_key).decode("ascii")
-    return f"{name}+{key_id(name, public_key).hex()}+{content}"
+    content = base64.b64encode(bytes([kind]) + public_key).decode("ascii")
+    return f"{name}+{key_id(name, public_key, kind).hex()}+{content}"
+
+
+def parse_verifier_key(text: str, kind: int = ED25519) -> tuple[str, bytes]:
+    """Return name and public key of such a text. Raises ValueError.
+
+    The identity in the middle finds a name or a key with a typing error.
+    """
+    name, _, rest = text.partition("+")
+    identity, plus, encoded = rest.partition("+")
+    if not plus or not is_key_name(name):
+        raise ValueError("a public key has the form NAME+IDENTITY+KEY")
+    content = decoded(encoded)
+    if content[:1] != bytes([kind]) or len(content) != 1 + ED25519_KEY_BYTES:
+        raise ValueError(f"the public key is not of type {kind}")
+    public_key = content[1:]
+    if key_id(name, public_key, kind).hex() != identity:
+        raise ValueError("the identity does not match name and key")
+    return name, public_key
 
 
 def is_key_name(name: str) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from qos_agent.cli.enrol import PUBLIC_NAME
 from qos_agent.cli.main import build
 from qos_agent.evidence import keys
 from qos_agent.model.errors import ConfigError, OperatorError
+from qos_agent.noc.register.keys import read_keys
 
 
 @pytest.fixture
@@ -40,6 +43,17 @@ def test_it_creates_the_key_and_prints_the_public_one(config: Path) -> None:
     assert signer.public_key.fingerprint in output
     secret = path.read_text().splitlines()[1]
     assert secret not in output
+
+
+def test_the_public_key_is_a_file_for_the_centre(config: Path) -> None:
+    """The register reads it as the key of the station, valid from now."""
+    text = config.read_text().replace("S1", "3171010001001")
+    config.write_text(text)
+    created = json.loads(_enrol(config, "--self", "--json"))
+    path = config.parent / "data" / PUBLIC_NAME
+    (key,) = read_keys(path, int(time.time()) + 1)
+    assert (key.station, key.text()) == ("3171010001001", created["public_key"])
+    assert 0 <= time.time() - key.valid_from < 60
 
 
 def test_a_key_is_replaced_only_on_request(config: Path) -> None:

@@ -1,0 +1,135 @@
+"""`qos-agent noc register import-keys`, `keys` and `close-key`: keys of the devices."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qos_agent.cli.noc_options import NocConfigOption, moment_s
+from qos_agent.cli.options import JsonOption
+from qos_agent.model.errors import ConfigError, OperatorError
+
+if TYPE_CHECKING:
+    from qos_agent.noc.register.keys import DeviceKey, KeyRegister
+
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="Files that `enrol --self` wrote."),
+]
+ApplyOption = Annotated[
+    bool,
+    typer.Option("--apply", help="Apply the changes. Without it, only show them."),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="MOMENT",
+        help="When the keys become valid. Default: the time in the file.",
+    ),
+]
+EndOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="MOMENT", help="When the key ends. Default: now."),
+]
+StationArgument = Annotated[str, typer.Argument(help="The code of the station.")]
+SomeStationArgument = Annotated[
+    str | None, typer.Argument(help="The code of a station. Default: all stations.")
+]
+
+
+def import_keys(
+    files: FilesArgument,
+    apply: ApplyOption = False,
+    since: FromOption = None,
+    config: NocConfigOption = None,
+) -> None:
+    """Import public keys of devices.
+
+    A new key of a station replaces the one before. The old one stays in the history,
+    and the seals of its time stay valid. Add --apply to apply the changes.
+    """
+    from qos_agent.noc.register.keys import read_keys
+
+    from_s = moment_s(since) if since else None
+    now_s = int(time.time())
+    keys = [key for path in files for key in read_keys(path, now_s, from_s)]
+    with closing(_open(config)) as store:
+        counts = store.apply(keys, keep=apply)
+    figures = (f"{counts[kind]} {kind}" for kind in ("added", "replaced", "unchanged"))
+    print(", ".join(figures))
+    if not apply:
+        print("Nothing was imported yet. To apply the changes, add --apply.")
+
+
+def keys(
+    station: SomeStationArgument = None,
+    config: NocConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show the public keys with their history.
+
+    The exit status is 1 if there is none.
+    """
+    with closing(_open(config)) as store:
+        rows = store.history(station)
+    if as_json:
+        print(json.dumps([_values(key) for key in rows]))
+        return 0 if rows else 1
+    for key in rows:
+        print(" ".join(str(value) for value in _values(key).values()))
+    if not rows:
+        print("There is no key. To import keys: qos-agent noc register import-keys")
+    return 0 if rows else 1
+
+
+def close_key(
+    station: StationArgument, since: EndOption = None, config: NocConfigOption = None
+) -> int:
+    """Close the key of a station, for example after a theft.
+
+    Seals that are made after that moment are not accepted.
+    """
+    at_s = moment_s(since) if since else int(time.time())
+    with closing(_open(config)) as store:
+        closed = store.close_key(station, at_s)
+    if closed:
+        print(f"{station}: key closed")
+        return 0
+    problem = "has no valid key at that time"
+    fix = f"see its keys: qos-agent noc register keys {station}"
+    print(ConfigError("station", repr(station), problem, fix))
+    return 1
+
+
+def _open(config: Path | None) -> KeyRegister:
+    """Open the keys in the register. Raises OperatorError if there is no register."""
+    from qos_agent.noc.register.keys import KeyRegister
+    from qos_agent.noc.settings import load
+
+    path = load(config).folder / "register.sqlite3"
+    if not path.exists():
+        fix = "name the centre's configuration with -c, or import stations first"
+        raise OperatorError(f"{path}: there is no register. Fix: {fix}.")
+    return KeyRegister(path)
+
+
+def _values(key: DeviceKey) -> dict[str, str]:
+    """Return the columns of a key as text."""
+    ended = "" if key.valid_to is None else _utc(key.valid_to)
+    return {
+        "station": key.station,
+        "fingerprint": key.key.fingerprint,
+        "public_key": key.text(),
+        "valid_from": _utc(key.valid_from),
+        "valid_to": ended,
+    }
+
+
+def _utc(at_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))
