@@ -8,7 +8,7 @@ from enum import StrEnum
 from qos_agent.evidence import notes
 from qos_agent.evidence.merkle import verify_consistency
 from qos_agent.evidence.notes import Checkpoint, Note, Signature
-from qos_agent.evidence.signer import PublicKey, Signer
+from qos_agent.evidence.signer import Signer, Verifier
 
 _PREFIX = "qos-agent"
 
@@ -51,7 +51,7 @@ def signature(name: str, text: str, signer: Signer) -> Signature:
     return Signature(name, identity, signer.sign(text.encode()))
 
 
-def is_signed_by(note: Note, name: str, key: PublicKey) -> bool:
+def is_signed_by(note: Note, name: str, key: Verifier) -> bool:
     """Return True if the note has a correct signature of that key.
 
     Lines of other keys and of unknown types are ignored. A line that claims to be of

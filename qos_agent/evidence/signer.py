@@ -62,6 +62,19 @@ class PublicKey:
         return result.exit_status == 0
 
 
+class Verifier(Protocol):
+    """A public key that verifies signatures."""
+
+    @property
+    def raw(self) -> bytes:
+        """The 32 bytes of the key."""
+        ...
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        """Return True if the signature is correct. Raises SigningError."""
+        ...
+
+
 class Signer(Protocol):
     """A private key that signs."""
 

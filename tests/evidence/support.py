@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from qos_agent.evidence.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from qos_agent.evidence.signer import PublicKey
 
 
 def leaves(count: int) -> list[bytes]:
@@ -31,3 +35,23 @@ def nodes(hashes: Sequence[bytes]) -> Callable[[int, int], bytes]:
         return naive_root(hashes[index << level : (index + 1) << level])
 
     return node
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySigner:
+    """A signer with a key that follows from a number, without a file or a process."""
+
+    number: int
+
+    @property
+    def _private(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.number.to_bytes(32, "big"))
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public key."""
+        return PublicKey(self._private.public_key().public_bytes_raw())
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature."""
+        return self._private.sign(message)
