@@ -41,6 +41,7 @@ NOC_PACKAGES = (
     "rollup",
     "census",
     "troubles",
+    "witness",
     "simulator",
     "service",
 )

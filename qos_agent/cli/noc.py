@@ -12,6 +12,7 @@ import typer
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
 from qos_agent.cli.noc_register import register
 from qos_agent.cli.noc_simulate import simulate
+from qos_agent.cli.noc_witness import witness
 from qos_agent.cli.output import write_in_background
 from qos_agent.model.errors import ConfigError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(register, name="register")
+app.add_typer(witness, name="witness")
 app.command("simulate")(simulate)
 OnceOption = Annotated[bool, typer.Option("--once", help="Count one minute and stop.")]
 RecomputeOption = Annotated[

@@ -59,7 +59,7 @@ def import_keys(
     from_s = moment_s(since) if since else None
     now_s = int(time.time())
     keys = [key for path in files for key in read_keys(path, now_s, from_s)]
-    with closing(_open(config)) as store:
+    with closing(_open(config, create=apply)) as store:
         counts = store.apply(keys, keep=apply)
     figures = (f"{counts[kind]} {kind}" for kind in ("added", "replaced", "unchanged"))
     print(", ".join(figures))
@@ -107,13 +107,17 @@ def close_key(
     return 1
 
 
-def _open(config: Path | None) -> KeyRegister:
-    """Open the keys in the register. Raises OperatorError if there is no register."""
+def _open(config: Path | None, *, create: bool = False) -> KeyRegister:
+    """Open the keys in the register. Raises OperatorError if there is no register.
+
+    With `create` a new register is made: a witness of another institution has the keys
+    of the devices, and needs no stations.
+    """
     from qos_agent.noc.register.keys import KeyRegister
     from qos_agent.noc.settings import load
 
     path = load(config).folder / "register.sqlite3"
-    if not path.exists():
+    if not create and not path.exists():
         fix = "name the centre's configuration with -c, or import stations first"
         raise OperatorError(f"{path}: there is no register. Fix: {fix}.")
     return KeyRegister(path)

@@ -20,6 +20,8 @@ from qos_agent.system.files import may_exist, read_bytes
 FILE_NAME = "device-key.pem"
 RETIRED_NAME = "device-key-{time}.pem"
 CREDENTIAL = "device-key"
+# The credential of the centre, and that of a device.
+_CREDENTIALS = frozenset({CREDENTIAL, "witness-key"})
 _MAX_BYTES = 4096
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -47,7 +49,7 @@ def load_signer(path: Path) -> OpensslSigner | None:
         problem = f"{path}: cannot be read: {error.strerror}"
         raise SigningError(f"{problem}. Fix: {fix}.") from error
     # A credential's folder is closed to other users, and systemd sets the file's mode.
-    if mode & _OTHERS and path.name != CREDENTIAL:
+    if mode & _OTHERS and path.name not in _CREDENTIALS:
         found = f"found: mode {stat.S_IMODE(mode):04o}"
         problem = f"{path}: other users may read the key ({found})"
         raise SigningError(f"{problem}. Fix: chmod 600 {path}.")

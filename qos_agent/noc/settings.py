@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, HttpUrl, model_validator
 
 from qos_agent.config import toml_file
 from qos_agent.config.faults import invalid, refuse_former_key, validated
 from qos_agent.config.settings import CollectorSection, ElectionSection
 from qos_agent.config.types import Duration, Folder, ProvinceCode, Section, Text
+from qos_agent.evidence.notes import is_key_name
 from qos_agent.system.files import may_exist
 
 DEFAULT_PATH = Path("/etc/qos-agent/noc.toml")
@@ -125,18 +126,65 @@ class RollupsSection(Section):
     )
 
 
+class WitnessSection(Section):
+    """The witness, which checks and cosigns the seals of the agents."""
+
+    name: Text = Field(
+        "qos-agent-centre",
+        max_length=100,
+        description="Name in cosignatures, such as witness.example.id/noc.",
+    )
+    catch_up: Duration = Field(
+        6 * 3600.0, description="How far back to read seals at the first start."
+    )
+    missing: Duration = Field(
+        900.0,
+        description="A seal is missing if a later one arrived this long ago.",
+    )
+    late: Duration = Field(
+        1800.0,
+        description="Maximum age of the newest seal in voting and counting.",
+    )
+    late_otherwise: Duration = Field(
+        9000.0, description="Maximum age of the newest seal in other phases."
+    )
+    timestamp_url: HttpUrl | None = Field(
+        None, description="Authority for timestamps of the national root (RFC 3161)."
+    )
+    timestamp_ca_file: Path | None = Field(
+        None, description="Certificates that verify those timestamps."
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if not is_key_name(self.name):
+            raise invalid(
+                "must have no space, no plus and no control character",
+                key="name",
+                found=repr(self.name),
+                fix="use a name such as witness.example.id/noc",
+            )
+        if self.timestamp_url is not None and self.timestamp_ca_file is None:
+            raise invalid(
+                "timestamp_ca_file is needed with timestamp_url",
+                fix="name the file with the certificate of the authority",
+            )
+        return self
+
+
 class NocSettings(Section):
     """The settings of the operations centre."""
 
     folder: Folder = Field(
         Path("qos-noc"),
-        description="Folder of register.sqlite3 and census.sqlite3.",
+        description="Folder of register.sqlite3, census.sqlite3 and the witness.",
     )
     collectors: tuple[ShardSection, ...] = ()
     rollup: RollupSection = RollupSection()
     election: ElectionSection = ElectionSection()
     census: CensusSection = CensusSection()
     rollups: RollupsSection = RollupsSection()
+    witness: WitnessSection = WitnessSection()
 
     @model_validator(mode="after")
     def _one_collector_a_province(self) -> Self:

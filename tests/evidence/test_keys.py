@@ -80,6 +80,9 @@ def test_a_credential_comes_before_the_file(tmp_path: Path) -> None:
     path = keys.key_path(folder, environment)
     assert path.parent == credentials
     assert keys.load_signer(path) is not None
+    _write(credentials / "witness-key", SECRET)
+    (credentials / "witness-key").chmod(0o440)
+    assert keys.load_signer(credentials / "witness-key") is not None
 
 
 def test_an_unusable_key_is_named_without_its_content(tmp_path: Path) -> None:

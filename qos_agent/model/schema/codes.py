@@ -20,6 +20,14 @@ EVENT_KINDS: dict[str, str] = {
     "pause": "An operator paused measurements.",
     "resume": "An operator resumed measurements.",
     "acceptance": "A technician set up the device; the detail has result and receipt.",
+    "seal_invalid": "Witness: a seal is malformed, or its signature is wrong.",
+    "seal_unknown_key": "Witness: no registered key of the station signed a seal.",
+    "seal_inconsistent": "Witness: a seal does not continue the one before.",
+    "seal_forked": "Witness: two seals of one journal contradict each other.",
+    "seal_two_journals": "Witness: two journals were written under one key.",
+    "seal_handover": "Witness: a journal or a key was handed over.",
+    "seal_missing": "Witness: a seal has not arrived, but a later one has.",
+    "seal_late": "Witness: the newest seal of a station is too old.",
     "internal_error": "An internal error (bug) stopped a part; it was restarted.",
 }
 

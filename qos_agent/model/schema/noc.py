@@ -121,6 +121,12 @@ _WATERMARK = (
     count("regencies_dead", "Regencies with stations of which none reports"),
     count("provinces_behind", "Provinces without a census of the newest minute"),
 )
+_WITNESS = (
+    count("stations", "Stations of which the witness has cosigned a seal"),
+    count("late", "Stations whose newest seal is too old"),
+    count("missing", "Stations of which a seal has not arrived, but a later one has"),
+    count("problems", "Stations with wrong or contradictory seals in the last hour"),
+)
 _AREA = ("province", "regency", "operator")
 
 NOC_MEASUREMENTS = (
@@ -171,6 +177,13 @@ NOC_MEASUREMENTS = (
         "Age of the census and of its data, every minute.",
         (),
         _WATERMARK,
+        "noc",
+    ),
+    Measurement(
+        "witness",
+        "Seals of the stations in the view of the witness, every five minutes.",
+        ("province", "regency"),
+        _WITNESS,
         "noc",
     ),
 )

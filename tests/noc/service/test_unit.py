@@ -11,6 +11,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from qos_agent.cli.noc import app
+from qos_agent.noc.service.witness import CREDENTIAL
 from qos_agent.noc.settings import load
 from tests.support.requirement import require
 
@@ -79,3 +80,25 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
         check=False,
     )
     assert [line for line in verified.stderr.splitlines() if UNIT.name in line] == []
+
+
+def test_the_unit_and_the_sample_of_the_witness_fit(tmp_path: Path) -> None:
+    """It runs `noc witness` as the user of the census, with the key as a credential."""
+    path = FOLDER / "qos-agent-witness.service"
+    lines = path.read_text().splitlines()
+    assert {"User=qos-agent-census", "StateDirectory=qos-agent-census"} <= set(lines)
+    command = "noc witness --config /etc/qos-agent/witness.toml"
+    assert f"ExecStart=/usr/bin/qos-agent {command}" in lines
+    given = [line for line in lines if line.startswith("LoadCredential=")]
+    names = {line.partition("=")[2].split(":")[0] for line in given}
+    assert names == {"collector.token", "rollup.token", CREDENTIAL}
+    text = (FOLDER / "witness.toml").read_text()
+    for name in names:
+        (tmp_path / name).write_text("secret")
+    sample = tmp_path / "witness.toml"
+    folder = f"/run/credentials/{path.name}"
+    assert text.count(folder) == 2
+    sample.write_text(text.replace(folder, str(tmp_path)))
+    settings = load(sample)
+    assert settings.rollup.current_token() == "secret"
+    assert settings.folder == Path("/var/lib/qos-agent-census")

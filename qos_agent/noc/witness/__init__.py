@@ -1,0 +1,1 @@
+"""The witness: checks arriving seals, cosigns them, and builds the national root."""
