@@ -21,6 +21,7 @@ BENCHES = (
     "startup",
     "install",
     "register",
+    "witness",
     "growth",
     "noc",
     "report",
