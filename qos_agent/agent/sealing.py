@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from qos_agent.evidence import checkpoints, handover, keys, last_seal
+from qos_agent.evidence import checkpoints, handover, keys, last_seal, notes
 from qos_agent.evidence.handover import Kind
 from qos_agent.evidence.last_seal import LastSeal
 from qos_agent.evidence.notes import Checkpoint, Note
@@ -20,6 +20,7 @@ from qos_agent.journal import Anchor, Journal
 from qos_agent.journal.opening import CREATED
 from qos_agent.model import Outcome, Phase, Reading, Sample, Value
 from qos_agent.model.errors import SigningError, StorageError
+from qos_agent.model.line_protocol import decode
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ _INTERVALS_S = {Phase.VOTING: _FAST_S, Phase.COUNTING: _FAST_S}
 # After a failure, such as a missing program, the next try waits this long.
 _RETRY_S = 60.0
 _SEALED = "sealed"
+# The newest seal is searched in as many points as an agent stores in hours.
+_SEARCHED_POINTS = 10_000
 NO_KEY = "no device key; create one: qos-agent enrol --self"
 
 
@@ -56,6 +59,8 @@ class Sealer:
         self._signer = signer
         self._folder = folder
         self._last = last_seal.read(folder)
+        # None until the first seal, and then the seal that the next one continues.
+        self._newest: Checkpoint | None = None
         self._next_ns = 0
         self._phase: Phase | None = None
         self.state = SealState(problem or (None if signer else NO_KEY))
@@ -104,20 +109,21 @@ class Sealer:
         readings.append(_reading(checkpoint, note, signer.public_key, fields, boot_ns))
         last_seal.write(self._folder, note, signer.public_key)
         self._last = LastSeal(checkpoint, signer.public_key)
+        self._newest = checkpoint
         if self._journal.state(CREATED) != _SEALED:
             self._journal.set_state(CREATED, _SEALED)
         self.state = SealState(None, tree.size, boot_ns)
         return readings
 
     def _continued(self, checkpoint: Checkpoint) -> dict[str, Value]:
-        """Return the size of the last seal and the consistency proof.
+        """Return the size of the seal before and the consistency proof.
 
         Raises ValueError if the journal does not continue it. That is a bug, or the
         file was changed while the agent runs: opening a journal checks the same.
         """
-        if self._last is None or self._last.checkpoint.origin != checkpoint.origin:
+        before = self._newest or self._before(checkpoint)
+        if before is None or before.origin != checkpoint.origin:
             return {}
-        before = self._last.checkpoint
         root, proof = self._journal.consistency(before.size, checkpoint.size)
         related = checkpoints.relation(before, checkpoint, proof)
         if root != before.root or related is not checkpoints.Relation.CONSISTENT:
@@ -127,6 +133,18 @@ class Sealer:
             )
         encoded = base64.b64encode(b"".join(proof)).decode("ascii")
         return {"previous": before.size, **({"proof": encoded} if encoded else {})}
+
+    def _before(self, checkpoint: Checkpoint) -> Checkpoint | None:
+        """Return the seal that the first one of this process continues.
+
+        The witness needs a chain without a gap. A seal that was written to its file but
+        not to the journal, as in a power cut, is never delivered, so the newest seal in
+        the journal counts. A seal that waits for a clock is only in the file so far.
+        """
+        last = None if self._last is None else self._last.checkpoint
+        if self._journal.counts().pending:
+            return last
+        return _stored(self._journal, checkpoint) or last
 
     def _handover(
         self, last: LastSeal, new: Checkpoint, signer: Signer, boot_ns: int
@@ -148,6 +166,25 @@ class Sealer:
         # A journal that was sealed before, or that has no reason, is an old copy.
         reason = self._journal.state(CREATED)
         return Kind(reason) if reason in set(Kind) else Kind.RESTORED
+
+
+def _stored(journal: Journal, new: Checkpoint) -> Checkpoint | None:
+    """Return the newest seal among the last points of a journal, or None."""
+    found = None
+    for _, line in journal.lines(max(0, new.size - _SEARCHED_POINTS)):
+        if line.startswith(b"seal,"):
+            found = _checkpoint_of(line, new.origin) or found
+    return found
+
+
+def _checkpoint_of(line: bytes, origin: str) -> Checkpoint | None:
+    """Return the checkpoint of a seal's line, or None if it is of another origin."""
+    try:
+        content = notes.decoded(str(decode(line).fields["note"]))
+        checkpoint = notes.parse_checkpoint(notes.parse_note(content).text)
+    except (KeyError, ValueError):
+        return None  # A hand-over, or a line that `journal verify` will name.
+    return checkpoint if checkpoint.origin == origin else None
 
 
 def anchor(folder: Path) -> Anchor | None:

@@ -105,6 +105,45 @@ def test_each_seal_is_consistent_with_the_one_before(device: Device) -> None:
     assert device.faults() == ()
 
 
+def test_a_seal_that_was_not_stored_leaves_no_gap(device: Device) -> None:
+    """After a power cut before the commit, the next seal continues the stored one."""
+    (stored,) = device.seal()
+    put(device.journal, device.clock, 5)
+    lost = device.sealer.seal("interval", Phase.PRE, device.clock.boot_ns())
+    assert lost
+    device.journal.close()
+    device.open()
+    put(device.journal, device.clock, 5)
+    (seal,) = device.seal("start")
+    assert seal["previous"] == stored["size"]
+    last = last_seal.read(device.folder)
+    assert last is not None
+    assert last.checkpoint.size == seal["size"]
+
+
+def test_a_seal_that_waits_for_a_clock_is_continued(device: Device) -> None:
+    """A waiting seal will be delivered, so that the next one must continue it."""
+    device.seal()
+    put(device.journal, device.clock, 5)
+    device.clock.trusted = False
+    (waiting,) = device.seal()
+    device.journal.close()
+    device.open()
+    device.clock.trusted = True
+    (seal,) = device.seal("start")
+    assert seal["previous"] == waiting["size"]
+
+
+def test_a_damaged_last_seal_leaves_no_gap(device: Device) -> None:
+    """The journal has the seal too, so the proof starts there."""
+    (stored,) = device.seal()
+    device.journal.close()
+    (device.folder / last_seal.FILE_NAME).write_text("")
+    device.open()
+    (seal,) = device.seal("start")
+    assert seal["previous"] == stored["size"]
+
+
 def test_an_altered_seal_is_found(device: Device) -> None:
     """A point whose line and hash were replaced differs from the sealed root."""
     device.seal()
