@@ -93,13 +93,13 @@ def key(
     The first form verifies national roots, and the second one cosignatures.
     """
     from qos_agent.evidence import notes
-    from qos_agent.noc.service.witness import create_key, load_signer
+    from qos_agent.noc.service.witness import create_key, load_public_key
     from qos_agent.noc.settings import load
 
     settings = load(config)
     if create:
-        create_key(settings.folder)
-    raw = load_signer(settings.folder).public_key.raw
+        create_key(settings.folder, settings.witness.name)
+    raw = load_public_key(settings.folder).raw
     name = settings.witness.name
     values = {
         "roots": notes.verifier_key(name, raw),
@@ -144,12 +144,12 @@ def proof(
     There is one proof for each journal, in the format C2SP tlog-proof. The exit status
     is 1 if the root contains no seal of the station.
     """
-    from qos_agent.noc.service.witness import load_signer
+    from qos_agent.noc.service.witness import load_public_key
     from qos_agent.noc.settings import load
     from qos_agent.noc.witness.root import proof_of
 
     settings = load(config)
-    name, public = settings.witness.name, load_signer(settings.folder).public_key
+    name, public = settings.witness.name, load_public_key(settings.folder)
     count = 0
     with closing(_store(settings)) as store:
         found = _root(store, at)

@@ -19,7 +19,12 @@ from qos_agent.config.calendar_file import named
 from qos_agent.config.places import provinces
 from qos_agent.evidence import keys
 from qos_agent.evidence.library import fastest_signer
-from qos_agent.evidence.signer import Signer
+from qos_agent.evidence.notes import (
+    NOTE_MAX_BYTES,
+    parse_verifier_key,
+    verifier_key,
+)
+from qos_agent.evidence.signer import PublicKey, Signer
 from qos_agent.influx.query import Server
 from qos_agent.influx.writer import Writer
 from qos_agent.model import Phase
@@ -33,11 +38,13 @@ from qos_agent.noc.witness.checking import Checker, Tally
 from qos_agent.noc.witness.events import Counts, count_lines, event_lines
 from qos_agent.noc.witness.schedule import root_due_s
 from qos_agent.noc.witness.store import Problem, WitnessStore
+from qos_agent.system.files import read_bytes, write_atomically
 from qos_agent.system.supervision import Supervisor
 
 _log = logging.getLogger(__name__)
 
-DATABASE, KEY_NAME, CREDENTIAL = "witness.sqlite3", "witness-key.pem", "witness-key"
+DATABASE, CREDENTIAL = "witness.sqlite3", "witness-key"
+KEY_NAME, PUBLIC_NAME = "witness-key.pem", "witness-key.pub"
 _SECOND_NS = 10**9
 _QUERY_TIMEOUT_S = 60.0
 PASS_S = 60.0
@@ -82,6 +89,7 @@ class WitnessService:
     def __init__(self, settings: NocSettings) -> None:
         self.settings = settings
         self.signer = load_signer(settings.folder)
+        write_public_key(settings.folder, settings.witness.name, self.signer)
         self.supervisor = Supervisor()
         self.watchdog = Watchdog(self.supervisor)
         feed = self.watchdog.feed
@@ -270,9 +278,36 @@ def load_signer(folder: Path) -> Signer:
     return signer
 
 
-def create_key(folder: Path) -> Signer:
+def create_key(folder: Path, name: str) -> Signer:
     """Create the centre's key. Raises OperatorError if there is one."""
-    return keys.create_key(folder / KEY_NAME)
+    signer = keys.create_key(folder / KEY_NAME)
+    write_public_key(folder, name, signer)
+    return signer
+
+
+def write_public_key(folder: Path, name: str, signer: Signer) -> None:
+    """Write the public key to a file: the private one may be out of reach later."""
+    text = f"{verifier_key(name, signer.public_key.raw)}\n"
+    if (folder / PUBLIC_NAME).exists() and text == _public_text(folder):
+        return
+    write_atomically(folder / PUBLIC_NAME, text)
+
+
+def load_public_key(folder: Path) -> PublicKey:
+    """Return the public key of the centre. Raises OperatorError if there is none."""
+    if not (folder / PUBLIC_NAME).exists():
+        return load_signer(folder).public_key
+    try:
+        return PublicKey(parse_verifier_key(_public_text(folder).strip())[1])
+    except ValueError as error:
+        problem = f"{folder / PUBLIC_NAME}: {error}"
+        fix = "remove the file and restart the witness"
+        raise OperatorError(f"{problem}. Fix: {fix}.") from error
+
+
+def _public_text(folder: Path) -> str:
+    content = read_bytes(folder / PUBLIC_NAME, NOTE_MAX_BYTES)
+    return content.decode("utf-8", "replace")
 
 
 def _add(total: Tally, part: Tally) -> None:

@@ -44,7 +44,7 @@ def settings(
     keys = KeyRegister(tmp_path / "register.sqlite3")
     keys.apply([device.key() for device in devices])
     keys.close()
-    witness.create_key(tmp_path)
+    witness.create_key(tmp_path, "qos-agent-centre")
     shard = {**influxdb.section, "provinces": ["31"]}
     return nation.settings(influxdb, influxdb, tmp_path, collectors=[shard])
 
@@ -213,6 +213,8 @@ def test_the_commands_show_key_root_and_proof(
     note = notes.parse_note(_command(tmp_path, "root")[0])
     name, raw = notes.parse_verifier_key(texts["cosignatures"], notes.COSIGNATURE)
     assert cosignatures.cosignature(note, name, PublicKey(raw)) is not None
+    # The service reads the key as a credential, out of reach of these commands.
+    (tmp_path / witness.KEY_NAME).rename(tmp_path / "elsewhere.pem")
     shown = _command(tmp_path, "proof", device.station)[0]
     read = proofs.parse_proof(shown)
     assert proofs.includes(read, notes.parse_note(read.extra).text)
