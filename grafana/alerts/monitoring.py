@@ -23,6 +23,7 @@ def _pipeline(
     no_data: str = "OK",
     exec_error: str = "Error",
     panel: tuple[str, int] = ("agents", 7),
+    action: Text = _ACTION,
 ) -> Alert:
     """Return an alert for the platform team; `texts`: title and summary."""
     title, summary = texts
@@ -36,7 +37,7 @@ def _pipeline(
         team="platform",
         no_data=no_data,
         exec_error=exec_error,
-        action=_ACTION,
+        action=action,
     )
 
 
@@ -65,6 +66,24 @@ _BEHIND = AlertQuery(
     'SELECT last("behind_s") AS "value" FROM "pipeline" WHERE $timeFilter '
     'GROUP BY "collector"',
     _PIPELINE,
+)
+# The witness writes every five minutes.
+_SEALS = Window(420)
+_WRONG_SEALS = AlertQuery(
+    "wrong",
+    'SELECT sum("problems") AS "value" FROM "witness" WHERE $timeFilter '
+    "GROUP BY time(5m) fill(none)",
+    _SEALS,
+)
+_LATE_SEALS = AlertQuery(
+    "late",
+    'SELECT 100 * (sum("late") + sum("missing")) / sum("stations") AS "value" '
+    'FROM "witness" WHERE $timeFilter GROUP BY time(5m) fill(none)',
+    _SEALS,
+)
+_SEAL_ACTION = (
+    "Act on the page below. Keep devices and cards as evidence.",
+    "Ikuti halaman di bawah. Simpan perangkat dan kartu sebagai bukti.",
 )
 _PIPELINE_ALERTS = (
     _pipeline(
@@ -119,6 +138,33 @@ _PIPELINE_ALERTS = (
         _COUNTED,
         "$counted <= {limit}",
         panel=("overview", 1),
+    ),
+    _pipeline(
+        "seals",
+        (
+            ("Forged or contradicting seals", "Segel palsu atau bertentangan"),
+            (
+                f"The witness refused seals of {value('wrong')} stations",
+                f"Saksi menolak segel dari {value('wrong')} TPS",
+            ),
+        ),
+        _WRONG_SEALS,
+        "$wrong > {limit}",
+        panel=("agents", 19),
+        action=_SEAL_ACTION,
+    ),
+    _pipeline(
+        "seals-late",
+        (
+            ("Late or missing seals", "Segel terlambat atau hilang"),
+            (
+                f"{value('late')} % of the devices have no new seal",
+                f"{value('late')} % perangkat tidak punya segel baru",
+            ),
+        ),
+        _LATE_SEALS,
+        "$late > {limit}",
+        panel=("agents", 19),
     ),
     _pipeline(
         "heartbeat",

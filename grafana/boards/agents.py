@@ -203,6 +203,31 @@ PIPELINE = Panel(
         ),
     ),
 )
+_SEAL_LINES = (
+    ("problems", ("Wrong or contradictory", "Salah atau bertentangan")),
+    ("late", ("Late", "Terlambat")),
+    ("missing", ("Missing", "Hilang")),
+)
+SEALS = Panel(
+    19,
+    "timeseries",
+    ("Seals", "Segel"),
+    (
+        (
+            "Stations with wrong, late or missing seals in the view of the witness, "
+            "every five minutes. A gap means that the witness did not run."
+        ),
+        (
+            "TPS dengan segel yang salah, terlambat, atau hilang menurut saksi, setiap "
+            "lima menit. Celah berarti saksi tidak berjalan."
+        ),
+    ),
+    Display(12, 8, "short", (1, 100)),
+    tuple(
+        Query(q.over_time(f'sum("{field}")', "witness"), text)
+        for field, text in _SEAL_LINES
+    ),
+)
 _COLLECTOR_FIELDS = (
     "failed",
     "census_s",
@@ -318,6 +343,7 @@ AGENTS = Board(
         PENDING,
         FAILURES,
         PIPELINE,
+        SEALS,
         COLLECTORS,
         ALLOWANCE,
         CLOCK,

@@ -20,6 +20,7 @@ from tests.grafana.panel_checks_operators import (
     never,
     phases,
     pipeline,
+    seals,
     usual,
 )
 from tests.grafana.panel_figures import ANCHOR, DELAY, LOSS, pair
@@ -351,4 +352,5 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
     ("agents", 14): collectors,
     ("agents", 17): _counted("expected"),
     ("agents", 18): _counted("late"),
+    ("agents", 19): seals,
 }

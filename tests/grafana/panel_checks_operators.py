@@ -81,6 +81,11 @@ def pipeline(result: PanelResult) -> None:
     assert len(times) == result.day.scenario.minutes
 
 
+def seals(result: PanelResult) -> None:
+    """No witness runs on the simulated day, and each of the three lines is empty."""
+    assert result.answers == [[], [], []]
+
+
 def collectors(result: PanelResult) -> None:
     """The collector did not fail, wrote points, and took time."""
     (row,) = result.rows

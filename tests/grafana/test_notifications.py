@@ -100,6 +100,8 @@ VALUES = {
     "failures": 1.0,
     "behind": 600.0,
     "counted": 0.0,
+    "wrong": 2.0,
+    "late": 31.4,
 }
 REGENCY = {"level": "regency", "place": "6471", "province": "64"}
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from grafana.alerts.monitoring import MONITORING
 from qos_agent.cli.main import build
 from qos_agent.evidence import checkpoints, cosignatures, notes, proofs
 from qos_agent.evidence.signer import PublicKey
-from qos_agent.influx.query import Server
+from qos_agent.influx.query import Server, between
 from qos_agent.model.errors import OperatorError
 from qos_agent.noc.register.keys import KeyRegister
 from qos_agent.noc.register.store import Register
@@ -118,6 +119,17 @@ def _read_events(
     return {(r.values["station"], r.values["kind"]): r.values["detail"] for r in rows}
 
 
+def _alert(service: WitnessService, name: str, at_ns: int) -> float:
+    """Return the newest number of an alert's query at a moment."""
+    (alert,) = (alert for alert in MONITORING if alert.name == name)
+    (query,) = alert.queries
+    span = between(at_ns - query.window.from_s * SECOND_NS, at_ns + 1)
+    server = Server(service.settings.rollup)
+    rows = list(server.select(query.query.replace("$timeFilter", span)))
+    server.close()
+    return rows[-1].number("value")
+
+
 def test_a_fork_and_a_forgery_are_events(
     influxdb: Database, service: WitnessService, devices: list[SealedDevice]
 ) -> None:
@@ -138,6 +150,7 @@ def test_a_fork_and_a_forgery_are_events(
         (other.station, "seal_unknown_key"),
     }
     assert service.store.problems("written = 0") == []
+    assert _alert(service, "seals", clone.at_ns + MINUTE_NS) == 2
 
 
 def test_a_station_without_new_seals_is_late(
@@ -151,10 +164,8 @@ def test_a_station_without_new_seals_is_late(
     late_ns = device.at_ns + 160 * MINUTE_NS
     service.do_pass(late_ns)
     assert len(service.store.problems("kind = 'seal_late'")) == 2
-    server = Server(service.settings.rollup)
-    rows = list(server.select('SELECT LAST("late") AS "late" FROM "witness"'))
-    server.close()
-    assert [row.values["late"] for row in rows] == [2]
+    assert _alert(service, "seals-late", late_ns) == 100
+    assert _alert(service, "seals", late_ns) == 0
     device.at_ns = late_ns
     _deliver(influxdb, device)
     service.do_pass(device.at_ns + MINUTE_NS)
