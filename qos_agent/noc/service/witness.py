@@ -153,9 +153,12 @@ class WitnessService:
         """Read and check the seals of a province since its last pass."""
         earliest_ns = now_ns - int(self.settings.witness.catch_up * 1e9)
         last_ns = self.store.mark(f"read/{province}")
-        start_ns = earliest_ns if last_ns is None else last_ns - _OVERLAP_NS
+        start_ns = earliest_ns
+        # After the clock was set back, the last pass is in the future.
+        if last_ns is not None and last_ns <= now_ns:
+            start_ns = last_ns - _OVERLAP_NS
         server = self.servers[province]
-        at_ns, window_ns = min(start_ns, now_ns), reading.FIRST_WINDOW_NS
+        at_ns, window_ns = start_ns, reading.FIRST_WINDOW_NS
         while at_ns < now_ns:
             span = (at_ns, min(now_ns, at_ns + window_ns))
             arrived = list(reading.seals_of(server, province, span))
@@ -182,12 +185,12 @@ class WitnessService:
     def _evaluate(self, now_ns: int) -> None:
         """Record missing and late seals and unexplained journals; write the counts."""
         witness = self.settings.witness
-        before_ns = self.store.mark("journals") or 0
+        before_ns = min(self.store.mark("journals") or 0, now_ns - _GRACE_NS)
         with self.store.transaction():
             checking.find_missing(self.store, now_ns, witness.missing)
             until_ns = now_ns - _GRACE_NS
             checking.find_two_journals(self.store, before_ns, until_ns)
-            self.store.set_mark("journals", max(before_ns, until_ns))
+            self.store.set_mark("journals", until_ns)
             counts = self._find_late(now_ns)
         for name, kinds in (("missing", (checking.MISSING,)), ("problems", _SERIOUS)):
             since_ns = 0 if name == "missing" else now_ns - _RECENT_NS
@@ -236,7 +239,7 @@ class WitnessService:
         newest = root.newest(self.store)
         now_s = now_ns // _SECOND_NS
         due_s = root_due_s(self._voting, now_s)
-        if newest is not None and newest.at_s >= due_s:
+        if newest is not None and due_s <= newest.at_s <= now_s:
             return
         if not self.store.last_seal_id():
             return

@@ -12,20 +12,30 @@ from typer.testing import CliRunner
 
 from grafana.alerts.monitoring import MONITORING
 from qos_agent.cli.main import build
-from qos_agent.evidence import checkpoints, cosignatures, notes, proofs
-from qos_agent.evidence.signer import PublicKey
+from qos_agent.evidence import (
+    checkpoints,
+    cosignatures,
+    keys,
+    library,
+    notes,
+    proofs,
+)
+from qos_agent.evidence.signer import OpensslSigner, PublicKey
 from qos_agent.influx.query import Server, between
 from qos_agent.model.errors import OperatorError
-from qos_agent.noc.register.keys import KeyRegister
+from qos_agent.noc.register.keys import DeviceKey, KeyRegister
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.service import witness
 from qos_agent.noc.service.witness import WitnessService
 from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.witness import root
+from tests.agent.test_sealing import Device
+from tests.journal.support import put
 from tests.noc import nation
 from tests.noc.commands import centre
 from tests.noc.witness.support import MINUTE_NS, OTHER, SealedDevice
 from tests.servers.database import Database
+from tests.support.readings import IDENTITY
 
 SECOND_NS = 10**9
 
@@ -42,9 +52,9 @@ def settings(
 ) -> NocSettings:
     """Return settings with a key, and a register with the keys of the devices."""
     Register(tmp_path / "register.sqlite3").close()
-    keys = KeyRegister(tmp_path / "register.sqlite3")
-    keys.apply([device.key() for device in devices])
-    keys.close()
+    stored = KeyRegister(tmp_path / "register.sqlite3")
+    stored.apply([device.key() for device in devices])
+    stored.close()
     witness.create_key(tmp_path, "qos-agent-centre")
     shard = {**influxdb.section, "provinces": ["31"]}
     return nation.settings(influxdb, influxdb, tmp_path, collectors=[shard])
@@ -192,6 +202,78 @@ def test_a_collector_that_is_down_stops_nothing_else(
     service.close()
 
 
+def test_a_clock_that_was_ahead_stops_nothing(
+    influxdb: Database, service: WitnessService, devices: list[SealedDevice]
+) -> None:
+    """After it is set back, seals are read and roots are built again."""
+    device, _ = devices
+    _deliver(influxdb, device)
+    year_ns = 365 * 86400 * SECOND_NS
+    assert service.do_pass(device.at_ns + year_ns).root == ""
+    now_ns = device.at_ns + MINUTE_NS
+    first = service.do_pass(now_ns)
+    assert (first.tally.cosigned, first.root) == (1, "root of 1 journals")
+    service.do_pass(device.at_ns + year_ns)
+    assert service.do_pass(now_ns + MINUTE_NS).root == "root of 1 journals"
+
+
+def test_the_openssl_command_is_enough(
+    influxdb: Database,
+    settings: NocSettings,
+    devices: list[SealedDevice],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without the library the same seals are cosigned and refused, but slower."""
+    monkeypatch.setattr(library, "is_available", lambda: False)
+    device, other = devices
+    _deliver(influxdb, device)
+    _deliver(influxdb, SealedDevice(9, other.station, at_ns=other.at_ns))
+    service = WitnessService(settings)
+    report = service.do_pass(device.at_ns + MINUTE_NS)
+    service.close()
+    assert isinstance(service.signer, OpensslSigner)
+    assert (report.tally.cosigned, report.tally.problems) == (1, 1)
+
+
+def test_a_real_agents_seals_are_cosigned(
+    influxdb: Database, tmp_path: Path, settings: NocSettings
+) -> None:
+    """Journal, delivery and witness fit, also after a lost journal and a new key."""
+    folder = tmp_path / "device"
+    folder.mkdir()
+    device = Device(folder)
+    name = checkpoints.device_name(IDENTITY.device)
+    stored = KeyRegister(settings.folder / "register.sqlite3")
+    stored.apply([DeviceKey(IDENTITY.station, name, device.public_key, 0)])
+    lines: list[bytes] = []
+
+    def seal(count: int) -> None:
+        for _ in range(count):
+            put(device.journal, device.clock, 30)
+            device.seal()
+        lines.extend(line for _, line in device.journal.lines())
+        device.journal.close()
+
+    seal(3)
+    (folder / "journal.sqlite3").unlink()
+    device.open()
+    seal(2)
+    device.clock.advance(100)
+    new = keys.replace_key(device.path, "20240214T000000").public_key
+    changed_s = (device.clock.wall_ns() - 50 * SECOND_NS) // SECOND_NS
+    stored.apply([DeviceKey(IDENTITY.station, name, new, changed_s)])
+    stored.close()
+    device.open()
+    seal(2)
+    nation.deliver(influxdb, [line for line in lines if line.startswith(b"seal,")])
+    service = WitnessService(settings)
+    report = service.do_pass(device.clock.wall_ns() + MINUTE_NS)
+    found = service.store.problems("kind <> 'seal_handover'")
+    service.close()
+    assert (report.failed, found) == ({}, [])
+    assert (report.tally.cosigned, report.tally.handovers) == (7, 2)
+
+
 def test_without_a_key_the_fix_is_named(tmp_path: Path) -> None:
     """The service does not create a key by itself, because others must know it."""
     with pytest.raises(OperatorError, match="noc witness key --create"):
@@ -213,9 +295,9 @@ def test_the_commands_show_key_root_and_proof(
     noc = centre(tmp_path, [shard], influxdb.section)
     assert "has not run yet" in str(_command(tmp_path, "root")[1])
     device = SealedDevice(at_ns=time.time_ns() - 20 * MINUTE_NS).grow(3)
-    keys = KeyRegister(tmp_path / "register.sqlite3")
-    keys.apply([device.key()])
-    keys.close()
+    stored = KeyRegister(tmp_path / "register.sqlite3")
+    stored.apply([device.key()])
+    stored.close()
     assert "key --create" in str(_command(tmp_path, "key")[1])
     texts = json.loads(_command(tmp_path, "key", "--create", "--json")[0])
     _deliver(influxdb, device)
