@@ -76,6 +76,47 @@ def test_the_order_of_arrival_does_not_matter(seed: int, batch: int) -> None:
     assert bench.store.gaps(NOW_NS) == []
 
 
+def test_the_first_batch_is_checked_by_size(bench: Bench, device: SealedDevice) -> None:
+    """The smallest seal begins the journal, although the newest arrived first."""
+    arrived = [device.grow(2).arrived(device.seal()) for _ in range(4)]
+    assert bench.check(*reversed(arrived)).cosigned == 4
+
+
+def test_a_small_seal_without_a_predecessor_is_a_fork(
+    bench: Bench, device: SealedDevice
+) -> None:
+    """A copy that begins again under the same journal has no seal before."""
+    bench.check(device.arrived(device.seal()))
+    bench.check(device.grow(9).arrived(device.seal()))
+    clone = SealedDevice(at_ns=device.at_ns).grow(8, "other")
+    bench.check(clone.arrived(clone.seal()))
+    assert bench.kinds() == [checking.FORKED]
+
+
+def test_a_key_signs_only_for_its_device(bench: Bench, device: SealedDevice) -> None:
+    """The registered key under the name of another device is refused."""
+    renamed = RenamedDevice().grow(4)
+    bench.check(renamed.arrived(renamed.seal()))
+    assert bench.kinds() == [checking.UNKNOWN_KEY]
+    bench.keys.apply([renamed.key()])
+    bench.check(renamed.arrived(renamed.seal()))
+    assert bench.size(renamed.origin) == 4
+
+
+class RenamedDevice(SealedDevice):
+    """A device with the same key and another name."""
+
+    @property
+    def name(self) -> str:
+        """The other name."""
+        return "qos-agent/renamed"
+
+    @property
+    def origin(self) -> str:
+        """The origin under the other name."""
+        return f"{self.name}/{self.journal}"
+
+
 def test_a_missing_seal_is_reported_until_it_arrives(
     bench: Bench, device: SealedDevice
 ) -> None:
