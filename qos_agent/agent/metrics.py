@@ -156,7 +156,8 @@ class Metrics:
             clock_error_ms=clock_state.error_ms,
             collector=uplink.collector,
             collector_state=uplink.state,
-            collector_error=uplink.error,
+            # An earlier error is no error of an empty queue.
+            collector_error=uplink.error if uplink.state == "failing" else None,
             sent_points=uplink.acknowledged.all,
             stored_points=tally.stored,
             outcomes=dict(tally.outcomes),

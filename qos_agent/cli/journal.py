@@ -155,17 +155,19 @@ def _output(file: Path | None) -> Iterator[BinaryIO]:
         with suppress(OSError):
             yield sys.stdout.buffer
         return
-    if file.exists() and not file.is_file():  # a device or a pipe
-        with file.open("wb") as output:
-            yield output
-        return
-    part = file.with_name(f"{file.name}.part")
+    is_device = file.exists() and not file.is_file()
+    part = file if is_device else file.with_name(f"{file.name}.part")
     try:
         with part.open("wb") as output:
             yield output
-        part.replace(file)
+        if not is_device:
+            part.replace(file)
+    except OSError as error:
+        # An error of writing has no name of its own.
+        raise OSError(error.errno, error.strerror, str(file)) from error
     finally:
-        part.unlink(missing_ok=True)
+        if not is_device:
+            part.unlink(missing_ok=True)
 
 
 def _need_other_file(file: Path | None, folder: Path) -> None:

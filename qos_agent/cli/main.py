@@ -44,6 +44,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 
 # A path that the system cannot open is wrong usage, whichever file is at fault.
 _WRONG_NAME = {errno.ENAMETOOLONG}
+_FIXES = {
+    errno.ENAMETOOLONG: ". Fix: use a shorter path.",
+    errno.ENOSPC: ". Fix: free disk space, or name another place.",
+    errno.EROFS: ". Fix: name a place that is not read-only.",
+}
 _LINE_LONGEST = 5000
 
 EXIT_STATUSES: dict[int, str] = {
@@ -150,7 +155,7 @@ def _report(message: str, exit_status: int) -> int:
 
 def _of_system(error: OSError) -> str:
     path = "" if error.filename is None else f"{one_line(str(error.filename))}: "
-    fix = ". Fix: use a shorter path." if error.errno in _WRONG_NAME else ""
+    fix = _FIXES.get(error.errno or 0, "")
     return f"{path}{error.strerror or error}{fix}"
 
 

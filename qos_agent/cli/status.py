@@ -116,7 +116,8 @@ def _display() -> Iterator[Callable[[RenderableType], object]]:
 
     from qos_agent.cli.screen import console
 
-    if not sys.stdout.isatty():
+    # On a dumb terminal, such as that of an editor, a live screen shows nothing.
+    if not sys.stdout.isatty() or console().is_dumb_terminal:
         yield console().print
         return
     with Live(console=console(), screen=True, auto_refresh=False) as live:

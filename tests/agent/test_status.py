@@ -93,7 +93,7 @@ def test_the_screen_shows_why_delivery_fails() -> None:
     text = "insecure: must be true before the token is sent over plain HTTP"
     for state, is_shown in (("failing", True), ("idle", False)):
         failing = example(collector_state=state, collector_error=text)
-        console = Console(width=120, file=io.StringIO(), markup=False)
+        console = Console(width=300, file=io.StringIO(), markup=False)
         console.print(render(failing, failing.boot_ns, Translator("en")))
         assert isinstance(console.file, io.StringIO)
         assert (text in console.file.getvalue()) is is_shown

@@ -127,6 +127,13 @@ def test_an_export_never_replaces_the_journal(
     assert bodies(journal) == before
 
 
+def test_a_full_disk_is_named(config: Path, journal: Journal) -> None:
+    """An error of writing names the file, which SQLite and Python leave out."""
+    result = CliRunner().invoke(app, ["export", "/dev/full", "-c", str(config)])
+    assert isinstance(result.exception, OSError)
+    assert result.exception.filename == "/dev/full"
+
+
 def test_a_failed_export_leaves_the_file_before(
     config: Path, journal: Journal, tmp_path: Path
 ) -> None:

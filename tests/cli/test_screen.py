@@ -216,6 +216,26 @@ def test_watching_works_on_a_terminal_of_any_size(
     assert "Traceback" not in text
 
 
+def test_a_dumb_terminal_gets_the_status_too(tmp_path: Path) -> None:
+    """It cannot replace a screen, so each status is printed below the last one."""
+    folder = tmp_path / "qos-agent-data"
+    folder.mkdir()
+    status.write(_board(pid=os.getpid()), folder)
+    output, terminal = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "qos_agent", "status", "--watch"],
+        cwd=tmp_path,
+        env={"TERM": "dumb", "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        _read_until(output, "3171010001001")
+        process.send_signal(signal.SIGINT)
+    os.close(output)
+
+
 def _read_until(handle: int, word: str) -> str:
     text = ""
     while word not in text and select.select([handle], [], [], 20)[0]:
