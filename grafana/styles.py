@@ -200,8 +200,8 @@ def cause_mapping(language: int) -> list[Json]:
     """Map the causes of trouble and their severities to names."""
     texts = {
         **CAUSE_TITLES,
-        "critical": ("critical", "kritis"),
-        "warning": ("warning", "peringatan"),
+        "critical": ("critical", "critical"),
+        "warning": ("warning", "warning"),
         "all": ("all", "semua"),
     }
     colours = {"critical": BAD, "warning": DEGRADED}

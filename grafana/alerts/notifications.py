@@ -153,8 +153,8 @@ _FAILED = f"(or {_OWN.format('.Labels.alertname')})"
 _FIRST_FAILED = f"(or {_OWN.format('(index . 0).Labels.alertname')})"
 # The words of a message, in English and Indonesian.
 _WORDS = {
-    "critical": ("CRITICAL", "KRITIS"),
-    "warning": ("WARNING", "PERINGATAN"),
+    "critical": ("CRITICAL", "CRITICAL"),
+    "warning": ("WARNING", "WARNING"),
     "ended": ("ENDED", "SELESAI"),
     "more": ("more", "lainnya"),
     "no data": (

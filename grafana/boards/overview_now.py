@@ -45,7 +45,7 @@ LATENESS = Panel(
         ),
         (
             "Median umur data terbaru di kabupaten/kota yang melapor. Kabupaten/kota "
-            "yang mati tidak dihitung di sini."
+            "tanpa data tidak dihitung di sini."
         ),
     ),
     Display(4, 8, "s", (120, 300), age="5m"),
@@ -54,7 +54,7 @@ LATENESS = Panel(
 DEAD = Panel(
     17,
     "stat",
-    ("Dead regencies", "Kabupaten/kota mati"),
+    ("Dead regencies", "Kabupaten/kota tanpa data"),
     (
         "Regencies with stations of which none reports.",
         "Kabupaten/kota yang punya TPS tetapi tidak satu pun melapor.",

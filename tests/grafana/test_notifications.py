@@ -203,7 +203,7 @@ def test_the_first_line_is_for_a_phone_at_night(renderer: Path) -> None:
     ]
     indonesian = _rendered(renderer, "qos.message.id", _message([alert], []))
     assert indonesian.splitlines()[0] == (
-        "KRITIS Satu operator down sementara yang lain berfungsi XL di Kota "
+        "CRITICAL Satu operator down sementara yang lain berfungsi XL di Kota "
         "Balikpapan: sejak 07.05 waktu setempat; 17 / 19 TPS"
     )
 
