@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qos_agent.config import text_file
+from qos_agent.config.toml_hints import hint
 from qos_agent.model.errors import ConfigError, InvalidConfigError
 
 # Python's parser needs quadratic time for a key of many parts.
@@ -50,7 +51,9 @@ def parse(path: Path, content: bytes) -> dict[str, Any]:
     try:
         table = tomllib.loads(text)
     except ValueError as error:
-        raise _fault(path, f"is not valid TOML: {error}", f"edit {path}") from error
+        problem = f"is not valid TOML: {error}"
+        known = hint(str(error), text) or (problem, f"edit {path}")
+        raise _fault(path, *known) from error
     except RecursionError as error:
         raise too_deep from error
     if _is_deep(table):
