@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qos_agent.model import Reading, Value
 
@@ -12,15 +12,19 @@ _TAGS = ("link", "target", "direction", "technology", "kind")
 def log_line(reading: Reading, fields: Sequence[str]) -> str:
     """Return measurement, tags, the named fields and the outcome of a reading."""
     parts = [reading.measurement]
+    before: Mapping[str, str] = {}
     for sample in reading.samples:
-        parts += [sample.tags[tag] for tag in _TAGS if tag in sample.tags]
+        named = {tag: sample.tags[tag] for tag in _TAGS if tag in sample.tags}
+        parts += [text for tag, text in named.items() if before.get(tag) != text]
+        before = named
         parts += [
             f"{name}={_short(sample.fields[name])}"
             for name in (*fields, "detail")
             if name in sample.fields
         ]
     parts.append(reading.outcome.value)
-    parts += [text for text in (reading.cause, reading.reason, reading.detail) if text]
+    detail = reading.detail.replace(f"{reading.cause}: ", "", 1)
+    parts += [text for text in (reading.cause, reading.reason, detail) if text]
     return " ".join(parts)
 
 

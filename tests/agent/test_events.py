@@ -44,12 +44,21 @@ def test_an_unknown_kind_of_event_is_an_error() -> None:
 
 
 def test_a_log_line_has_tags_fields_and_outcome() -> None:
-    """The named fields are shown with six digits, then outcome and cause."""
+    """The named fields have six digits; a link and a cause are there only once."""
     tags = {"link": "main", "layer": "anchor", "target": "a"}
     sample = Sample(tags, {"rtt_p50_ms": 20.123456, "sent": 20, "wake_ms": 1.0})
     reading = Reading("latency", Outcome.FAILED, 0, (sample,), cause="timeout")
     assert log_line(reading, ("rtt_p50_ms", "sent")) == (
         "latency main a rtt_p50_ms=20.1235 sent=20 failed timeout"
+    )
+    tags = {"link": "main", "direction": "down"}
+    samples = (Sample(tags, {}), Sample(tags | {"direction": "up"}, {}))
+    detail = "down: refused: no listener"
+    failed = Reading(
+        "throughput", Outcome.FAILED, 0, samples, cause="refused", detail=detail
+    )
+    assert log_line(failed, ()) == (
+        "throughput main down up failed refused down: no listener"
     )
     assert log_line(event("start", 0, "in phase idle"), ()) == (
         "event start detail=in phase idle ok"
