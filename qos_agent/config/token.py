@@ -26,11 +26,24 @@ def read_token(path: Path) -> str:
     try:
         return checked_token(text_file.decoded(text_file.read_bytes(path)))
     except OSError as error:
-        fix = "check the path, and that the user of this service can read it"
+        fix = _fix(path)
         problem = f"cannot be read: {error.strerror or error}"
         raise ConfigError("token_file", repr(str(path)), problem, fix) from error
     except ValueError as error:
         raise ConfigError("token_file", repr(str(path)), str(error), FIX) from error
+
+
+def _fix(path: Path) -> str:
+    """Return the fix for a file that cannot be read.
+
+    systemd creates the credentials of a unit only while the unit runs.
+    """
+    fix = "check the path, and that the user of this service can read it"
+    match path.parts:
+        case ("/", "run", "credentials", unit, _):
+            service = unit.removesuffix(".service")
+            return f"start the service: sudo systemctl start {service}; or {fix}"
+    return fix
 
 
 def checked_token(text: str) -> str:

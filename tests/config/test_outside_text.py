@@ -340,3 +340,11 @@ def test_commands_refuse_a_wrong_token(
     (line,) = run.stderr.splitlines()
     assert "token_file: contains U+2013 EN DASH at line 1, column 4" in line
     assert run.returncode == 2
+
+
+def test_a_credential_that_is_missing_names_the_service_to_start() -> None:
+    """systemd creates the credentials of a unit only while the unit runs."""
+    path = Path("/run/credentials/qos-agent-no-such.service/rollup.token")
+    with pytest.raises(ConfigError) as raised:
+        read_token(path)
+    assert "sudo systemctl start qos-agent-no-such;" in raised.value.fix
