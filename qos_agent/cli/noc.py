@@ -77,7 +77,7 @@ def census(
 
 def _span_ns(start: str, end: str) -> tuple[int, int]:
     """Parse two moments. Raises ConfigError if they are in the wrong order."""
-    start_s, end_s = moment_s(start), moment_s(end)
+    start_s, end_s = (moment_s(m, "--recompute") for m in (start, end))
     if start_s >= end_s:
         raise ConfigError(
             "--recompute",

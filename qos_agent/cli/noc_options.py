@@ -26,7 +26,7 @@ NocConfigOption = Annotated[
 ]
 
 
-def moment_s(text: str) -> int:
+def moment_s(text: str, option: str = "time") -> int:
     """Parse an ISO 8601 date and time with an offset into seconds since 1970.
 
     Raises ConfigError.
@@ -37,7 +37,7 @@ def moment_s(text: str) -> int:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise ConfigError(
-            "time",
+            option,
             repr(text),
             "must be a date and time with an offset",
             "use the form 2024-02-14T07:00:00+07:00",

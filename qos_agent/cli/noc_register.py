@@ -136,7 +136,7 @@ def import_(
             "correct the faulty rows, or leave out one of the two options",
         )
     need_writable(faults=faults)
-    at_s = moment_s(since) if since else int(time.time())
+    at_s = moment_s(since, "--from") if since else int(time.time())
     with closing(_open_for_import(config, create=apply)) as store:
         if not _stage(store, path, faults, partial=partial):
             return 1
@@ -161,7 +161,7 @@ def _stage(store: Register, path: Path, faults: Path | None, *, partial: bool) -
         print(fault)
     if (hidden := len(staged.faults) - _FAULTS_SHOWN) > 0:
         print(f"… and {hidden} more faults. To write all: --faults FILE.csv")
-    for line in described(store.difference()):
+    for line in described(store.difference(), staged.faults):
         print(line)
     if staged.faults and not partial:
         print("Nothing was imported. Correct the rows above, or add --partial.")
@@ -221,7 +221,7 @@ def note(
     """
     from qos_agent.noc.register.store import Note
 
-    from_s, to_s = moment_s(since), moment_s(until)
+    from_s, to_s = moment_s(since, "--from"), moment_s(until, "--to")
     if from_s >= to_s:
         problem, fix = "must be after --from", "swap the two moments"
         raise ConfigError("--to", f"{since} to {until}", problem, fix)
@@ -260,6 +260,8 @@ def notes(
         rows = [{"number": number} | asdict(note) for number, note in numbered]
         print(json.dumps(rows))
         return
+    if not numbered:
+        print("no notes")
     for number, note in numbered:
         span = f"{_utc(note.starts)} to {_utc(note.ends)}"
         print(f"{number}: {note.kind} of {note.scope}, {span}: {note.reason}")
@@ -292,7 +294,7 @@ def close(
 
     The station is no longer expected. Its history stays in the register.
     """
-    at_s = moment_s(since) if since else int(time.time())
+    at_s = moment_s(since, "--from") if since else int(time.time())
     with closing(_open(config)) as store:
         if store.close_station(station, at_s):
             print(f"{station}: closed")
@@ -325,6 +327,8 @@ def mismatches(config: NocConfigOption = None, as_json: JsonOption = False) -> i
         differing = list(find_mismatches(settings, store, time.time_ns()))
     if as_json:
         print(json.dumps([asdict(mismatch) for mismatch in differing]))
+    elif not differing:
+        print("no mismatches")
     for mismatch in () if as_json else differing:
         print(mismatch)
     return 1 if differing else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from qos_agent.model.errors import (
     OperatorError,
     StorageError,
 )
+from qos_agent.noc.census import mismatches as census_mismatches
 from tests.support.open_files import open_files
 
 START = "2026-01-01T00:00:00+07:00"
@@ -85,6 +87,7 @@ def test_one_bad_row_stops_an_import_or_is_left_out(
     centre: Path, stations: Path
 ) -> None:
     """The row is reported, and --partial imports the valid ones."""
+    good = Path(shutil.copy(stations, stations.with_name("good.csv")))
     rows = list(csv.reader(stations.read_text().splitlines()))
     rows[4][rows[0].index("latitude")] = "106.8"
     with stations.open("w", newline="") as file:
@@ -98,6 +101,12 @@ def test_one_bad_row_stops_an_import_or_is_left_out(
     result = run(centre, *partial)
     assert "imported: 29 stations are expected" in result.output
     # A faulty row's station is not missing from the file.
+    again = run(centre, "register", "import", str(good), "--apply")
+    assert again.exit_code == 0
+    result = run(centre, "register", "import", str(stations))
+    assert ", 0 of the register not in the file, 1 in a faulty row\n" in result.output
+    assert f"in a faulty row {rows[4][0]}\n" in result.output
+    assert "not in the file 3" not in result.output
     with pytest.raises(ConfigError, match="--close-missing"):
         run(centre, *partial, "--close-missing")
 
@@ -161,7 +170,10 @@ def test_a_note_that_would_never_be_shown_is_rejected(
     run(centre, "register", "import", str(stations), "--apply")
     with pytest.raises(ConfigError, match=problem):
         note_maintenance(centre, scope, end)
-    assert run(centre, "register", "notes", "--all").output == ""
+    assert run(centre, "register", "notes", "--all").output == "no notes\n"
+    with pytest.raises(ConfigError, match="must be a date and time") as raised:
+        note_maintenance(centre, "31", "tomorrow")
+    assert raised.value.key == "--to"
 
 
 def test_the_former_name_of_a_setting_is_one_error_with_the_new_name(
@@ -183,6 +195,19 @@ def test_mismatches_need_a_collector(centre: Path) -> None:
         run(centre, "register", "mismatches")
 
 
+def test_no_mismatch_is_one_line(
+    centre: Path, stations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a line, nobody could see that the command had compared anything."""
+    run(centre, "register", "import", str(stations), "--apply")
+    with centre.open("a") as file:
+        file.write('[[collectors]]\nurl = "http://127.0.0.1:1"\nbucket = "qos"\n')
+    monkeypatch.setattr(census_mismatches, "mismatches", lambda *_: iter(()))
+    result = run(centre, "register", "mismatches")
+    assert (result.output, result.exit_code) == ("no mismatches\n", 0)
+    assert run(centre, "register", "mismatches", "--json").output == "[]\n"
+
+
 def test_notes_are_recorded_shown_and_ended(centre: Path, stations: Path) -> None:
     """Maintenance is on record, and stations under maintenance are still counted."""
     run(centre, "register", "import", str(stations), "--apply")
@@ -198,7 +223,7 @@ def test_notes_are_recorded_shown_and_ended(centre: Path, stations: Path) -> Non
         "number: is not the number of a note (found: 99). Fix: use a number that "
         "`qos-agent noc register notes --all` prints.\n"
     )
-    assert run(centre, "register", "notes").output == ""
+    assert run(centre, "register", "notes").output == "no notes\n"
     assert "1: maintenance of 31" in run(centre, "register", "notes", "--all").output
 
 

@@ -61,7 +61,8 @@ _SPELLINGS = {
         T-Sel|PT. TELEKOMUNIKASI SELULAR|Telkomsel (Halo)|Telkomsel\u00a0|by.U""",
     "xl": """XL Smart|XLSmart|XL-Smart|PT XLSMART Telecom Sejahtera Tbk|XL Axiata|Axis|
         PT. XLSmart Telecom Sejahtera, Tbk.|XLSMART (XL)""",
-    "tri": "3 (Tri)|Tri (3)|Hutchison 3 Indonesia|PT Hutchison 3 Indonesia|Three",
+    "tri": """3 Tri|Tri 3|3Tri|Kartu Tri|3 (Tri)|Tri (3)|Hutchison 3 Indonesia|
+        PT Hutchison 3 Indonesia|Three""",
     "indosat": """Indosat Ooredoo Hutchison|IOH|PT Indosat Tbk|Indosat (IM3)|
         IM3 (Indosat)|PT Indosat Ooredoo Hutchison Tbk (IOH)|indosat_ooredoo""",
     "smartfren": "smartfren|PT Smartfren Telecom Tbk|Smart Fren",

@@ -67,7 +67,8 @@ def _word(value: str) -> str | None:
 
 
 def _operator(value: str) -> str | None:
-    return _word(operator_code(value))
+    problem = _word(operator_code(value))
+    return None if problem is None else f"{problem}, such as telkomsel"
 
 
 def _zone(value: str) -> str | None:

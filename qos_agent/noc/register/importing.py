@@ -74,24 +74,34 @@ def write_faults(faults: Iterable[Fault], path: Path) -> None:
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("row", "column", "value", "problem"))
-        writer.writerows(map(astuple, faults))
+        writer.writerows(astuple(fault)[:4] for fault in faults)
 
 
-def described(difference: Difference, limit: int = 10) -> Iterator[str]:
-    """Yield lines for a person: the totals, then the first changes of each kind."""
+def described(
+    difference: Difference, faults: Iterable[Fault] = (), limit: int = 10
+) -> Iterator[str]:
+    """Yield lines for a person: the totals, then the first changes of each kind.
+
+    A registered station in a faulty row is not missing from the file.
+    """
+    in_faults = {fault.station for fault in faults}
+    faulty = tuple(code for code in difference.missing if code in in_faults)
+    missing = tuple(code for code in difference.missing if code not in in_faults)
     moved = [c for c in difference.changed if _PLACE.intersection(c[1])]
     renamed = [c for c in difference.changed if "name" in c[1]]
     yield (
         f"{len(difference.added)} added, {len(difference.changed)} changed "
         f"({len(moved)} moved, {len(renamed)} renamed), "
         f"{len(difference.replaced)} replaced, {difference.unchanged} unchanged, "
-        f"{len(difference.missing)} of the register not in the file"
+        f"{len(missing)} of the register not in the file"
+        + (f", {len(faulty)} in a faulty row" if faulty else "")
     )
     yield from _first("+", difference.added, limit)
     changes = tuple(f"{code}: {', '.join(names)}" for code, names in difference.changed)
     yield from _first("~", changes, limit)
     yield from _first("replaced", difference.replaced, limit)
-    yield from _first("not in the file", difference.missing, limit)
+    yield from _first("not in the file", missing, limit)
+    yield from _first("in a faulty row", faulty, limit)
 
 
 def _first(label: str, lines: tuple[str, ...], limit: int) -> Iterator[str]:

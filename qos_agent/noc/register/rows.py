@@ -19,6 +19,7 @@ from operator import itemgetter
 from qos_agent.config.operators import operator_code
 from qos_agent.config.places import regencies
 from qos_agent.model.calendar import ZONES
+from qos_agent.model.text import one_line
 from qos_agent.noc.register import spreadsheet
 from qos_agent.noc.register.columns import (
     CHECKS,
@@ -53,7 +54,10 @@ FIELDS = (
     "replaces",
 )
 Station = tuple[str | float | None, ...]
-_USE_COLUMNS = f"use the columns {', '.join(COLUMNS)}"
+_USE_COLUMNS = (
+    f"use the columns {', '.join(COLUMNS)}; Indonesian names are in "
+    "docs/noc/register.md"
+)
 # Areas, zones and links recur over a nation, so each combination is checked only once.
 # The code of a narrower area begins with the code of the wider one.
 _STATION = ("station", "name", "latitude", "longitude", "contact", "replaces")
@@ -65,6 +69,7 @@ _LINKS = tuple(
     for name in ("link", "operator", "ticket")
 )
 _KNOWN = {*CHECKS, spreadsheet.NUMBER}
+_HEAD_LONGEST = 120
 _Problem = tuple[str, str, str]  # column, value, problem
 
 
@@ -96,7 +101,7 @@ def read(lines: Iterable[str], path: str) -> Iterator[Station | list[Fault]]:
         if first != number:
             problems.append(("station", own[0], f"is in row {first} already"))
         if problems:
-            yield [Fault(number, *problem) for problem in problems]
+            yield [Fault(number, *problem, own[0]) for problem in problems]
             continue
         station = _station(own, pick_place(row), place.zone, links.text)
         if own[-1]:
@@ -170,14 +175,15 @@ def _fitted(number: int, row: list[str], head: list[str]) -> list[str] | Fault:
     added, because Excel does not write separators after the last value of every row.
     """
     lacking, extra = head[len(row) :], row[len(head) :]
+    station = dict(zip(head, row, strict=False)).get("station", "")
     if any(extra) or any(name in REQUIRED for name in lacking):
         problem = f"must have {len(head)} values, as the header row has"
-        return Fault(number, "row", f"{len(row)} values", problem)
+        return Fault(number, "row", f"{len(row)} values", problem, station)
     if "" in head:
         for index, value in enumerate(row[: len(head)]):
             if value and not head[index]:
                 problem = "needs a name in the header row"
-                return Fault(number, f"column {index + 1}", value, problem)
+                return Fault(number, f"column {index + 1}", value, problem, station)
     return [*row[: len(head)], *("" for _ in lacking), ""]
 
 
@@ -191,11 +197,10 @@ def _replacing(
         first = replaced.setdefault(old, number)
         if old in first_rows:
             problem = f"is in row {first_rows[old]}; it would be counted twice"
-            yield [Fault(number, "replaces", old, problem)]
+            yield [Fault(number, "replaces", old, problem, str(station[0]))]
         elif first != number:
-            yield [
-                Fault(number, "replaces", old, f"is replaced in row {first} already")
-            ]
+            problem = f"is replaced in row {first} already"
+            yield [Fault(number, "replaces", old, problem, str(station[0]))]
         else:
             yield station
 
@@ -232,8 +237,14 @@ def _columns(table: spreadsheet.Table, path: str) -> list[str]:
     ):
         if names:
             problem = f"the header row {verb} {', '.join(map(repr, names))}"
+            problem += f" (found: {_shown(table.head)})"
             raise InvalidRegisterError(path, problem, _USE_COLUMNS)
     return head
+
+
+def _shown(head: list[str]) -> str:
+    """Return the first names of a head as they stand in the file."""
+    return one_line(", ".join(filter(None, head)), _HEAD_LONGEST)
 
 
 def _problems(names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[_Problem]:

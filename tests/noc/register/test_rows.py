@@ -27,7 +27,11 @@ AS_TEXT = "format the column as text in the spreadsheet, and save it again"
         ("district", "31710", "must be 6 digits"),
         ("village", "31710100011", "must be 10 digits"),
         ("link", "a b", "must consist of letters, digits, - and _"),
-        ("operator_2", "a b", "must consist of letters, digits, - and _"),
+        (
+            "operator_2",
+            "a b",
+            "must consist of letters, digits, - and _, such as telkomsel",
+        ),
         ("name", "x" * 201, "must be at most 200 characters long"),
         ("latitude", "106.83", "must be between -11.5 and 6.5"),
         ("longitude", "-106.83", "must be between 94.5 and 141.5"),
@@ -43,7 +47,11 @@ AS_TEXT = "format the column as text in the spreadsheet, and save it again"
         ("latitude", "-61e-1", "must be a number with a decimal point"),
         ("longitude", "١٠٦.8", "must be a number with a decimal point"),
         ("operator", "", "is missing"),
-        ("operator", "Kabel Kita", "must consist of letters, digits, - and _"),
+        (
+            "operator",
+            "Kabel Kita",
+            "must consist of letters, digits, - and _, such as telkomsel",
+        ),
         ("time_zone", "GMT+7", "must be WIB, WITA or WIT"),
         ("replaces", "1", "must be 13 digits"),
         ("ticket_2", "a@b", "needs operator_2"),
@@ -123,8 +131,13 @@ def test_a_wrong_header_row_is_rejected(
     """Missing, unknown and repeated columns are reported before any row is read."""
     path = tmp_path / "stations.csv"
     path.write_text(f"{head}\n1,2,3\n")
-    with pytest.raises(InvalidRegisterError, match=f"the header row {problem}"):
+    with pytest.raises(
+        InvalidRegisterError, match=f"the header row {problem}"
+    ) as raised:
         stage(register, path, lambda _: None)
+    shown = ", ".join(name for name in head.split(",")[:3] if name)
+    assert f"(found: {shown}" in str(raised.value) or not shown
+    assert "Indonesian names are in docs/noc/register.md." in str(raised.value)
 
 
 def test_a_row_with_too_many_values_is_reported_and_the_next_is_read(
@@ -184,7 +197,7 @@ def test_a_byte_of_another_encoding_is_a_fault_of_its_value(
     (fault,) = staged.faults
     assert str(fault) == (
         r"row 3, name: is not UTF-8; save the file as CSV UTF-8 "
-        r"(found: 'TPS Caf\udce9')"
+        r"(found: 'TPS Caf\xe9')"
     )
     assert staged.stations == 1
 
