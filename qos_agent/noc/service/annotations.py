@@ -18,6 +18,12 @@ def calendar_lines(calendar: Calendar) -> list[bytes]:
     return [encode(record) for zone in ZONES for record in _phases(calendar, zone)]
 
 
+def calendar_end_ns(calendar: Calendar) -> int:
+    """Return the moment of the last change of phase in any zone; 0 without one."""
+    records = [record for zone in ZONES for record in _phases(calendar, zone)]
+    return max((record.time_ns for record in records), default=0)
+
+
 def _phases(calendar: Calendar, zone: str) -> Iterator[Record]:
     nationwide = Identity("", "", "", ZONES[zone], "")
     entries = calendar.timeline(nationwide).entries

@@ -14,7 +14,7 @@ from functools import partial
 from qos_agent.config.calendar_file import named
 from qos_agent.config.places import provinces
 from qos_agent.config.settings import CollectorSection
-from qos_agent.influx.query import Server
+from qos_agent.influx.query import QueryError, Server
 from qos_agent.influx.writer import WriteError, Writer
 from qos_agent.model.errors import QosAgentError
 from qos_agent.noc.census.census import Census
@@ -25,7 +25,7 @@ from qos_agent.noc.rollup.corrections import OverwriteSupport
 from qos_agent.noc.rollup.cursors import RollupSpan
 from qos_agent.noc.rollup.recompute import RollupCalculator
 from qos_agent.noc.rollup.retention import Retention
-from qos_agent.noc.service.annotations import calendar_lines
+from qos_agent.noc.service.annotations import calendar_end_ns, calendar_lines
 from qos_agent.noc.service.baseline_job import BaselineJob
 from qos_agent.noc.service.census_job import CensusJob
 from qos_agent.noc.service.heartbeat import (
@@ -98,6 +98,7 @@ class Service:
         )
         self._heartbeats = HeartbeatWriter(self.writer)
         self._calendar_day: int | None = None
+        self._calendar_is_past = False
         self._last_pending = Report(0)
 
     def close(self) -> None:
@@ -195,15 +196,32 @@ class Service:
         return min(steps, key=lambda step: step.priority, default=None)
 
     def _write_calendar(self, at_ns: int) -> None:
-        """Write the calendar at the start and once a day."""
+        """Write the calendar at the start and once a day, unless it is a past one."""
         day = at_ns // _DAY_NS
-        if self._calendar_day == day:
+        if self._calendar_day == day or self._calendar_is_past:
             return
         try:
             self.writer.write(calendar_lines(self.calendar))
             self._calendar_day = day
         except WriteError as error:
-            _log.warning("census: cannot write the calendar: %s", error)
+            self._calendar_is_past = self._keeps_no_day_of_the_calendar(at_ns)
+            if self._calendar_is_past:
+                _log.warning(
+                    "census: the calendar is of a past election. "
+                    "Fix: set election.calendar in noc.toml"
+                )
+            else:
+                _log.warning("census: cannot write the calendar: %s", error)
+
+    def _keeps_no_day_of_the_calendar(self, at_ns: int) -> bool:
+        """Return True if the roll-up database has deleted every day of it."""
+        try:
+            keep_s = self.rollups.retention_s()
+        except QueryError:
+            return False
+        if keep_s is None:
+            return False
+        return calendar_end_ns(self.calendar) < at_ns - keep_s * 1e9
 
     def _write_heartbeats(self, report: Report) -> None:
         """Write the figures of this minute and the last errors of remaining work."""
