@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qos_agent.config.loading import Loaded
     from qos_agent.system.language import Translator
 
+_MOST_FAILED = "Most measurements failed. To find the reason: qos-agent doctor"
 ForOption = Annotated[
     str | None,
     typer.Option(
@@ -197,10 +198,13 @@ def _summarise(status: Status, lasted_s: float, translate: Translator) -> None:
     print(f"  {outcome('ok', {})}")
     print(f"  {outcome('failed', status.causes)}")
     print(f"  {outcome('skipped', status.reasons)}")
-    print(f"  {translate('stored')} {status.stored_points} {translate('points')}")
+    stored = f"{status.stored_points} {translate('points (readings and events)')}"
+    print(f"  {translate('stored')} {stored}")
     print(f"  {translate('sent')} {status.sent_points} {translate('points')}")
     if status.figures.in_memory:
         print(f"  {translate(_IN_MEMORY)}")
+    if 2 * status.outcomes.get("failed", 0) > sum(status.outcomes.values()):
+        print(f"  {translate(_MOST_FAILED)}")
 
 
 def once(config: ConfigOption = None, probe: ProbeOption = None) -> int:

@@ -52,6 +52,10 @@ INDONESIAN: Mapping[str, str] = {
     "sent": "terkirim",
     "stored": "tersimpan",
     "points": "titik data",
+    "points (readings and events)": "titik data (hasil ukur dan kejadian)",
+    "Most measurements failed. To find the reason: qos-agent doctor": (
+        "Sebagian besar pengukuran gagal. Untuk mencari penyebabnya: qos-agent doctor"
+    ),
     "The journal is in memory only. All readings are lost when the agent stops.": (
         "Jurnal hanya di memori. Semua hasil ukur hilang jika agen berhenti."
     ),
