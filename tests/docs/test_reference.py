@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.model.schema.codes import CAUSES, REASONS
+
 GENERATOR = Path(__file__).parents[2] / "docs" / "reference" / "generate.py"
 PAGES: dict[str, Callable[[], str]] = runpy.run_path(str(GENERATOR))["PAGES"]
 
@@ -23,6 +25,15 @@ def test_every_reference_page_is_generated() -> None:
     """No reference page is written by hand."""
     pages = {path.name for path in GENERATOR.parent.glob("*.md")}
     assert pages - {"README.md"} == set(PAGES)
+
+
+@pytest.mark.parametrize("word", [*CAUSES, *REASONS])
+def test_every_cause_and_reason_has_a_row_with_what_to_do(word: str) -> None:
+    """A technician finds each word of the log in the table of failed measurements."""
+    page = (GENERATOR.parents[1] / "guide" / "troubleshooting.md").read_text("utf-8")
+    section = page.split("## A measurement fails")[1].split("\n## ")[0]
+    words = [row.split("|")[1] for row in section.splitlines() if row.startswith("|")]
+    assert any(f"`{word}`" in names for names in words)
 
 
 @pytest.mark.parametrize("name", ["agent-toml.md", "noc-toml.md"])
