@@ -29,7 +29,10 @@ from qos_agent.schedule.jobs import DEFAULT_INTERVALS
 
 HERE = Path(__file__).parent
 _COMMANDS_HEAD = """\
-Every command has `--help`. Output for technicians is in Indonesian if the locale is.
+Every command has `--help`. `run`, `status`, `doctor`, `setup`, `pause`, `resume` and
+`maintenance` print Indonesian if the locale is Indonesian. Logs, errors of settings,
+and the output of `config check`, `journal` and `noc` are in English.
+
 The exit statuses are on [their own page](exit-statuses.md).
 """
 _AGENT_TOML_HEAD = """\

@@ -20,8 +20,9 @@ AllowOption = Annotated[
 def maintenance(allow: AllowOption = None, config: ConfigOption = None) -> int:
     """Show or allow an upgrade during voting and counting.
 
-    Packages refuse to replace the program while votes are cast or counted. The first
-    word of the output is `allowed` or `refused`, and the exit status is 0 or 1.
+    Packages refuse to replace the program while votes are cast or counted. The exit
+    status is 0 if an upgrade is allowed, and 1 if it is refused. In English the output
+    begins with `allowed` or `refused`.
     """
     from qos_agent.agent import maintenance as permission
     from qos_agent.config import calendar_file
