@@ -33,19 +33,21 @@ CONFIG ?=
 .PHONY: audit card packages run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
 
 $(STAMPS)/agent: requirements/agent.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/agent.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
-	mkdir -p $(STAMPS) && touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
+	@echo "Installing the libraries, about half a minute ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/agent.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/dev: requirements/dev.txt requirements/dbusmock.txt $(STAMPS)/agent
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dbusmock.txt
-	mkdir -p $(STAMPS) && touch $@
+	@echo "Installing the libraries of the tests, about a minute ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dbusmock.txt
+	@mkdir -p $(STAMPS) && touch $@
 
 run: $(STAMPS)/agent
-	$(BIN)/qos-agent run $(if $(CONFIG),--config $(CONFIG)) $(if $(FOR),--for $(FOR)) $(if $(filter off,$(THROUGHPUT)),--without throughput)
+	@$(BIN)/qos-agent run $(if $(CONFIG),--config $(CONFIG)) $(if $(FOR),--for $(FOR)) $(if $(filter off,$(THROUGHPUT)),--without throughput)
 
 # Tests that measure time or load run alone, after all others.
 test: $(STAMPS)/dev
