@@ -139,10 +139,11 @@ def proof(
     out: FolderOption = None,
     config: NocConfigOption = None,
 ) -> int:
-    """Print the proofs that a national root contains the station's seals.
+    """Print the proofs of a station's seals.
 
-    There is one proof for each journal, in the format C2SP tlog-proof. The exit status
-    is 1 if the root contains no seal of the station.
+    They prove that a national root contains the seals. There is one proof for each
+    journal, in the format C2SP tlog-proof. The exit status is 1 if the root contains no
+    seal of the station.
     """
     from qos_agent.noc.service.witness import load_public_key
     from qos_agent.noc.settings import load

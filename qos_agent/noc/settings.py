@@ -15,7 +15,14 @@ from pydantic import Field, HttpUrl, model_validator
 from qos_agent.config import toml_file
 from qos_agent.config.faults import invalid, refuse_former_key, validated
 from qos_agent.config.settings import CollectorSection, ElectionSection
-from qos_agent.config.types import Duration, Folder, ProvinceCode, Section, Text
+from qos_agent.config.types import (
+    Duration,
+    FilePath,
+    Folder,
+    ProvinceCode,
+    Section,
+    Text,
+)
 from qos_agent.evidence.notes import is_key_name
 from qos_agent.system.files import may_exist
 
@@ -151,7 +158,7 @@ class WitnessSection(Section):
     timestamp_url: HttpUrl | None = Field(
         None, description="Authority for timestamps of the national root (RFC 3161)."
     )
-    timestamp_ca_file: Path | None = Field(
+    timestamp_ca_file: FilePath | None = Field(
         None, description="Certificates that verify those timestamps."
     )
 
