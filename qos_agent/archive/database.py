@@ -54,6 +54,8 @@ def connected(
     try:
         with duckdb.connect(str(path or ":memory:"), config=settings) as db:
             db.execute("SET TimeZone = 'UTC'")
+            # It would print to standard output after two seconds.
+            db.execute("SET enable_progress_bar = false")
             yield db
     except duckdb.Error as error:
         raise storage_error(place, error) from error
