@@ -17,7 +17,7 @@ def main() -> None:
 
         gc.enable()
         status = run()
-    except (ImportError, SyntaxError) as error:
+    except (ImportError, SyntaxError, ValueError) as error:
         status = _damaged(error)
     sys.exit(status)
 

@@ -141,7 +141,10 @@ def _run_command() -> int | None:
         raise  # a damaged program, see qos_agent/__main__.py
     except OSError as error:
         return _report(_of_system(error), 2 if error.errno in _WRONG_NAME else 1)
-    except Exception as error:  # noqa: BLE001  a bug must end with status 3
+    except Exception as error:
+        # Python 3.11.2 reports a zero byte in a module as a ValueError.
+        if isinstance(error, ValueError) and "null bytes" in str(error):
+            raise
         return _unexpected(error)
     return result if isinstance(result, int) else None
 
