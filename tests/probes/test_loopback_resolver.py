@@ -160,7 +160,7 @@ def test_the_doctor_reports_that_only_a_forwarder_is_known(
     check = doctor(net, tmp_path, [])
     assert check["health"] == "warn"
     assert f"{STUB} (/etc/resolv.conf) returned 198.41.0.4" in check["result"]
-    assert "resolvectl dns eth0" in check["fix"]
+    assert "name the resolvers of eth0" in check["fix"]
 
 
 def test_the_doctor_names_the_server_behind_the_forwarder(
