@@ -6,8 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +14,7 @@ import pytest
 from qos_agent.cli import main
 from tests.archive.support import filled_journal, journal_file, line, lines
 from tests.servers.database import Database
-from tests.support.requirement import require
+from tests.support.small_disk import small_disk
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -260,18 +258,6 @@ def test_a_killed_export_leaves_no_half_file(tmp_path: Path, archive: Command) -
     assert killed.returncode == 0
 
 
-@contextmanager
-def _small_disk(folder: Path, size_kb: int) -> Iterator[Path]:
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(folder)]
-    mount = subprocess.run(command, check=False, capture_output=True)
-    require(mount.returncode == 0, "the right to mount", "run the tests as root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.lab
 @pytest.mark.parametrize("size_kb", [64, 500])
 @pytest.mark.parametrize(
@@ -287,7 +273,7 @@ def test_a_full_disk_is_one_line(
 ) -> None:
     """No file is left under its final name, and with space the command finishes."""
     _write(tmp_path / "a.lp", lines(10_000))
-    with _small_disk(tmp_path / "disk", size_kb) as disk:
+    with small_disk(tmp_path / "disk", size_kb) as disk:
         ended = _run(tmp_path, *arguments, "-o", "disk/out", code="")
         assert (ended.returncode, ended.stdout) == (1, "")
         assert ended.stderr.startswith("cannot write disk/out")

@@ -6,8 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,21 +16,10 @@ from tests.faults.conftest import FULL, Account, tried
 from tests.journal.support import change, deliver, open_journal, put, seqs
 from tests.support.clocks import FakeClock
 from tests.support.requirement import require
+from tests.support.small_disk import small_disk
 
 _FRAME_BYTES = 24 + PAGE_BYTES
 _HEADER_BYTES = 32
-
-
-@contextmanager
-def _small_disk(folder: Path, size_kb: int) -> Iterator[Path]:
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(folder)]
-    mount = subprocess.run(command, check=False, capture_output=True)
-    require(mount.returncode == 0, "the right to mount", "run the tests as root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_disk_full_at_every_write(tmp_path: Path, account: Account) -> None:
@@ -41,7 +28,7 @@ def test_disk_full_at_every_write(tmp_path: Path, account: Account) -> None:
     count = readings = lost = doubled = 0
     for spare_kb in tried("full disks", tries):
         count += 1
-        with _small_disk(tmp_path / str(spare_kb), 2048) as folder:
+        with small_disk(tmp_path / str(spare_kb), 2048) as folder:
             put_seqs, stored = _fill_and_continue(folder, spare_kb)
         readings += len(put_seqs)
         lost += len(set(put_seqs) - set(stored))
