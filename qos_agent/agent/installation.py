@@ -20,6 +20,7 @@ from qos_agent.config.sources import DEFAULT_PATH, Sources
 from qos_agent.model.errors import ConfigError, InvalidConfigError, ProbeError
 from qos_agent.probes.registry import PROBES
 from qos_agent.system.child_process import run_child
+from qos_agent.system.files import sync
 
 TOKEN_PATH = DEFAULT_PATH.with_name("collector.token")
 GROUP = "qos-agent"
@@ -156,7 +157,7 @@ def write_config(text: str, path: Path = DEFAULT_PATH) -> Loaded:
     if path.exists():
         shutil.copy2(path, path.with_name(f"{path.name}.before-setup"))
     new.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
     return loaded
 
 
@@ -170,7 +171,7 @@ def write_token(text: str, path: Path = TOKEN_PATH) -> None:
     new = path.with_name(f".{path.name}.new")
     _write_private(new, f"{checked}\n".encode())
     new.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _write_private(path: Path, content: bytes) -> None:
@@ -180,14 +181,6 @@ def _write_private(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(handle)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _group_id() -> int:

@@ -31,7 +31,6 @@ from qos_agent.archive.manifest import (
     need_plain,
     read_manifest,
     sha256_of,
-    sync,
     write_durably,
     writing,
 )
@@ -42,6 +41,7 @@ from qos_agent.archive.sources.types import Item, Source, readable_items
 from qos_agent.archive.staging import Staging, staging
 from qos_agent.model.errors import OperatorError
 from qos_agent.model.schema.dictionary import COLUMNS, rows
+from qos_agent.system.files import sync
 
 WORK = ".build"
 _BATCH_ROWS = 50_000

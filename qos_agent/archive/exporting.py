@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from qos_agent import __version__
-from qos_agent.archive.manifest import sha256_of, sync, writing
+from qos_agent.archive.manifest import sha256_of, writing
 from qos_agent.model.errors import OperatorError
 from qos_agent.model.line_protocol import decode
 from qos_agent.model.schema import SCHEMA_VERSION
 from qos_agent.model.schema.dictionary import COLUMNS, rows
+from qos_agent.system.files import sync
 
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 _WORK = ".export"

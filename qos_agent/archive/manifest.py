@@ -18,7 +18,7 @@ from typing import Any
 
 from qos_agent.model.errors import OperatorError, StorageError
 from qos_agent.model.schema import SCHEMA_VERSION
-from qos_agent.system.files import read_bytes
+from qos_agent.system.files import read_bytes, sync
 
 FILE_NAME = "archive.json"
 CONFLICTS = "conflicts"
@@ -171,15 +171,6 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Write a file, or the entries of a folder, to the disk. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_durably(path: Path, content: bytes) -> None:

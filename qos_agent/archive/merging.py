@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from qos_agent.archive.columns import READINGS, columns, line_of
 from qos_agent.archive.database import quoted, text
-from qos_agent.archive.manifest import ArchiveFile, sha256_of, sync
+from qos_agent.archive.manifest import ArchiveFile, sha256_of
 from qos_agent.archive.sources.parquet import fault_of
 from qos_agent.archive.staging import ARCHIVE
 from qos_agent.model.errors import StorageError
 from qos_agent.model.schema import SCHEMA_VERSION
+from qos_agent.system.files import sync
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

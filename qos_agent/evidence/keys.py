@@ -15,7 +15,7 @@ from pathlib import Path
 from qos_agent.evidence import last_seal
 from qos_agent.evidence.signer import OpensslSigner, PublicKey, openssl
 from qos_agent.model.errors import OperatorError, SigningError
-from qos_agent.system.files import may_exist, read_bytes
+from qos_agent.system.files import may_exist, read_bytes, sync
 
 FILE_NAME = "device-key.pem"
 RETIRED_NAME = "device-key-{time}.pem"
@@ -96,7 +96,7 @@ def create_key(path: Path) -> OpensslSigner:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
+    sync(path.parent)
     return OpensslSigner.of(path)
 
 
@@ -110,7 +110,7 @@ def replace_key(path: Path, time_text: str) -> OpensslSigner:
     create_key(new)
     retire_key(path, time_text)
     new.rename(path)
-    _sync_folder(path.parent)
+    sync(path.parent)
     return OpensslSigner.of(path)
 
 
@@ -118,7 +118,7 @@ def retire_key(path: Path, time_text: str) -> Path:
     """Rename a key that is replaced and return its new path. Raises OSError."""
     retired = path.with_name(RETIRED_NAME.format(time=time_text))
     path.rename(retired)
-    _sync_folder(path.parent)
+    sync(path.parent)
     return retired
 
 
@@ -127,11 +127,3 @@ def _give_to_owner_of(folder: Path, handle: int) -> None:
     if os.geteuid() == 0:
         owner = folder.stat()
         os.fchown(handle, owner.st_uid, owner.st_gid)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -165,6 +165,15 @@ def name_once(path: Path, problem: str) -> None:
     _log.warning("%s: %s, so its values are missing", path, problem)
 
 
+def sync(path: Path) -> None:
+    """Write a file, or the entries of a folder, to the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a whole file in one step: readers see the old text or the new one.
 
