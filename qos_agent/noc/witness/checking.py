@@ -12,10 +12,16 @@ from dataclasses import dataclass, field
 
 from qos_agent.evidence import checkpoints, cosignatures, handover, library, notes
 from qos_agent.evidence.merkle import split, verify_consistency
-from qos_agent.evidence.notes import Note
+from qos_agent.evidence.notes import Checkpoint, Note
 from qos_agent.evidence.signer import Signer
 from qos_agent.noc.register.keys import KeyRegister
-from qos_agent.noc.witness.seals import Arrived, HandoverPoint, Malformed, Seal
+from qos_agent.noc.witness.seals import (
+    Arrival,
+    Arrived,
+    HandoverPoint,
+    Malformed,
+    Seal,
+)
 from qos_agent.noc.witness.store import (
     JournalState,
     Problem,
@@ -72,7 +78,7 @@ class Checker:
                     self._check_handover(one, now_ns)
                 elif isinstance(one, Malformed):
                     subject = f"{one.arrival.station} {one.arrival.at_ns}"
-                    self._problem(INVALID, subject, one, one.reason, now_ns)
+                    self._problem(INVALID, subject, one.arrival, one.reason, now_ns)
             for seal in sorted(seals, key=lambda seal: seal.checkpoint.size):
                 self._check_seal(seal, now_ns)
         return self._tally
@@ -96,10 +102,10 @@ class Checker:
         """Return the seal with its key if the signature is correct, else report it."""
         arrival, origin = seal.arrival, seal.checkpoint.origin
         key = self.keys.at(arrival.station, arrival.at_s)
-        subject = f"{origin} {seal.checkpoint.size} {seal.checkpoint.root.hex()[:16]}"
+        subject = _subject(seal.checkpoint)
         if key is None:
             problem = f"{origin}: no key of the station is registered for that time"
-            self._problem(UNKNOWN_KEY, f"{arrival.station}", seal, problem, now_ns)
+            self._problem(UNKNOWN_KEY, arrival.station, arrival, problem, now_ns)
             return None
         identity = notes.key_id(origin, key.key.raw)
         own = [
@@ -109,12 +115,12 @@ class Checker:
             problem = (
                 f"{origin}: not signed by the registered key {key.key.fingerprint}"
             )
-            self._problem(UNKNOWN_KEY, subject, seal, problem, now_ns)
+            self._problem(UNKNOWN_KEY, subject, arrival, problem, now_ns)
             return None
         verifier = library.fastest_key(key.key)
         if not checkpoints.is_signed_by(seal.note, origin, verifier):
             problem = f"{origin}: the signature of the registered key is wrong"
-            self._problem(INVALID, subject, seal, problem, now_ns)
+            self._problem(INVALID, subject, arrival, problem, now_ns)
             return None
         return SignedSeal(
             origin,
@@ -203,14 +209,14 @@ class Checker:
             found = _verified(point.note)
         except ValueError as error:
             subject = f"{arrival.station} {arrival.at_ns}"
-            self._problem(INVALID, subject, point, f"hand-over: {error}", now_ns)
+            self._problem(INVALID, subject, arrival, f"hand-over: {error}", now_ns)
             return
         key = self.keys.at(arrival.station, arrival.at_s)
         if key is None or key.key != found.new_key:
             fingerprint = found.new_key.fingerprint
             text = f"hand-over to a key that is not registered ({fingerprint})"
             subject = f"{found.new.origin} {fingerprint}"
-            self._problem(UNKNOWN_KEY, subject, point, text, now_ns)
+            self._problem(UNKNOWN_KEY, subject, arrival, text, now_ns)
             return
         origins = (found.old.origin, found.new.origin)
         note = point.note.to_bytes()
@@ -223,38 +229,38 @@ class Checker:
         text = f"{found.kind}: from {origins[0]} of {found.old.size} points"
         subject = f"{origins[1]} {arrival.at_ns}"
         self._tally.handovers += 1
-        self._record(HANDOVER, subject, point, text, now_ns)
+        self._record(HANDOVER, subject, arrival, text, now_ns)
 
     def _problem(
         self,
         kind: str,
         subject: str,
-        point: Arrived,
+        arrival: Arrival | SignedSeal,
         text: str,
         now_ns: int,
     ) -> None:
         self._tally.problems += 1
-        self._record(kind, subject, point, text, now_ns)
+        self._record(kind, subject, arrival, text, now_ns)
 
     def _record(
         self,
         kind: str,
         subject: str,
-        point: Arrived,
+        arrival: Arrival | SignedSeal,
         text: str,
         now_ns: int,
     ) -> None:
-        a = point.arrival
+        a = arrival
         problem = Problem(kind, subject, a.station, a.regency, a.at_ns, text)
         if self.store.add_problem(problem, now_ns):
             _log.warning("witness: %s: station %s: %s", kind, a.station, text)
 
     def _problem_of(self, kind: str, seal: SignedSeal, text: str, now_ns: int) -> None:
-        self._tally.problems += 1
-        subject = f"{seal.origin} {seal.size} {seal.root.hex()[:16]}"
-        problem = Problem(kind, subject, seal.station, seal.regency, seal.at_ns, text)
-        if self.store.add_problem(problem, now_ns):
-            _log.warning("witness: %s: station %s: %s", kind, seal.station, text)
+        self._problem(kind, _subject(seal.checkpoint()), seal, text, now_ns)
+
+
+def _subject(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.origin} {checkpoint.size} {checkpoint.root.hex()[:16]}"
 
 
 def _verified(note: Note) -> handover.Handover:
