@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qos_agent.cli.noc_options import NocConfigOption, moment_s
+from qos_agent.cli.noc_options import ApplyOption, NocConfigOption, moment_s
 from qos_agent.cli.options import JsonOption
 from qos_agent.model.errors import ConfigError, OperatorError
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 FilesArgument = Annotated[
     list[Path],
     typer.Argument(metavar="FILE...", help="Files that `enrol --self` wrote."),
-]
-ApplyOption = Annotated[
-    bool,
-    typer.Option("--apply", help="Apply the changes. Without it, only show them."),
 ]
 FromOption = Annotated[
     str | None,

@@ -24,6 +24,10 @@ NocConfigOption = Annotated[
         help="Read this configuration file (noc.toml).",
     ),
 ]
+ApplyOption = Annotated[
+    bool,
+    typer.Option("--apply", help="Apply the changes. Without it, only show them."),
+]
 
 
 def moment_s(text: str, option: str = "time") -> int:

@@ -12,6 +12,7 @@ import typer
 
 from qos_agent.cli import noc_keys
 from qos_agent.cli.noc_options import (
+    ApplyOption,
     NocConfigOption,
     Progress,
     moment_s,
@@ -37,10 +38,6 @@ register.command("close-key")(noc_keys.close_key)
 _FAULTS_SHOWN = 50
 _MOMENT = "for example 2024-02-14T07:00:00+07:00"
 FileArgument = Annotated[Path, typer.Argument(help="The CSV file of the stations.")]
-ApplyOption = Annotated[
-    bool,
-    typer.Option("--apply", help="Apply the changes. Without it, only show them."),
-]
 PartialOption = Annotated[
     bool,
     typer.Option("--partial", help="Import the valid rows and leave out the others."),
