@@ -74,10 +74,9 @@ def _place_of(
     """Return a function that names the source of a key; by default the file."""
 
     def place_of(key: str) -> str:
-        below = {origins[k] for k in origins if k.startswith(f"{key}.")}
-        if len(below) == 1 and below == {"environment"}:
-            first = min(k for k in origins if k.startswith(f"{key}."))
-            return f"the environment ({environment.variable(first, variables)})"
+        below = sorted(k for k in origins if k.startswith(f"{key}."))
+        if {origins[k] for k in below} == {"environment"}:
+            key = below[0]
         # A list is one value, so its entries have the origin of the list.
         while key not in origins and "." in key:
             key = key.rpartition(".")[0]

@@ -172,11 +172,10 @@ def _check_payload(setup: _TestSetup, series: RateSeries, stop: Stop) -> None:
     bytes after the ramp count.
     """
     measured_bytes, span_s = series.measured()
-    carried_bytes = measured_bytes if stop == "stall" else series.totals_bytes[-1]
+    # Or the server took what fits its buffer, and the ramp ended in the silence.
+    is_silent = stop == "stall" or measured_bytes <= 0
+    carried_bytes = measured_bytes if is_silent else series.totals_bytes[-1]
     payload_bytes = min(carried_bytes, setup.payload_bytes())
-    if measured_bytes <= 0:
-        # The server took what fits its buffer, and the ramp ended in the silence.
-        payload_bytes = 0
     if payload_bytes < _MIN_PAYLOAD_BYTES:
         cause = "bad_answer" if stop == "complete" else "stalled"
         raise ProbeError(cause, f"{payload_bytes:.0f} bytes in {span_s:.1f} s")
