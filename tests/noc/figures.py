@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qos_agent.model.line_protocol import decode
+from tests.noc.nation import MINUTE_NS
 from tests.servers.database import Database
 
 
@@ -36,8 +37,10 @@ FIGURES = (
     Figure("signal", "signal", "rsrp_sum_dbm", ("rsrp_samples",)),
     *(Figure(f"verdict {name}", "verdict", name, CLASSES) for name in CLASSES),
 )
-# By figure, then by province; the nation is under "".
+# By figure, then by place: "" is the nation, "19" a province, "19 +3 min" one of its
+# minutes. The minutes show where a sum differs.
 Ratios = dict[str, dict[str, tuple[float, float]]]
+_GROUPS = ("", ' GROUP BY "province"', ' GROUP BY "province", time(1m) fill(none)')
 
 
 def from_rollups(rollup: Database, from_ns: int, to_ns: int) -> Ratios:
@@ -47,7 +50,7 @@ def from_rollups(rollup: Database, from_ns: int, to_ns: int) -> Ratios:
         names = enumerate(figure.denominator)
         below = ", ".join(f'SUM("{name}") AS "b{i}"' for i, name in names)
         only = "".join(f" AND \"{tag}\" = '{value}'" for tag, value in figure.where)
-        for group in ("", ' GROUP BY "province"'):
+        for group in _GROUPS:
             query = (
                 f'SELECT SUM("{figure.numerator}") AS "a", {below} '
                 f'FROM "{figure.measurement}" '
@@ -56,8 +59,10 @@ def from_rollups(rollup: Database, from_ns: int, to_ns: int) -> Ratios:
             for row in rollup.query(query):
                 columns = range(len(figure.denominator))
                 whole = sum(row[f"b{i}"] or 0 for i in columns)
-                province = row.get("province", "")
-                ratios.setdefault(figure.name, {})[province] = (row["a"] or 0, whole)
+                place = row.get("province", "")
+                if "time(" in group:
+                    place = _minute(place, row["time"], from_ns)
+                ratios.setdefault(figure.name, {})[place] = (row["a"] or 0, whole)
     return ratios
 
 
@@ -71,9 +76,15 @@ def from_raw(arrived: Iterable[bytes], from_ns: int, to_ns: int) -> Ratios:
         for figure in FIGURES:
             names = (figure.numerator, *figure.denominator)
             columns = ", ".join(f"c{i} DOUBLE" for i in range(len(names)))
-            db.execute(f"CREATE OR REPLACE TABLE raw (province TEXT, {columns})")
+            db.execute(
+                f"CREATE OR REPLACE TABLE raw (province TEXT, minute TEXT, {columns})"
+            )
             rows = [
-                (r.tags["province"], *(r.fields.get(name) for name in names))
+                (
+                    r.tags["province"],
+                    _minute(r.tags["province"], r.time_ns, from_ns),
+                    *(r.fields.get(name) for name in names),
+                )
                 for r in records
                 if r.measurement == figure.measurement
                 and all(r.tags[tag] == value for tag, value in figure.where)
@@ -83,11 +94,15 @@ def from_raw(arrived: Iterable[bytes], from_ns: int, to_ns: int) -> Ratios:
                 f"coalesce(sum(c{i + 1}), 0)" for i in range(len(names) - 1)
             )
             totals = db.execute(
-                f"SELECT coalesce(province, ''), coalesce(sum(c0), 0), {below} "
-                "FROM raw GROUP BY GROUPING SETS ((province), ())"
+                "SELECT coalesce(minute, province, ''), coalesce(sum(c0), 0), "
+                f"{below} FROM raw GROUP BY GROUPING SETS ((minute), (province), ())"
             ).fetchall()
             ratios[figure.name] = {key: (above, whole) for key, above, whole in totals}
     return ratios
+
+
+def _minute(province: str, time_ns: int, from_ns: int) -> str:
+    return f"{province} +{(time_ns - from_ns) // MINUTE_NS} min"
 
 
 def _insert(db: Any, rows: list[tuple[Any, ...]]) -> None:
