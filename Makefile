@@ -55,9 +55,9 @@ test: $(STAMPS)/dev
 	$(BIN)/python -m pytest -m serial
 
 # Collecting the tests of documents and boards takes longer than most tests of the code run,
-# and fuzzing computes for a minute. `make test` runs them.
+# fuzzing computes for a minute, and DuckDB reads archives. `make test` runs them.
 UNIT := -m "unit and not slow and not serial"
-FAST := $(UNIT) --ignore=tests/fuzz \
+FAST := $(UNIT) --ignore=tests/fuzz --ignore=tests/archive \
 	--ignore=tests/docs --ignore=tests/grafana --ignore=tests/test_prose.py
 
 test-fast: $(STAMPS)/dev

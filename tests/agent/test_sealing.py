@@ -269,6 +269,7 @@ def test_a_replaced_device_is_handed_over(device: Device) -> None:
 PROBES = ("latency", "throughput", "web", "form", "signal")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["with", "without"])
 def test_a_real_agent_seals_at_start_and_stop(tmp_path: Path, key: str) -> None:
     """The last seal covers all points but the last one, itself; status has it too."""

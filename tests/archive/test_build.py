@@ -104,6 +104,7 @@ def test_files_are_partitioned_sorted_typed_and_compressed(tmp_path: Path) -> No
     assert order == sorted(order)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_the_bytes_depend_on_the_readings_alone(
     tmp_path: Path, order: tuple[int, ...]
@@ -371,6 +372,7 @@ def _killed(source: Path, out: Path, steps: int) -> bool:
     return ended.returncode != 0
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_loses_nothing(tmp_path: Path) -> None:
     """The archive is the old or the new one, and the same command finishes."""
     readings = _spread()

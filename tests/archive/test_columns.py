@@ -41,6 +41,7 @@ def _through_duckdb(measurement: str, csv: str, folder: Path) -> bytes:
     return line_of(measurement, row[:-1])
 
 
+@pytest.mark.slow
 @given(IDENTIFIED, st.integers(1, 2**62), st.text('abc\\," =é', min_size=1))
 def test_every_reading_survives_the_way_through_duckdb(
     tmp_path_factory: pytest.TempPathFactory, record: Record, seq: int, journal: str

@@ -71,6 +71,7 @@ def _sticks(folder: Path) -> list[bytes]:
     return [*first, *second]
 
 
+@pytest.mark.slow
 def test_from_three_sticks_to_an_export(tmp_path: Path, archive: Command) -> None:
     """Readings on two sticks count once, and the damaged stick is named."""
     stored = _sticks(tmp_path)
@@ -233,6 +234,7 @@ for name in ("fsync", "rename", "replace", "unlink", "rmdir", "mkdir"):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_export_leaves_no_half_file(tmp_path: Path, archive: Command) -> None:
     """A folder with checksums has all of its files, and the next try replaces it."""
     _write(tmp_path / "a.lp", lines(5))

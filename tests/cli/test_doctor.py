@@ -154,6 +154,7 @@ def test_the_last_line_counts_and_names_the_first_problem(tmp_path: Path) -> Non
     assert output.splitlines()[-1].endswith("Begin with: configuration")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [

@@ -185,6 +185,7 @@ def test_lines_keep_every_character(entries: list[str], width: int) -> None:
     assert folded.replace(" ", "") == "".join(entries).replace(" ", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "rows"), [(40, 24), (20, 10), (80, 24), (0, 0)])
 def test_watching_works_on_a_terminal_of_any_size(
     columns: int, rows: int, tmp_path: Path

@@ -164,6 +164,7 @@ def content(archive: Path) -> dict[str, str]:
         return {name: f.read().decode() for name, f in members.items() if f}
 
 
+@pytest.mark.slow
 def test_no_planted_secret_and_no_place_is_in_the_archive(folder: Path) -> None:
     """Everything else is there, and the command prints what it removed."""
     printed = support(folder)

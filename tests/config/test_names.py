@@ -94,6 +94,7 @@ def test_no_text_has_a_control_character(kind: type) -> None:
     assert accepted(kind, FORBIDDEN) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [str, Path])
 def test_no_text_is_endless(kind: type) -> None:
     """A text of a hundred thousand characters is a mistake in every key."""

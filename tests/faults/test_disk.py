@@ -116,6 +116,7 @@ def test_power_cut_at_every_point_of_the_log(tmp_path: Path, account: Account) -
     account("power cut: log cut anywhere", len(cuts), commits[-1][1], lost, doubled)
 
 
+@pytest.mark.slow
 def test_power_cut_that_tears_the_tail_of_the_log(
     tmp_path: Path, account: Account
 ) -> None:
@@ -137,6 +138,7 @@ def test_power_cut_that_tears_the_tail_of_the_log(
     account("power cut: log's tail torn", tries, commits[-1][1], lost, 0)
 
 
+@pytest.mark.slow
 def test_power_cut_during_a_checkpoint(tmp_path: Path, account: Account) -> None:
     """If any subset of the pages is in the file, the log still has all of them."""
     commits = _recorded(tmp_path)

@@ -204,6 +204,7 @@ def test_untrusted_clock_removes_nothing(tmp_path: Path, clock: FakeClock) -> No
     assert seqs(journal) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_disk_reserve_stays_free(tmp_path: Path, clock: FakeClock) -> None:
     """On a disk that is short of space the journal does not grow."""
     everything = os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
@@ -252,6 +253,7 @@ def test_hourly_expiry_reads_only_expired_points(
     assert removed == 0
 
 
+@pytest.mark.slow
 def test_expiry_does_not_read_the_backlog_for_every_point(
     tmp_path: Path, clock: FakeClock
 ) -> None:

@@ -17,6 +17,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON, JSON)
 def test_values_that_follow_each_other(first: object, second: object) -> None:
     """White space between them and a byte order mark are ignored."""

@@ -145,6 +145,7 @@ def test_a_bad_server(net: Lab, probe: str, talk: str, cause: str) -> None:
     assert_clean(result, cause)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", ["throughput", "web", "form"])
 def test_a_server_that_is_gone(net: Lab, probe: str) -> None:
     """A port without a listener is the cause `refused`."""

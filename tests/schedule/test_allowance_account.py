@@ -309,6 +309,7 @@ def _journal(folder: Path, clock: FakeClock) -> Journal:
     return journal
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(steps)
 def test_the_real_journal_keeps_the_allowance(

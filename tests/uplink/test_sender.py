@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from qos_agent.influx.responses import Failure, Response
 from qos_agent.journal import Lane
 from qos_agent.uplink.sender import Sender, SenderOptions
@@ -37,6 +39,7 @@ def _waits_s(folder: Path, response: Response | Failure, failures: int) -> list[
     return waits
 
 
+@pytest.mark.slow
 def test_backoff_doubles_to_its_cap_with_full_jitter(tmp_path: Path) -> None:
     """The wait is random between zero and a bound that doubles up to the cap."""
     runs = [_waits_s(tmp_path / str(n), Failure("refused", ""), 12) for n in range(40)]

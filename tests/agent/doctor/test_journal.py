@@ -53,6 +53,7 @@ def test_damage_anywhere_is_found(folder: Path, start: int) -> None:
     assert check.fix == "sudo systemctl restart qos-agent"
 
 
+@pytest.mark.slow
 def test_a_process_that_holds_the_journal_is_named(folder: Path) -> None:
     """The fix ends that process and lets the service write again."""
     with _writer(folder) as other:

@@ -131,6 +131,7 @@ def test_the_key_of_sumdb_is_read() -> None:
     assert (name, verifier_key(name, raw)) == ("PeterNeumann", text)
 
 
+@pytest.mark.slow
 def test_the_commands_import_show_and_close(tmp_path: Path) -> None:
     """Without --apply nothing changes; `keys` shows the spans of both keys."""
     noc = centre(tmp_path, [], {})

@@ -187,6 +187,7 @@ def odd(tmp_path: Path) -> Iterator[_Odd]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_an_odd_answer_is_no_internal_error(
     odd: _Odd, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -109,6 +109,7 @@ def test_a_timestamp_is_obtained_and_verified(
         timestamps.verify(path, result.read_bytes(), folder / "tsa.pem")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [(200, b"no timestamp"), (200, b""), (500, b"x"), (200, b"x" * 100_000)],

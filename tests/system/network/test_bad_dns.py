@@ -245,6 +245,7 @@ def queried(port: int, *servers: str, monkeypatch: pytest.MonkeyPatch) -> str:
         assert time.monotonic() - start_s < WITHIN_S + 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("udp", NO_ADDRESS.values(), ids=NO_ADDRESS)
 def test_a_bad_answer_over_udp(udp: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives no address and one cause; the next server is asked in time."""
