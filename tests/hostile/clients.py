@@ -15,6 +15,8 @@ from tests.hostile.child import TIMEOUT_S, Case
 from tests.servers.hostile import closing, hostile
 
 GROWTH_MAX_BYTES = 10_000_000
+# As in the unit file of the service.
+STACK_BYTES = 2 * 2**20
 # The machine of a test may be busy.
 SPARE_S = 2.0
 
@@ -24,9 +26,10 @@ class Client:
 
     def __init__(self, name: str, errors: Path) -> None:
         self._errors = errors
+        limit = ("prlimit", f"--stack={STACK_BYTES}")
         with errors.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.hostile.child", name],
+                [*limit, sys.executable, "-m", "tests.hostile.child", name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,

@@ -33,6 +33,7 @@ def test_values_that_follow_each_other(first: object, second: object) -> None:
         b"[",
         b"[" * 100_000,
         b'{"a":' * 100_000,
+        b'["' + b"]" * 200_000 + b'",' + b"[" * 100_000,
         b"\xff",
         b"NaN",
         b"-Infinity",
@@ -47,6 +48,19 @@ def test_everything_else_is_a_value_error(content: bytes) -> None:
     """No content causes another exception."""
     with pytest.raises(ValueError, match=r".+"):
         json_text.loads(content)
+
+
+def test_a_deep_text_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.14 would use the whole stack of 8 MB for it, and keep that memory."""
+    monkeypatch.setattr(json_text, "_DECODER", None)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        json_text.loads(b'[{"a":' * 2000)
+
+
+def test_many_rows_are_not_deep() -> None:
+    """Brackets that are closed again do not count."""
+    rows = [[[row] * 3] for row in range(5000)]
+    assert json_text.loads(json.dumps(rows)) == rows
 
 
 def test_a_long_text_is_not_read() -> None:
