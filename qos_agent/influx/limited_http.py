@@ -15,7 +15,7 @@ import io
 import logging
 import socket
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -124,8 +124,34 @@ class _LimitedConnection(HTTPConnection):
     def limit(self, limits: ResponseLimits, end_s: float) -> None:
         """Set the limits of the next request."""
         self._end_s = end_s
-        limited: Any = partial(LimitedResponse, limits, end_s)
-        self.response_class = limited
+        self._received: LimitedResponse | None = None
+        received: Any = partial(self._receive, limits, end_s)
+        self.response_class = received
+
+    def _receive(
+        self, limits: ResponseLimits, end_s: float, sock: socket.socket, **options: Any
+    ) -> LimitedResponse:
+        self._received = LimitedResponse(limits, end_s, sock, **options)
+        return self._received
+
+    def getresponse(self) -> Any:
+        """Return the response, or close its socket and raise the error.
+
+        urllib3 checks a head after http.client has passed the socket to the response.
+        To close the connection is not enough then.
+        """
+        with ExitStack() as on_error:
+            on_error.callback(self.close)
+            on_error.callback(self._close_received)
+            response = super().getresponse()
+            on_error.pop_all()
+        self._received = None
+        return response
+
+    def _close_received(self) -> None:
+        if self._received is not None:
+            self._received.close()
+            self._received = None
 
     def send(self, data: Any) -> None:
         """Send in parts; each of them has only the time that is left."""

@@ -9,16 +9,18 @@ from io import BufferedReader, BytesIO
 from typing import Any
 from unittest import mock
 
+import psutil
 import pytest
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qos_agent.config.settings import CollectorSection
-from qos_agent.influx.limited_http import LimitedResponse
+from qos_agent.influx.limited_http import LimitedResponse, limit_responses
 from qos_agent.influx.query import QueryError, Server
 from qos_agent.influx.responses import Action, Response, decide
 from qos_agent.influx.transport import Exchange, InfluxTransport, pack
-from qos_agent.model.limits import WRITE
+from qos_agent.model.limits import QUERY, WRITE
 from tests.servers.raw import RawServer, Reply, raw_server, response
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -110,6 +112,41 @@ def test_a_head_without_an_end_keeps_the_points(reply: Reply) -> None:
         section = CollectorSection.model_validate({"url": server.url})
         with pytest.raises(QueryError):
             list(Server(section, 5.0).select("SELECT 1"))
+
+
+TWO_LENGTHS = b"Content-Length: 42, 43"
+MANY_ENCODINGS = b"Content-Encoding: " + b", ".join([b"gzip"] * 7)
+
+
+@pytest.mark.parametrize(
+    ("header", "whole_body"),
+    [(TWO_LENGTHS, True), (TWO_LENGTHS, False), (MANY_ENCODINGS, True)],
+)
+def test_a_refused_head_closes_its_socket(header: bytes, *, whole_body: bool) -> None:
+    """The error may be kept, so the socket must not wait for the collector.
+
+    urllib3 refuses some heads after http.client has given the socket away.
+    """
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + header + b"\r\n\r\nabc"
+    with raw_server([head]) as server, urllib3.PoolManager() as pool:
+        limit_responses(pool, QUERY)
+        with pytest.raises(urllib3.exceptions.HTTPError) as kept:
+            pool.request(
+                "GET",
+                server.url,
+                retries=False,
+                preload_content=whole_body,
+                timeout=urllib3.Timeout(total=5.0),
+            )
+        assert kept.value.__traceback__ is not None
+        assert _clients_of(server) == 0
+
+
+def _clients_of(server: RawServer) -> int:
+    """Return the number of open sockets of this process that a server accepted."""
+    port = int(server.netloc.rpartition(":")[2])
+    connections = psutil.Process().net_connections("tcp")
+    return sum(bool(c.raddr) and c.raddr.port == port for c in connections)
 
 
 def test_switching_protocols_is_no_interim_response() -> None:
