@@ -156,8 +156,7 @@ class Metrics:
             clock_error_ms=clock_state.error_ms,
             collector=uplink.collector,
             collector_state=uplink.state,
-            # An earlier error is no error of an empty queue.
-            collector_error=uplink.error if uplink.state == "failing" else None,
+            collector_error=uplink.error,
             sent_points=uplink.acknowledged.all,
             stored_points=tally.stored,
             outcomes=dict(tally.outcomes),

@@ -262,22 +262,24 @@ class Sender:
 
     def _delivered(self, part: Batch, took_s: float) -> None:
         self._prefetcher.settle(part)
-        self._failures = 0
         self._adapt(part, took_s)
         if self._is_attempt:
             for refused in self._hold.clear():
                 self._prefetcher.release(refused)
-        if not self._hold.points:
-            self._failure_log.succeeded(self.name, self._clock.boot_ns())
         acknowledged = self.status.acknowledged.plus(
             part.times_ns(), self._clock.wall_ns()
         )
-        self.status = replace(
-            self.status,
-            acknowledged=acknowledged,
-            error=self._hold.message,
-            full=bool(self._hold.points),
-        )
+        self.status = replace(self.status, acknowledged=acknowledged)
+        self._succeeded()
+
+    def _succeeded(self) -> None:
+        """End the present failure, except that of a collector without capacity."""
+        self._failures = 0
+        is_full = bool(self._hold.points)
+        if not is_full:
+            self._failure_log.succeeded(self.name, self._clock.boot_ns())
+        error = self._hold.message
+        self.status = replace(self.status, error=error, full=is_full)
 
     def _adapt(self, part: Batch, took_s: float) -> None:
         """Halve the batch after a slow request, and double it after a fast one."""
@@ -291,6 +293,7 @@ class Sender:
         self.status = replace(
             self.status, quarantined=self.status.quarantined + len(part)
         )
+        self._succeeded()
 
     def _refused(self, part: Batch, decision: Decision) -> None:
         """Keep points that the collector has no capacity for, and send the others."""

@@ -88,3 +88,28 @@ def test_a_connection_that_the_collector_closed_loses_nothing(
         through.start()
     assert influxdb.count("latency", "seq") == 15
     assert bench.uplink.status().error is None
+
+
+def test_a_quarantined_point_ends_a_failure(tmp_path: Path) -> None:
+    """The collector answers again, so no earlier error is left in an idle status.
+
+    Otherwise the fallback would be used in the end.
+    """
+    clock, journal = FakeClock(), open_journal(tmp_path)
+    put(journal, clock)
+    responses: list[Response | Failure] = [
+        Failure("refused", "no listener"),
+        Response(400, {}, '{"error":"field type conflict"}'),
+    ]
+    transport = Scripted(lambda number: responses[number])
+    options = SenderOptions(10, CAP_S)
+    sender = Sender("collector", journal, transport, clock, options, Unbounded())
+    sender.send(Lane.FRESH, threading.Event(), 1.0)
+    assert sender.status.state == "failing"
+    assert "no listener" in str(sender.status.error)
+    clock.now_boot_ns = sender.retry_boot_ns + 10**9
+    sender.send(Lane.FRESH, threading.Event(), 1.0)
+    status = sender.status
+    assert (status.state, status.error, status.quarantined) == ("idle", None, 1)
+    assert sender.failing_s == 0
+    journal.close()
