@@ -60,11 +60,12 @@ Write = Callable[[Path], Written]
 def export(write: Write, folder: Path, *, may_be_empty: bool = False) -> Exported:
     """Write an export into a folder, in place of an earlier export there.
 
-    Raises OperatorError if there is nothing to export, StorageError on a full disk,
-    and OSError if the folder cannot be written.
+    Raises OperatorError if there is nothing to export or if the folder has other files,
+    StorageError on a full disk, and OSError if the folder cannot be written.
     """
     work = folder / _WORK
     existed = folder.exists()
+    earlier = _need_own(folder)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
@@ -75,7 +76,8 @@ def export(write: Write, folder: Path, *, may_be_empty: bool = False) -> Exporte
             _write_dictionary(work / "dictionary.csv")
             sha256 = {path.name: sha256_of(path) for path in sorted(work.iterdir())}
             _write_manifest(work, written, sha256)
-            _publish(work, folder, sha256)
+            _need_free(folder, {*sha256} - earlier)
+            _publish(work, folder, sha256, earlier)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         if not existed:
@@ -131,11 +133,40 @@ def _write_manifest(work: Path, written: Written, sha256: Mapping[str, str]) -> 
     (work / SUMS).write_text(sums, encoding="utf-8")
 
 
-def _publish(work: Path, folder: Path, sha256: Mapping[str, str]) -> None:
+def _need_own(folder: Path) -> set[str]:
+    """Return the files of an earlier export, also of an interrupted one.
+
+    Raises OperatorError if a folder has only files of another kind.
+    """
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    # The last export may have been killed while it moved its files into place.
+    earlier = {*_earlier_files(folder), *_earlier_files(folder / _WORK)}
+    others = found - {_WORK}
+    if others and not earlier:
+        raise OperatorError(
+            f"{folder}: is not empty and not an export (found: {min(others)}). Fix:"
+            " name a new folder, or the folder of an export."
+        )
+    return earlier
+
+
+def _need_free(folder: Path, names: Iterable[str]) -> None:
+    """Raise OperatorError if a file of someone else has a name of the export."""
+    taken = [name for name in sorted(names) if (folder / name).exists()]
+    if taken:
+        raise OperatorError(
+            f"{folder / taken[0]}: is not a file of the earlier export. Fix: move it,"
+            " or name a new folder."
+        )
+
+
+def _publish(
+    work: Path, folder: Path, sha256: Mapping[str, str], earlier: Iterable[str]
+) -> None:
     """Move the files into place. The checksums go first and come last."""
     for path in work.iterdir():
         sync(path)
-    for name in (SUMS, *_earlier_files(folder), MANIFEST):
+    for name in (SUMS, *earlier, MANIFEST):
         (folder / name).unlink(missing_ok=True)
     for name in (*sha256, MANIFEST, SUMS):
         (work / name).rename(folder / name)

@@ -171,14 +171,15 @@ def _output(file: Path | None) -> Iterator[BinaryIO]:
 
 
 def _need_other_file(file: Path | None, folder: Path) -> None:
-    """Refuse a file of the journal itself, under any name. Raises ConfigError."""
+    """Refuse a file of the journal or a key, under any name. Raises ConfigError."""
+    from qos_agent.evidence import keys
     from qos_agent.journal.tables import FILE_NAME
     from qos_agent.model.errors import ConfigError
 
     if file is None:
         return
-    names = (f"{FILE_NAME}{end}" for end in ("", "-wal", "-shm"))
-    own = [folder / name for name in names]
+    names = (*(f"{FILE_NAME}{end}" for end in ("", "-wal", "-shm")), keys.FILE_NAME)
+    own = [*(folder / name for name in names), *keys.retired_keys(folder)]
     is_own = file.exists() and any(p.exists() and file.samefile(p) for p in own)
     if is_own or file.resolve() in (path.resolve() for path in own):
         problem, fix = "is a file of the journal", "name another file"

@@ -72,6 +72,27 @@ def test_an_export_replaces_an_earlier_one(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == expected
 
 
+def test_a_folder_with_other_files_stays_as_it_is(tmp_path: Path) -> None:
+    """Readings among other files, such as those of a journal, help nobody."""
+    (tmp_path / "manifest.json").write_text('{"name": "my page"}')
+    (tmp_path / "latency.csv").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(OperatorError, match=r"not an export \(found: latency\.csv"):
+        export_csv(_lines(), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_export_does_not_replace_a_file_of_another(tmp_path: Path) -> None:
+    """A file that was put next to an earlier export stays, and so does the export."""
+    export_csv(_lines(), tmp_path)
+    (tmp_path / "host.csv").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    host = b'host cpu_share=0.5,journal="a",seq=9i 1'
+    with pytest.raises(OperatorError, match="is not a file of the earlier export"):
+        export_csv([*_lines(), host], tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
     """A source that fails midway leaves neither files nor a folder."""
 

@@ -112,11 +112,14 @@ def test_without_a_journal(config: Path) -> None:
     assert "no journal file. Fix: set journal.folder" in str(result.exception)
 
 
-@pytest.mark.parametrize("name", ["journal.sqlite3", "journal.sqlite3-wal", "link"])
+@pytest.mark.parametrize(
+    "name", ["journal.sqlite3", "journal.sqlite3-wal", "link", "device-key.pem"]
+)
 def test_an_export_never_replaces_the_journal(
     config: Path, journal: Journal, tmp_path: Path, name: str
 ) -> None:
     """Its files, also by another name, are refused, and the readings stay."""
+    (tmp_path / "device-key.pem").write_text("secret")
     (tmp_path / "link").symlink_to(tmp_path / "journal.sqlite3")
     before = bodies(journal)
     result = CliRunner().invoke(
