@@ -19,6 +19,15 @@ from qos_agent.model.schema import RATE_BOUNDS_MBPS
 Direction = Literal["down", "up"]
 Stop = Literal["precision", "variation", "bytes", "time", "stall", "complete"]
 
+# Less than this is not a rate: the server sends almost nothing, or the link is down.
+_MIN_PAYLOAD_BYTES = 20_000
+
+
+def check_payload(payload_bytes: float, span_s: float, cause: str = "stalled") -> None:
+    """Raise ProbeError if a transfer is too short for a rate."""
+    if payload_bytes < _MIN_PAYLOAD_BYTES:
+        raise ProbeError(cause, f"{payload_bytes:.0f} bytes in {span_s:.1f} s")
+
 
 @dataclass(frozen=True, slots=True)
 class Order:

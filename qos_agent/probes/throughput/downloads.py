@@ -161,6 +161,15 @@ class Downloads:
         """Return 0, because requests are short."""
         return 0
 
+    @property
+    def content_bytes(self) -> int:
+        """The bytes that were read from the bodies."""
+        return sum(r.content_bytes for r in self._responses.values())
+
+    def blocked_by_receiver(self) -> bool:
+        """Return False: this program reads all that arrives."""
+        return False
+
     def queue_averse(self) -> bool:
         """Return False: the sender is the server, whose algorithm is unknown."""
         return False

@@ -72,6 +72,15 @@ class Flows(Protocol):
         """Return the bytes that the kernel has accepted and not yet sent."""
         ...
 
+    @property
+    def content_bytes(self) -> int:
+        """The bytes of the bodies so far, without the lines of chunks."""
+        ...
+
+    def blocked_by_receiver(self) -> bool:
+        """Return True if a receiver takes no more of the data that waits for it."""
+        ...
+
     def queue_averse(self) -> bool:
         """Return True if the sender is known to fill a link without a queue."""
         ...

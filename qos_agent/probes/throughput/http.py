@@ -22,6 +22,7 @@ from qos_agent.probes.throughput.backend import (
     Rate,
     Results,
     Stop,
+    check_payload,
 )
 from qos_agent.probes.throughput.byte_limit import ByteLimit
 from qos_agent.probes.throughput.connection import Connection, ServerEndpoint
@@ -44,8 +45,8 @@ _RENEW_S = 0.4
 _DEEP_QUEUE_S = 0.06
 # A link that varies is measured for this long if the flows do not fill it.
 _WITHOUT_QUEUE_S = 3.0
-# Less than this is not a rate: the server sends almost nothing, or the link is down.
-_MIN_PAYLOAD_BYTES = 20_000
+# A pause of this length at the end may be the server's, which has stopped reading.
+_SILENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,13 @@ class _TestSetup:
     flows: Flows
 
     def payload_bytes(self) -> int:
-        """Return the payload of these connections, without other traffic."""
+        """Return the content that these connections transferred.
+
+        Other traffic and the lines of chunks are not part of it.
+        """
         infos = [tcp_info(c.sock) for c in self.connections]
-        return sum(max(i.received_bytes, i.acked_bytes) for i in infos)
+        carried_bytes = sum(max(i.received_bytes, i.acked_bytes) for i in infos)
+        return min(carried_bytes, self.flows.content_bytes)
 
     def cross_bytes(self) -> int:
         """Return the bytes of other traffic on the interface, in both directions."""
@@ -142,6 +147,7 @@ def _measure(
         test = _RateTest(setup, order, direction)
         stop = test.run(deadline)
         measured_bytes, span_s = test.series.measured()
+        test.check_reader()
         _check_payload(setup, test.series, stop)
         sender = setup.connections[0].sock if direction == "up" else None
         return Rate(
@@ -176,9 +182,9 @@ def _check_payload(setup: _TestSetup, series: RateSeries, stop: Stop) -> None:
     is_silent = stop == "stall" or measured_bytes <= 0
     carried_bytes = measured_bytes if is_silent else series.totals_bytes[-1]
     payload_bytes = min(carried_bytes, setup.payload_bytes())
-    if payload_bytes < _MIN_PAYLOAD_BYTES:
-        cause = "bad_answer" if stop == "complete" else "stalled"
-        raise ProbeError(cause, f"{payload_bytes:.0f} bytes in {span_s:.1f} s")
+    check_payload(
+        payload_bytes, span_s, "bad_answer" if stop == "complete" else "stalled"
+    )
 
 
 class _RateTest:
@@ -342,6 +348,16 @@ class _RateTest:
             return "stall"
         late = now_s - self.series.times_s[0] >= self._time_limit_s
         return "time" if late or deadline.remaining_s() < BIN_S else None
+
+    def check_reader(self) -> None:
+        """Raise ProbeError if the server has stopped reading before the end.
+
+        Such a mean would be that of the server, and not that of the link.
+        """
+        silence_s = time.monotonic() - self._grew_at_s
+        if silence_s >= _SILENCE_S and self._setup.flows.blocked_by_receiver():
+            detail = f"the server stopped reading {silence_s:.1f} s before the end"
+            raise ProbeError("stalled", detail)
 
     def ramp_ms(self) -> float | None:
         """Return the length of the ramp; None if it did not end within the test.

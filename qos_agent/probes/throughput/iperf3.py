@@ -14,7 +14,13 @@ from typing import Any
 from qos_agent.model import Deadline, Link, json_text
 from qos_agent.model.addresses import split_host_port
 from qos_agent.model.errors import ProbeError
-from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
+from qos_agent.probes.throughput.backend import (
+    Direction,
+    Order,
+    Rate,
+    Results,
+    check_payload,
+)
 from qos_agent.probes.throughput.interface_counter import counter_of, guard
 from qos_agent.system.child_process import ChildResult, Watch, program, run_child
 from qos_agent.system.network import addresses_to_try, bind, look_up
@@ -191,8 +197,7 @@ def _rate(report: dict[str, Any], server: str, data_bytes: int | None) -> Rate:
         received = end["sum_received"]
         total = received if received["bytes"] else end["sum_sent"]
         moved, span_s = int(total["bytes"]), float(total["seconds"])
-        if moved <= 0 or span_s <= 0:
-            raise ProbeError("stalled", "iperf3 moved nothing")
+        check_payload(moved if span_s > 0 else 0, span_s)
         return Rate(
             rate_bps=moved * 8 / span_s,
             layer="application",

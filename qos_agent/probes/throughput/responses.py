@@ -27,6 +27,7 @@ class RangeResponses:
         self._chunks: ChunkDecoder | None = None
         self._next_byte = 0
         self._file_bytes = _ENDLESS
+        self.content_bytes = 0
         self.ranged: bool | None = None
         self.ended = False
 
@@ -80,14 +81,14 @@ class RangeResponses:
     def _take_body(self, data: memoryview) -> memoryview:
         left_bytes = self._requested_bytes[0] - self._received_bytes
         part = data[: int(min(left_bytes, len(data)))]
-        payload = part
+        contents = [part]
         if self._chunks is not None:
-            payloads = self._chunks.feed(part)
-            payload = payloads[0] if payloads else part[:0]
+            contents = self._chunks.feed(part)
             part = part[: len(part) - self._chunks.unused_bytes]
-        if payload and not self._body_begun:
+        self.content_bytes += sum(map(len, contents))
+        if any(contents) and not self._body_begun:
             self._body_begun = True
-            if looks_like_html(bytes(payload[:200])):
+            if looks_like_html(bytes(contents[0][:200])):
                 raise self._target.page_error("an HTML page instead of data")
         self._received_bytes += len(part)
         last_chunk = self._chunks is not None and self._chunks.ended

@@ -16,7 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from qos_agent.model import Deadline, json_text
 from qos_agent.model.errors import ProbeError
 from qos_agent.model.schema.codes import CAUSES
-from qos_agent.probes.throughput.backend import Direction, Order, Rate, Results
+from qos_agent.probes.throughput.backend import (
+    Direction,
+    Order,
+    Rate,
+    Results,
+    check_payload,
+)
 from qos_agent.probes.throughput.interface_counter import counter_of, guard
 from qos_agent.system.child_process import run_child
 
@@ -171,6 +177,10 @@ def _direction(report: Mapping[str, object], server: object) -> Rate | ProbeErro
     numbers = {name: float(str(report[name])) for name in _NUMBERS}
     if not all(map(math.isfinite, numbers.values())):
         raise ValueError("a number is not finite")
+    try:
+        check_payload(numbers["payload_bytes"], numbers["elapsed_s"])
+    except ProbeError as error:
+        return error
     data_bytes = report.get("data_bytes")
     return Rate(
         rate_bps=numbers["payload_bytes"] * 8 / numbers["elapsed_s"],

@@ -145,6 +145,20 @@ class Uploads:
         started = self._connections.started()
         return sum(tcp_info(c.sock).unsent_bytes for c in started)
 
+    @property
+    def content_bytes(self) -> int:
+        """The bytes that the kernel accepted."""
+        return self.carried_bytes
+
+    def blocked_by_receiver(self) -> bool:
+        """Return True if all data waits for windows that the server has closed.
+
+        In an outage of the link, sent data waits for its acknowledgement.
+        """
+        infos = [tcp_info(c.sock) for c in self._connections.started()]
+        waiting = [i for i in infos if i.unsent_bytes or i.unacked_segments]
+        return bool(waiting) and not any(i.unacked_segments for i in waiting)
+
     def queue_averse(self) -> bool:
         """Return True if this kernel paces the sender and no window limits it."""
         sock = self._connections.all[0].sock

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 # <linux/tcp.h>: 8 bytes of flags, 24 words, then the fields at these offsets.
 _STATE, _OPTIONS = 0, 5
 _SEND_AND_RECEIVE_MSS = 16
+_UNACKED = 24
 _SACKED = 28
 _TOTAL_RETRANS = 100
 _ACKED_AND_RECEIVED = 120
@@ -39,6 +40,7 @@ class TcpInfo:
     `waiting_bytes`: received beyond a gap, in full segments.
     `sent_bytes`: sent, with retransmissions.
     `unsent_bytes`: accepted by the kernel and not yet sent.
+    `unacked_segments`: sent and not yet acknowledged.
     `header_bytes`: IP and TCP headers of a full segment.
     `window_share`: share of the busy time in which the receive window of the peer or
     the local send buffer limited the sender.
@@ -55,6 +57,7 @@ class TcpInfo:
     mss_bytes: int
     header_bytes: int
     window_share: float
+    unacked_segments: int
     closed: bool
 
     def packet_bytes(self) -> int:
@@ -77,6 +80,7 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
     # sender may use small segments.
     beyond_row_bytes = max(0, data_segments_in * receive_mss_bytes - received)
     (sacked,) = struct.unpack_from("=I", raw, _SACKED)
+    (unacked,) = struct.unpack_from("=I", raw, _UNACKED)
     busy, by_window, by_buffer = struct.unpack_from("=QQQ", raw, _BUSY_AND_LIMITED)
     stamped = raw[_OPTIONS] & _TIME_STAMPS
     options = _TIME_STAMP_BYTES if stamped else 0
@@ -91,6 +95,7 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
         mss_bytes=mss_bytes,
         header_bytes=_IP_HEADER_BYTES[sock.family] + _TCP_HEADER_BYTES + options,
         window_share=(by_window + by_buffer) / busy if busy else 0.0,
+        unacked_segments=unacked,
         closed=raw[_STATE] == _CLOSED,
     )
 

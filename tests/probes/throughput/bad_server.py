@@ -79,6 +79,16 @@ def answers_too_early(sock: socket.socket, stop: threading.Event) -> None:
     stop.wait()
 
 
+def reads_slowly_then_stops(sock: socket.socket, stop: threading.Event) -> None:
+    """Confirm the upload, read for a second through a small buffer, and then stop."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    sock.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+    for _ in range(50):
+        sock.recv(65536)
+        stop.wait(0.02)
+    stop.wait()
+
+
 def silent(sock: socket.socket, stop: threading.Event) -> None:
     """Accept the connection and send nothing."""
     stop.wait()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -31,6 +32,7 @@ from tests.probes.throughput.bad_server import (
     drips,
     drips_its_head,
     hangs_up,
+    reads_slowly_then_stops,
     reads_then_responds,
     resets,
     resets_at_once,
@@ -319,6 +321,29 @@ def test_a_chunked_body_is_complete_with_its_last_chunk() -> None:
             assert causes(Http(), test_order) == expected
 
 
+ONE_BYTE_CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nZ\r\n" * 5000
+
+
+def test_the_lines_of_chunks_are_no_payload() -> None:
+    """A body of 5 kB is too short for a rate, although 30 kB are on the wire."""
+    with bad_server(responds(HEAD + ONE_BYTE_CHUNKS + b"0\r\n\r\n")) as port:
+        test_order = order(server_of("http", port), limits={"down": 50_000_000})
+        assert causes(Http(), test_order) == {"down": "bad_answer"}
+
+
+@pytest.mark.serial
+@pytest.mark.slow
+def test_a_server_that_stops_reading_is_no_slow_link() -> None:
+    """It may confirm an upload early, but must read on; a link's outage is a rate."""
+    test_order = order("", limits={"up": LIMIT}, interface=None, connections=1)
+    with bad_server(reads_slowly_then_stops) as port:
+        test_order = replace(test_order, server=server_of("http", port))
+        (error,) = Http().run(test_order, TimeLeft(TIME_LIMIT_S)).values()
+    assert isinstance(error, ProbeError)
+    assert error.cause == "stalled"
+    assert "stopped reading" in error.detail
+
+
 VALID_BODIES = {
     "chunk extensions": b"Transfer-Encoding: chunked\r\n\r\n"
     + (b"186a0;a=b\r\n" + BLOCK + b"\r\n") * 3
@@ -384,6 +409,10 @@ def test_iperf3_measures_both_directions() -> None:
     [
         ('{"error": "unable to receive parameters from client"}', "version"),
         ('{"error": "unable to receive results - bad JSON"}', "version"),
+        (
+            '{"start": {}, "end": {"sum_received": {"bytes": 19999, "seconds": 1.0}}}',
+            "stalled",
+        ),
         ('{"start": {}, "end": {"sum": {"bytes": 1, "seconds": 1}}}', "version"),
         ('{"start": [], "end": {"sum_received": {"bytes": "many"}}}', "version"),
         ('{"error": "the server is busy running a test. try again later"}', "busy"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,17 @@ def test_half_a_report() -> None:
 def test_a_report_of_the_wrong_shape(report: str) -> None:
     """JSON without the expected keys is the cause `child_output`."""
     assert cause(child(f"print({report!r})")) == "child_output"
+
+
+def test_a_short_transfer_is_no_rate() -> None:
+    """Less than 20 kB until the time is up describes no link."""
+    moved = {"payload_bytes": 19_999, "elapsed_s": 2.0, "threads": 1, "cpu_s": 0}
+    report = {"server": "x", "down": moved | {"cut": True}}
+    report["up"] = report["down"]
+    results = child(f"print({json.dumps(report)!r})").run(order(), TimeLeft(30))
+    for result in results.values():
+        assert isinstance(result, ProbeError)
+        assert (result.cause, result.detail) == ("stalled", "19999 bytes in 2.0 s")
 
 
 def test_a_child_that_ends_with_an_error() -> None:

@@ -55,7 +55,10 @@ def test_bytes_in_the_send_buffer_are_counted() -> None:
                 taken += client.send(b"x" * 65_536)
             except BlockingIOError:
                 continue
+        while tcp_info(client).unacked_segments and time.monotonic() < end_s:
+            pass
         info = tcp_info(client)
+    assert info.unacked_segments == 0
     assert 0 < info.unsent_bytes < taken
     assert info.unsent_bytes + info.sent_bytes >= taken
     assert 0 < info.window_share <= 1
