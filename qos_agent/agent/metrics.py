@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from qos_agent import __version__
 from qos_agent.agent.build import Components
@@ -154,7 +155,7 @@ class Metrics:
             clock_synced=clock_state.synced,
             clock_trusted=clock_state.trusted,
             clock_error_ms=clock_state.error_ms,
-            collector=uplink.collector,
+            collector=self._server_of(uplink.collector),
             collector_state=uplink.state,
             collector_error=uplink.error,
             sent_points=uplink.acknowledged.all,
@@ -170,6 +171,13 @@ class Metrics:
             not_sealed=components.sealer.state.problem,
             paused=[f"{pause.what} until {pause.until()}" for pause in pauses],
         )
+
+    def _server_of(self, collector: str | None) -> str | None:
+        """Return host and port of a collector, which is a section of the settings."""
+        if collector is None:
+            return None
+        section = getattr(self._components.settings, collector)
+        return urlsplit(str(section.url)).netloc.rpartition("@")[2]
 
     def _link(self, link: Link) -> LinkStatus:
         judgement = self._components.monitor.judgement(link.name)

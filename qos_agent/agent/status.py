@@ -22,6 +22,7 @@ FILE_NAME = "status.json"
 # Some hundred links and targets; numbers must fit into 64 bits.
 _MAX_BYTES = 4_000_000
 _NUMBER_MAX = 2**63
+_NOT_RUNNING = "not_running"
 _KEY_TAGS = ("link", "target", "layer", "direction", "technology")
 
 
@@ -49,11 +50,18 @@ class LatestReadings:
         self._latest: dict[tuple[str, ...], Latest] = {}
 
     def add(self, reading: Reading) -> None:
-        """Replace the reading of the same measurement, link and target."""
+        """Replace an older reading of the same measurement, link and target.
+
+        Slots before the start are a fact for the journal, and no result of this run.
+        """
+        if reading.reason == _NOT_RUNNING:
+            return
         with self._lock:
             for latest in self._entries(reading):
                 key = (latest.measurement, *latest.tags.values())
-                self._latest[key] = latest
+                known = self._latest.get(key)
+                if known is None or known.boot_ns <= latest.boot_ns:
+                    self._latest[key] = latest
 
     def all(self) -> list[Latest]:
         """Return the newest readings in a stable order."""

@@ -330,8 +330,8 @@ def _period(from_time: str | None, to_time: str | None) -> Period:
 
     whole = Period()
     period = Period(
-        whole.from_ns if from_time is None else moment_s(from_time) * 10**9,
-        whole.to_ns if to_time is None else moment_s(to_time) * 10**9,
+        whole.from_ns if from_time is None else moment_s(from_time, "--from") * 10**9,
+        whole.to_ns if to_time is None else moment_s(to_time, "--to") * 10**9,
     )
     if period.from_ns >= period.to_ns:
         raise ConfigError("--to", repr(to_time), "must be after --from", "swap the two")

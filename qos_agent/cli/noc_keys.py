@@ -52,7 +52,7 @@ def import_keys(
     """
     from qos_agent.noc.register.keys import read_keys
 
-    from_s = moment_s(since) if since else None
+    from_s = moment_s(since, "--from") if since else None
     now_s = int(time.time())
     keys = [key for path in files for key in read_keys(path, now_s, from_s)]
     with closing(_open(config, create=apply)) as store:
@@ -91,7 +91,7 @@ def close_key(
 
     Seals that are made after that moment are not accepted.
     """
-    at_s = moment_s(since) if since else int(time.time())
+    at_s = moment_s(since, "--from") if since else int(time.time())
     with closing(_open(config)) as store:
         closed = store.close_key(station, at_s)
     if closed:

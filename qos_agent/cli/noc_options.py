@@ -29,24 +29,28 @@ ApplyOption = Annotated[
     typer.Option("--apply", help="Apply the changes. Without it, only show them."),
 ]
 
+# InfluxDB has nanoseconds in 64 bits.
+_LAST_S = 2**63 // 10**9 - 1
 
-def moment_s(text: str, option: str = "time") -> int:
+
+def moment_s(text: str, option: str) -> int:
     """Parse an ISO 8601 date and time with an offset into seconds since 1970.
 
     Raises ConfigError.
     """
     try:
         moment = datetime.fromisoformat(text)
+        at_s = int(moment.timestamp()) if moment.tzinfo else -1
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        at_s = -1
+    if not 0 <= at_s <= _LAST_S:
         raise ConfigError(
             option,
             repr(text),
-            "must be a date and time with an offset",
+            "must be a date and time with an offset, from 1970 to 2261",
             "use the form 2024-02-14T07:00:00+07:00",
         )
-    return int(moment.timestamp())
+    return at_s
 
 
 def need_collectors(settings: NocSettings) -> None:

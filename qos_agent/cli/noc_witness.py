@@ -192,7 +192,7 @@ def _root(store: WitnessStore, at: str | None) -> Root:
     """Return the root that the options name. Raises OperatorError if there is none."""
     from qos_agent.noc.witness.root import newest
 
-    found = newest(store, moment_s(at) if at else None)
+    found = newest(store, moment_s(at, "--at") if at else None)
     if found is None:
         problem, fix = "there is no national root", "wait for the next full hour"
         raise OperatorError(f"--at: {problem} since then. Fix: {fix}.")

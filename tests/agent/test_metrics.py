@@ -37,12 +37,14 @@ class TickingClock(FakeClock):
 class Device:
     """The components and metrics of an agent, on a clock that the test sets."""
 
-    def __init__(self, folder: Path, monthly: str | None, clock: FakeClock) -> None:
+    def __init__(
+        self, folder: Path, monthly: str | None, clock: FakeClock, url: str | None
+    ) -> None:
         self.clock = clock
         settings = Settings.model_validate(
             {
                 "station": {"id": "S1", "province": "31"},
-                "collector": {"url": "http://127.0.0.1:1"},
+                "collector": {"url": url, "insecure": True} if url else {},
                 "allowance": {"monthly": monthly} if monthly else {},
                 "journal": {"folder": folder, "disk_reserve": "0MB"},
                 "runtime": {"folder": folder},
@@ -64,14 +66,35 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Device]]:
     """Yield a factory of devices, and close them after the test."""
     devices: list[Device] = []
 
-    def device(monthly: str | None = None, clock: FakeClock | None = None) -> Device:
-        devices.append(Device(tmp_path, monthly, clock or FakeClock()))
+    def device(
+        monthly: str | None = None,
+        clock: FakeClock | None = None,
+        url: str | None = "http://127.0.0.1:1",
+    ) -> Device:
+        devices.append(Device(tmp_path, monthly, clock or FakeClock(), url))
         return devices[-1]
 
     yield device
     for used in devices:
         used.components.uplink.close()
         used.components.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://127.0.0.1:1", "127.0.0.1:1"),
+        ("https://influx.example.id/path", "influx.example.id"),
+        ("https://[2001:db8::1]:8086", "[2001:db8::1]:8086"),
+        (None, None),
+    ],
+)
+def test_the_status_names_the_server_of_the_collector(
+    make: Callable[..., Device], url: str | None, shown: str | None
+) -> None:
+    """It is the host of the URL, and the port if the URL has one."""
+    device = make(url=url)
+    assert device.metrics.status("normal").collector == shown
 
 
 @pytest.mark.parametrize(

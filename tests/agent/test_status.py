@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tempfile
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,24 @@ def test_the_screen_shows_why_delivery_fails() -> None:
         console.print(render(failing, failing.boot_ns, Translator("en")))
         assert isinstance(console.file, io.StringIO)
         assert (text in console.file.getvalue()) is is_shown
+
+
+def test_only_results_of_this_run_are_listed() -> None:
+    """Slots before the start are no news, and no old reading replaces a newer one."""
+    latest_readings = LatestReadings(STATUS_FIELDS)
+    before = Reading(
+        "latency",
+        Outcome.SKIPPED,
+        10**11,
+        (Sample(LATENCY_TAGS, {}),),
+        reason="not_running",
+    )
+    latest_readings.add(before)
+    assert latest_readings.all() == []
+    latest_readings.add(latency())
+    for late in (before, replace(before, reason="paused")):
+        latest_readings.add(late)
+    assert [latest.outcome for latest in latest_readings.all()] == ["ok"]
 
 
 def test_without_a_file_there_is_no_status(tmp_path: Path) -> None:

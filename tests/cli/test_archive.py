@@ -130,7 +130,11 @@ def test_json_is_for_programs(tmp_path: Path, archive: Command) -> None:
         ),
         (
             ["export", "-s", "a.lp", "-o", "out", "--from", "yesterday"],
-            "must be a date and time with an offset",
+            "--from: must be a date and time with an offset",
+        ),
+        (
+            ["build", "-s", "a.lp", "-o", "out", "--to", "9999-01-01T00:00:00Z"],
+            "--to: must be a date and time with an offset, from 1970 to 2261",
         ),
         (
             [
