@@ -57,6 +57,13 @@ def test_counters_set_to_zero(totals: Callable[..., list[int | None]]) -> None:
     assert totals([count(500), count(800), count(100)]) == [300, 400]
 
 
+def test_counters_of_32_bits(totals: Callable[..., list[int | None]]) -> None:
+    """A counter that wraps is not one that starts again, which no 32 bits explain."""
+    assert totals([count(2**32 - 300), count(100)]) == [400]
+    assert totals([count(2**31), count(100)]) == [100]
+    assert totals([count(2**32 + 5), count(100)]) == [100]
+
+
 def test_an_interface_that_is_away(totals: Callable[..., list[int | None]]) -> None:
     """The total stays while a modem is unplugged."""
     counts = [count(500), count(800), None, count(800), count(100, index=8)]

@@ -2,6 +2,7 @@
 
 from qos_agent.system.network.counters import (
     InterfaceCount,
+    added_bytes,
     interface_count,
     interfaces,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Resolved",
     "Resolvers",
     "Route",
+    "added_bytes",
     "addresses_to_try",
     "bind",
     "cause_of",

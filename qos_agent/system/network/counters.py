@@ -10,6 +10,12 @@ from qos_agent.system.files import matching, read_number
 
 _INTERFACES = Path("/sys/class/net")
 
+# Linux of 32 bits has `unsigned long` counters in /sys/class/net, and some drivers of
+# modems have `u32` ones.
+_WRAP = 2**32
+# Two seconds at 1 Gbit/s, which is longer than the status and the probes wait.
+_MAX_WRAPPED_BYTES = 2**28
+
 
 @dataclass(frozen=True, slots=True)
 class InterfaceCount:
@@ -29,19 +35,25 @@ class InterfaceCount:
         """The bytes in both directions."""
         return self.received_bytes + self.sent_bytes
 
-    def is_later_than(self, earlier: InterfaceCount) -> bool:
-        """Return True if the same counters went on from `earlier` to this count."""
-        same = (self.interface, self.index) == (earlier.interface, earlier.index)
-        return same and (
-            self.received_bytes >= earlier.received_bytes
-            and self.sent_bytes >= earlier.sent_bytes
-        )
-
     def since(self, earlier: InterfaceCount) -> int | None:
         """Return the bytes moved since then; None if the counters started again."""
-        if not self.is_later_than(earlier):
+        if (self.interface, self.index) != (earlier.interface, earlier.index):
             return None
-        return self.moved_bytes - earlier.moved_bytes
+        received = added_bytes(earlier.received_bytes, self.received_bytes)
+        sent = added_bytes(earlier.sent_bytes, self.sent_bytes)
+        return None if received is None or sent is None else received + sent
+
+
+def added_bytes(before: int, now: int) -> int | None:
+    """Return the increase of a counter; None if it started again at zero.
+
+    A counter of 32 bits wraps. It is taken for that if the increase is then small.
+    """
+    if now >= before:
+        return now - before
+    wrapped_bytes = now + _WRAP - before
+    is_wrap = before < _WRAP and wrapped_bytes <= _MAX_WRAPPED_BYTES
+    return wrapped_bytes if is_wrap else None
 
 
 def interface_count(interface: str) -> InterfaceCount:

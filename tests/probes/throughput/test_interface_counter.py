@@ -44,6 +44,16 @@ def test_a_reset_loses_no_byte_and_the_limit_holds(files: tuple[Path, Path]) -> 
         assert counter.received() == 4700
 
 
+def test_a_counter_of_32_bits_wraps(files: tuple[Path, Path]) -> None:
+    """Kernels and drivers of 32 bits count on from zero after 4.3 GB."""
+    received, _ = files
+    with InterfaceCounter("eth0") as counter:
+        received.write_text(f"{2**32 - 1000}\n")
+        before = counter.received()
+        received.write_text("500\n")
+        assert counter.received() == before + 1500
+
+
 def test_a_counter_without_a_number_is_a_lost_interface(
     files: tuple[Path, Path],
 ) -> None:
