@@ -8,6 +8,7 @@ second SIGQUIT or SIGABRT ends the process at once.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -39,7 +40,8 @@ def handle_signals(
 ) -> None:
     """Call `end` at each signal that ends a process, and `reload` at SIGHUP if given.
 
-    SIGHUP stays ignored if it was, as under nohup(1).
+    SIGHUP stays ignored if it was, as under nohup(1). A signal that comes again while
+    the interpreter ends is ignored.
     """
 
     def handle(number: int, _frame: object) -> None:
@@ -54,6 +56,14 @@ def handle_signals(
         if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
             continue
         signal.signal(number, handle)
+    # Python resets its own handlers at its end, and the default action would then
+    # replace the exit status. Ignored signals stay ignored.
+    atexit.register(_ignore)
+
+
+def _ignore() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def is_service(environment: Mapping[str, str] | None = None) -> bool:

@@ -95,6 +95,23 @@ def test_no_signal_that_ends_a_process_is_left_out() -> None:
     assert set(json.loads(shown)) <= OTHERS
 
 
+_REPEATED = """
+import os, signal
+from qos_agent.system.signals import handle_signals
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM):
+        kill(pid, number)
+late = Late()
+handle_signals(lambda: None)
+"""
+
+
+def test_a_signal_that_comes_again_does_not_change_the_status() -> None:
+    """Python resets its handlers at its end, when all readings are stored already."""
+    ended = subprocess.run([sys.executable, "-c", _REPEATED], check=False)
+    assert ended.returncode == 0
+
+
 def test_nohup_keeps_the_agent_running(tmp_path: Path) -> None:
     """SIGHUP stays ignored if the shell ignored it for the command."""
     agent = start(tmp_path, "nohup")
