@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -136,8 +136,6 @@ class Server:
         self._pool: PoolManager | None = None
         self._token: str | None = None
         self._unreachable: QueryError | None = None
-        # True after the server left out rows of a result that was not chunked.
-        self._is_chunked = False
 
     def wake(self) -> None:
         """Send queries again, also if the last one had no response."""
@@ -159,18 +157,11 @@ class Server:
     def tables(self, query: str) -> Iterator[Table]:
         """Yield a table for each series of one SELECT. Raises QueryError.
 
-        `max-row-limit` of 1.8 does not apply to chunked responses, so a result with
-        too few rows is requested again in chunks.
+        The response is chunked, because `max-row-limit` of 1.8 applies to all others.
+        They have no mark of their own if the limit leaves out whole series.
         """
-        yield from self._whole(query)
-
-    def _whole(self, query: str) -> list[Table]:
-        if not self._is_chunked:
-            with suppress(PartialResultError):
-                return self._tables(query, {})
-            self._is_chunked = True
         try:
-            return self._tables(query, _CHUNKED)
+            yield from self._tables(query)
         except PartialResultError as error:
             message = compose(error.message, "", fixes.MAX_ROWS)
             raise QueryError(self.name, message) from error
@@ -214,8 +205,8 @@ class Server:
             self._pool.clear()
             self._pool = None
 
-    def _tables(self, query: str, options: Mapping[str, str]) -> list[Table]:
-        form = {"db": self._section.bucket, "epoch": "ns", "q": query, **options}
+    def _tables(self, query: str) -> list[Table]:
+        form = {"db": self._section.bucket, "epoch": "ns", "q": query, **_CHUNKED}
         status, _, body = self._request("POST", "query", urlencode(form))
         if status == HTTPStatus.OK:
             try:

@@ -1,8 +1,8 @@
 """Reads the body of a response to an InfluxQL query. Pure.
 
-InfluxDB may return fewer rows than there are. 1.8 marks such a result or series with
-`partial` if `max-row-limit` is exceeded. In chunked responses `partial` means that more
-of it follows.
+InfluxDB may return fewer rows than there are. 1.8 marks a result or series with
+`partial` if `max-row-limit` has cut it, but not if it leaves out whole series. In
+chunked responses, which have no such limit, `partial` means that more of it follows.
 """
 
 from __future__ import annotations

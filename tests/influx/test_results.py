@@ -128,11 +128,12 @@ def test_a_cut_or_empty_response_is_an_error(reply: Reply, message: str) -> None
             list(Server(section, 5.0).select("SELECT 1"))
 
 
+@pytest.mark.parametrize("limit", [1, 5])
 def test_a_row_limit_of_the_server_hides_no_station(
-    make_influxdb: MakeInfluxDB,
+    make_influxdb: MakeInfluxDB, limit: int
 ) -> None:
-    """With max-row-limit = 5 all regencies and all of their stations count."""
-    influxdb = make_influxdb(Settings(max_row_limit=5))
+    """With any max-row-limit all regencies and all of their stations count."""
+    influxdb = make_influxdb(Settings(max_row_limit=limit))
     influxdb.write(
         b"\n".join(
             b"agent,province=31,regency=31%02d,station=s%d beats=1i %d" % (r, s, s)

@@ -110,6 +110,22 @@ def test_missing_database(
     simulation.assert_complete(ends)
 
 
+def test_row_limits_of_1x_hide_nothing(
+    make_influxdb: MakeInfluxDB, tmp_path: Path
+) -> None:
+    """With max-row-limit = 1 the census and all passes of roll-ups are complete."""
+    server = make_influxdb(Settings(max_row_limit=1))
+    raw, rollup = (server.create_database(name) for name in ("raw", "sums"))
+    simulation = Simulation(tmp_path, raw, rollup)
+    census = service(settings_of(raw, rollup, tmp_path))
+    ends, reports = run_through(census, simulation, lambda _: None)
+    assert [report.failed for report in reports if report.failed] == []
+    server.stop()
+    server.settings = Settings()
+    server.start()
+    simulation.assert_complete(ends)
+
+
 def test_series_limits_of_1x(make_influxdb: MakeInfluxDB, tmp_path: Path) -> None:
     """With a full in-memory index the rest is written, and the limit is reported."""
     raw = make_influxdb().create_database("raw")
