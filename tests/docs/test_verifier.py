@@ -91,6 +91,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     public = WITNESS.public_key
     made = root.proof_of(bench.store, built, journal.origin, WITNESS_NAME, public)
     assert made is not None
+    bench.close()
     proof = folder / "journal.tlog-proof"
     proof.write_bytes(made.to_bytes())
     cosigner = notes.verifier_key(WITNESS_NAME, public.raw, notes.COSIGNATURE)

@@ -129,6 +129,11 @@ class Bench:
         self.checker = Checker(self.store, self.keys, WITNESS)
         self.keys.apply([device.key() for device in devices])
 
+    def close(self) -> None:
+        """Close the databases."""
+        self.store.close()
+        self.keys.close()
+
     def check(self, *arrived: Arrived, at_ns: int = NOW_NS) -> Tally:
         """Check arrivals as one batch."""
         return self.checker.check(arrived, at_ns)
