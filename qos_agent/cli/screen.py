@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from rich.console import (
     Console,
@@ -336,8 +337,11 @@ def _narrow_row(
 
 
 def _narrow_table(rows: Sequence[tuple[Text, ...]], width: int) -> Iterator[Text]:
-    """Yield aligned rows; those without a value or without loss need less width."""
-    for filled in ((True, True), (True, False), (False, False)):
+    """Yield aligned rows; those without a value or without loss need less width.
+
+    A failed latency reading has loss but no value.
+    """
+    for filled in product((True, False), repeat=2):
         same = [row for row in rows if (bool(row[1]), bool(row[2])) == filled]
         yield from table(same, width)
 

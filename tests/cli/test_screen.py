@@ -155,6 +155,18 @@ def test_the_cause_is_shown_with_a_failing_delivery(width: int) -> None:
     assert f"delivery fails: HTTP 401: token not accepted. fix: {CREDENTIALS}" in text
 
 
+@pytest.mark.parametrize("width", [200, 60, 40])
+def test_a_latency_reading_that_lost_every_packet_is_shown(width: int) -> None:
+    """A target without any response has loss but no delay, and is on the board."""
+    tags = {"link": "main", "target": "quad9"}
+    fields = {"sent": 10, "received": 0}
+    lost = Latest("latency", tags, 2 * 10**12, "failed", "no_route", {**fields})
+    drawn = _drawn(example(latest=[lost]), width)
+    assert "quad9" in drawn
+    assert "10/10" in drawn
+    assert "no_route" in drawn
+
+
 def test_a_board_that_is_too_high_is_shown_in_pages() -> None:
     """Every line is on one page, and each page fits into the terminal."""
     console = Console(file=io.StringIO(), width=40, height=12, color_system=None)
