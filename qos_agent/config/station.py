@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from qos_agent.config.faults import invalid
 from qos_agent.config.places import province_zones
 from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
 
@@ -56,7 +57,12 @@ class StationSection(Section):
         """Set the time zone if the province is known or no station is configured."""
         if not isinstance(values, dict) or "time_zone" in values:
             return values
-        zone = province_zones().get(str(values.get("province")))
+        province = str(values.get("province"))
+        zone = province_zones().get(province)
         if zone is None and "id" not in values:
             zone = "Asia/Jakarta"
+        if zone is None and re.fullmatch(r"(?!00)\d\d", province):
+            fix = "correct the code, or set station.time_zone for a new province"
+            problem = "is not a known province"
+            raise invalid(problem, key="province", found=repr(province), fix=fix)
         return values if zone is None else {**values, "time_zone": zone}

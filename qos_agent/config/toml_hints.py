@@ -11,6 +11,9 @@ import re
 _POSITION = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
 _LINE_ENDS = (r"Illegal character '\n'", r"Found invalid character '\n'")
 _TWICE = re.compile(r"Cannot declare \((.*)\) twice")
+# A number ends before its unit, as in `monthly = 4GB` or `timeout = 10s`.
+_REST = "Expected newline or end of document after a statement"
+_UNQUOTED = re.compile(r"[^=\"'#]*=\s*\d[\d.]*\s*[A-Za-z]+\s*(#.*)?$")
 # Word processors and chat programs turn straight quotes into these.
 _CURLY = "“”„‟‘’‚‛″′«»"
 _QUOTES = "\"'"
@@ -28,6 +31,18 @@ def hint(message: str, text: str) -> tuple[str, str] | None:
 
 
 def _in_line(problem: str, line: str, column: int, text: str) -> tuple[str, str] | None:
+    if (quotes := _quotes(problem, line, column)) is not None:
+        return quotes
+    if (twice := _TWICE.fullmatch(problem)) is not None:
+        return _repeated_table(".".join(re.findall(r"'([^']*)'", twice[1])), text)
+    key = line.partition("=")[0].strip()
+    if problem == "Cannot overwrite a value" and re.fullmatch(r"[\w-]+", key):
+        return f"`{key}` is set twice", "remove one of the two"
+    return None
+
+
+def _quotes(problem: str, line: str, column: int) -> tuple[str, str] | None:
+    """Return the hint for quotes that are missing or curly."""
     curly = line[column - 1 : column]
     is_open = problem in _LINE_ENDS
     if is_open:
@@ -38,11 +53,8 @@ def _in_line(problem: str, line: str, column: int, text: str) -> tuple[str, str]
         return "a quote is missing", f"close the text with `{_first_quote(line)}`"
     if problem == "Invalid value" and line[column - 1 :].count('"') % 2:
         return "a quote is missing", 'open the text with `"`'
-    if (twice := _TWICE.fullmatch(problem)) is not None:
-        return _repeated_table(".".join(re.findall(r"'([^']*)'", twice[1])), text)
-    key = line.partition("=")[0].strip()
-    if problem == "Cannot overwrite a value" and re.fullmatch(r"[\w-]+", key):
-        return f"`{key}` is set twice", "remove one of the two"
+    if problem == _REST and _UNQUOTED.match(line):
+        return "a value has a unit and no quotes", "put the value in quotes"
     return None
 
 

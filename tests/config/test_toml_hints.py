@@ -11,6 +11,7 @@ from qos_agent.model.errors import InvalidConfigError
 
 MISSING = "line 2: a quote is missing"
 CLOSE = 'close the text with `"`'
+UNIT = "a value has a unit and no quotes"
 STRAIGHT = "use straight quotes"
 
 
@@ -41,6 +42,8 @@ STRAIGHT = "use straight quotes"
             "write `[[links]]`",
         ),
         ("a = 1\na = 2\n", "line 2: `a` is set twice", "remove one of the two"),
+        ("a = 1\nmonthly = 4GB\n", f"line 2: {UNIT}", "put the value in quotes"),
+        ("timeout = 1.5 s  # short\n", f"line 1: {UNIT}", "put the value in quotes"),
     ],
 )
 def test_the_usual_errors_have_a_fix(text: str, problem: str, fix: str) -> None:
