@@ -28,7 +28,6 @@ from qos_agent.model.limits import ResponseLimits
 _PART_BYTES = 16_384
 # The lines of chunks and trailers come on top of head and body.
 _OVERHEAD = 2
-_NOT_ASCII = bytes(range(0x80, 0x100))
 
 
 class _TimedReader(io.RawIOBase):
@@ -98,8 +97,9 @@ class LimitedResponse(http.client.HTTPResponse):
         except ValueError as error:  # http.client reads a negative size of a chunk
             raise http.client.HTTPException("a chunk has no size") from error
         self._left_bytes -= len(content)
-        if not self._left_bytes and not self._limits.decodes:
-            content = content.rstrip(_NOT_ASCII)  # a character that was cut in two
+        if not self._limits.decodes:
+            # influxdb-client requires UTF-8, also of a proxy's page in Latin-1.
+            content = content.decode("utf-8", "replace").encode()
         if not self.isclosed() and (amt is None or not self._left_bytes):
             self._cut(content)
         return content

@@ -187,9 +187,9 @@ def _line_errors(content: dict[str, object], message: str, body: str) -> list[st
 
 
 def _plain(body: str) -> str:
-    """Return a body that is neither JSON nor a page."""
+    """Return a body that is neither JSON, a page nor binary."""
     text = body.strip()
-    return "" if text.startswith(("<", "{", "[", '"')) else text
+    return "" if "\0" in text or text.startswith(("<", "{", "[", '"')) else text
 
 
 def _dropped(message: str) -> int | None:

@@ -171,9 +171,6 @@ class InfluxTransport:
             if not error.status:
                 return failure_of(error)
             return _response(error.status, error.headers, error.body)
-        except UnicodeDecodeError:
-            # A web page in another encoding; InfluxDB sends UTF-8.
-            return Response(200, {"content-type": "text/html"})
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return failure_of(error)
         return _response(status, headers, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import time
 from contextlib import suppress
@@ -167,3 +168,28 @@ def test_any_head_is_a_response_or_an_error(content: bytes) -> None:
     sock.makefile.return_value = BufferedReader(raw)
     with suppress(http.client.HTTPException, ValueError, OSError):
         LimitedResponse(WRITE, time.monotonic() + 60, sock).begin()
+
+
+_PAGE = "<title>Servidor não disponível</title>".encode("latin-1")
+_ZIPPED = gzip.compress(b'{"error":"busy"}', mtime=0)
+
+
+@pytest.mark.parametrize("body", [_PAGE, _ZIPPED], ids=["latin-1", "gzip"])
+@pytest.mark.parametrize(
+    ("status", "action"),
+    [
+        ("503 Busy", Action.KEEP),
+        ("413 Too Large", Action.HALVE),
+        ("401 Unauthorized", Action.RENEW_TOKEN),
+    ],
+)
+def test_the_status_counts_whatever_the_body_is(
+    body: bytes, status: str, action: Action
+) -> None:
+    """Pages of proxies in other encodings do not hide the status and Retry-After."""
+    with raw_server(response(status, body, b"Retry-After: 7")) as server:
+        (exchange,) = _post(server)
+    decision = decide(exchange.result)
+    assert (decision.action, decision.wait_s) == (action, 7.0)
+    assert decision.message.startswith(f"HTTP {status[:3]}: ")
+    assert "\\x" not in decision.message
