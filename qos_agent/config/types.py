@@ -188,6 +188,12 @@ def _host_and_port(value: str) -> str:
     return value
 
 
+def _lower_scheme(url: str) -> str:
+    """Return a URL with its scheme in lower case (RFC 3986, 3.1)."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme.lower()}{separator}{rest}"
+
+
 def is_election_commission(value: str) -> bool:
     """Return True if a URL or host name is the commission's, in any spelling."""
     # Resolvers fold width, case and the ideographic full stop (RFC 3490, 3.1).
@@ -238,8 +244,9 @@ Host = Annotated[
 _AnyUrl = Annotated[
     Text,
     AfterValidator(_without_password),
+    AfterValidator(_lower_scheme),
     allowed(
-        "http:// or https:// followed by a host",
+        "http:// or https:// followed by a host, with brackets around IPv6",
         r"https?://([^/\s:\[\]]+|([^/\s:\[\]@]+@)?\[[^/\s\[\]]+\])(:\d+)?([/?#]\S*)?",
     ),
     AfterValidator(_well_formed),

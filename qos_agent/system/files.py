@@ -113,7 +113,8 @@ def read_lines(path: Path, max_bytes: int) -> list[str]:
         with os.fdopen(_opened(path), "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return []
-            return file.read(max_bytes).decode("utf-8", "replace").splitlines()
+            # str.splitlines() would end a comment at a form feed or at U+0085.
+            return file.read(max_bytes).decode("utf-8", "replace").split("\n")
     except OSError as error:
         if error.errno not in _ABSENT:
             name_once(path, f"cannot be read ({error.strerror})")

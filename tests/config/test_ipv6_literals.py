@@ -43,6 +43,15 @@ def test_urls_are_accepted(url: str) -> None:
     assert NocSettings.model_validate({"collectors": [{"url": url}]}).collectors
 
 
+def test_the_scheme_of_a_url_may_have_capital_letters() -> None:
+    """RFC 3986, 3.1: schemes are the same in either case; they are stored in lower."""
+    for url in ("HTTP://[2001:db8::1]:8086", "Http://[2001:db8::1]:8086"):
+        section = CollectorSection.model_validate({"url": url})
+        assert section.url == "http://[2001:db8::1]:8086"
+    with pytest.raises(ValueError, match="brackets around IPv6"):
+        CollectorSection.model_validate({"url": "http://2001:db8::1:8086"})
+
+
 @pytest.mark.parametrize("url", WRONG_URLS)
 def test_other_urls_are_refused(url: str) -> None:
     """No address is accepted that would fail at its first use."""

@@ -115,16 +115,18 @@ def _with_points(own: tuple[str, ...]) -> tuple[str, ...]:
     """Return the values of `_STATION` with decimal points in the coordinates.
 
     Spreadsheet programs that are set to Indonesian write decimal commas. A value that
-    contains one is in quotes, or the separator is another character.
+    contains one is in quotes, or the separator is another character. Some write the
+    minus sign of typography.
     """
     code, name, latitude, longitude, *rest = own
-    if "," not in latitude and "," not in longitude:
+    if latitude.isascii() and "," not in latitude and "," not in longitude:
         return own
     points = (_with_point(latitude), _with_point(longitude))
     return (code, name, *points, *rest)
 
 
 def _with_point(value: str) -> str:
+    value = value.replace("\u2212", "-")
     return value.replace(",", ".") if _DECIMAL_COMMA.fullmatch(value) else value
 
 

@@ -63,7 +63,13 @@ _SYNONYMS = {
     "contact": ("kontak", "narahubung", "penanggung_jawab"),
     "replaces": ("menggantikan", "pengganti_dari", "tps_lama"),
     "link": ("jalur", "koneksi", "sambungan"),
-    "operator": ("penyedia", "provider", "operator_seluler"),
+    "operator": (
+        "penyedia",
+        "penyedia_layanan",
+        "provider",
+        "isp",
+        "operator_seluler",
+    ),
     "ticket": ("tiket", "email_tiket", "alamat_tiket"),
 }
 _NAMES = {
@@ -168,7 +174,9 @@ def _head(lines: list[str], separator: str) -> _Head:
 def _plain(name: str) -> str:
     """Return a column's name without the differences of its spelling."""
     text = re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
-    return text.removeprefix("kode_") if text != "kode_tps" else text
+    return (
+        text if text == "kode_tps" else text.removeprefix("kode_").removeprefix("kd_")
+    )
 
 
 def column(name: str) -> str:

@@ -184,6 +184,9 @@ def test_operators_are_stored_by_their_code(register: Register, tmp_path: Path) 
         ("time zone", "time_zone"),
         ("Operator 2", "operator_2"),
         ("tiket3", "ticket_3"),
+        ("Kd_Prov", "province"),
+        ("ISP 2", "operator_2"),
+        ("Penyedia layanan", "operator"),
         ("nmae", "nmae"),
         ("", ""),
     ],
@@ -300,6 +303,15 @@ def test_a_quoted_decimal_comma_is_read(register: Register, tmp_path: Path) -> N
     register.apply(100, close_missing=False)
     entry = register.stations("3171", 200)[GOOD["station"]]
     assert (entry.latitude, entry.longitude) == (-6.18, 106.83)
+
+
+def test_the_minus_sign_of_typography_is_read(
+    register: Register, tmp_path: Path
+) -> None:
+    """Spreadsheet programs write it in some languages, and documents contain it."""
+    text = text_of().replace("-6.", "\u22126.")
+    assert "\u2212" in text
+    assert staged(register, tmp_path, text).faults == []
 
 
 @pytest.mark.parametrize("form", ['="{}"', '"=""{}"""', "'{}", '"\'{}"', '" {} "'])

@@ -283,6 +283,32 @@ def test_a_name_in_etc_hosts_needs_no_query(
     assert caught.value.cause == "binding"
 
 
+@pytest.mark.parametrize(
+    ("content", "host"),
+    [
+        (b"10.1.1.7 xn--tst-bma.test\n", "tést.test"),
+        ("10.1.1.7 TÉST.test\r\n".encode(), "xn--tst-bma.test"),
+        ("10.1.1.7 tést.test\n".encode("latin-1") + b"10.1.1.7\ta.test#b", "a.test"),
+    ],
+)
+def test_either_form_of_an_international_name_is_found(
+    tmp_path: Path, content: bytes, host: str
+) -> None:
+    """DNS has the other form of a name than the configuration or the file may have."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hosts").write_bytes(content)
+    assert hosts.addresses_of(host, tmp_path) == ("10.1.1.7",)
+
+
+@pytest.mark.parametrize("space", ["\f", "\v", "\x1c", "\x85", "\u2028"])
+def test_a_comment_ends_at_the_end_of_its_line_only(tmp_path: Path, space: str) -> None:
+    """Python has more line ends than the system, such as a form feed."""
+    (tmp_path / "etc").mkdir()
+    text = f"# before{space}10.1.1.7 a.test\n10.1.1.8 a.test\n"
+    (tmp_path / "etc/hosts").write_text(text, encoding="utf-8")
+    assert hosts.addresses_of("a.test", tmp_path) == ("10.1.1.8",)
+
+
 def test_a_point_to_point_link_without_ipv4_has_its_first_router_found(
     client: Lab,
 ) -> None:
