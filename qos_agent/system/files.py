@@ -16,6 +16,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 
@@ -50,10 +51,9 @@ def read_bytes(
     an OSError.
     """
     no_link = os.O_NOFOLLOW if check is not None else 0
-    handle = _opened(path, no_link)
-    with os.fdopen(handle, "rb", buffering=0) as file:
+    with _opened(path, no_link) as file:
         if check is not None:
-            check(os.fstat(handle))
+            check(os.fstat(file.fileno()))
         content = b""
         while chunk := file.read(max_bytes + 1 - len(content)):
             content += chunk
@@ -62,9 +62,16 @@ def read_bytes(
     return content
 
 
-def _opened(path: Path, more_flags: int = 0) -> int:
-    """Return a handle of a file; a pipe without a writer does not block."""
-    return os.open(path, _READ_ONLY | more_flags)
+def _opened(path: Path, more_flags: int = 0) -> FileIO:
+    """Open a file; a pipe without a writer does not block.
+
+    os.fdopen() would not close the handle of a folder, and not name it in its error.
+    """
+
+    def opener(name: str, _: int) -> int:
+        return os.open(name, _READ_ONLY | more_flags)
+
+    return FileIO(str(path), opener=opener)
 
 
 def regular(status: os.stat_result) -> None:
@@ -110,7 +117,7 @@ def read_lines(path: Path, max_bytes: int) -> list[str]:
     A list of blocked names in /etc/hosts has megabytes, and its first lines count.
     """
     try:
-        with os.fdopen(_opened(path), "rb", buffering=0) as file:
+        with _opened(path) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return []
             # str.splitlines() would end a comment at a form feed or at U+0085.

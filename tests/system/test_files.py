@@ -119,6 +119,17 @@ def test_a_pipe_without_a_writer_does_not_wait(tmp_path: Path) -> None:
     assert read_bytes(tmp_path / "pipe") == b""
 
 
+def test_a_folder_in_place_of_a_file_leaves_nothing_open(tmp_path: Path) -> None:
+    """Docker creates a folder for a file that is missing; it is read often."""
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        assert files.read_lines(tmp_path, 10) == []
+        with pytest.raises(IsADirectoryError) as raised:
+            files.read_bytes(tmp_path)
+    assert raised.value.filename == str(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
 def test_bytes_that_are_not_utf_8_are_replaced(tmp_path: Path) -> None:
     """One bad line hides no other line."""
     path = tmp_path / "resolv.conf"
