@@ -20,7 +20,7 @@ A client may discard header fields that it does not need, however long (RFC 9110
 """
 
 _SWITCHING_PROTOCOLS = 101
-_NO_BODY = (204, 304)  # RFC 9112, 6.3
+_NO_BODY = (_SWITCHING_PROTOCOLS, 204, 304)  # RFC 9112, 6.3
 _SHOWN = 60
 _SIZE_DIGITS = 18  # every number of so many digits fits the 64 bits of a point
 
@@ -62,7 +62,9 @@ class ResponseHead:
         if self.status in _NO_BODY:
             return 0
         value = self.headers.get("content-length")
-        if value is None or "transfer-encoding" in self.headers:
+        # Old servers send the coding "identity", which changes nothing (RFC 2616, 3.6).
+        coding = self.headers.get("transfer-encoding", "identity").lower()
+        if value is None or coding != "identity":
             return None
         # A proxy may repeat the field; equal values count as one.
         lengths = {length.strip() for length in value.split(",")}

@@ -45,6 +45,7 @@ def test_another_protocol_was_not_asked_for() -> None:
     head, _ = read("HTTP/1.1 101 Switching Protocols\r\n\r\n")
     assert head is not None
     assert head.status == 101
+    assert head.length_bytes() == 0
 
 
 @pytest.mark.parametrize("lines", [LONG_LINE, MANY_LINES])
@@ -80,6 +81,8 @@ def test_what_is_not_a_response_is_refused(text: str, reason: str) -> None:
         ("Content-Length: 7", 7),
         ("Content-Length: 7\r\nContent-Length: 7", 7),
         ("Content-Length: 7\r\nTransfer-Encoding: chunked", None),
+        ("Content-Length: 7\r\nTransfer-Encoding: identity", 7),
+        ("Transfer-Encoding: gzip", None),
         ("X: y", None),
         ("X: y\r\n folded: z\r\nContent-Length: 7", 7),
         ("no colon\r\nContent-Length : 7", 7),
