@@ -24,13 +24,16 @@ INSECURE_FIX = "use an https URL, or set insecure = true next to the URL"
 def read_token(path: Path) -> str:
     """Return the token in a file. Raises ConfigError without the token in it."""
     try:
-        return checked_token(text_file.decoded(text_file.read_bytes(path)))
+        found = checked_token(text_file.decoded(text_file.read_bytes(path)))
     except OSError as error:
         fix = _fix(path)
         problem = f"cannot be read: {error.strerror or error}"
         raise ConfigError("token_file", repr(str(path)), problem, fix) from error
     except ValueError as error:
         raise ConfigError("token_file", repr(str(path)), str(error), FIX) from error
+    if not found:
+        raise ConfigError("token_file", repr(str(path)), "contains no token", FIX)
+    return found
 
 
 def _fix(path: Path) -> str:

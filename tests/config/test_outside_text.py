@@ -43,6 +43,8 @@ THRESHOLDS = Path(thresholds.__file__).parent / "data" / "thresholds.toml"
         (b"a" * 9000 + b"\n", "must be at most 8192 characters long"),
         (b"ab\xff", "is not UTF-8: byte 0xff at line 1, column 3"),
         (b"\xff\xfea\0b\0", "is UTF-16, and must be UTF-8"),
+        (b"", "contains no token"),
+        (BOM + b"\r\n", "contains no token"),
     ],
 )
 def test_a_token_that_is_no_header_is_refused(
