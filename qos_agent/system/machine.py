@@ -50,6 +50,7 @@ _Figure = TypeVar("_Figure")
 _UNEXPECTED = (
     OSError,
     ValueError,
+    ArithmeticError,
     LookupError,
     AttributeError,
     TypeError,
