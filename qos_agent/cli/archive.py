@@ -123,7 +123,7 @@ def build_command(
     from qos_agent.cli.noc_options import Progress
 
     need_duckdb()
-    sources = _sources(source, config, _period(from_time, to_time), rate)
+    sources = _sources(source, config, period_of(from_time, to_time), rate)
     built = build(sources, out, Progress("lines"))
     if as_json:
         print(_built_json(built), end="")
@@ -156,7 +156,7 @@ def check_command(
     from qos_agent.cli.noc_options import Progress
 
     need_duckdb()
-    sources = _sources(source, config, _period(from_time, to_time), rate)
+    sources = _sources(source, config, period_of(from_time, to_time), rate)
     checked = check(sources, folder, Progress("lines"))
     if as_json:
         print(json.dumps({"agrees": checked.agrees, **asdict(checked)}, indent=1))
@@ -184,7 +184,7 @@ def export_command(
     """
     from qos_agent.archive.exporting import export
 
-    period = _period(from_time, to_time)
+    period = period_of(from_time, to_time)
     if file_format is Format.GEOJSON:
         exported = export(_geojson(Path(source), config, period), out)
         return _report(exported, [])
@@ -323,7 +323,7 @@ def _collectors(config: Path | None, period: Period, rate: float) -> Iterator[So
             yield InfluxMeasurement(server, name, period, rate)
 
 
-def _period(from_time: str | None, to_time: str | None) -> Period:
+def period_of(from_time: str | None, to_time: str | None) -> Period:
     """Return the period of the options. Raises ConfigError if it is empty."""
     from qos_agent.archive.sources.influx import Period
     from qos_agent.cli.noc_options import moment_s

@@ -49,7 +49,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert got.returncode == 0
     names = (
         "run once status doctor config pause resume journal archive export election "
-        "reflector noc"
+        "report reflector noc"
     )
     for command in names.split():
         assert f"  {command} " in got.stdout, command
