@@ -8,7 +8,8 @@ next one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,19 +44,29 @@ def write_xlsx(
 
     Raises OperatorError without XlsxWriter, and StorageError if the disk is full.
     """
-    xlsxwriter = _library()
-    options = {"constant_memory": True, "tmpdir": str(folder)}
-    with (folder / FILE_NAME).open("wb") as file:
-        workbook = xlsxwriter.Workbook(_Target(file), options)
-        # Without a fixed time, every run would give other bytes.
-        workbook.set_properties({"created": _CREATED})
-        workbook.use_zip64()
+    with new_workbook(folder / FILE_NAME) as workbook:
         book = _Book(workbook, sheet_rows)
         book.write_definitions()
         damaged = _write_points(lines, folder, book)
         book.finish()
-        _close(workbook, folder)
     return Written(book.points, damaged)
+
+
+@contextmanager
+def new_workbook(path: Path) -> Iterator[Workbook]:
+    """Write a workbook with one row in memory at a time.
+
+    Raises OperatorError without XlsxWriter, and StorageError if the disk is full.
+    """
+    xlsxwriter = _library()
+    options = {"constant_memory": True, "tmpdir": str(path.parent)}
+    with path.open("wb") as file:
+        workbook = xlsxwriter.Workbook(_Target(file), options)
+        # Without a fixed time, every run would give other bytes.
+        workbook.set_properties({"created": _CREATED})
+        workbook.use_zip64()
+        yield workbook
+        _close(workbook, path.parent)
 
 
 class _Target:
@@ -149,7 +160,7 @@ class _Book:
         self._sheets: dict[str, _Sheet] = {}
         self._numbers: dict[str, int] = {}
         self._all: list[_Sheet] = []
-        self._head: Format = workbook.add_format({"bold": True, "bottom": 1})
+        self._head = head_format(workbook)
         self._time: Format = workbook.add_format(
             {"num_format": "yyyy-mm-dd hh:mm:ss.000"}
         )
@@ -187,12 +198,32 @@ class _Book:
         return self._all[-1]
 
     def _new_sheet(self, title: str, names: Sequence[str]) -> Worksheet:
-        sheet: Worksheet = self._workbook.add_worksheet(title)
-        sheet.freeze_panes(1, 0)
-        sheet.set_column(0, len(names) - 1, 14)
-        for column, name in enumerate(names):
-            sheet.write_string(0, column, name, self._head)
-        return sheet
+        return new_sheet(self._workbook, title, names, self._head)
+
+
+def head_format(workbook: Workbook) -> Format:
+    """Return the format of heads."""
+    return workbook.add_format({"bold": True, "bottom": 1})
+
+
+def new_sheet(
+    workbook: Workbook, title: str, names: Sequence[str], head: Format
+) -> Worksheet:
+    """Add a sheet with a head that stays in sight."""
+    sheet: Worksheet = workbook.add_worksheet(title)
+    sheet.freeze_panes(1, 0)
+    sheet.set_column(0, len(names) - 1, 14)
+    for column, name in enumerate(names):
+        sheet.write_string(0, column, name, head)
+    return sheet
+
+
+def write_cell(sheet: Worksheet, row: int, column: int, value: Value | None) -> None:
+    """Write a number or a text; a missing value is an empty cell."""
+    if isinstance(value, str) or (value is not None and abs(value) >= _EXACT_MAX):
+        sheet.write_string(row, column, str(value))
+    elif value is not None:
+        sheet.write_number(row, column, value)
 
 
 def _write_row(current: _Sheet, record: Record, time_format: Format) -> None:
@@ -203,8 +234,4 @@ def _write_row(current: _Sheet, record: Record, time_format: Format) -> None:
     sheet.write_string(row, 1, str(record.time_ns))
     values: dict[str, Value] = {**record.tags, **record.fields}
     for column, name in enumerate(current.names[2:], start=2):
-        value = values.get(name)
-        if isinstance(value, str) or (value is not None and abs(value) >= _EXACT_MAX):
-            sheet.write_string(row, column, str(value))
-        elif value is not None:
-            sheet.write_number(row, column, value)
+        write_cell(sheet, row, column, values.get(name))

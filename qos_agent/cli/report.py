@@ -9,6 +9,8 @@ import typer
 
 from qos_agent.cli.archive import FromOption, period_of
 from qos_agent.model.errors import ConfigError
+from qos_agent.report.sums import Selection
+from qos_agent.report.writing import Format, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +41,15 @@ AreaOption = Annotated[
 OperatorOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Report only links of this operator.")
 ]
+FormatOption = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="FORMAT",
+        help="Format of the tables: csv, or xlsx for one workbook.",
+    ),
+]
 RandomOption = Annotated[
     bool,
     typer.Option(
@@ -56,6 +67,7 @@ def report(
     to_time: ToOption = None,
     area: AreaOption = None,
     operator: OperatorOption = None,
+    file_format: FormatOption = Format.CSV,
     is_random: RandomOption = False,
 ) -> int:
     """Write the figures of an archive with their sample sizes.
@@ -66,14 +78,15 @@ def report(
     """
     from qos_agent.archive.database import need_duckdb
     from qos_agent.archive.exporting import export
-    from qos_agent.report.sums import Selection
-    from qos_agent.report.writing import write_report
 
     need_duckdb()
     period = period_of(from_time, to_time)
     chosen = Selection(period.from_ns, period.to_ns, _known(area), operator)
     exported = export(
-        lambda work: write_report(source, work, chosen, is_random=is_random), out
+        lambda work: write_report(
+            source, work, chosen, file_format, is_random=is_random
+        ),
+        out,
     )
     for line in _lines(exported):
         print(line)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +21,7 @@ from qos_agent.archive.database import connected, quoted, text
 from qos_agent.archive.manifest import Manifest, read_manifest
 from qos_agent.archive.sources.parquet import fault_of
 from qos_agent.model.errors import OperatorError, StorageError
+from qos_agent.model.schema.codes import CAUSES, REASONS
 from qos_agent.report.estimates import Sums
 from qos_agent.report.indicators import DISTRIBUTIONS, INDICATORS, Distribution
 
@@ -85,13 +86,13 @@ class GroupSums:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Slots of a measurement in an area, with their outcome and its cause or reason."""
+    """Slots of a measurement in an area, with the code of their cause or reason."""
 
     level: str
     area: str | None
     measurement: str
     outcome: str
-    cause: str | None
+    code: str | None
     slots: int
     stations: int
 
@@ -265,22 +266,32 @@ class ArchiveSums:
         self, measurement: str, level: str, area: Sequence[str]
     ) -> Iterator[Outcome]:
         keys = "".join(f"{name}, " for name in area)
-        reasons = {"ok": "NULL", "failed": "cause", "skipped": "reason"}
+        codes = {
+            "ok": "NULL::VARCHAR",
+            "failed": _code("cause", CAUSES),
+            "skipped": _code("reason", REASONS),
+        }
         parts = (
-            f"SELECT {keys}station, '{outcome}' AS outcome, {cause}::VARCHAR AS cause,"
+            f"SELECT {keys}station, '{outcome}' AS outcome, {code} AS code,"
             f" {outcome} AS slots FROM {self._source(measurement)} WHERE {outcome} > 0"
             f" AND {outcome} <= {_VALUE_MAX}"
-            for outcome, cause in reasons.items()
+            for outcome, code in codes.items()
         )
         rows = self._db.execute(
-            f"SELECT {keys}outcome, cause, sum(slots), count(DISTINCT station)"
-            f" FROM ({' UNION ALL '.join(parts)}) GROUP BY {keys}outcome, cause"
-            f" ORDER BY {keys}outcome, cause"
+            f"SELECT {keys}outcome, code, sum(slots), count(DISTINCT station)"
+            f" FROM ({' UNION ALL '.join(parts)}) GROUP BY {keys}outcome, code"
+            f" ORDER BY {keys}outcome, code"
         ).fetchall()
-        for *place, outcome, cause, slots, stations in rows:
+        for *place, outcome, code, slots, stations in rows:
             at = place[-1] if place else None
-            found = (measurement, outcome, cause, int(slots), int(stations))
+            found = (measurement, outcome, code, int(slots), int(stations))
             yield Outcome(level, at, *found)
+
+
+def _code(field: str, known: Iterable[str]) -> str:
+    """Return a code of the closed list, or `other`: a device may send any text."""
+    listed = ", ".join(map(text, known))
+    return f"CASE WHEN {field} IN ({listed}) THEN {field} ELSE 'other' END"
 
 
 def _given(number: int, term: _Term) -> str:

@@ -1,18 +1,20 @@
-"""The files of a report: tables as CSV, and everything as JSON."""
+"""The files of a report: tables as CSV or as a workbook, and everything as JSON."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from qos_agent import __version__
 from qos_agent.archive.exporting import Written
 from qos_agent.archive.manifest import FILE_NAME, sha256_of
-from qos_agent.report.indicators import INDICATORS
+from qos_agent.archive.xlsx import head_format, new_sheet, new_workbook, write_cell
+from qos_agent.model import Value
 from qos_agent.report.sums import Outcome, Selection, archive_sums
 from qos_agent.report.tables import (
     DEFINITIONS,
@@ -39,38 +41,50 @@ _RANDOM = (
 )
 
 
+class Format(StrEnum):
+    """Formats of the tables."""
+
+    CSV = "csv"
+    XLSX = "xlsx"
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of a report."""
+
+    name: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Value | None]]
+
+
 def write_report(
-    archive: Path, folder: Path, chosen: Selection, *, is_random: bool
+    archive: Path,
+    folder: Path,
+    chosen: Selection,
+    file_format: Format = Format.CSV,
+    *,
+    is_random: bool = False,
 ) -> Written:
     """Write the tables of a report; return the number of rows of each."""
     with archive_sums(archive, chosen) as sums:
         rows = figures(sums.groups(), is_random=is_random)
-        without = [*missing(sums)]
-        outcomes = [*sums.outcomes()]
+        tables = (
+            _Table("definitions", DEFINITIONS, [*definitions()]),
+            _Table("figures", _names(Figure), [*map(astuple, rows)]),
+            _Table("completeness", _names(Outcome), [*map(astuple, sums.outcomes())]),
+            _Table("missing", MISSING, [*missing(sums)]),
+        )
         summary = _summary(archive, chosen, sums.present(), is_random=is_random)
-    _write_csv(folder / "figures.csv", _names(Figure), map(astuple, rows))
-    _write_csv(folder / "completeness.csv", _names(Outcome), map(astuple, outcomes))
-    _write_csv(folder / "missing.csv", MISSING, without)
-    _write_csv(folder / "definitions.csv", DEFINITIONS, definitions())
-    table = {
-        **summary,
-        "definitions": [dict(zip(DEFINITIONS, d, strict=True)) for d in definitions()],
-        "figures": [asdict(row) for row in rows],
-        "completeness": [asdict(outcome) for outcome in outcomes],
-        "missing": [dict(zip(MISSING, row, strict=True)) for row in without],
-    }
-    text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
-    (folder / "report.json").write_text(text, encoding="utf-8")
-    return Written(
-        {
-            "figures": len(rows),
-            "insufficient": sum(row.status == INSUFFICIENT for row in rows),
-            "completeness": len(outcomes),
-            "missing": len(without),
-            "stations": summary["stations"],
-            "indicators": len(INDICATORS),
-        }
-    )
+    _write_json(folder / "report.json", summary, tables)
+    if file_format is Format.XLSX:
+        _write_workbook(folder / "report.xlsx", tables)
+    else:
+        for table in tables:
+            _write_csv(folder / f"{table.name}.csv", table)
+    counts = {table.name: len(table.rows) for table in tables}
+    insufficient = sum(row.status == INSUFFICIENT for row in rows)
+    stations = int(summary["stations"])
+    return Written({**counts, "insufficient": insufficient, "stations": stations})
 
 
 def _summary(
@@ -90,10 +104,31 @@ def _names(kind: type[Figure | Outcome]) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
-def _write_csv(
-    path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]
+def _write_json(
+    path: Path, summary: Mapping[str, Any], tables: Sequence[_Table]
 ) -> None:
+    rows = {
+        table.name: [dict(zip(table.head, row, strict=True)) for row in table.rows]
+        for table in tables
+    }
+    text = json.dumps({**summary, **rows}, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_csv(path: Path, table: _Table) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(head)
-        table.writerows(rows)
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(table.head)
+        lines.writerows(table.rows)
+
+
+def _write_workbook(path: Path, tables: Sequence[_Table]) -> None:
+    """Write a sheet for each table, with a filter and a head that stays in sight."""
+    with new_workbook(path) as workbook:
+        head = head_format(workbook)
+        for table in tables:
+            sheet = new_sheet(workbook, table.name, table.head, head)
+            for number, row in enumerate(table.rows, start=1):
+                for column, value in enumerate(row):
+                    write_cell(sheet, number, column, value)
+            sheet.autofilter(0, 0, len(table.rows), len(table.head) - 1)

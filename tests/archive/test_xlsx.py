@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
 
@@ -13,38 +12,7 @@ from qos_agent.archive.exporting import export
 from qos_agent.archive.xlsx import FILE_NAME, write_xlsx
 from qos_agent.model.errors import OperatorError
 from tests.archive.support import VOTING_NS, line, lines
-
-_NS = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-Cell = tuple[str, str]
-
-
-def _sheets(folder: Path) -> dict[str, list[dict[str, Cell]]]:
-    """Return type and text of each cell by column, row and name of the sheet."""
-    with zipfile.ZipFile(folder / FILE_NAME) as book:
-        names = [
-            sheet.attrib["name"]
-            for sheet in _xml(book, "xl/workbook.xml").iter(f"{_NS}sheet")
-        ]
-        return {
-            name: [_row(row) for row in _xml(book, path).iter(f"{_NS}row")]
-            for name, path in (
-                (name, f"xl/worksheets/sheet{number}.xml")
-                for number, name in enumerate(names, start=1)
-            )
-        }
-
-
-def _xml(book: zipfile.ZipFile, path: str) -> ET.Element:
-    return ET.fromstring(book.read(path))
-
-
-def _row(row: ET.Element) -> dict[str, Cell]:
-    cells = {}
-    for cell in row.iter(f"{_NS}c"):
-        column = cell.attrib["r"].rstrip("0123456789")
-        kind = cell.attrib.get("t", "n")
-        cells[column] = (kind, "".join(cell.itertext()))
-    return cells
+from tests.support.workbook import NS, Cell, part_of, sheets
 
 
 def _by_name(rows: list[dict[str, Cell]], number: int) -> dict[str, Cell]:
@@ -56,9 +24,9 @@ def _by_name(rows: list[dict[str, Cell]], number: int) -> dict[str, Cell]:
 def test_cells_have_types(tmp_path: Path) -> None:
     """Numbers are numbers, times are dates, and what was not measured is empty."""
     export(lambda work: write_xlsx([line(7, data_bytes=10**16)], work), tmp_path)
-    sheets = _sheets(tmp_path)
-    assert list(sheets) == ["definitions", "latency"]
-    cells = _by_name(sheets["latency"], 1)
+    found = sheets(tmp_path / FILE_NAME)
+    assert list(found) == ["definitions", "latency"]
+    cells = _by_name(found["latency"], 1)
     assert cells["sent"] == ("n", "20")
     assert cells["rtt_p50_ms"] == ("n", "21")
     assert cells["station"] == ("inlineStr", "3171010001001")
@@ -74,7 +42,10 @@ def test_cells_have_types(tmp_path: Path) -> None:
 def test_texts_are_never_formulas_links_or_numbers(tmp_path: Path, text: str) -> None:
     """A message of a server cannot run anything on the reader's computer."""
     export(lambda work: write_xlsx([line(1, detail=text)], work), tmp_path)
-    assert _by_name(_sheets(tmp_path)["latency"], 1)["detail"] == ("inlineStr", text)
+    assert _by_name(sheets(tmp_path / FILE_NAME)["latency"], 1)["detail"] == (
+        "inlineStr",
+        text,
+    )
     with zipfile.ZipFile(tmp_path / FILE_NAME) as book:
         content = b"".join(map(book.read, book.namelist()))
     assert b"<f>" not in content
@@ -86,10 +57,10 @@ def test_heads_are_frozen_and_filtered(tmp_path: Path) -> None:
     export(lambda work: write_xlsx(lines(3), work), tmp_path)
     with zipfile.ZipFile(tmp_path / FILE_NAME) as book:
         for number in (1, 2):
-            sheet = _xml(book, f"xl/worksheets/sheet{number}.xml")
-            (pane,) = sheet.iter(f"{_NS}pane")
-            (area,) = sheet.iter(f"{_NS}autoFilter")
-            rows = len(list(sheet.iter(f"{_NS}row")))
+            sheet = part_of(book, f"xl/worksheets/sheet{number}.xml")
+            (pane,) = sheet.iter(f"{NS}pane")
+            (area,) = sheet.iter(f"{NS}autoFilter")
+            rows = len(list(sheet.iter(f"{NS}row")))
             assert (pane.attrib["ySplit"], pane.attrib["state"]) == ("1", "frozen")
             assert area.attrib["ref"].endswith(str(rows))
 
@@ -97,11 +68,11 @@ def test_heads_are_frozen_and_filtered(tmp_path: Path) -> None:
 def test_a_full_sheet_is_followed_by_another(tmp_path: Path) -> None:
     """No reading is lost at the row limit, and each sheet has a head."""
     export(lambda work: write_xlsx(lines(7), work, sheet_rows=4), tmp_path)
-    sheets = _sheets(tmp_path)
+    found = sheets(tmp_path / FILE_NAME)
     numbers = [
-        _by_name(sheets[name], row)["seq"][1]
+        _by_name(found[name], row)["seq"][1]
         for name in ("latency", "latency 2", "latency 3")
-        for row in range(1, len(sheets[name]))
+        for row in range(1, len(found[name]))
     ]
     assert numbers == [str(n) for n in range(1, 8)]
     assert xlsx.SHEET_ROWS == 1_048_576

@@ -117,17 +117,20 @@ def test_impossible_values_are_excluded_and_counted(tmp_path: Path) -> None:
 
 
 def test_outcomes_have_causes_and_reasons(tmp_path: Path) -> None:
-    """Slots are counted by area, with the number of stations."""
+    """Slots are counted by area, and other texts than the codes are not shown."""
     lines = [
         train(1, [10]),
         reading("latency", 2, slots=3, skipped=3, ok=0, failed=0, reason="paused"),
         reading("latency", 3, slots=1, failed=1, ok=0, skipped=0, cause="no_route"),
         reading("latency", 4, slots=1, failed=1, cause="no_route", station="s2"),
+        reading("latency", 5, slots=1, failed=1, cause="=1+1"),
+        reading("latency", 6, slots=1, failed=1),
     ]
     with archive_sums(archive_of(tmp_path, lines), Selection()) as sums:
         found = [o for o in sums.outcomes() if o.level == "nation"]
-    assert [(o.outcome, o.cause, o.slots, o.stations) for o in found] == [
+    assert [(o.outcome, o.code, o.slots, o.stations) for o in found] == [
         ("failed", "no_route", 2, 2),
+        ("failed", "other", 2, 1),
         ("ok", None, 1, 1),
         ("skipped", "paused", 3, 1),
     ]

@@ -12,8 +12,9 @@ from qos_agent.archive.exporting import export
 from qos_agent.archive.manifest import FILE_NAME, sha256_of
 from qos_agent.model.errors import OperatorError
 from qos_agent.report.sums import Selection
-from qos_agent.report.writing import write_report
+from qos_agent.report.writing import Format, write_report
 from tests.report.support import archive_of, train
+from tests.support.workbook import sheets
 
 
 def _written(archive: Path, out: Path, *, is_random: bool = False) -> dict[str, bytes]:
@@ -38,6 +39,29 @@ def test_tables_and_json_have_the_same_figures(tmp_path: Path) -> None:
     assert {row["area"] for row in rows} == {"", "31", "3171"}
     names = {entry["indicator"] for entry in report["definitions"]}
     assert {row["indicator"] for row in rows} <= names
+
+
+def test_a_workbook_has_a_sheet_for_each_table(tmp_path: Path) -> None:
+    """Numbers are numbers, and what is insufficient has an empty cell."""
+    archive = archive_of(tmp_path, [train(1, [10] * 300), train(2, [], operator="xl")])
+    files = [_workbook(archive, tmp_path / name) for name in ("one", "two")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    found = sheets(files[0])
+    assert [*found] == ["definitions", "figures", "completeness", "missing"]
+    columns = {text: column for column, (_, text) in found["figures"][0].items()}
+    loss = next(row for row in found["figures"] if row["A"][1] == "loss")
+    assert loss[columns["denominator"]] == ("n", "300")
+    assert loss[columns["counted"]] == ("inlineStr", "packets")
+    few = [row for row in found["figures"] if "insufficient data" in str(row)]
+    assert few
+    assert all(columns["value"] not in row for row in few)
+
+
+def _workbook(archive: Path, out: Path) -> Path:
+    chosen = Selection()
+    export(lambda work: write_report(archive, work, chosen, Format.XLSX), out)
+    assert not (out / "figures.csv").exists()
+    return out / "report.xlsx"
 
 
 def test_the_same_archive_gives_the_same_bytes(tmp_path: Path) -> None:
