@@ -1,4 +1,4 @@
-"""Measures how fast an archive is built from line files: `python -m bench.report`.
+"""Measures building an archive from line files, and its report: `bench.report`.
 
 The lines are those of the simulator, repeated for other stations. The stages are
 reading and parsing, inserting into DuckDB, and writing sorted Parquet files. The goal
@@ -57,17 +57,23 @@ def parsing_rate(path: Path) -> float:
     return count / (time.process_time() - began_s)
 
 
-def measured(path: Path, out: Path, count: int) -> tuple[str, ...]:
-    """Build an archive in a process of its own; return a row of the table."""
+def measured(*command: str) -> tuple[float, float, float]:
+    """Run a command in a process of its own; return seconds, CPU seconds and MiB."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began_s = time.monotonic()
-    command = ["archive", "build", "--source", str(path), "--out", str(out)]
     subprocess.run(
         [sys.executable, "-m", "qos_agent", *command], check=True, capture_output=True
     )
     wall_s = time.monotonic() - began_s
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall_s, cpu_s, after.ru_maxrss / 1024
+
+
+def built(path: Path, out: Path, count: int) -> tuple[str, ...]:
+    """Build an archive; return a row of the table."""
+    where = ("--source", str(path), "--out", str(out))
+    wall_s, cpu_s, mib = measured("archive", "build", *where)
     size_bytes = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     return (
         f"{count:,}",
@@ -75,7 +81,7 @@ def measured(path: Path, out: Path, count: int) -> tuple[str, ...]:
         f"{count / wall_s:,.0f}",
         f"{cpu_s:.1f}",
         f"{count / cpu_s:,.0f}",
-        f"{after.ru_maxrss / 1024:.0f}",
+        f"{mib:.0f}",
         f"{size_bytes / count:.0f}",
     )
 
@@ -89,11 +95,14 @@ def main() -> None:
             path = folder / f"{count}.lp"
             with path.open("wb") as file:
                 file.writelines(line + b"\n" for line in lines(count))
-            rows.append(measured(path, folder / str(count), count))
+            rows.append(built(path, folder / str(count), count))
             rate = parsing_rate(path)
+        where = ("--source", str(folder / str(count)), "--out", str(folder / "report"))
+        wall_s, cpu_s, _ = measured("report", *where)
     head = ("points", "s", "points/s", "CPU-s", "points/CPU-s", "MiB", "B/point")
     title = f"archive build from line files, {os.cpu_count()} cores"
     show(f"{title} (goal: {GOAL_PER_S:,} points/s)", head, rows)
+    print(f"Report of {count:,} readings: {wall_s:.1f} s, {cpu_s:.1f} CPU-s.")
     print(f"Reading and parsing alone: {rate:,.0f} points per CPU-second.")
 
 
