@@ -143,11 +143,22 @@ class Merge:
             " (journal VARCHAR, seq BIGINT, leaf BLOB, path VARCHAR)"
         )
         for paths in _batched([*self._paths], _FILES_AT_ONCE):
+            self._find_known_in(paths)
+
+    def _find_known_in(self, paths: Sequence[str]) -> None:
+        import duckdb
+
+        try:
             self._db.execute(
                 "INSERT INTO known SELECT journal, seq, leaf, filename FROM"
                 f" (SELECT * FROM {_parquet(paths)})"
                 " SEMI JOIN staged USING (journal, seq)"
             )
+        except duckdb.Error:
+            # DuckDB does not name the file that it cannot read.
+            for path in paths:
+                self._need_sound(self._paths[path])
+            raise
 
     def _find_conflicts(self) -> None:
         self._db.execute(
