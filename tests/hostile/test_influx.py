@@ -27,7 +27,7 @@ CAUSES = {
     "slow body": "timeout: no complete response in time",
     "slow chunks": "timeout: no complete response in time",
     "silence": "timeout: no complete response in time",
-    "invalid UTF-8": "not from InfluxDB",
+    "invalid UTF-8": "HTTP 400: request refused: \ufffd",
     "nested": "not from InfluxDB",
     "NaN": "not from InfluxDB",
     "no HTTP": "closed_early: the response is not HTTP",
