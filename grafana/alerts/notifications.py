@@ -156,6 +156,14 @@ _WORDS = {
     "critical": ("CRITICAL", "CRITICAL"),
     "warning": ("WARNING", "WARNING"),
     "ended": ("ENDED", "SELESAI"),
+    "acknowledged": (
+        "ACKNOWLEDGED, no more reminders:",
+        "SUDAH DITANGANI, pengingat berhenti:",
+    ),
+    "unwatched": (
+        "NOT FIXED, but no more messages after counting:",
+        "BELUM PULIH, tetapi pesan berhenti setelah penghitungan:",
+    ),
     "more": ("more", "lainnya"),
     "no data": (
         "No more data: NOT known to be fixed.",
@@ -187,8 +195,9 @@ def _texts(language: int) -> Iterator[str]:
     )
     yield _line_template(name, suffix, where, words)
     yield _severity_template(name, words)
+    yield _end_template(name, words)
     yield _list_template(name, words["more"])
-    yield _title_template(name, words)
+    yield _title_template(name)
     yield _message_template(name, suffix)
 
 
@@ -216,6 +225,19 @@ def _severity_template(name: str, words: Mapping[str, str]) -> str:
     )
 
 
+def _end_template(name: str, words: Mapping[str, str]) -> str:
+    """Return how an alert ended. Not every end is that of its trouble."""
+    cases = "".join(
+        f'{{{{ else if eq .Annotations.continues "{case}" }}}}{words[case]}'
+        for case in ("acknowledged", "unwatched")
+    )
+    return (
+        f'{{{{ define "qos.end.{name}" }}}}'
+        f"{{{{ if not .Annotations.continues }}}}{words['ended']}{cases}"
+        "{{ end }}{{ end }}"
+    )
+
+
 def _list_template(name: str, more: str) -> str:
     return (
         f'{{{{ define "qos.list.{name}" }}}}'
@@ -229,20 +251,20 @@ def _list_template(name: str, more: str) -> str:
     )
 
 
-def _title_template(name: str, words: Mapping[str, str]) -> str:
+def _title_template(name: str) -> str:
     """Return the first line: severity, problem, place, beginning and number."""
     first = f'{{{{ template "qos.line.{name}" (index . 0) }}}}'
     return (
         f'{{{{ define "qos.title.{name}" }}}}'
         f'{{{{ with .Alerts.Firing }}}}{{{{ template "qos.severity.{name}" . }}}} '
-        f"{first}{{{{ else }}}}{{{{ with .Alerts.Resolved }}}}{words['ended']} {first}"
+        f"{first}{{{{ else }}}}{{{{ with .Alerts.Resolved }}}}"
+        f'{{{{ template "qos.end.{name}" (index . 0) }}}} {first}'
         "{{ end }}{{ end }}{{ end }}"
     )
 
 
 def _message_template(name: str, suffix: str) -> str:
     """Return a message: what, then the next step, the link, and what has ended."""
-    ended = _WORDS["ended"][LANGUAGES.index(name)]
     return (
         f'{{{{ define "qos.message.{name}" }}}}'
         "{{ with .Alerts.Firing }}"
@@ -253,7 +275,8 @@ def _message_template(name: str, suffix: str) -> str:
         "{{ with (index . 0).Annotations.board }}"
         f'\n{{{{ $.ExternalURL }}}}d/{{{{ reReplaceAll "LANG" "{name}" . }}}}'
         "{{ end }}\n{{ end }}"
-        "{{ range .Alerts.Resolved }}{{ if not .Annotations.continues }}"
-        f'{ended} {{{{ template "qos.line.{name}" . }}}}\n'
+        '{{ range .Alerts.Resolved }}{{ if ne .Annotations.continues "severity" }}'
+        f'{{{{ template "qos.end.{name}" . }}}} '
+        f'{{{{ template "qos.line.{name}" . }}}}\n'
         "{{ end }}{{ end }}{{ end }}"
     )

@@ -137,8 +137,13 @@ def _board() -> str:
 
 
 def _continues() -> str:
-    """Return a word if a trouble goes on at another severity, or nothing."""
-    return "{{ if lt $values.open.Value 0.0 }}yes{{ end }}"
+    """Return the reason why an alert ends although its trouble goes on, or nothing."""
+    return (
+        "{{ if lt $values.open.Value 0.0 }}severity{{ end }}"
+        "{{ if gt $values.open.Value 0.0 }}"
+        "{{ if lt $values.notify.Value 0.0 }}acknowledged{{ end }}"
+        "{{ if eq $values.notify.Value 0.0 }}unwatched{{ end }}{{ end }}"
+    )
 
 
 def _query(query: AlertQuery) -> Json:

@@ -14,7 +14,7 @@ REGENCY = Column(
 REGENCY_CODE = Column("regency", ("Regency", "Kab./kota"), link=TO_REGION, width=80)
 OPERATOR = Column("operator", ("Operator", "Operator"), link=TO_OPERATORS, width=110)
 STATION = Column("station", ("Station", "TPS"), link=TO_STATION, width=140)
-SINCE = Column("since_s", ("Duration", "Durasi"), "dtdurations", width=120)
+SINCE = Column("since_local", ("Since", "Sejak"), width=110)
 AGE = Column("age_s", ("Last report", "Laporan terakhir"), "dtdurations")
 PROBLEM = Column("kpi", ("Main problem", "Masalah utama"), shown="code", width=140)
 SIDE = Column("side", ("Whose side", "Sisi gangguan"), shown="code", width=130)

@@ -18,7 +18,7 @@ _COUNTS = (
     "silent",
     "links_bad",
     "links_degraded",
-    "since_s",
+    "since_local",
     "kpi",
     "side",
     "ticket",

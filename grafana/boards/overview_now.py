@@ -62,6 +62,16 @@ DEAD = Panel(
     Display(4, 8, "none", (1, 5), age="5m"),
     (Query(q.select('last("regencies_dead")', "watermark"), c.same("Dead")),),
 )
+_TROUBLE_FIELDS = (
+    "open",
+    "affected",
+    "stations",
+    "since_local",
+    "acknowledged_by",
+    "acknowledged_at",
+    "ticket",
+    "ticket_at",
+)
 _TROUBLE_TAGS = '"cause", "level", "place", "province", "operator", "severity"'
 TROUBLES = Panel(
     14,
@@ -81,12 +91,9 @@ TROUBLES = Panel(
     (
         Query(
             q.derived(
-                {
-                    name: f'"{name}"'
-                    for name in ("open", "affected", "stations", "since_s")
-                },
+                {name: f'"{name}"' for name in _TROUBLE_FIELDS},
                 q.columns(
-                    ("open", "affected", "stations", "since_s"),
+                    _TROUBLE_FIELDS,
                     "trouble",
                     "\"cause\" <> ''",
                     _TROUBLE_TAGS,
@@ -104,6 +111,10 @@ TROUBLES = Panel(
         Column("affected", ("Affected", "Terdampak"), width=90),
         Column("stations", ("Of", "Dari"), width=80),
         c.SINCE,
+        Column("acknowledged_by", ("Taken on by", "Ditangani"), width=110),
+        Column("acknowledged_at", ("At", "Pukul"), width=90),
+        Column("ticket", ("Ticket", "Tiket"), width=90),
+        Column("ticket_at", ("Reported", "Dilaporkan"), width=90),
         Column("open", ("Open", "Aktif"), shown="hidden"),
         Column("level", ("Level", "Lingkup"), shown="hidden"),
         Column("province", ("Province", "Provinsi"), shown="hidden"),

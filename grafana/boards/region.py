@@ -10,7 +10,7 @@ from grafana.panels import SELECTED, Column, Display, Panel, Query
 _STATION_FIELDS = (
     "class_level",
     "name",
-    "since_s",
+    "since_local",
     "age_s",
     "kpi",
     "side",
@@ -25,7 +25,7 @@ _MAP_FIELDS = (
     "class_level",
     "name",
     "operator",
-    "since_s",
+    "since_local",
     "kpi",
     "latitude",
     "longitude",

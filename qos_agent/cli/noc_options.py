@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 import time
 from datetime import datetime
@@ -51,6 +53,14 @@ def moment_s(text: str, option: str) -> int:
             "use the form 2024-02-14T07:00:00+07:00",
         )
     return at_s
+
+
+def user_name() -> str:
+    """Return the name of the person who runs the command, also below sudo."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return ""  # The user id has no name.
 
 
 def need_collectors(settings: NocSettings) -> None:

@@ -18,6 +18,7 @@ from qos_agent.cli.noc_options import (
     moment_s,
     need_collectors,
     need_writable,
+    user_name,
 )
 from qos_agent.cli.options import JsonOption
 from qos_agent.model.errors import ConfigError, OperatorError
@@ -25,7 +26,7 @@ from qos_agent.model.errors import ConfigError, OperatorError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qos_agent.noc.register.store import Register
+    from qos_agent.noc.register.store import Note, Register
 
 register = typer.Typer(
     help="Import, show and annotate the stations.",
@@ -36,6 +37,8 @@ register.command("import-keys")(noc_keys.import_keys)
 register.command("keys")(noc_keys.keys)
 register.command("close-key")(noc_keys.close_key)
 _FAULTS_SHOWN = 50
+# How long a note lasts by default. Reminders begin again after that.
+_NOTE_S = 2 * 3600
 _MOMENT = "for example 2024-02-14T07:00:00+07:00"
 FileArgument = Annotated[Path, typer.Argument(help="The CSV file of the stations.")]
 PartialOption = Annotated[
@@ -65,16 +68,34 @@ StationArgument = Annotated[
 ]
 KindArgument = Annotated[Literal["maintenance", "acknowledged"], typer.Argument()]
 ScopeArgument = Annotated[
-    str, typer.Argument(help="The code of a station, a regency or a province.")
+    str,
+    typer.Argument(help="The code of a station, a regency, a province or a group."),
 ]
 NoteFromOption = Annotated[
-    str, typer.Option("--from", metavar="MOMENT", help=f"When it starts, {_MOMENT}.")
+    str | None,
+    typer.Option(
+        "--from", metavar="MOMENT", help=f"When it starts, {_MOMENT}. Default: now."
+    ),
 ]
 NoteToOption = Annotated[
-    str, typer.Option("--to", metavar="MOMENT", help="When it ends.")
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="MOMENT",
+        help="When it ends. Default: two hours after its start.",
+    ),
+]
+AuthorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--by", metavar="NAME", help="Who takes it on. Default: the user's name."
+    ),
+]
+TicketOption = Annotated[
+    str, typer.Option(metavar="NUMBER", help="The number of the operator's ticket.")
 ]
 ReasonOption = Annotated[
-    str, typer.Option(metavar="TEXT", help="Who wrote the note, and why.")
+    str, typer.Option(metavar="TEXT", help="Why, or what is being done.")
 ]
 AllOption = Annotated[
     bool, typer.Option("--all", help="Show also the notes that have ended.")
@@ -206,32 +227,37 @@ def count(config: NocConfigOption = None, as_json: JsonOption = False) -> None:
 def note(
     kind: KindArgument,
     scope: ScopeArgument,
-    since: NoteFromOption,
-    until: NoteToOption,
-    reason: ReasonOption,
+    since: NoteFromOption = None,
+    until: NoteToOption = None,
+    reason: ReasonOption = "",
+    by: AuthorOption = None,
+    ticket: TicketOption = "",
     config: NocConfigOption = None,
 ) -> None:
     """Record maintenance or an acknowledgement.
 
-    `maintenance` is planned work. `acknowledged` means that someone works on a problem.
-    Boards show the note next to the stations. The stations are still counted.
+    `maintenance` is planned work. `acknowledged` means that someone works on a problem:
+    the troubles that are open there are not repeated until the note ends. Boards show
+    the note next to the stations. The stations are still counted.
     """
     from qos_agent.noc.register.store import Note
 
-    from_s, to_s = moment_s(since, "--from"), moment_s(until, "--to")
+    from_s = moment_s(since, "--from") if since else int(time.time())
+    to_s = moment_s(until, "--to") if until else from_s + _NOTE_S
     if from_s >= to_s:
         problem, fix = "must be after --from", "swap the two moments"
-        raise ConfigError("--to", f"{since} to {until}", problem, fix)
+        raise ConfigError("--to", f"{since or 'now'} to {until}", problem, fix)
+    author = user_name() if by is None else by
     with closing(_open(config)) as store:
         if not _is_known(scope, store):
             raise ConfigError(
                 "scope",
                 repr(scope),
                 "must be a province, a regency or a registered station",
-                "give its code of 2, 4 or 13 digits",
+                "give its code of 2, 4 or 13 digits, or of a group of provinces",
             )
-        store.note(Note(kind, scope, from_s, to_s, reason))
-    print(f"{kind} of {scope}: recorded")
+        store.note(Note(kind, scope, from_s, to_s, reason, author, ticket))
+    print(f"{kind} of {scope}: recorded until {_utc(to_s)}")
 
 
 @register.command("notes")
@@ -261,7 +287,7 @@ def notes(
         print("no notes")
     for number, note in numbered:
         span = f"{_utc(note.starts)} to {_utc(note.ends)}"
-        print(f"{number}: {note.kind} of {note.scope}, {span}: {note.reason}")
+        print(f"{number}: {note.kind} of {note.scope}, {span}: {_words(note)}")
 
 
 @register.command("end-note")
@@ -338,9 +364,16 @@ def _unknown_station(station: str) -> ConfigError:
 
 def _is_known(scope: str, store: Register) -> bool:
     """Return True if the code is in the reference data or in the register."""
-    from qos_agent.config.places import provinces, regencies
+    from qos_agent.noc.troubles.places import place_names
 
-    return scope in provinces() or scope in regencies() or bool(store.history(scope))
+    return scope in place_names(0) or bool(store.history(scope))
+
+
+def _words(note: Note) -> str:
+    """Return who wrote a note, the operator's ticket and the reason."""
+    ticket = f"ticket {note.ticket}" if note.ticket else ""
+    parts = (note.author, ticket, note.reason)
+    return ", ".join(part for part in parts if part)
 
 
 def _shown(row: dict[str, object]) -> Iterator[tuple[str, object]]:

@@ -213,7 +213,7 @@ def test_notes_are_recorded_shown_and_ended(centre: Path, stations: Path) -> Non
     run(centre, "register", "import", str(stations), "--apply")
     before = run(centre, "register", "count").output
     result = note_maintenance(centre, "31")
-    assert result.output == "maintenance of 31: recorded\n"
+    assert result.output.startswith("maintenance of 31: recorded until 20")
     assert run(centre, "register", "count").output == before
     (note,) = json.loads(run(centre, "register", "notes", "--json").output)
     values = (note["kind"], note["scope"], note["reason"])

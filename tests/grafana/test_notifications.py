@@ -176,7 +176,7 @@ def test_messages_of_every_rule_are_complete(
     for firing, resolved in (
         ([_alert(rule)], []),
         ([_alert(rule)] * 500, [ended]),
-        ([], [_alert(rule)]),
+        ([], [_alert(rule, values={"open": 0.0})]),
         ([failed] * 256, []),
     ):
         data = _message(firing, resolved)
@@ -216,6 +216,25 @@ def test_a_trouble_that_gets_worse_is_not_ended(renderer: Path) -> None:
     text = _rendered(renderer, "qos.message.en", _message([_alert(rule)], [before]))
     assert "CRITICAL" in text
     assert "ENDED" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("notify", "first"),
+    [(-1.0, "ACKNOWLEDGED, no more reminders:"), (0.0, "NOT FIXED, but no more")],
+)
+def test_an_open_trouble_is_never_reported_as_ended(
+    renderer: Path, notify: float, first: str
+) -> None:
+    """An acknowledgement and the end of counting stop the alert, not the trouble."""
+    alert = _alert(RULES["qos-silent"], values={"notify": notify})
+    for name in ("title", "message"):
+        text = _rendered(renderer, f"qos.{name}.en", _message([], [alert]))
+        assert text.startswith(first)
+        assert "ENDED" not in text
+    ended = _alert(RULES["qos-silent"], values={"open": 0.0, "notify": notify})
+    text = _rendered(renderer, "qos.title.en", _message([], [ended]))
+    assert text.startswith("ENDED Silent stations XL in Kota Balikpapan")
 
 
 @pytest.mark.slow

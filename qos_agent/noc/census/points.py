@@ -6,7 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from qos_agent.model import Record
 from qos_agent.model.line_protocol import encode, one_line, tag_value
+from qos_agent.noc.census.local_time import local_time, zone_of
 from qos_agent.noc.census.results import RegencyResult
+from qos_agent.noc.census.severity import LEVELS
+
+_PROBLEMS = frozenset(map(LEVELS.index, ("degraded", "bad", "silent")))
 
 
 def encode_points(
@@ -34,11 +38,15 @@ def _records(
 ) -> Iterator[Record]:
     for result in results:
         code, at_ns = result.code, result.at_ns
+        zone = zone_of(code)
         place = {"province": code[:2], "regency": code, "zone": result.zone}
         for operator, counts in result.fields:
             fields = dict(counts)
             if operator in result.levels:
                 fields["class_level"] = result.levels[operator]
                 fields["since_s"] = (at_ns - since_ns[code, operator]) / 1e9
+                if result.levels[operator] in _PROBLEMS and zone is not None:
+                    began_ns = since_ns[code, operator]
+                    fields["since_local"] = local_time(began_ns, at_ns, zone)
             yield Record("census", place | {"operator": operator}, fields, at_ns)
         yield from result.stations

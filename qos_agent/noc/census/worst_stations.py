@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from qos_agent.model import Record, Value
 from qos_agent.noc.census.counting import Area
+from qos_agent.noc.census.local_time import local_time
 from qos_agent.noc.census.queries import IMPAIRED, LinkVerdict
 from qos_agent.noc.census.severity import LEVELS
 from qos_agent.noc.register.store import Entry
+
+# A longer duration comes from a device with a wrong clock.
+_LONGEST_S = 366 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ def record(station: WorstStation, area: Area) -> Record:
         "never": int(is_silent and station.age_s is None),
         "age_s": station.age_s,
         "since_s": station.since_s,
+        "since_local": _since_local(station, area.spans.at_ns),
         "kpi": link.kpi if link else None,
         "side": link.side if link else None,
         "name": entry.name,
@@ -97,6 +103,14 @@ def record(station: WorstStation, area: Area) -> Record:
     }
     present = {name: value for name, value in fields.items() if value is not None}
     return Record("station", tags, present, area.spans.at_ns)
+
+
+def _since_local(station: WorstStation, at_ns: int) -> str | None:
+    """Return the local time since which a station has had its problem."""
+    if station.since_s is None or not 0 <= station.since_s <= _LONGEST_S:
+        return None
+    zone = ZoneInfo(station.entry.time_zone)
+    return local_time(at_ns - int(station.since_s * 1e9), at_ns, zone)
 
 
 def _ticket(station: WorstStation) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from qos_agent.noc.database import open_database, transaction
@@ -31,12 +31,16 @@ CREATE INDEX IF NOT EXISTS station_area ON station(regency);
 CREATE INDEX IF NOT EXISTS station_code ON station(code);
 CREATE TABLE IF NOT EXISTS note (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, scope TEXT NOT NULL,
-    starts INTEGER NOT NULL, ends INTEGER NOT NULL, words TEXT NOT NULL);
+    starts INTEGER NOT NULL, ends INTEGER NOT NULL, words TEXT NOT NULL,
+    author TEXT NOT NULL DEFAULT '', ticket TEXT NOT NULL DEFAULT '');
 CREATE TEMP TABLE IF NOT EXISTS staged (
     code TEXT PRIMARY KEY, name TEXT, province TEXT, regency TEXT, district TEXT,
     village TEXT, latitude REAL, longitude REAL, time_zone TEXT, contact TEXT,
     links TEXT, replaces TEXT) WITHOUT ROWID;
 """
+# Columns that a register of an earlier version does not have.
+_NOTE_ADDED = ("author", "ticket")
+_NOTE = "kind, scope, starts, ends, words, author, ticket"
 _VALID = "valid_from <= :at AND (valid_to IS NULL OR valid_to > :at)"
 _COMPARED = tuple(name for name in FIELDS if name not in {"code", "replaces"})
 _DIFFERS = " OR ".join(f"s.{name} IS NOT n.{name}" for name in _COMPARED)
@@ -66,8 +70,9 @@ class Entry:
 class Note:
     """Planned maintenance, or an acknowledgement, of a station or an area.
 
-    `scope` is a code of 13 digits (station), 4 digits (regency) or 2 digits (province).
-    `reason` is stored in the column `words`.
+    `scope` is a code of 13 digits (station), 4 digits (regency) or 2 digits (province),
+    or the code of a larger place. `reason` is stored in the column `words`. `author`
+    wrote the note. `ticket` is the number that the operator gave when the note started.
     """
 
     kind: str
@@ -75,6 +80,8 @@ class Note:
     starts: int
     ends: int
     reason: str
+    author: str = ""
+    ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +100,24 @@ class Register:
 
     def __init__(self, path: Path) -> None:
         self._db = open_database(path, _SCHEMA)
+        try:
+            self._upgrade()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def _upgrade(self) -> None:
+        """Add the columns that a file of an earlier version does not have."""
+        rows = self._db.execute("PRAGMA table_info(note)").fetchall()
+        names = {row[1] for row in rows}
+        for name in _NOTE_ADDED:
+            if name not in names:
+                text = f"{name} TEXT NOT NULL DEFAULT ''"
+                self._db.execute(f"ALTER TABLE note ADD COLUMN {text}")
 
     def version(self) -> int:
         """Return a number that changes whenever the register changes."""
@@ -182,24 +203,20 @@ class Register:
     def note(self, note: Note) -> None:
         """Record planned maintenance or an acknowledgement."""
         self._db.execute(
-            "INSERT INTO note (kind, scope, starts, ends, words) VALUES (?,?,?,?,?)",
-            (note.kind, note.scope, note.starts, note.ends, note.reason),
+            f"INSERT INTO note ({_NOTE}) VALUES (?,?,?,?,?,?,?)", astuple(note)
         )
 
     def notes(self, at_s: int) -> tuple[Note, ...]:
         """Return the notes that are in effect at a moment."""
         rows = self._db.execute(
-            "SELECT kind, scope, starts, ends, words FROM note "
-            "WHERE starts <= ? AND ends > ? ORDER BY id",
+            f"SELECT {_NOTE} FROM note WHERE starts <= ? AND ends > ? ORDER BY id",
             (at_s, at_s),
         )
         return tuple(Note(*row) for row in rows)
 
     def all_notes(self) -> tuple[tuple[int, Note], ...]:
         """Return every note with its number, the newest first."""
-        rows = self._db.execute(
-            "SELECT id, kind, scope, starts, ends, words FROM note ORDER BY id DESC"
-        )
+        rows = self._db.execute(f"SELECT id, {_NOTE} FROM note ORDER BY id DESC")
         return tuple((number, Note(*rest)) for number, *rest in rows)
 
     def end_note(self, number: int, at_s: int) -> bool:

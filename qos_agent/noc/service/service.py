@@ -94,7 +94,7 @@ class Service:
             self.rollups, self.writer, tuple(self.servers), settings.census.baseline
         )
         self._trouble_job = TroubleJob(
-            self.rollups, self.writer, self.state, self.census.voting
+            self.rollups, self.writer, self.register, self.state, self.census.voting
         )
         self._heartbeats = HeartbeatWriter(self.writer)
         self._calendar_day: int | None = None

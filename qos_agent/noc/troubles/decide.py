@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from qos_agent.model import Phase
 from qos_agent.noc.census.voting_window import VotingWindow
+from qos_agent.noc.register.store import Note
+from qos_agent.noc.troubles.causes import Cause
 from qos_agent.noc.troubles.cells import cells_of, outage_cells
 from qos_agent.noc.troubles.facts import Facts
+from qos_agent.noc.troubles.handling import Handling
 from qos_agent.noc.troubles.places import LEVELS, Place, contains, place_of
 from qos_agent.noc.troubles.points import lines_of, watermark_line
-from qos_agent.noc.troubles.signals import Key, Signal, outage_signals, signals
+from qos_agent.noc.troubles.signals import Cells, Key, Signal, outage_signals, signals
 from qos_agent.noc.troubles.standing import Minute, Trouble, advance
 
 _WATCHED = frozenset({Phase.VOTING, Phase.COUNTING})
@@ -28,27 +31,26 @@ class Decision:
 
 
 def decide(
-    facts: Facts, before: Mapping[Key, Trouble], voting: VotingWindow
+    facts: Facts,
+    before: Mapping[Key, Trouble],
+    voting: VotingWindow,
+    notes: Sequence[Note] = (),
 ) -> Decision:
-    """Decide on the troubles of the minute of some facts."""
+    """Decide on the troubles of the minute of some facts.
+
+    `notes` are in effect in that minute; acknowledgements stop the reminders.
+    """
     watched = _places(facts, voting, 0)
-    notified = _places(facts, voting, _LEAD_NS)
+    handling = Handling(_places(facts, voting, _LEAD_NS), notes)
+    cells = cells_of(facts, lambda code: ("regency", code) in watched)
     minute = Minute(
         facts.at_ns,
-        _signals(facts, watched),
-        is_known=lambda key: _is_known(facts, key),
+        _signals(facts, cells),
+        is_known=lambda key: _is_counted(facts, key) and _is_measured(cells, key),
         may_be_critical=lambda key: (key.level, key.place) in watched,
     )
     after, ended = advance(before, minute)
-    lines = list(
-        lines_of(
-            before,
-            after.values(),
-            ended,
-            facts.at_ns,
-            lambda key: (key.level, key.place) in notified,
-        )
-    )
+    lines = list(lines_of(before, after.values(), ended, facts.at_ns, handling))
     watermark = watermark_line(facts)
     return Decision(after, lines if watermark is None else [*lines, watermark])
 
@@ -66,15 +68,30 @@ def _places(facts: Facts, voting: VotingWindow, lead_ns: int) -> frozenset[Place
     )
 
 
-def _signals(facts: Facts, watched: frozenset[Place]) -> Mapping[Key, Signal]:
+def _signals(facts: Facts, cells: Mapping[Cause, Cells]) -> Mapping[Key, Signal]:
     found = list(outage_signals(outage_cells(facts)))
-    cells = cells_of(facts, lambda code: ("regency", code) in watched)
     for cause, by_operator in cells.items():
         found += signals(cause, by_operator)
     return {signal.key: signal for signal in found}
 
 
-def _is_known(facts: Facts, key: Key) -> bool:
+def _is_measured(cells: Mapping[Cause, Cells], key: Key) -> bool:
+    """Return True if there are figures of a place, so that its trouble may end.
+
+    A collector that lags, or a dead place, has none in the window. Outages are found in
+    the census alone.
+    """
+    of_cause = {cause.name: by_operator for cause, by_operator in cells.items()}
+    if key.cause not in of_cause:
+        return True
+    place = (key.level, key.place)
+    return any(
+        cell.bottom > 0 and contains(place, ("regency", code))
+        for code, cell in of_cause[key.cause].get(key.operator, {}).items()
+    )
+
+
+def _is_counted(facts: Facts, key: Key) -> bool:
     """Return True if every province of a place was counted in this minute."""
     place = (key.level, key.place)
     inside = [

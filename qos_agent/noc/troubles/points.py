@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from statistics import median
 from zoneinfo import ZoneInfo
 
-from qos_agent.config.places import province_zones, regencies
 from qos_agent.model import Record, Value
 from qos_agent.model.calendar import ZONES
-from qos_agent.model.line_protocol import encode, tag_value
+from qos_agent.model.line_protocol import encode, one_line, tag_value
+from qos_agent.noc.census.local_time import local_time, zone_of
 from qos_agent.noc.troubles.facts import Facts, Values
+from qos_agent.noc.troubles.handling import Handling
 from qos_agent.noc.troubles.places import GROUPS
 from qos_agent.noc.troubles.signals import ALL_OPERATORS, Key, Signal
 from qos_agent.noc.troubles.standing import Trouble
 
 OPEN, ENDED, CONTINUES = 1, 0, -1
-IsNotified = Callable[[Key], bool]
 
 
 def lines_of(
@@ -27,22 +27,22 @@ def lines_of(
     after: Iterable[Trouble],
     ended: Iterable[Trouble],
     at_ns: int,
-    is_notified: IsNotified,
+    handling: Handling,
 ) -> Iterator[bytes]:
     """Yield the lines of all reported troubles, with those that ended or got worse."""
     for trouble in after:
         if not trouble.reported:
             continue
-        yield _line(trouble, trouble.reported, OPEN, at_ns, is_notified)
+        yield _line(trouble, trouble.reported, OPEN, at_ns, handling)
         earlier = before.get(trouble.key)
         if earlier and earlier.reported not in {"", trouble.reported}:
-            yield _line(trouble, earlier.reported, CONTINUES, at_ns, is_notified)
+            yield _line(trouble, earlier.reported, CONTINUES, at_ns, handling)
     for trouble in ended:
-        yield _line(trouble, trouble.reported, ENDED, at_ns, is_notified)
+        yield _line(trouble, trouble.reported, ENDED, at_ns, handling)
 
 
 def _line(
-    trouble: Trouble, severity: str, state: int, at_ns: int, is_notified: IsNotified
+    trouble: Trouble, severity: str, state: int, at_ns: int, handling: Handling
 ) -> bytes:
     key, signal = trouble.key, trouble.signal
     tags = {
@@ -55,15 +55,32 @@ def _line(
     }
     fields: dict[str, Value] = {
         "open": state,
-        "notify": int(is_notified(key)),
+        "notify": handling.notify(trouble),
         "known": int(trouble.known),
         "affected": signal.affected,
         "stations": signal.stations,
         "figure": float(signal.figure),
         "since_s": (at_ns - trouble.since_ns) / 1e9,
         "since_clock": _clock(trouble.since_ns, key),
+        "since_local": local_time(trouble.since_ns, at_ns, _zone(key)),
     }
+    fields |= _note_fields(trouble, at_ns, handling)
     return encode(Record("trouble", tags, fields, at_ns))
+
+
+def _note_fields(trouble: Trouble, at_ns: int, handling: Handling) -> dict[str, Value]:
+    """Return who has acknowledged a trouble, and the operator's ticket, with times."""
+    note, ticket = handling.note_of(trouble), handling.ticket_of(trouble)
+    fields: dict[str, Value] = {"acknowledged": int(note is not None)}
+    zone = _zone(trouble.key)
+    if note is not None:
+        fields["acknowledged_at"] = local_time(note.starts * 10**9, at_ns, zone)
+        if author := one_line(note.author or note.reason):
+            fields["acknowledged_by"] = author
+    if ticket is not None:
+        fields["ticket"] = one_line(ticket.ticket)
+        fields["ticket_at"] = local_time(ticket.starts * 10**9, at_ns, zone)
+    return fields
 
 
 def _clock(at_ns: int, key: Key) -> float:
@@ -73,15 +90,8 @@ def _clock(at_ns: int, key: Key) -> float:
 
 
 def _zone(key: Key) -> ZoneInfo:
-    match key.level:
-        case "regency" if key.place in regencies():
-            return ZoneInfo(regencies()[key.place].time_zone)
-        case "province" if key.place in province_zones():
-            return ZoneInfo(province_zones()[key.place])
-        case "group" if key.place in GROUPS:
-            return ZoneInfo(province_zones()[GROUPS[key.place][1][0]])
-        case _:
-            return ZoneInfo(ZONES["WIB"])
+    code = GROUPS[key.place][1][0] if key.place in GROUPS else key.place
+    return zone_of(code) or ZoneInfo(ZONES["WIB"])
 
 
 def watermark_line(facts: Facts) -> bytes | None:

@@ -21,6 +21,9 @@ CLEAR_NS = 5 * MINUTE_NS
 # What an ended trouble explained stays explained this long. Verdicts look back ten
 # minutes, so links may still be bad after the outage has ended.
 _EXPLAINED_NS = 15 * MINUTE_NS
+# Without data, the last state holds this long. Nobody knows after that, so the points
+# stop without an end. The rules in Grafana look back as far.
+_HELD_NS = 6 * 3600 * 10**9
 _RANK = {"": 0, "warning": 1, "critical": 2}
 
 
@@ -31,7 +34,7 @@ class Trouble:
     It began at `since_ns`. `severity` is empty until it has lasted long enough.
     `critical_ns` is the moment since which it would be critical. `explained_ns` is the
     last minute in which a more fundamental trouble explained it. `reported` is the
-    severity of the last message.
+    severity of the last message, and `reported_ns` its moment.
     """
 
     key: Key
@@ -43,6 +46,7 @@ class Trouble:
     explained_ns: int | None = None
     reported: str = ""
     known: bool = True
+    reported_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def advance(
         trouble = _advanced(key, standing.get(key), minute)
         if trouble is not None:
             after[key] = trouble
-        elif key in standing and standing[key].reported:
+        elif key in standing and standing[key].reported and minute.is_known(key):
             ended.append(standing[key])
     return _reported(after, minute.at_ns), ended
 
@@ -77,7 +81,9 @@ def advance(
 def _advanced(key: Key, before: Trouble | None, minute: Minute) -> Trouble | None:
     at_ns, signal = minute.at_ns, minute.signals.get(key)
     if not minute.is_known(key):
-        return None if before is None else replace(before, known=False)
+        if before is None or at_ns - before.seen_ns > _HELD_NS:
+            return None
+        return replace(before, known=False)
     if signal is not None and (signal.severity or (before and before.severity)):
         return _grown(key, before, signal, minute)
     if before is None or not before.severity:
@@ -126,7 +132,13 @@ def _reported(troubles: Mapping[Key, Trouble], at_ns: int) -> dict[Key, Trouble]
         reported = trouble.reported
         if reported or (is_free and is_now):
             reported = max(reported, trouble.severity, key=_RANK.__getitem__)
-        result[key] = replace(trouble, explained_ns=explained_ns, reported=reported)
+        is_new = reported != trouble.reported
+        result[key] = replace(
+            trouble,
+            explained_ns=explained_ns,
+            reported=reported,
+            reported_ns=at_ns if is_new else trouble.reported_ns,
+        )
     return result
 
 
