@@ -23,6 +23,7 @@ BENCHES = (
     "register",
     "witness",
     "growth",
+    "alerts",
     "noc",
     "report",
 )

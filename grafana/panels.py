@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from grafana.styles import (
     ABSENT,
     NEUTRAL,
+    NO_TEXT,
     PANEL_OPTIONS,
     SERIES_STYLES,
     Json,
@@ -16,10 +17,13 @@ from grafana.styles import (
     code_mapping,
     custom_options,
     geomap_options,
+    heard_mapping,
     level_mapping,
     no_data,
     place_mapping,
     regency_mapping,
+    severity_mapping,
+    side_mapping,
     threshold_steps,
     watermark_mapping,
 )
@@ -42,6 +46,15 @@ RAW = "qos"
 # The data source that the user selects at the top of the dashboard.
 SELECTED = "${source}"
 _ROWS = frozenset({"table", "geomap"})
+# The names that replace codes, by the kind of column.
+_NAMES: Mapping[str, Callable[[int], list[Json]]] = {
+    "regency": lambda _: regency_mapping(),
+    "code": code_mapping,
+    "side": side_mapping,
+    "place": place_mapping,
+    "cause": cause_mapping,
+    "severity": severity_mapping,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,8 @@ class Display:
     `low` is true if a lower value is worse. `floor` is the smallest possible value.
     `age` is the maximum age of a value that is shown as current. `levels` and `codes`
     replace class levels and codes by their names. `top` fixes the end of the scale.
-    `watermark` shows a sentence on the age of the census instead of its figure.
+    `sentence` shows one instead of a figure: `census` on its age, or `station` on its
+    last heartbeat.
     """
 
     width: int
@@ -66,7 +80,7 @@ class Display:
     levels: bool = False
     codes: bool = False
     top: float | None = None
-    watermark: bool = False
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,8 @@ class Column:
     """A column of a table: a field or tag, its title and its format.
 
     `shown` is `level` (a class with its colour), `code` (a name instead of a code),
-    `regency`, `place` or `cause` (a name instead of a code), `hidden`, or empty.
+    `side`, `regency`, `place`, `cause` or `severity` (the same), `hidden`, `linked`
+    (not shown, but links of its row use it), or empty.
     `link` opens another dashboard from a cell; LANG in its address is replaced by the
     language.
     """
@@ -183,8 +198,10 @@ def _defaults(panel: Panel, language: int) -> Json:
         defaults["mappings"] = level_mapping(language)
     if display.codes:
         defaults["mappings"] = code_mapping(language)
-    if display.watermark:
+    if display.sentence == "census":
         defaults["mappings"] = watermark_mapping(language)
+    if display.sentence == "station":
+        defaults["mappings"] = heard_mapping(language)
     if display.top is not None:
         defaults |= {"min": display.floor, "max": display.top}
     options = custom_options(panel.kind, limited=display.limits is not None)
@@ -246,14 +263,14 @@ def _column(column: Column, language: int) -> Json:
         properties.append(
             {"id": "color", "value": {"mode": "fixed", "fixedColor": NEUTRAL}}
         )
-    if column.shown == "regency":
-        properties.append({"id": "mappings", "value": regency_mapping()})
-    if column.shown == "code":
-        properties.append({"id": "mappings", "value": code_mapping(language)})
-    if column.shown == "place":
-        properties.append({"id": "mappings", "value": place_mapping(language)})
-    if column.shown == "cause":
-        properties.append({"id": "mappings", "value": cause_mapping(language)})
+    if column.shown != "level" and column.unit == "none":
+        mapping = [*_names(column.shown, language), NO_TEXT]
+        properties.append({"id": "mappings", "value": mapping})
+    if column.shown == "linked":
+        # Grafana 9.3 reads hidden, later versions read hideFrom.
+        everywhere = {"viz": True, "legend": True, "tooltip": True}
+        properties.append({"id": "custom.hidden", "value": True})
+        properties.append({"id": "custom.hideFrom", "value": everywhere})
     if column.link is not None:
         properties.append({"id": "links", "value": [column.link]})
     if column.width is not None:
@@ -264,11 +281,16 @@ def _column(column: Column, language: int) -> Json:
     }
 
 
+def _names(shown: str, language: int) -> list[Json]:
+    """Return the names that replace the codes of a column."""
+    return _NAMES[shown](language) if shown in _NAMES else []
+
+
 def _options(panel: Panel, language: int) -> Json:
     if panel.kind == "geomap":
         return geomap_options(panel.sort)
     options = PANEL_OPTIONS[panel.kind]
-    if panel.display.watermark:
+    if panel.display.sentence:
         text = {"titleSize": 14, "valueSize": 28}
         return options | {"textMode": "value", "text": text}
     if panel.kind == "table" and panel.sort:

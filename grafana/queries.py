@@ -12,6 +12,7 @@ from qos_agent.model.schema import RTT_BOUNDS_MS
 
 AREA = '"province" =~ /^${province:regex}$/ AND "regency" =~ /^${regency:regex}$/'
 STATION = '"station" =~ /^${station:regex}$/'
+HOME = '"regency" =~ /^${regency:regex}$/'
 LINK = STATION + ' AND "link" =~ /^${link:regex}$/'
 ANCHOR = "\"layer\" = 'anchor'"
 DOWN = "\"direction\" = 'down'"
@@ -147,12 +148,49 @@ def _grouped(wanted: str, measurement: str, where: str, group: str) -> str:
     )
 
 
-def newest(names: tuple[str, ...], measurement: str, where: str) -> str:
-    """Return the newest 200 points."""
+def search() -> str:
+    """Return the first stations whose code or name contains the text of the user."""
+    found = 'AND ("station" =~ /${search:regex}/ OR "name" =~ /(?i)${search:regex}/)'
+    return f"{_directory(found)} LIMIT 50"
+
+
+def listed() -> str:
+    """Return the entry of the selected station in the directory of its regency."""
+    return _directory(f"AND {HOME} AND {STATION}")
+
+
+def _directory(where: str) -> str:
+    names = ("station", "name", "operator", "contact", "ticket", "regency", "province")
+    wanted = ", ".join(f'"{name}"' for name in names)
+    return f'SELECT {wanted} FROM "directory" WHERE $timeFilter {where}'
+
+
+def beats_of_minutes(minutes: int) -> str:
+    """Return the mean number of heartbeats of a station over the last minutes."""
+    return (
+        f'SELECT moving_average(count("beats"), {minutes}) AS "value" FROM "agent" '
+        f"WHERE $timeFilter AND {STATION} GROUP BY time(1m) fill(0)"
+    )
+
+
+def summed_over_time(field: str, measurement: str, group: str) -> str:
+    """Return the sum over some groups of the newest count of each interval."""
+    return (
+        f'SELECT sum("{field}") AS "value" FROM (SELECT last("{field}") AS "{field}" '
+        f'FROM "{measurement}" WHERE $timeFilter '
+        f"GROUP BY time($__interval), {group} fill(none)) "
+        "WHERE $timeFilter GROUP BY time($__interval) fill(null)"
+    )
+
+
+def newest(
+    names: tuple[str, ...], measurement: str, where: str, limit: int = 200
+) -> str:
+    """Return the newest points."""
     wanted = ", ".join(f'"{name}"' for name in names)
     return (
         f'SELECT {wanted} FROM "{measurement}" WHERE $timeFilter AND {where} '
-        "ORDER BY time DESC LIMIT 200"
+        f"ORDER BY time DESC LIMIT {limit}"
     )
 
 

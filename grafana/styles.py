@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from grafana.titles import CAUSE_TITLES
@@ -34,9 +35,21 @@ CODES: dict[str, Text] = {
     "page_failures": ("failed page loads", "muat halaman gagal"),
     "form": ("form upload", "upload formulir"),
     "form_failures": ("failed form uploads", "upload formulir gagal"),
+    "clock": ("wrong clock", "jam salah"),
     "access": ("access network", "jaringan akses"),
     "destination": ("destination", "tujuan"),
 }
+# Names of causes that fit into a table.
+_SHORT: dict[str, Text] = {
+    "outage-place": ("Several operators down", "Beberapa operator down"),
+    "outage-operator": ("One operator down", "Satu operator down"),
+}
+_SEVERITIES: dict[str, Text] = {
+    "critical": ("critical", "critical"),
+    "warning": ("warning", "warning"),
+    "all": ("all", "semua"),
+}
+_SIDES = ("access", "destination")
 _NO_DATA = ("not measured", "belum diukur")
 # For boards without a census, which no class uses.
 OUT_OF_DATE = "#F0E442"
@@ -45,6 +58,14 @@ _STALE = (
     "NO COMPLETE CENSUS FOR OVER THREE MINUTES: the state of the nation is unknown",
     "TIDAK ADA SENSUS LENGKAP LEBIH DARI TIGA MENIT: keadaan sekarang tidak diketahui",
 )
+# A text that is missing in one row; Grafana would print "null".
+NO_TEXT: Json = {
+    "type": "special",
+    "options": {"match": "null+nan", "result": {"text": "–", "index": 1000}},
+}
+_HEARD = ("reports", "melapor")
+_SILENT = ("SILENT: no report for five minutes", "TIDAK MELAPOR selama lima menit")
+_NOT_HEARD = ("SILENT for six hours or longer", "TIDAK MELAPOR enam jam atau lebih")
 _REDUCED = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 # Letters of 25 mm can be read from five metres. On a full-HD screen of 55 inches
 # that is 40 pixels.
@@ -130,6 +151,7 @@ SERIES_STYLES: dict[str, Json] = {
         "custom.fillOpacity": 0,
         "custom.showPoints": "never",
         "custom.axisPlacement": "hidden",
+        "custom.hideFrom": {"legend": True, "tooltip": False, "viz": False},
         "custom.thresholdsStyle": {"mode": "off"},
     },
     # The baseline is written once an hour and holds until the next one.
@@ -196,17 +218,26 @@ def code_mapping(language: int) -> list[Json]:
     return [{"type": "value", "options": names}]
 
 
+def side_mapping(language: int) -> list[Json]:
+    """Map the sides of a fault to names."""
+    return _mapping({code: CODES[code][language] for code in _SIDES}, {})
+
+
 def cause_mapping(language: int) -> list[Json]:
-    """Map the causes of trouble and their severities to names."""
-    texts = {
-        **CAUSE_TITLES,
-        "critical": ("critical", "critical"),
-        "warning": ("warning", "warning"),
-        "all": ("all", "semua"),
-    }
-    colours = {"critical": BAD, "warning": DEGRADED}
+    """Map the causes of trouble to names; the longest ones are shortened."""
+    texts = {code: text[language] for code, text in (CAUSE_TITLES | _SHORT).items()}
+    return _mapping(texts, {})
+
+
+def severity_mapping(language: int) -> list[Json]:
+    """Map the severities of troubles, and the operator of all, to names."""
+    texts = {code: text[language] for code, text in _SEVERITIES.items()}
+    return _mapping(texts, {"critical": BAD, "warning": DEGRADED})
+
+
+def _mapping(texts: Mapping[str, str], colours: Mapping[str, str]) -> list[Json]:
     names = {
-        code: {"text": text[language], "index": index}
+        code: {"text": text, "index": index}
         | ({"color": colours[code]} if code in colours else {})
         for index, (code, text) in enumerate(texts.items())
     }
@@ -230,6 +261,18 @@ def watermark_mapping(language: int) -> list[Json]:
         {"type": "range", "options": {"from": 0.001, "to": None, "result": fresh}},
         {"type": "value", "options": {"0": stale}},
         {"type": "special", "options": {"match": "null+nan", "result": stale}},
+    ]
+
+
+def heard_mapping(language: int) -> list[Json]:
+    """Map a number of heartbeats to a sentence about the station."""
+    heard = {"text": _HEARD[language], "color": GOOD, "index": 0}
+    silent = {"text": _SILENT[language], "color": SILENT, "index": 1}
+    long = {"text": _NOT_HEARD[language], "color": SILENT, "index": 2}
+    return [
+        {"type": "range", "options": {"from": 0.001, "to": None, "result": heard}},
+        {"type": "value", "options": {"0": silent}},
+        {"type": "special", "options": {"match": "null+nan", "result": long}},
     ]
 
 

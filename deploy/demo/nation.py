@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.demo.drill import RAW_DB, ROLLUP_DB, days_before, planned, prepare
+from grafana.titles import CAUSE_TITLES
 from qos_agent.influx.query import Server
 from qos_agent.influx.writer import Writer
 from qos_agent.noc.register.importing import stage
@@ -24,6 +25,10 @@ from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.simulator.population import write_register
 from qos_agent.noc.simulator.run import Batch, Nation
 from qos_agent.noc.simulator.scenario import Scenario
+from qos_agent.noc.troubles.places import place_names
+from qos_agent.noc.troubles.points import from_text
+from qos_agent.noc.troubles.signals import ALL_OPERATORS, Key
+from qos_agent.noc.troubles.standing import Trouble
 
 _log = logging.getLogger(__name__)
 Report = Callable[[str], object]
@@ -45,6 +50,7 @@ class Drill:
         _register(folder, self.nation, days_before(self.scenario, self._now))
         self._writer = Writer(self.settings.collectors[0])
         self.service = Service(self.settings)
+        self._shown: set[Key] = set()
 
     def close(self) -> None:
         """Close connections and files."""
@@ -78,6 +84,13 @@ class Drill:
             if caught_up:
                 self._serve(batch.ends_ns)
             yield behind
+
+    def new_troubles(self) -> Iterator[str]:
+        """Yield a line for each trouble that was reported since the last call."""
+        for trouble in map(from_text, self.service.state.troubles()):
+            if trouble.reported and trouble.key not in self._shown:
+                self._shown.add(trouble.key)
+                yield described(trouble)
 
     def _count(self, at_ns: int) -> None:
         census = self.service.census.take(at_ns)
@@ -120,9 +133,21 @@ def live(
         elif not ready.exists():
             ready.touch()
             report("ready")
+        for line in drill.new_troubles():
+            report(line)
         if stop.is_set():
             break
     drill.close()
+
+
+def described(trouble: Trouble) -> str:
+    """Return the line of a trouble that can be seen on the boards now."""
+    key, signal = trouble.key, trouble.signal
+    operator = "" if key.operator == ALL_OPERATORS else f" of {key.operator}"
+    return (
+        f"to be seen on the boards: {CAUSE_TITLES[key.cause][0]}{operator}, "
+        f"{place_names(0)[key.place]}: {signal.affected} / {signal.stations}"
+    )
 
 
 def _delete_files(folder: Path) -> None:

@@ -36,7 +36,7 @@ BACKLOG = _by_province(
             ),
             (
                 "Rata-rata titik data yang belum terkirim per agen. Tooltip "
-                "menampilkan n, jumlah heartbeat."
+                "menampilkan sampel: jumlah heartbeat."
             ),
         ),
     ),
@@ -49,11 +49,11 @@ ALLOWANCE = _share_of_agents(
     (
         (
             "Share of agents with less than 10 % of the month's data left. The tooltip "
-            "shows n, the heartbeats."
+            "shows the samples: the heartbeats."
         ),
         (
             "Persentase agen dengan sisa kuota bulan ini di bawah 10 %. Tooltip "
-            "menampilkan n, jumlah heartbeat."
+            "menampilkan sampel: jumlah heartbeat."
         ),
     ),
     "allowance_low",
@@ -64,11 +64,11 @@ CLOCK = _share_of_agents(
     (
         (
             "Share of agents whose clock is not trusted or is more than one second "
-            "wrong. The tooltip shows n, the heartbeats."
+            "wrong. The tooltip shows the samples: the heartbeats."
         ),
         (
             "Persentase agen yang jamnya tidak tepercaya atau meleset lebih dari satu "
-            "detik. Tooltip menampilkan n, jumlah heartbeat."
+            "detik. Tooltip menampilkan sampel: jumlah heartbeat."
         ),
     ),
     "clock_poor",
@@ -80,11 +80,11 @@ LATE = _by_province(
         (
             (
                 "Share of delivered points that were more than two minutes old. The "
-                "tooltip shows n, the points delivered."
+                "tooltip shows the samples: the points delivered."
             ),
             (
                 "Persentase titik data terkirim yang berumur lebih dari dua menit. "
-                "Tooltip menampilkan n, titik data terkirim."
+                "Tooltip menampilkan sampel: titik data terkirim."
             ),
         ),
     ),
@@ -97,11 +97,11 @@ PENDING = _share_of_agents(
     (
         (
             "Share of agents with undelivered points older than an hour. The tooltip "
-            "shows n, the heartbeats."
+            "shows the samples: the heartbeats."
         ),
         (
             "Persentase agen dengan titik data tertunda lebih dari satu jam. Tooltip "
-            "menampilkan n, jumlah heartbeat."
+            "menampilkan sampel: jumlah heartbeat."
         ),
     ),
     "unsent_old",
@@ -113,11 +113,11 @@ SKIPPED = _by_province(
         (
             (
                 "Share of due slots that were skipped, for example because of a busy "
-                "link. The tooltip shows n, the slots due."
+                "link. The tooltip shows the samples: the slots due."
             ),
             (
                 "Persentase slot terjadwal yang dilewati, misalnya karena link sibuk. "
-                "Tooltip menampilkan n, jumlah slot terjadwal."
+                "Tooltip menampilkan sampel: jumlah slot terjadwal."
             ),
         ),
     ),
@@ -130,11 +130,13 @@ FAILURES = _by_province(
         ("Failed deliveries", "Pengiriman gagal"),
         (
             (
-                "Failed deliveries per agent and minute. The tooltip shows n, the "
+                "Failed deliveries per agent and minute. The tooltip shows "
+                "the samples: the "
                 "heartbeats."
             ),
             (
-                "Pengiriman gagal per agen dan menit. Tooltip menampilkan n, jumlah "
+                "Pengiriman gagal per agen dan menit. Tooltip menampilkan "
+                "sampel: jumlah "
                 "heartbeat."
             ),
         ),
@@ -149,11 +151,11 @@ QUARANTINED = _by_province(
         (
             (
                 "Mean number of points per agent that a collector has refused. The "
-                "tooltip shows n, the heartbeats."
+                "tooltip shows the samples: the heartbeats."
             ),
             (
                 "Rata-rata titik data per agen yang ditolak kolektor. Tooltip "
-                "menampilkan n, jumlah heartbeat."
+                "menampilkan sampel: jumlah heartbeat."
             ),
         ),
     ),
@@ -280,7 +282,7 @@ def _stat(
     limits: tuple[float, float] | None,
 ) -> Panel:
     query = Query(q.latest_sum(field, q.AREA), title)
-    display = Display(6, 6, "none", limits, age="5m")
+    display = Display(4, 6, "none", limits, age="5m")
     return Panel(id_, "stat", title, description, display, (query,))
 
 
@@ -330,6 +332,33 @@ STATS = (
             "TPS yang melapor dari wilayah lain daripada yang terdaftar.",
         ),
         (1, 100),
+    ),
+    _stat(
+        20,
+        "wrong_clock",
+        ("Wrong clocks", "Jam salah"),
+        (
+            (
+                "Stations that report all along, but with a time that is minutes or "
+                "hours wrong. They are not silent. Province and regency lists them."
+            ),
+            (
+                "TPS yang terus melapor, tetapi dengan waktu yang meleset beberapa "
+                "menit atau jam. TPS ini bukan tidak melapor. Daftarnya ada di "
+                "Provinsi dan kabupaten/kota."
+            ),
+        ),
+        (1, 100),
+    ),
+    _stat(
+        21,
+        "maintenance",
+        ("Maintenance", "Pemeliharaan"),
+        (
+            "Stations under planned maintenance. They are still expected.",
+            "TPS dalam pemeliharaan terjadwal. TPS ini tetap harus melapor.",
+        ),
+        None,
     ),
 )
 AGENTS = Board(

@@ -10,6 +10,7 @@ from grafana.panels import RAW, ROLLUP, Json, Panel, Text, place_panels
 
 LANGUAGES = ("en", "id")
 _TIME = "${__url_time_range}"
+_FIND = ("Find a station", "Cari TPS")
 _WALL = ("Full screen", "Layar penuh")
 _WALL_TOOLTIP = (
     "Show without menus, for a wall display",
@@ -46,6 +47,16 @@ TO_REGION = link(
     ("Open the stations of this regency", "Buka TPS di kabupaten/kota ini"),
     "region",
     "var-regency=${__value.raw}",
+)
+TO_PROVINCE = link(
+    ("Open this province", "Buka provinsi ini"),
+    "region",
+    "var-province=${__value.raw}",
+)
+TO_PLACE = link(
+    ("Open this place", "Buka tempat ini"),
+    "region",
+    "var-province=${__data.fields.province}",
 )
 TO_STATION = link(
     ("Open this station", "Buka TPS ini"),
@@ -130,6 +141,13 @@ def board_json(board: Board, language: int) -> dict[str, Any]:
             },
             {
                 "type": "link",
+                "icon": "search",
+                "title": _FIND[language],
+                "url": f"/d/qos-find-{suffix}?",
+                "keepTime": True,
+            },
+            {
+                "type": "link",
                 "title": _WALL[language],
                 "tooltip": _WALL_TOOLTIP[language],
                 "url": f"/d/qos-{board.name}-{suffix}?kiosk&refresh=1m",
@@ -165,6 +183,8 @@ def _translate_links(panel: Json, language: int) -> Json:
 def _variable(name: str, language: int) -> Json:
     if name == "source":
         return _source(language)
+    if name == "search":
+        return _search(language)
     variable = VARIABLES[name]
     definition: Json = {
         "name": _NAMES.get(name, name),
@@ -198,6 +218,17 @@ def _source(language: int) -> Json:
             for uid in names
         ],
         "current": {"text": names[ROLLUP][language], "value": ROLLUP},
+    }
+
+
+def _search(language: int) -> Json:
+    return {
+        "name": "search",
+        "label": ("Code or name", "Kode atau nama")[language],
+        "type": "textbox",
+        "query": "",
+        "current": {"text": "", "value": ""},
+        "options": [{"text": "", "value": "", "selected": True}],
     }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from grafana import queries as q
-from grafana.boards.board import TO_AGENTS, TO_OPERATORS, TO_REGION, TO_STATION
+from grafana.boards.board import TO_OPERATORS, TO_PROVINCE, TO_REGION, TO_STATION
 from grafana.panels import Column, Query, Text
 
 LEVEL = Column("class_level", ("Status", "Status"), shown="level", width=130)
-PROVINCE = Column("province", ("Province", "Provinsi"), link=TO_AGENTS, width=80)
+PROVINCE = Column("province", ("Province", "Provinsi"), shown="place", link=TO_PROVINCE)
 REGENCY = Column(
     "regency", ("Regency", "Kabupaten/kota"), shown="regency", link=TO_REGION
 )
@@ -17,9 +17,10 @@ STATION = Column("station", ("Station", "TPS"), link=TO_STATION, width=140)
 SINCE = Column("since_local", ("Since", "Sejak"), width=110)
 AGE = Column("age_s", ("Last report", "Laporan terakhir"), "dtdurations")
 PROBLEM = Column("kpi", ("Main problem", "Masalah utama"), shown="code", width=140)
-SIDE = Column("side", ("Whose side", "Sisi gangguan"), shown="code", width=130)
+SIDE = Column("side", ("Whose side", "Sisi gangguan"), shown="side", width=130)
 TICKET = Column("ticket", ("Ticket address", "Alamat tiket"))
 CONTACT = Column("contact", ("Contact", "Kontak"))
+OPERATORS_OF = Column("operator", ("Operators", "Operator"), width=150)
 NAME = Column("name", ("Name", "Nama"))
 LATITUDE = Column("latitude", ("Latitude", "Lintang"))
 LONGITUDE = Column("longitude", ("Longitude", "Bujur"))
@@ -37,7 +38,7 @@ def ratio(
 
     `place` is a measurement and a condition on it.
     """
-    count = (f"n {alias[0]}", f"n {alias[1]}")
+    count = (f"samples: {alias[0]}", f"sampel: {alias[1]}")
     return (
         Query(q.ratio_over_time(figure, *place, group), alias),
         *more,

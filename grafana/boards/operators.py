@@ -34,9 +34,9 @@ def _by_phase(
         )
     ]
     description = (
-        "Ratios of sums in the selected time range, with the sample count n per phase.",
+        "Ratios of sums in the selected time range, with the sample count per phase.",
         (
-            "Rasio jumlah dalam rentang waktu yang dipilih, dengan jumlah sampel n per "
+            "Rasio jumlah dalam rentang waktu yang dipilih, dengan jumlah sampel per "
             "fase."
         ),
     )
@@ -127,13 +127,13 @@ BASELINE = Panel(
     columns=(
         _OPERATOR,
         Column("loss", ("Packet loss", "Packet loss"), "percent"),
-        Column("sent", ("n packets", "n paket"), "short"),
+        Column("sent", ("packets", "paket"), "short"),
         Column("delay", ("Latency", "Latensi"), "ms"),
-        Column("received", ("n answers", "n jawaban"), "short"),
+        Column("received", ("samples: answers", "sampel: jawaban"), "short"),
         Column("rate", ("Download throughput", "Throughput download"), "bps"),
-        Column("tests", ("n tests", "n uji"), "short"),
+        Column("tests", ("samples: tests", "sampel: uji"), "short"),
         Column("upload", ("Form upload time", "Waktu upload formulir"), "ms"),
-        Column("uploads", ("n uploads", "n upload"), "short"),
+        Column("uploads", ("uploads", "upload"), "short"),
     ),
 )
 TREND = Panel(
@@ -141,8 +141,14 @@ TREND = Panel(
     "timeseries",
     ("Packet loss over time", "Packet loss dari waktu ke waktu"),
     (
-        "Lost / sent packets to anchors. The tooltip shows n, the packets sent.",
-        "Paket hilang / terkirim ke anchor. Tooltip menampilkan n, paket terkirim.",
+        (
+            "Lost / sent packets to anchors. The tooltip shows the samples: the "
+            "packets sent."
+        ),
+        (
+            "Paket hilang / terkirim ke anchor. Tooltip menampilkan sampel: paket"
+            " terkirim."
+        ),
     ),
     Display(12, 9, "percent", (2, 10)),
     c.ratio(

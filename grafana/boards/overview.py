@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from grafana import queries as q
 from grafana.boards import columns as c
 from grafana.boards.board import Board
@@ -56,7 +58,7 @@ def _count(
     limits: tuple[float, float] | None,
     description: Text,
 ) -> Panel:
-    display = Display(4, 6, "none", limits, age="5m")
+    display = Display(4, 4, "none", limits, age="5m")
     query = Query(q.latest_sum(field), title)
     return Panel(id_, "stat", title, description, display, (query,))
 
@@ -130,7 +132,7 @@ HELP = Panel(
     ("Where help is needed now", "Lokasi yang perlu bantuan sekarang"),
     (
         (
-            "Problems by regency and operator. Affected: stations that are silent or "
+            "Problems by regency and operator. Down: stations that are silent or "
             "have a bad link of this operator. An empty table means that all is well, "
             "but only while the bar at the top is green."
         ),
@@ -140,21 +142,21 @@ HELP = Panel(
             "masalah, tetapi hanya jika batang di atas hijau."
         ),
     ),
-    Display(24, 10, "none", age="5m"),
+    Display(24, 6, "none", age="5m"),
     (Query(_HELP_QUERY),),
     columns=(
-        c.LEVEL,
+        Column("hit", ("Down", "Terdampak"), width=80),
+        Column("expected", ("of", "dari"), width=47),
         c.REGENCY,
-        c.OPERATOR,
-        Column("hit", ("Affected", "Terdampak"), "short", width=110),
-        Column("links_degraded", ("Degraded", "Menurun"), "short", width=120),
-        Column("expected", ("Stations", "TPS"), "short", width=90),
-        Column("share", ("Problem share", "Bermasalah"), "percent", width=120),
-        c.SINCE,
-        c.PROBLEM,
-        c.SIDE,
+        replace(c.LEVEL, width=115),
+        replace(c.OPERATOR, width=95),
+        replace(c.SINCE, width=100),
+        replace(c.PROBLEM, title=("Why", "Sebab"), width=165),
+        replace(c.SIDE, width=120),
         c.TICKET,
-        c.PROVINCE,
+        Column("province", ("Province", "Provinsi"), shown="linked"),
+        Column("links_degraded", ("Degraded", "Menurun"), shown="linked"),
+        Column("share", ("Problem share", "Bermasalah"), "percent", shown="linked"),
     ),
     sort="hit",
 )
@@ -173,7 +175,7 @@ MAP = Panel(
             "memerlukan internet."
         ),
     ),
-    Display(10, 12, "none", age="5m"),
+    Display(12, 10, "none", age="5m"),
     (Query(q.columns(_MAP, "census", q.ALL, '"province", "regency"')),),
     columns=(
         c.LEVEL,
@@ -197,11 +199,11 @@ LOSS = _trend(
     (
         (
             "Lost / sent packets to anchors. Dashed line: the weeks before the "
-            "election. The tooltip shows the sample count n."
+            "election. The tooltip shows the sample count."
         ),
         (
             "Paket hilang / terkirim ke anchor. Garis putus-putus: minggu-minggu "
-            "sebelum pemilu. Tooltip menampilkan jumlah sampel n."
+            "sebelum pemilu. Tooltip menampilkan jumlah sampel."
         ),
     ),
     Display(8, 8, "percent", (2, 10)),
@@ -216,11 +218,11 @@ LATENCY = _trend(
     (
         (
             "Mean round-trip time to anchors. Dashed line: the weeks before the "
-            "election. The tooltip shows the sample count n."
+            "election. The tooltip shows the sample count."
         ),
         (
             "Rata-rata round-trip time ke anchor. Garis putus-putus: minggu-minggu "
-            "sebelum pemilu. Tooltip menampilkan jumlah sampel n."
+            "sebelum pemilu. Tooltip menampilkan jumlah sampel."
         ),
     ),
     Display(8, 8, "ms", (200, 600)),
@@ -262,7 +264,7 @@ ALERTS = Panel(
             "tidak ditampilkan."
         ),
     ),
-    Display(7, 12, "none"),
+    Display(16, 8, "none"),
 )
 STATES = Panel(
     13,
@@ -272,7 +274,7 @@ STATES = Panel(
         "Silent, bad and degraded stations in the whole country.",
         "TPS yang tidak melapor, buruk, dan menurun di seluruh Indonesia.",
     ),
-    Display(7, 12, "short"),
+    Display(12, 10, "short"),
     (
         Query(q.counted_over_time("silent"), ("silent", "tidak melapor"), "silent"),
         Query(q.counted_over_time("stations_bad"), ("bad", "buruk"), "bad"),
@@ -291,15 +293,15 @@ OVERVIEW = Board(
         FRESHNESS,
         *COUNTS,
         AGE,
-        LATENESS,
-        DEAD,
-        TROUBLES,
         HELP,
+        TROUBLES,
         MAP,
         STATES,
+        LATENESS,
+        DEAD,
         ALERTS,
-        VOTING,
         LOSS,
         LATENCY,
+        VOTING,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana import queries as q
 from grafana.boards import columns as c
+from grafana.boards.board import TO_PLACE
 from grafana.panels import Column, Display, Panel, Query
 
 FRESHNESS = Panel(
@@ -20,7 +21,7 @@ FRESHNESS = Panel(
             "bukan keadaan sekarang."
         ),
     ),
-    Display(24, 2, "none", age="6h", watermark=True),
+    Display(24, 2, "none", age="6h", sentence="census"),
     (Query(q.minutes_complete(3), ("Census", "Sensus")),),
 )
 AGE = Panel(
@@ -31,7 +32,7 @@ AGE = Panel(
         "The newest minute for which every province was counted.",
         "Menit terbaru yang lengkap: semua provinsi sudah dihitung.",
     ),
-    Display(4, 6, "dateTimeFromNow", age="6h"),
+    Display(4, 4, "dateTimeFromNow", age="6h"),
     (Query(q.select('last("complete_ms")', "watermark"), c.same("Census")),),
 )
 LATENESS = Panel(
@@ -87,7 +88,7 @@ TROUBLES = Panel(
             "tidak ada gangguan hanya jika batang di atas hijau."
         ),
     ),
-    Display(16, 8, "none", age="5m"),
+    Display(24, 6, "none", age="5m"),
     (
         Query(
             q.derived(
@@ -104,20 +105,20 @@ TROUBLES = Panel(
         ),
     ),
     columns=(
-        Column("severity", ("Severity", "Tingkat"), shown="cause", width=100),
+        Column("affected", ("Affected", "Terdampak"), width=80),
+        Column("stations", ("of", "dari"), width=47),
+        Column("place", ("Place", "Tempat"), shown="place", link=TO_PLACE),
         Column("cause", ("Trouble", "Gangguan"), shown="cause"),
-        Column("place", ("Place", "Tempat"), shown="place"),
-        Column("operator", ("Operator", "Operator"), shown="cause", width=100),
-        Column("affected", ("Affected", "Terdampak"), width=90),
-        Column("stations", ("Of", "Dari"), width=80),
+        Column("severity", ("Severity", "Tingkat"), shown="severity", width=85),
+        Column("operator", ("Operator", "Operator"), shown="severity", width=95),
         c.SINCE,
         Column("acknowledged_by", ("Taken on by", "Ditangani"), width=110),
-        Column("acknowledged_at", ("At", "Pukul"), width=90),
-        Column("ticket", ("Ticket", "Tiket"), width=90),
-        Column("ticket_at", ("Reported", "Dilaporkan"), width=90),
+        Column("acknowledged_at", ("At", "Pukul"), width=95),
+        Column("ticket", ("Ticket", "Tiket"), width=95),
+        Column("ticket_at", ("Reported", "Dilaporkan"), shown="linked"),
         Column("open", ("Open", "Aktif"), shown="hidden"),
         Column("level", ("Level", "Lingkup"), shown="hidden"),
-        Column("province", ("Province", "Provinsi"), shown="hidden"),
+        Column("province", ("Province", "Provinsi"), shown="linked"),
     ),
     sort="affected",
 )

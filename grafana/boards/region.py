@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from grafana import queries as q
 from grafana.boards import columns as c
 from grafana.boards.board import Board
@@ -45,24 +47,24 @@ STATIONS = Panel(
             "di tiap kabupaten/kota."
         ),
     ),
-    Display(14, 12, "none", age="5m"),
+    Display(24, 11, "none", age="5m"),
     (Query(q.columns(_STATION_FIELDS, "station", q.AREA, _STATION)),),
     columns=(
-        c.LEVEL,
-        c.STATION,
+        replace(c.STATION, width=130),
         c.NAME,
-        c.REGENCY_CODE,
-        c.OPERATOR,
-        c.SINCE,
-        c.PROBLEM,
-        c.SIDE,
+        replace(c.LEVEL, width=115),
+        replace(c.SINCE, width=100),
+        replace(c.PROBLEM, title=("Why", "Sebab"), width=165),
+        replace(c.SIDE, width=120),
+        replace(c.OPERATOR, width=95),
         c.CONTACT,
         c.TICKET,
-        c.AGE,
-        Column("never", ("Never reported", "Belum pernah melapor"), "bool_yes_no"),
-        c.MAINTENANCE,
-        Column("acknowledged", ("Acknowledged", "Sedang ditangani"), "bool_yes_no"),
-        c.PROVINCE,
+        replace(c.REGENCY_CODE, width=80),
+        Column("age_s", ("Last report", "Lapor terakhir"), "dtdurations", width=115),
+        Column("acknowledged", ("Taken on", "Ditangani"), "bool_yes_no", width=85),
+        Column("maintenance", ("Maintenance", "Pemeliharaan"), shown="linked"),
+        Column("never", ("Never reported", "Belum pernah"), shown="linked"),
+        Column("province", ("Province", "Provinsi"), shown="linked"),
     ),
     sort="class_level",
 )
@@ -74,7 +76,7 @@ MAP = Panel(
         "The stations of the table. The grey outline needs no internet.",
         "TPS dari tabel. Garis batas abu-abu tidak memerlukan internet.",
     ),
-    Display(10, 12, "none", age="5m"),
+    Display(12, 10, "none", age="5m"),
     (Query(q.columns(_MAP_FIELDS, "station", q.AREA, _STATION)),),
     columns=(
         c.LEVEL,
@@ -104,7 +106,7 @@ WORST = Panel(
             "menurut status."
         ),
     ),
-    Display(24, 10, "none", levels=True),
+    Display(12, 10, "none", levels=True),
     (
         Query(
             q.over_time(
@@ -122,8 +124,14 @@ LOSS = Panel(
     "timeseries",
     ("Packet loss", "Packet loss"),
     (
-        "Lost / sent packets to anchors. The tooltip shows n, the packets sent.",
-        "Paket hilang / terkirim ke anchor. Tooltip menampilkan n, paket terkirim.",
+        (
+            "Lost / sent packets to anchors. The tooltip shows the samples: the "
+            "packets sent."
+        ),
+        (
+            "Paket hilang / terkirim ke anchor. Tooltip menampilkan sampel: paket"
+            " terkirim."
+        ),
     ),
     Display(12, 9, "percent", (2, 10)),
     c.ratio(q.LOSS, ("latency", _TO_ANCHORS), '"operator"', _OPERATOR),
@@ -152,8 +160,8 @@ SIGNAL = Panel(
     "timeseries",
     ("Signal (RSRP)", "Sinyal (RSRP)"),
     (
-        "Mean of the values from the modems. The tooltip shows the sample count n.",
-        "Rata-rata nilai dari modem. Tooltip menampilkan jumlah sampel n.",
+        "Mean of the values from the modems. The tooltip shows the sample count.",
+        "Rata-rata nilai dari modem. Tooltip menampilkan jumlah sampel.",
     ),
     Display(12, 9, "dBm", (-105, -115), low=True, floor=-200),
     c.ratio(q.RSRP, ("signal", q.AREA), '"operator"', _OPERATOR),
@@ -165,11 +173,13 @@ STATES = Panel(
     ("Stations by status", "Jumlah TPS menurut status"),
     (
         (
-            "Silent, bad and degraded stations. The tooltip shows n, the expected "
+            "Silent, bad and degraded stations. The tooltip shows the "
+            "samples: the expected "
             "stations."
         ),
         (
-            "TPS yang tidak melapor, buruk, dan menurun. Tooltip menampilkan n, TPS "
+            "TPS yang tidak melapor, buruk, dan menurun. Tooltip menampilkan "
+            "sampel: TPS "
             "yang seharusnya melapor."
         ),
     ),
@@ -180,7 +190,7 @@ STATES = Panel(
             ("silent", ("silent", "tidak melapor"), "silent"),
             ("stations_bad", ("bad", "buruk"), "bad"),
             ("stations_degraded", ("degraded", "menurun"), "degraded"),
-            ("expected", ("n expected", "n seharusnya melapor"), "n"),
+            ("expected", ("samples: expected", "sampel: seharusnya melapor"), "n"),
         )
     ),
 )
@@ -189,9 +199,13 @@ LATENCY = Panel(
     "timeseries",
     ("Latency", "Latensi"),
     (
-        "Mean round-trip time to anchors. The tooltip shows n, the answered packets.",
         (
-            "Rata-rata round-trip time ke anchor. Tooltip menampilkan n, paket yang "
+            "Mean round-trip time to anchors. The tooltip shows the samples: the "
+            "answered packets."
+        ),
+        (
+            "Rata-rata round-trip time ke anchor. Tooltip menampilkan sampel:"
+            " paket yang "
             "dijawab."
         ),
     ),

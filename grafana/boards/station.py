@@ -17,6 +17,7 @@ from grafana.boards.station_device import (
     station_panel,
     station_query,
 )
+from grafana.boards.station_now import NOW
 from grafana.panels import RAW, Column, Display, Panel, Query, Text
 
 # 2 if any verdict of the interval is bad, else 1 if any is degraded; 4 if none of them
@@ -111,7 +112,11 @@ LATENCY = station_panel(
             'median("rtt_p50_ms")', "latency", ("median", "median"), _FROM_ANCHOR
         ),
         station_query(
-            'sum("received")', "latency", ("n answers", "n jawaban"), _FROM_ANCHOR, "n"
+            'sum("received")',
+            "latency",
+            ("samples: answers", "sampel: jawaban"),
+            _FROM_ANCHOR,
+            "n",
         ),
     ),
 )
@@ -122,11 +127,11 @@ LOSS = station_panel(
         (
             (
                 "Lost / sent packets by layer. The nearest layer with loss is the "
-                "cause. The tooltip shows n, the packets sent."
+                "cause. The tooltip shows the samples: the packets sent."
             ),
             (
                 "Paket hilang / terkirim per lapisan. Lapisan terdekat yang mengalami "
-                "loss adalah penyebabnya. Tooltip menampilkan n, paket terkirim."
+                "loss adalah penyebabnya. Tooltip menampilkan sampel: paket terkirim."
             ),
         ),
     ),
@@ -139,7 +144,7 @@ LOSS = station_panel(
         ),
         Query(
             q.over_time('sum("sent")', "latency", q.LINK, '"link", "layer"'),
-            c.same("n $tag_link $tag_layer"),
+            ("samples: $tag_link $tag_layer", "sampel: $tag_link $tag_layer"),
             "n",
         ),
     ),
@@ -157,11 +162,11 @@ def _throughput(
             (
                 (
                     "Throughput of each test and the ends of its 95 % interval. The "
-                    "tooltip shows n, the number of tests."
+                    "tooltip shows the samples: the number of tests."
                 ),
                 (
                     "Throughput tiap uji dan batas interval 95 %-nya. Tooltip "
-                    "menampilkan n, jumlah uji."
+                    "menampilkan sampel: jumlah uji."
                 ),
             ),
         ),
@@ -187,7 +192,11 @@ def _throughput(
                 "ends",
             ),
             station_query(
-                'sum("tests")', "throughput", ("n tests", "n uji"), where, "n"
+                'sum("tests")',
+                "throughput",
+                ("samples: tests", "sampel: uji"),
+                where,
+                "n",
             ),
         ),
     )
@@ -207,7 +216,8 @@ FORMS = _by_link(
                 "n, the number of uploads."
             ),
             (
-                "Waktu upload file seukuran formulir hasil. Tooltip menampilkan n, "
+                "Waktu upload file seukuran formulir hasil. Tooltip "
+                "menampilkan sampel: "
                 "jumlah upload."
             ),
         ),
@@ -221,8 +231,11 @@ PAGES = _by_link(
     (
         ("Page load time", "Waktu muat halaman"),
         (
-            "Time to load the page. The tooltip shows n, the number of page loads.",
-            "Waktu muat halaman. Tooltip menampilkan n, jumlah muat halaman.",
+            (
+                "Time to load the page. The tooltip shows the samples: the number"
+                " of page loads."
+            ),
+            "Waktu muat halaman. Tooltip menampilkan sampel: jumlah muat halaman.",
         ),
     ),
     Display(12, 8, "ms", (4000, 10000)),
@@ -234,8 +247,8 @@ SIGNAL = _by_link(
     (
         ("Signal (RSRP)", "Sinyal (RSRP)"),
         (
-            "Value from the modem. The tooltip shows the sample count n.",
-            "Nilai dari modem. Tooltip menampilkan jumlah sampel n.",
+            "Value from the modem. The tooltip shows the sample count.",
+            "Nilai dari modem. Tooltip menampilkan jumlah sampel.",
         ),
     ),
     Display(12, 8, "dBm", (-105, -115), low=True, floor=-200),
@@ -338,6 +351,7 @@ STATION = Board(
     ("Station", "TPS"),
     ("home", "station", "link"),
     (
+        *NOW,
         VERDICT,
         CAUSES,
         LATENCY,

@@ -132,11 +132,11 @@ LATE = station_panel(
         (
             (
                 "Share of delivered points that were more than two minutes old. The "
-                "tooltip shows n, the points delivered."
+                "tooltip shows the samples: the points delivered."
             ),
             (
                 "Persentase titik data terkirim yang berumur lebih dari dua menit. "
-                "Tooltip menampilkan n, titik data terkirim."
+                "Tooltip menampilkan sampel: titik data terkirim."
             ),
         ),
     ),

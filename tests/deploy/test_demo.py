@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from qos_agent.model import Identity, Phase
 from qos_agent.model.calendar import ZONES
 from qos_agent.noc.simulator.faults import FaultInjection
 from qos_agent.noc.simulator.population import nation
+from qos_agent.noc.troubles.points import to_text
+from qos_agent.noc.troubles.signals import Key, Signal
+from qos_agent.noc.troubles.standing import Trouble
 from tests.servers.influxdb import InfluxDB
 
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))
@@ -240,6 +244,27 @@ def test_an_earlier_demonstration_is_dropped(
     Drill(tmp_path, influxdb_process.url, plan).close()
     assert _rows(influxdb_process, "qos-drill", _SENT) == []
     assert influxdb_process.count("kept", "value") == 1
+
+
+def test_a_planted_trouble_is_printed_once(
+    influxdb_process: InfluxDB, tmp_path: Path
+) -> None:
+    """One line names it when the centre has reported it, and only then."""
+    plan = planned().model_copy(update={"stations": 5, "minutes": 1})
+    drill = Drill(tmp_path, influxdb_process.url, plan)
+    key = Key("outage-operator", "regency", "3174", "telkomsel")
+    waiting = Trouble(key, 0, 0, Signal(key, "critical", 60.0, 12, 19))
+    reported = replace(waiting, reported="critical")
+    drill.service.state.replace_troubles([to_text(waiting)])
+    assert list(drill.new_troubles()) == []
+    drill.service.state.replace_troubles([to_text(reported)])
+    (line,) = drill.new_troubles()
+    assert line == (
+        "to be seen on the boards: One operator down while others work of telkomsel, "
+        "Kota Administrasi Jakarta Selatan: 12 / 19"
+    )
+    assert list(drill.new_troubles()) == []
+    drill.close()
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from qos_agent.config.places import regencies
 from qos_agent.model.line_protocol import decode
 from qos_agent.model.schema import RTT_BOUNDS_MS
 from qos_agent.noc.troubles.causes import CAUSES
+from tests.grafana import panel_checks_stations as stations
 from tests.grafana.counts import areas, inside, operators, tally
 from tests.grafana.day import Day
 from tests.grafana.expected_values import chosen, last, ratio
@@ -38,6 +39,10 @@ def _counted(field: str) -> Callable[[PanelResult], None]:
         assert [row["value"] for row in result.rows] == [want]
 
     return check
+
+
+def _none_maintained(result: PanelResult) -> None:
+    assert [row["value"] for row in result.rows] == [0]
 
 
 def _data_late(result: PanelResult) -> None:
@@ -155,8 +160,13 @@ def _states(result: PanelResult) -> None:
 def _silenced(result: PanelResult) -> set[str]:
     """Return the selected stations that an injected fault makes silent."""
     day = result.day
-    silent = day.hit("never") | day.hit("power_cut", "3175") | day.hit("wrong_clock")
+    silent = day.hit("never") | day.hit("power_cut", "3175")
     return {s for s in silent if inside(result, s[:4])}
+
+
+def _clocks(result: PanelResult) -> set[str]:
+    """Return the selected stations with a wrong clock."""
+    return {s for s in result.day.hit("wrong_clock") if inside(result, s[:4])}
 
 
 def _last_listed(day: Day) -> dict[str, tuple[int, int]]:
@@ -189,8 +199,10 @@ def _named(result: PanelResult) -> None:
     for level, field in ((2, "stations_bad"), (1, "stations_degraded")):
         named = {s: row for s, row in got.items() if row["class_level"] == level}
         now = {s for s in named if before[s][0] == result.day.end_ns}
-        assert len(now) == sum(n[field] for n in counts)
-        assert all(row["kpi"] in {"loss", "delay"} for row in named.values())
+        clocks = {s for s in named if named[s]["kpi"] == "clock"}
+        assert clocks == (_clocks(result) if level == 1 else set())
+        assert len(now - clocks) == sum(n[field] for n in counts)
+        assert all(row["kpi"] in {"loss", "delay", "clock"} for row in named.values())
         # A recovered station stays for the five minutes that the panel shows.
         assert {before[s] for s in named.keys() - now} <= {
             (result.day.end_ns - m * MINUTE_NS, level) for m in range(1, 6)
@@ -353,4 +365,13 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
     ("agents", 17): _counted("expected"),
     ("agents", 18): _counted("late"),
     ("agents", 19): seals,
+    ("agents", 20): _counted("wrong_clock"),
+    ("agents", 21): _none_maintained,
+    ("find", 1): stations.found,
+    ("rollout", 1): stations.rollout,
+    ("rollout", 2): stations.rollout_by_day,
+    ("station", 21): stations.heard,
+    ("station", 22): stations.listed,
+    ("station", 23): stations.last_heard,
+    ("station", 24): stations.problem,
 }

@@ -20,7 +20,13 @@ PANELS = {
     for name, board in DASHBOARDS.items()
     for panel in board["panels"]
 }
-AGES_S = {"5m": 300.0, "2h": 7200.0, "6h": 21600.0}
+AGES_S = {
+    "5m": 300.0,
+    "2h": 7200.0,
+    "6h": 21600.0,
+    "1d": 86400.0,
+    "2d": 172800.0,
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,9 @@ CITY = {"province": "31", "regency": ["3173", "3175"]}
 
 def choices(board: str, day: Day) -> list[dict[str, Any]]:
     """Return selections of variables: all areas, some areas, or some stations."""
+    if board == "find":
+        station = stations_by_fault(day)["failed"]
+        return [{"search": text} for text in (station, station[4:9], "tps 00", "")]
     if board != "station":
         return [NATION, CITY] if DASHBOARDS[board]["templating"]["list"] else [{}]
     return [

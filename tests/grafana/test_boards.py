@@ -54,9 +54,9 @@ def test_committed_is_generated(name: str) -> None:
     assert (HERE / name).read_text(encoding="utf-8") == FILES[name]
 
 
-def test_boards_are_five_in_each_language() -> None:
-    """There are ten dashboards with unique UIDs and the same panels and queries."""
-    assert len(UIDS) == 10
+def test_boards_are_seven_in_each_language() -> None:
+    """There are 14 dashboards with unique UIDs and the same panels and queries."""
+    assert len(UIDS) == 14
     for uid, board in UIDS.items():
         other = UIDS[uid.removesuffix("-en").removesuffix("-id") + "-id"]
         assert _without_texts(board) == _without_texts(other)
@@ -107,7 +107,8 @@ def test_panel_has_a_known_type_unit_and_thresholds(panel: dict[str, Any]) -> No
 def test_a_current_figure_is_not_an_old_one(panel: dict[str, Any]) -> None:
     """A panel with the last value reads minutes, not the dashboard's hours."""
     if panel["type"] in {"stat", "bargauge", "geomap"}:
-        tells_age = any("watermark" in t["query"] for t in panel["targets"])
+        tells_age = any("fill(0)" in t["query"] for t in panel["targets"])
+        tells_age |= any("watermark" in t["query"] for t in panel["targets"])
         assert panel["timeFrom"] in ({"5m", "6h"} if tells_age else {"5m"})
 
 
@@ -163,7 +164,10 @@ def test_query_is_bounded_and_in_the_schema(
         )
         assert not re.search(r'"(station|link)"', query)
     for variable in re.findall(r"\$\{[^}]*\}", query):
-        assert f"=~ /^{variable}$/" in query
+        # The search finds a part of a name. Grafana escapes the text of the user.
+        is_search = variable == "${search:regex}"
+        wanted = f"/(?i){variable}/" if is_search else f"=~ /^{variable}$/"
+        assert wanted in query
         assert variable.endswith(":regex}")
 
 
@@ -227,11 +231,11 @@ def test_links_lead_to_boards_that_exist(name: str) -> None:
         assert target["tags"] == board["tags"]
         variables = set(re.findall(r"var-(\w+)=", url))
         assert variables <= {v["name"] for v in target["templating"]["list"]}
-        assert "${__url_time_range}" in url or "kiosk" in url
+        assert "${__url_time_range}" in url or "kiosk" in url or "find" in url
 
 
-def test_all_five_boards_are_reached_from_the_first() -> None:
-    """Data links lead from the overview to all other dashboards."""
+def test_all_boards_are_reached_from_the_first() -> None:
+    """Links lead from the overview to all dashboards; the menu has the rest."""
     reached, waiting = set[str](), {"qos-overview-en"}
     while waiting:
         reached |= waiting
@@ -239,7 +243,51 @@ def test_all_five_boards_are_reached_from_the_first() -> None:
             re.split(r"[/?]", url)[2] for uid in waiting for url in _links(UIDS[uid])
         }
         waiting = targets - reached
-    assert reached == {uid for uid in UIDS if uid.endswith("-en")}
+    english = {uid for uid in UIDS if uid.endswith("-en")}
+    assert english - reached == {"qos-rollout-en", "qos-agents-en"}
+    for board in UIDS.values():
+        (menu,) = (link for link in board["links"] if link["type"] == "dashboards")
+        assert set(menu["tags"]) <= set(board["tags"])
+
+
+@_EVERY_BOARD
+def test_the_search_is_on_every_board(name: str) -> None:
+    """A link to the search keeps the language and the time range."""
+    (link,) = (x for x in BOARDS[name]["links"] if x.get("icon") == "search")
+    assert (
+        UIDS[link["url"].split("/")[2].removesuffix("?")]["tags"]
+        == (BOARDS[name]["tags"])
+    )
+    assert link["keepTime"]
+
+
+@_EVERY_PANEL
+def test_sample_counts_are_in_the_tooltip_only(panel: dict[str, Any]) -> None:
+    """No series is called `n`, and legends and axes have figures only."""
+    aliases = [target.get("alias", "") for target in panel["targets"]]
+    assert not [alias for alias in aliases if re.match(r"n\b", alias)]
+    for alias in aliases:
+        if alias.startswith(("samples: ", "sampel: ")):
+            (count,) = (
+                override["properties"]
+                for override in panel["fieldConfig"]["overrides"]
+                if override["matcher"]["options"]
+                in {alias, f"/^{alias.partition('$')[0]}.*/"}
+            )
+            hidden = {p["id"]: p["value"] for p in count}["custom.hideFrom"]
+            assert hidden == {"legend": True, "tooltip": False, "viz": False}
+
+
+@_EVERY_PANEL
+def test_a_missing_text_is_not_null(panel: dict[str, Any]) -> None:
+    """Grafana prints `null` for a missing text unless it is mapped."""
+    if panel["type"] != "table":
+        return
+    for override in panel["fieldConfig"]["overrides"]:
+        properties = {p["id"]: p["value"] for p in override["properties"]}
+        if properties.get("unit") == "none":
+            matches = [m["options"].get("match") for m in properties["mappings"]]
+            assert "null+nan" in matches, override["matcher"]
 
 
 @_EVERY_BOARD
@@ -247,7 +295,7 @@ def test_variables_and_annotations_ask_the_schema(name: str) -> None:
     """Variables use fixed sources and existing tags, and never list all stations."""
     for asked in BOARDS[name]["templating"]["list"]:
         if asked["type"] != "query":
-            assert asked["name"] == "source"
+            assert asked["name"] in {"source", "search"}
             continue
         assert asked["datasource"]["uid"] in SOURCES - {"${source}"}
         match = re.match(
@@ -318,4 +366,4 @@ def test_texts_over_time_have_no_null(panel: dict[str, Any]) -> None:
 
 def test_every_kpi_has_a_name() -> None:
     """Tables show a name instead of the code of a KPI or of a fault side."""
-    assert CODES.keys() == {*KPIS, "access", "destination"}
+    assert CODES.keys() == {*KPIS, "clock", "access", "destination"}

@@ -74,7 +74,7 @@ def test_the_operator_that_is_down_needs_help_first(troubled: Day) -> None:
     """The top row has the most affected stations, the duration and the cause."""
     rows = query_panel(("overview", 7), troubled, ROLLUP, {}).rows
     sort = PANELS["overview", 7]["options"]["sortBy"]
-    assert sort == [{"displayName": "Affected", "desc": True}]
+    assert sort == [{"displayName": "Down", "desc": True}]
     top, *rest = sorted(rows, key=lambda row: -row["hit"])
     assert (top["regency"], top["operator"], top["kpi"]) == (
         "3173",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from qos_agent.config.places import regencies
+from qos_agent.model import Record
 from qos_agent.model.line_protocol import decode
 from qos_agent.noc.register.store import Register
 
@@ -18,6 +19,7 @@ BY_AREA = (
     "silent",
     "never",
     "mismatched",
+    "wrong_clock",
     "stations_good",
     "stations_degraded",
     "stations_bad",
@@ -37,14 +39,17 @@ BY_OPERATOR = (
     "down_alone",
 )
 _CTE = """
-WITH last AS (SELECT station, max(t) AS t, arg_max(regency, t) AS place
-              FROM beat WHERE t < {at} GROUP BY station),
+WITH final AS (SELECT station, max(t) AS t, arg_max(off, t) AS off,
+              arg_max(regency, t) AS place FROM beat WHERE t < {at} GROUP BY station),
+last AS (SELECT station, place, off_time AS wrong, CASE WHEN off_time THEN {silent}
+         ELSE t END AS t FROM (SELECT *, off IS NOT NULL AND t < {silent}
+         AND t - off BETWEEN {silent} AND {at} AS off_time FROM final)),
 links AS (SELECT station, regency, operator, link, arg_max(c, t) AS c,
           arg_max(kpi, t) AS kpi, arg_max(side, t) AS side FROM judged
           WHERE t >= {verdict} AND t < {at} GROUP BY ALL),
 worst AS (SELECT station, min(CASE c WHEN 'bad' THEN 1 WHEN 'degraded' THEN 2
           WHEN 'good' THEN 3 ELSE 4 END) AS rank FROM links GROUP BY station),
-each AS (SELECT home.station, home.regency, coalesce(t, -1) AS t,
+each AS (SELECT home.station, home.regency, coalesce(t, -1) AS t, wrong,
          coalesce(rank, 4) AS rank, place IS DISTINCT FROM home.regency AS moved
          FROM home LEFT JOIN last USING (station) LEFT JOIN worst USING (station)),
 area AS (SELECT regency, count(*) AS expected,
@@ -52,6 +57,7 @@ area AS (SELECT regency, count(*) AS expected,
          count(*) FILTER (t >= {silent} AND t < {late}) AS late,
          count(*) FILTER (t < {silent}) AS silent, count(*) FILTER (t < 0) AS never,
          count(*) FILTER (t >= {silent} AND moved) AS mismatched,
+         count(*) FILTER (wrong) AS wrong_clock,
          count(*) FILTER (t >= {silent} AND rank = 3) AS good,
          count(*) FILTER (t >= {silent} AND rank = 2) AS degraded,
          count(*) FILTER (t >= {silent} AND rank = 1) AS bad,
@@ -82,9 +88,10 @@ _LEVEL = """CASE WHEN good + degraded + bad + silent = 0 THEN NULL
  WHEN degraded + bad + silent > 0 AND degraded + bad + silent >= {share} * whole THEN 1
  WHEN good > 0 THEN 0 WHEN silent > 0 THEN 3 WHEN bad > 0 THEN 2 ELSE 1 END"""
 _AREAS = """SELECT regency, area.expected, reporting, late, silent, never, mismatched,
- good, degraded, bad, unknown, LEVEL, downs FROM (SELECT *, expected AS whole FROM area)
- area LEFT JOIN (SELECT regency, count(*) FILTER (down) AS downs FROM fallen
- GROUP BY regency) USING (regency)"""
+ wrong_clock, good, degraded, bad, unknown, LEVEL, downs
+ FROM (SELECT *, expected AS whole FROM area) area LEFT JOIN
+ (SELECT regency, count(*) FILTER (down) AS downs FROM fallen GROUP BY regency)
+ USING (regency)"""
 _OPERATORS = """SELECT regency, operator, good, degraded, bad, unknown, expected,
  silent, LEVEL, down::INT, alone::INT FROM (SELECT *, greatest(coalesce(expected, 0),
  good + degraded + bad + unknown + silent) AS whole FROM (SELECT regency, operator,
@@ -95,6 +102,11 @@ _REASONS = """SELECT regency, o, word FROM (SELECT regency, {operator} AS o,
  {name} AS word, count(*) AS n FROM there
  WHERE c IN ('bad', 'degraded') GROUP BY 1, 2, 3)
  QUALIFY n = max(n) OVER (PARTITION BY regency, o)"""
+
+
+def _offset_ns(record: Record) -> int | None:
+    offset_ms = record.fields.get("clock_offset_ms")
+    return None if offset_ms is None else int(float(offset_ms) * 1e6)
 
 
 class Tally:
@@ -109,7 +121,9 @@ class Tally:
         self._db.execute(
             "CREATE TABLE subscribed (station TEXT, regency TEXT, operator TEXT)"
         )
-        self._db.execute("CREATE TABLE beat (station TEXT, regency TEXT, t BIGINT)")
+        self._db.execute(
+            "CREATE TABLE beat (station TEXT, regency TEXT, t BIGINT, off BIGINT)"
+        )
         self._db.execute(
             "CREATE TABLE judged (station TEXT, regency TEXT, operator TEXT, "
             "link TEXT, t BIGINT, c TEXT, kpi TEXT, side TEXT)"
@@ -127,7 +141,11 @@ class Tally:
         records = [decode(line) for line in new]
         beats = [r for r in records if r.measurement == "agent"]
         self._insert(
-            "beat", [(r.tags["station"], r.tags["regency"], r.time_ns) for r in beats]
+            "beat",
+            [
+                (r.tags["station"], r.tags["regency"], r.time_ns, _offset_ns(r))
+                for r in beats
+            ],
         )
         tags = ("station", "regency", "operator", "link")
         verdicts = [

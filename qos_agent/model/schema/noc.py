@@ -14,6 +14,11 @@ _CENSUS = (
     count("maintenance", "Stations under planned maintenance, still expected"),
     count("acknowledged", "Stations with a problem that someone has acknowledged"),
     count("mismatched", "Stations that report from another area than registered"),
+    count(
+        "wrong_clock",
+        "Stations that report with a wrong clock, also counted in `late` and "
+        "`stations_unknown`",
+    ),
     *(
         count(f"stations_{name}", f"Stations whose worst link is {name}")
         for name in _CLASSES
@@ -55,8 +60,9 @@ _STATION = (
     number("age_s", "s", "Time since the station was last heard"),
     number("since_s", "s", "Time since the station is in this state"),
     text("since_local", "Local time of its beginning, such as 13:05 WIB"),
-    text("class", "State: degraded, bad or silent"),
-    text("kpi", "KPI that decided the verdict"),
+    text("class", "State: degraded, bad, silent, or clock for a wrong clock"),
+    text("kpi", "KPI that decided the verdict, or clock"),
+    number("clock_offset_s", "s", "Error of a wrong clock, negative if it is behind"),
     text("side", "Side of the fault: access or destination"),
     text("name", "Name of the station"),
     text("contact", "Contact on site"),
@@ -134,6 +140,18 @@ _WATERMARK = (
     count("regencies_dead", "Regencies with stations of which none reports"),
     count("provinces_behind", "Provinces without a census of the newest minute"),
 )
+_DIRECTORY = (
+    text("station", "Code of the station"),
+    text("name", "Name of the station"),
+    text("contact", "Contact on site"),
+    text("operator", "Operators of its links"),
+    text("ticket", "Ticket addresses of these operators"),
+)
+_ROLLOUT = (
+    count("expected", "Stations that should report"),
+    count("heard", "Stations of these that have ever reported"),
+    count("reporting", "Stations heard within the late limit"),
+)
 _WITNESS = (
     count("stations", "Stations of which the witness has cosigned a seal"),
     count("late", "Stations whose newest seal is too old"),
@@ -155,6 +173,13 @@ NOC_MEASUREMENTS = (
         "Exceptions by name: silent, bad and degraded stations.",
         (*_AREA, "station"),
         _STATION,
+        "noc",
+    ),
+    Measurement(
+        "directory",
+        "All stations by regency, for the search: one point each at midnight WIB.",
+        ("province", "regency"),
+        _DIRECTORY,
         "noc",
     ),
     Measurement(
@@ -190,6 +215,13 @@ NOC_MEASUREMENTS = (
         "Age of the census and of its data, every minute.",
         (),
         _WATERMARK,
+        "noc",
+    ),
+    Measurement(
+        "rollout",
+        "Roll-out of the devices by province, one point an hour.",
+        ("province",),
+        _ROLLOUT,
         "noc",
     ),
     Measurement(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from qos_agent.influx.query import QueryError, Server
 from qos_agent.noc.census.cache import CensusCache
+from qos_agent.noc.census.clocks import with_wrong_clocks
 from qos_agent.noc.census.heartbeats import read_heartbeats
 from qos_agent.noc.census.inputs import ProvinceInputs, read_entries
 from qos_agent.noc.census.named import read_names
@@ -75,6 +76,12 @@ class Census:
         counted: dict[str, dict[str, Presence]] = {}
         for province, heartbeats in heard.items():
             named = call_roll(heartbeats.last_ns, spans, self.register, self.state)
+            server = self.servers[province]
+            try:
+                named = with_wrong_clocks(server, province, spans, named, calls)
+            except QueryError as error:
+                failed[province] = str(error)
+                continue
             calls |= {code: regency.call for code, regency in named.items()}
             counted[province] = {**heartbeats.counted, **named}
         presence, elsewhere = read_names(self.servers, spans, counted, failed)

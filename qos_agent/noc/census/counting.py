@@ -45,6 +45,8 @@ class Area:
     `entries` are its registered stations, or those with a problem. `silent` are
     registered stations heard in no regency, and `moved` those heard in another one.
     Both have the last heartbeat. `moved_links` are the links of the moved stations.
+    `wrong_clock` are stations that report with a wrong clock, with its offset in
+    seconds. They are not silent, and nothing else is known about them.
     """
 
     code: str
@@ -58,6 +60,7 @@ class Area:
     silent: Mapping[str, int | None]
     moved: Mapping[str, int]
     moved_links: Sequence[LinkVerdict]
+    wrong_clock: Mapping[str, float]
 
 
 def area_of(inputs: ProvinceInputs, code: str) -> Area:
@@ -66,6 +69,8 @@ def area_of(inputs: ProvinceInputs, code: str) -> Area:
     presence = inputs.presence[code]
     absent = presence.call.absent
     moved = [station for station in absent if station in elsewhere.last]
+    offsets = presence.call.wrong_clock
+    wrong = {s: offsets[s] for s in offsets if s not in elsewhere.last}
     return Area(
         code,
         inputs.spans,
@@ -75,11 +80,16 @@ def area_of(inputs: ProvinceInputs, code: str) -> Area:
         verdicts_of(inputs.verdicts, code, presence.links),
         inputs.entries[code],
         [note for scope, note in expected.notes if code.startswith(scope)],
-        silent={s: ns for s, ns in absent.items() if s not in elsewhere.last},
+        silent={
+            s: ns
+            for s, ns in absent.items()
+            if s not in elsewhere.last and s not in wrong
+        },
         moved={station: elsewhere.last[station] for station in moved},
         moved_links=[
             link for station in moved for link in elsewhere.links.get(station, ())
         ],
+        wrong_clock=wrong,
     )
 
 
@@ -132,6 +142,7 @@ def station_fields(area: Area) -> Fields:
         "maintenance": _noted(area, "maintenance"),
         "acknowledged": _noted(area, "acknowledged"),
         "mismatched": len(area.moved),
+        "wrong_clock": len(area.wrong_clock),
     }
     classes = _station_classes(area)
     classes["unknown"] = area.expected - silent - sum(classes.values())

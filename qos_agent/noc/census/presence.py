@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qos_agent.noc.census.queries import LinkVerdict
 from qos_agent.noc.census.spans import Spans
@@ -18,7 +18,8 @@ class RollCall:
     `absent` are stations expected here that were not heard here, with the time of
     their last heartbeat if there is one. `unexpected` were heard here and are expected
     elsewhere or nowhere. `left_ns` is the last heartbeat of an unexpected station that
-    is silent now.
+    is silent now. `wrong_clock` are absent stations that report with a wrong clock, and
+    its offset in seconds.
     """
 
     at_ns: int
@@ -26,6 +27,7 @@ class RollCall:
     absent: Mapping[str, int | None]
     unexpected: Mapping[str, int]
     left_ns: int | None = None
+    wrong_clock: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

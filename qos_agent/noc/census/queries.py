@@ -91,6 +91,28 @@ def roll_call(
     return last_ns
 
 
+def clock_offsets(
+    server: Server, province: str, span: Span, stations: Sequence[str]
+) -> dict[str, tuple[int, float]]:
+    """Return the last heartbeat with an offset of the clock, and the offset in seconds.
+
+    Stations without an offset are left out.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    for start in range(0, len(stations), _STATIONS_PER_QUERY):
+        part = stations[start : start + _STATIONS_PER_QUERY]
+        query = (
+            'SELECT LAST("clock_offset_ms") AS "offset_ms" FROM "agent" '
+            f"WHERE {_where(province, span)}{_only('station', part)} "
+            'GROUP BY "regency", "station"'
+        )
+        for row in _rows_with_tags(server, query, "station"):
+            beat = row.time_ns(span), row.number("offset_ms") / 1e3
+            station = row.tags["station"]
+            found[station] = max(beat, found.get(station, beat))
+    return found
+
+
 def stations_with_verdict(
     server: Server, province: str, span: Span, only: Iterable[str] = ()
 ) -> dict[str, int]:

@@ -16,6 +16,8 @@ from qos_agent.noc.census.queries import IMPAIRED, LinkVerdict
 from qos_agent.noc.census.severity import LEVELS
 from qos_agent.noc.register.store import Entry
 
+# The class of a station that reports with a wrong clock.
+CLOCK = "clock"
 # A longer duration comes from a device with a wrong clock.
 _LONGEST_S = 366 * 86400
 
@@ -30,16 +32,22 @@ class WorstStation:
     since_s: float | None
     age_s: float | None = None
     link: LinkVerdict | None = None
+    clock_offset_s: float | None = None
+
+    @property
+    def level(self) -> int:
+        """Return the number of its class. A wrong clock counts as degraded."""
+        return LEVELS.index("degraded" if self.severity == CLOCK else self.severity)
 
     def rank(self) -> tuple[int, float]:
         """Return a sort key, worst first; a station never heard counts as longest."""
         since_s = float("inf") if self.since_s is None else self.since_s
-        return -LEVELS.index(self.severity), -since_s
+        return -self.level, -since_s
 
 
 def worst_first(area: Area, silent_s: float) -> list[WorstStation]:
     """Return the stations with a problem in a regency."""
-    stations = [*_silent(area, silent_s), *_impaired(area)]
+    stations = [*_silent(area, silent_s), *_impaired(area), *_wrong_clocks(area)]
     return sorted(stations, key=WorstStation.rank)
 
 
@@ -49,6 +57,13 @@ def _silent(area: Area, silent_s: float) -> Iterator[WorstStation]:
         age_s = None if last_ns is None else (area.spans.at_ns - last_ns) / 1e9
         since_s = None if age_s is None else max(0.0, age_s - silent_s)
         yield WorstStation(entry, "silent", _first_operator(entry), since_s, age_s)
+
+
+def _wrong_clocks(area: Area) -> Iterator[WorstStation]:
+    for station, offset_s in area.wrong_clock.items():
+        entry = area.entries[station]
+        operator = _first_operator(entry)
+        yield WorstStation(entry, CLOCK, operator, None, clock_offset_s=offset_s)
 
 
 def _first_operator(entry: Entry) -> str:
@@ -79,13 +94,14 @@ def record(station: WorstStation, area: Area) -> Record:
     is_silent = station.severity == "silent"
     fields: dict[str, Value | None] = {
         "class": station.severity,
-        "class_level": LEVELS.index(station.severity),
+        "class_level": station.level,
         "silent": int(is_silent),
         "never": int(is_silent and station.age_s is None),
         "age_s": station.age_s,
         "since_s": station.since_s,
         "since_local": _since_local(station, area.spans.at_ns),
-        "kpi": link.kpi if link else None,
+        "kpi": link.kpi if link else _cause(station),
+        "clock_offset_s": station.clock_offset_s,
         "side": link.side if link else None,
         "name": entry.name,
         "contact": entry.contact,
@@ -103,6 +119,10 @@ def record(station: WorstStation, area: Area) -> Record:
     }
     present = {name: value for name, value in fields.items() if value is not None}
     return Record("station", tags, present, area.spans.at_ns)
+
+
+def _cause(station: WorstStation) -> str | None:
+    return CLOCK if station.severity == CLOCK else None
 
 
 def _since_local(station: WorstStation, at_ns: int) -> str | None:

@@ -124,6 +124,12 @@ class Register:
         changes = self._db.execute("PRAGMA data_version").fetchone()[0]
         return int(changes) * 1_000_000_007 + self._db.total_changes
 
+    def last_change(self) -> tuple[int, int]:
+        """Return numbers that change with the stations, but not with notes."""
+        query = "SELECT coalesce(max(id), 0), count(valid_to) FROM station"
+        newest, ended = self._db.execute(query).fetchone()
+        return int(newest), int(ended)
+
     def stage(self, stations: Iterable[Station]) -> int:
         """Stage stations for a comparison, and return the number of staged stations."""
         marks = ", ".join("?" for _ in FIELDS)

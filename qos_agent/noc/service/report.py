@@ -54,7 +54,8 @@ class Priority(IntEnum):
     GAP = 0
     CENSUS = 1
     BASELINE = 2
-    RECALCULATION = 3
+    DIRECTORY = 3
+    RECALCULATION = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from qos_agent.noc.rollup.retention import Retention
 from qos_agent.noc.service.annotations import calendar_end_ns, calendar_lines
 from qos_agent.noc.service.baseline_job import BaselineJob
 from qos_agent.noc.service.census_job import CensusJob
+from qos_agent.noc.service.directory_job import DirectoryJob
 from qos_agent.noc.service.heartbeat import (
     CollectorHeartbeat,
     HeartbeatWriter,
@@ -92,6 +93,9 @@ class Service:
         self._rollup_job = RollupJob(self.calculator, self.state, settings.rollups)
         self._baseline_job = BaselineJob(
             self.rollups, self.writer, tuple(self.servers), settings.census.baseline
+        )
+        self._directory_job = DirectoryJob(
+            self.register, self.writer, tuple(self.servers)
         )
         self._trouble_job = TroubleJob(
             self.rollups, self.writer, self.register, self.state, self.census.voting
@@ -190,7 +194,12 @@ class Service:
 
         Kinds of step that raised an unexpected exception wait for the next minute.
         """
-        jobs = (self._rollup_job, self._census_job, self._baseline_job)
+        jobs = (
+            self._rollup_job,
+            self._census_job,
+            self._baseline_job,
+            self._directory_job,
+        )
         due = [step for job in jobs if (step := job.due(report)) is not None]
         steps = [step for step in due if step.priority not in broken]
         return min(steps, key=lambda step: step.priority, default=None)

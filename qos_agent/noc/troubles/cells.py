@@ -40,7 +40,7 @@ def cells_of(
         c.BACKLOG: _by_operator(_agents(facts, "backlog_points")),
         c.UNSENT: _by_operator(_agents(facts, "unsent_old")),
         c.LATE: _by_operator(_late(facts)),
-        c.CLOCK: _by_operator(_agents(facts, "clock_poor")),
+        c.CLOCK: _by_operator(_clocks(facts)),
         c.ALLOWANCE: _by_operator(_agents(facts, "allowance_low")),
     }
 
@@ -134,6 +134,27 @@ def _agents(facts: Facts, field: str) -> _Found:
     for key, values in facts.agents.items():
         beats = _number(values, "beats")
         yield key, Cell(_expected(facts, key), _number(values, field), beats)
+
+
+def _clocks(facts: Facts) -> _Found:
+    """Yield stations with a wrong or poor clock, of those that report.
+
+    The heartbeats of a clock that is wrong by hours are not in the window, so the
+    census counts these stations.
+    """
+    for key, values in facts.census.items():
+        if key[1] != ALL_OPERATORS:
+            continue
+        wrong = _number(values, "wrong_clock")
+        silent = _number(values, "silent")
+        others = max(0.0, _number(values, "expected") - silent - wrong)
+        beats = facts.agents.get(key, {})
+        sent = _number(beats, "beats")
+        if sent > 0:
+            poor = others * min(1.0, _number(beats, "clock_poor") / sent)
+            yield key, Cell(int(others + wrong), poor + wrong, others + wrong)
+        elif wrong > 0:
+            yield key, Cell(int(wrong), wrong, wrong)
 
 
 def _late(facts: Facts) -> _Found:

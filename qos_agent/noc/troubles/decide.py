@@ -13,7 +13,7 @@ from qos_agent.noc.troubles.cells import cells_of, outage_cells
 from qos_agent.noc.troubles.facts import Facts
 from qos_agent.noc.troubles.handling import Handling
 from qos_agent.noc.troubles.places import LEVELS, Place, contains, place_of
-from qos_agent.noc.troubles.points import lines_of, watermark_line
+from qos_agent.noc.troubles.points import lines_of, rollout_lines, watermark_line
 from qos_agent.noc.troubles.signals import Cells, Key, Signal, outage_signals, signals
 from qos_agent.noc.troubles.standing import Minute, Trouble, advance
 
@@ -51,6 +51,7 @@ def decide(
     )
     after, ended = advance(before, minute)
     lines = list(lines_of(before, after.values(), ended, facts.at_ns, handling))
+    lines += rollout_lines(facts)
     watermark = watermark_line(facts)
     return Decision(after, lines if watermark is None else [*lines, watermark])
 

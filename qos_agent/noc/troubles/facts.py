@@ -31,6 +31,7 @@ _CENSUS = (
     "silent",
     "never",
     "reporting",
+    "wrong_clock",
     "age_s",
     "links_good",
     "links_degraded",

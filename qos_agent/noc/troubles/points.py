@@ -19,6 +19,8 @@ from qos_agent.noc.troubles.places import GROUPS
 from qos_agent.noc.troubles.signals import ALL_OPERATORS, Key, Signal
 from qos_agent.noc.troubles.standing import Trouble
 
+_HOUR_NS = 3600 * 10**9
+_ROLLOUT = ("expected", "heard", "reporting")
 OPEN, ENDED, CONTINUES = 1, 0, -1
 
 
@@ -112,6 +114,25 @@ def watermark_line(facts: Facts) -> bytes | None:
     if ages:
         fields["data_late_s"] = float(median(ages))
     return encode(Record("watermark", {}, fields, complete_ns))
+
+
+def rollout_lines(facts: Facts) -> Iterator[bytes]:
+    """Yield the state of the roll-out of each counted province, one point an hour.
+
+    The point of an hour is overwritten each minute, so a panel over weeks stays fast.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for (regency, operator), row in facts.census.items():
+        if operator != ALL_OPERATORS:
+            continue
+        province = counts.setdefault(regency[:2], dict.fromkeys(_ROLLOUT, 0))
+        expected = int(row.get("expected") or 0)
+        province["expected"] += expected
+        province["heard"] += expected - int(row.get("never") or 0)
+        province["reporting"] += int(row.get("reporting") or 0)
+    hour_ns = facts.at_ns // _HOUR_NS * _HOUR_NS
+    for code, fields in counts.items():
+        yield encode(Record("rollout", {"province": code}, {**fields}, hour_ns))
 
 
 def _is_alive(row: Values) -> bool:
