@@ -24,6 +24,7 @@ BENCHES = (
     "witness",
     "growth",
     "alerts",
+    "boards",
     "noc",
     "report",
 )

@@ -241,14 +241,14 @@ def _loaded(writer: Writer, path: Path) -> Result:
 
 
 def _cycled(service: Service, server: InfluxDB, at_ns: int, *, new: bool) -> Result:
-    before = _cpu_s(server)
+    before = processor_s(server)
     with watched() as count:
         report = service.minute(at_ns)
     return {
         "new": new,
         "census_s": report.census_s,
         "rollup_s": report.rollup_s,
-        "server_cpu_s": _cpu_s(server) - before,
+        "server_cpu_s": processor_s(server) - before,
         "queries": count.queries,
         "at_once": count.at_once,
         "points": report.points,
@@ -264,7 +264,8 @@ def process(server: InfluxDB) -> psutil.Process:
     return next(p for p in children if configuration in p.cmdline())
 
 
-def _cpu_s(server: InfluxDB) -> float:
+def processor_s(server: InfluxDB) -> float:
+    """Return the processor time that a server has used."""
     used = process(server).cpu_times()
     return float(used.user + used.system)
 

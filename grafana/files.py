@@ -72,6 +72,8 @@ def _provider(language: str) -> dict[str, Any]:
         "orgId": 1,
         "type": "file",
         "folder": f"Election QoS {language.upper()}",
+        # Without it Grafana draws a random one, and links to the folder break.
+        "folderUid": f"qos-boards-{language}",
         "disableDeletion": True,
         "allowUiUpdates": False,
         "options": {"path": f"/var/lib/grafana/dashboards/{language}"},

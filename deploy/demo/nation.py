@@ -17,7 +17,7 @@ from pathlib import Path
 from deploy.demo.drill import RAW_DB, ROLLUP_DB, days_before, planned, prepare
 from grafana.titles import CAUSE_TITLES
 from qos_agent.influx.query import Server
-from qos_agent.influx.writer import Writer
+from qos_agent.influx.writer import WriteError, Writer
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.service.service import Service
@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 Report = Callable[[str], object]
 _MINUTE_NS = 60 * 10**9
 _RETENTION = "365d"
+# Lines that are kept while the database is down: about half an hour.
+_MOST_WAITING = 100_000
 
 
 class Drill:
@@ -51,6 +53,7 @@ class Drill:
         self._writer = Writer(self.settings.collectors[0])
         self.service = Service(self.settings)
         self._shown: set[Key] = set()
+        self._waiting: list[bytes] = []
 
     def close(self) -> None:
         """Close connections and files."""
@@ -111,7 +114,16 @@ class Drill:
                 return
 
     def _deliver(self, batch: Batch) -> None:
-        self._writer.write([line for lines in batch.lines.values() for line in lines])
+        """Write the lines of a minute; keep them while the database is down."""
+        self._waiting += (line for lines in batch.lines.values() for line in lines)
+        self._writer.wake()
+        try:
+            self._writer.write(self._waiting)
+        except WriteError as error:
+            _log.warning("%s; will retry next minute", error)
+            del self._waiting[:-_MOST_WAITING]
+            return
+        self._waiting.clear()
 
 
 def live(

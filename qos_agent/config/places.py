@@ -41,7 +41,8 @@ def regencies() -> dict[str, Regency]:
     return {
         row["regency"]: Regency(
             row["regency"],
-            row["name"],
+            # One name of the source ends with a blank.
+            row["name"].strip(),
             row["province"],
             float(row["latitude"]),
             float(row["longitude"]),

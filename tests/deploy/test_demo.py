@@ -246,6 +246,23 @@ def test_an_earlier_demonstration_is_dropped(
     assert influxdb_process.count("kept", "value") == 1
 
 
+def test_a_restart_of_the_database_loses_no_minute(
+    influxdb_process: InfluxDB, tmp_path: Path
+) -> None:
+    """Lines of a minute without a database are delivered with the next one."""
+    plan = planned().model_copy(update={"stations": 5, "minutes": 2, "fault": ()})
+    drill = Drill(tmp_path, influxdb_process.url, plan)
+    drill._writer._wait = lambda _: None
+    first, second, *_ = drill.nation.run()
+    influxdb_process.stop()
+    drill._deliver(first)
+    influxdb_process.start()
+    drill._deliver(second)
+    (row,) = _rows(influxdb_process, "qos-drill", 'SELECT count("beats") FROM "agent"')
+    assert row["count"] == 10
+    drill.close()
+
+
 def test_a_planted_trouble_is_printed_once(
     influxdb_process: InfluxDB, tmp_path: Path
 ) -> None:

@@ -334,6 +334,12 @@ def _measurements(model: dict[str, Any]) -> set[str]:
     return set(re.findall(r'FROM "(\w+)"', model.get("query", "")))
 
 
+def test_folders_have_uids_that_stay() -> None:
+    """Grafana draws a random UID for a folder without one."""
+    providers = json.loads(FILES["provisioning/dashboards/qos.yaml"])["providers"]
+    assert [p["folderUid"] for p in providers] == ["qos-boards-en", "qos-boards-id"]
+
+
 def test_the_map_needs_no_internet() -> None:
     """The outline is a GeoJSON file, and no dashboard contains a host."""
     outline = json.loads((HERE / "maps/indonesia_outline.geojson").read_text())

@@ -126,11 +126,15 @@ def _cause(station: WorstStation) -> str | None:
 
 
 def _since_local(station: WorstStation, at_ns: int) -> str | None:
-    """Return the local time since which a station has had its problem."""
-    if station.since_s is None or not 0 <= station.since_s <= _LONGEST_S:
+    """Return the local time since which a station has had its problem.
+
+    A silent station has been silent since it was last heard.
+    """
+    since_s = station.since_s if station.age_s is None else station.age_s
+    if since_s is None or not 0 <= since_s <= _LONGEST_S:
         return None
     zone = ZoneInfo(station.entry.time_zone)
-    return local_time(at_ns - int(station.since_s * 1e9), at_ns, zone)
+    return local_time(at_ns - int(since_s * 1e9), at_ns, zone)
 
 
 def _ticket(station: WorstStation) -> str | None:

@@ -70,6 +70,6 @@ def contains(outer: Place, inner: Place) -> bool:
 def place_names(language: int) -> dict[str, str]:
     """Return the names of all places by code; 0 is English and 1 Indonesian."""
     names = dict(provinces())
-    names |= {code: regency.name.strip() for code, regency in regencies().items()}
+    names |= {code: regency.name for code, regency in regencies().items()}
     names |= {code: texts[language] for code, (texts, _) in GROUPS.items()}
     return names | {NATION: "Indonesia"}

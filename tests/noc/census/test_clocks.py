@@ -93,6 +93,20 @@ def test_a_constant_delay_without_an_offset_is_a_wrong_clock(
     assert (counts[-1]["wrong_clock"], counts[-1]["silent"]) == (1, 0)
 
 
+def test_a_silent_station_is_silent_since_it_was_last_heard(
+    centre: tuple[Service, Database, Database],
+) -> None:
+    """The board shows the minute of the last heartbeat, in local time."""
+    service, database, rollup = centre
+    nation.deliver(database, [_right(WRONG, START_NS + MINUTE_NS)])
+    at_ns = START_NS + 13 * MINUTE_NS
+    nation.deliver(database, [_right(station, at_ns) for station in STATIONS[1:]])
+    assert service.minute(at_ns).failed == {}
+    (row,) = rollup.query('SELECT * FROM "station"')
+    assert (row["station"], row["class"]) == (WRONG, "silent")
+    assert row["since_local"] == "11:00 WIB"
+
+
 @pytest.mark.parametrize("pace", [0, 3], ids=["dead", "catches up"])
 def test_late_data_are_no_wrong_clock(
     centre: tuple[Service, Database, Database], pace: int
