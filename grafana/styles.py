@@ -311,12 +311,15 @@ def geomap_options(size: str) -> Json:
     """Return a map of markers on an outline of the country.
 
     The map needs no tile server: Grafana serves `maps/indonesia_outline.geojson` from
-    its folder `public/maps/`. The field `size` sets the size of the markers; if it is
-    empty, all markers have the same size.
+    its folder `public/maps/`. The field `size` sets the size of the markers. If it is
+    empty, all markers have the same size, and the map zooms to them.
     """
     marker_size: Json = {"fixed": 7, "min": 5, "max": 20}
+    nation: Json = {"id": "coords", "lat": -2.5, "lon": 118, "zoom": 4}
+    # `layer` leaves out the outline; `zoom` is the maximum for a single marker.
+    fitted = {"id": "fit", "allLayers": False, "layer": "levels", "zoom": 11}
     return {
-        "view": {"id": "coords", "lat": -2.5, "lon": 118, "zoom": 4},
+        "view": nation if size else nation | fitted | {"padding": 10},
         "controls": {
             "showZoom": True,
             "mouseWheelZoom": True,

@@ -334,6 +334,17 @@ def _measurements(model: dict[str, Any]) -> set[str]:
     return set(re.findall(r'FROM "(\w+)"', model.get("query", "")))
 
 
+@_EVERY_PANEL
+def test_the_map_of_stations_zooms_to_them(panel: dict[str, Any]) -> None:
+    """A map with markers of one size fits the layer of markers, not the outline."""
+    if panel["type"] == "geomap":
+        (layer,) = panel["options"]["layers"]
+        has_sizes = "field" in layer["config"]["style"]["size"]
+        view = panel["options"]["view"]
+        assert view["id"] == ("coords" if has_sizes else "fit")
+        assert has_sizes or (view["layer"], view["allLayers"]) == (layer["name"], False)
+
+
 def test_folders_have_uids_that_stay() -> None:
     """Grafana draws a random UID for a folder without one."""
     providers = json.loads(FILES["provisioning/dashboards/qos.yaml"])["providers"]

@@ -16,8 +16,9 @@ from qos_agent.noc.census import queries
 from qos_agent.noc.census.presence import Presence, RollCall
 from qos_agent.noc.census.spans import Spans
 
-# More silent stations of a regency are an outage, and each name costs time.
-_MOST_PER_REGENCY = 100
+# More silent stations of a regency are an outage or not installed yet, and each name
+# costs time. A wrong clock is then found after most stations report.
+_MOST_PER_REGENCY, _MOST_PER_PROVINCE = 100, 500
 # Clocks that are more than a day ahead are not looked for.
 _AHEAD_NS = 86400 * 10**9
 # How far apart two roll calls must be to show that a delay does not change.
@@ -36,8 +37,12 @@ def with_wrong_clocks(
 
     `before` has the last roll calls. Raises QueryError.
     """
-    candidates = {code: _candidates(presence.call) for code, presence in named.items()}
+    candidates = {
+        code: _candidates(presence.call, before.get(code))
+        for code, presence in named.items()
+    }
     stations = [station for codes in candidates.values() for station in codes]
+    stations = stations[:_MOST_PER_PROVINCE]
     span = spans.lookback[0], spans.at_ns + _AHEAD_NS
     offsets = queries.clock_offsets(server, province, span, stations)
     found: dict[str, Presence] = {}
@@ -55,10 +60,11 @@ def with_wrong_clocks(
     return found
 
 
-def _candidates(call: RollCall) -> set[str]:
-    """Return the absent stations that were heard last, at most a hundred."""
-    newest_first = sorted(call.absent, key=lambda s: -(call.absent[s] or 0))
-    return set(newest_first[:_MOST_PER_REGENCY])
+def _candidates(call: RollCall, earlier: RollCall | None) -> set[str]:
+    """Return the absent stations, or only the known ones if there are too many."""
+    if len(call.absent) <= _MOST_PER_REGENCY:
+        return set(call.absent)
+    return call.absent.keys() & (earlier.wrong_clock.keys() if earlier else set())
 
 
 def _offset_s(
