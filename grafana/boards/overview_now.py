@@ -112,7 +112,7 @@ TROUBLES = Panel(
         Column("severity", ("Severity", "Tingkat"), shown="severity", width=85),
         Column("operator", ("Operator", "Operator"), shown="severity", width=95),
         c.SINCE,
-        Column("acknowledged_by", ("Taken on by", "Ditangani"), width=110),
+        Column("acknowledged_by", ("Acknowledged by", "Ditangani oleh"), width=120),
         Column("acknowledged_at", ("At", "Pukul"), width=95),
         Column("ticket", ("Ticket", "Tiket"), width=95),
         Column("ticket_at", ("Reported", "Dilaporkan"), shown="linked"),

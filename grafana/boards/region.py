@@ -61,7 +61,7 @@ STATIONS = Panel(
         c.TICKET,
         replace(c.REGENCY_CODE, width=80),
         Column("age_s", ("Last report", "Lapor terakhir"), "dtdurations", width=115),
-        Column("acknowledged", ("Taken on", "Ditangani"), "bool_yes_no", width=85),
+        Column("acknowledged", ("Acknowledged", "Ditangani"), "bool_yes_no", width=100),
         Column("maintenance", ("Maintenance", "Pemeliharaan"), shown="linked"),
         Column("never", ("Never reported", "Belum pernah"), shown="linked"),
         Column("province", ("Province", "Provinsi"), shown="linked"),
