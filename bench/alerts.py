@@ -55,9 +55,11 @@ def simulated(runs: int) -> Times:
         begins = 12 + 3 * run % 5
         with tempfile.TemporaryDirectory() as folder:
             server = InfluxDB(program, Path(folder) / "influxdb").start()
-            scenario = _scenario(run, begins)
-            log = day._simulate(scenario, server.view, Path(folder))
-            server.stop()
+            try:
+                scenario = _scenario(run, begins)
+                log = day._simulate(scenario, server.view, Path(folder))
+            finally:
+                server.stop()
         for cause, labels, *_ in _SIMULATED:
             times[cause].append(_first(log, cause, labels) - begins)
     return times

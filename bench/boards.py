@@ -132,6 +132,17 @@ def _asked(asked: Iterable[Asked], cpu_s: Callable[[], float]) -> tuple[str, ...
     return str(len(times)), f"{used_s:.2f}", f"{sum(times):.2f}", f"{max(times):.2f}"
 
 
+def _rows(
+    server: InfluxDB, folder: Path, stations: int, minutes: int
+) -> Iterator[tuple[str, ...]]:
+    """Yield the row of the rules, and of each board."""
+    raw, rollup, at_ns, chosen = _filled(server, folder, stations, minutes)
+    asked = {"rules": _rule_queries(rollup, at_ns)}
+    asked |= dict(_board_queries(raw, rollup, at_ns, chosen))
+    for name, queries in asked.items():
+        yield name, *_asked(queries, lambda: processor_s(server))
+
+
 def main(arguments: Sequence[str] = ()) -> int:
     """Print the table."""
     numbers = [int(word) for word in arguments]
@@ -142,16 +153,10 @@ def main(arguments: Sequence[str] = ()) -> int:
         return 1
     with tempfile.TemporaryDirectory() as folder:
         server = InfluxDB(program, Path(folder) / "influxdb").start()
-        raw, rollup, at_ns, chosen = _filled(server, Path(folder), stations, minutes)
-        rows = [
-            (
-                "rules",
-                *_asked(_rule_queries(rollup, at_ns), lambda: processor_s(server)),
-            )
-        ]
-        for name, asked in _board_queries(raw, rollup, at_ns, chosen):
-            rows.append((name, *_asked(asked, lambda: processor_s(server))))
-        server.stop()
+        try:
+            rows = list(_rows(server, Path(folder), stations, minutes))
+        finally:
+            server.stop()
     load = " ".join(f"{figure:.1f}" for figure in psutil.getloadavg())
     title = f"{stations} stations, {minutes} minutes; load {load}"
     show(title, ("asked", "queries", "InfluxDB CPU s", "sum s", "slowest s"), rows)
