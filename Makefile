@@ -10,6 +10,7 @@
 # make card        build the technician's card as PDF, in English and Indonesian
 # make faults      the fault tests in full (long)
 # make audit       look for known vulnerabilities of the locked libraries
+# make lock        write the lock files of requirements/ (needs uv)
 # make packages    Debian packages and self-extracting files for all processors
 # make demo        a small nation on a drill day: InfluxDB, Grafana and full boards
 # make grafana-test  boards and alerts in a real Grafana (QOS_GRAFANA names its folder)
@@ -120,16 +121,17 @@ grafana-test: $(STAMPS)/dev
 	test -n "$(QOS_GRAFANA)" || { echo "QOS_GRAFANA must name Grafana's home folder, such as /usr/share/grafana" >&2; exit 1; }
 	$(BIN)/python -m pytest tests/integration/test_grafana.py -s
 
-# Not part of `make check`: pip-audit asks the vulnerability service of the Python
-# Package Index, which a mirror does not have. With --strict that is an error.
+# Not part of `make check`, which needs no network. Without a connection it prints AUDIT
+# SKIPPED; QOS_REQUIRE_AUDIT=1 makes that an error.
 audit:
-	$(PYTHON) -m venv $(VENV)/audit
-	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/agent.txt
+	$(PYTHON) -m tests.audit requirements/agent.txt requirements/dev.txt
 
-# Needs pip-tools; the hashes are of the files themselves, no address is written.
-LOCK := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --strip-extras --allow-unsafe
+# Universal: one file for every processor and every Python from 3.11. Versions change only
+# with `make lock LOCK_FLAGS=--upgrade`. No address of an index is written.
+LOCK_FLAGS ?=
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header $(LOCK_FLAGS)
 lock:
+	@command -v uv >/dev/null || { echo "uv: missing. Fix: $(PYTHON) -m pip install uv" >&2; exit 1; }
 	$(LOCK) -o requirements/agent.txt pyproject.toml
 	$(LOCK) -c requirements/agent.txt -o requirements/dev.txt requirements/dev.in pyproject.toml --all-extras
 
