@@ -5,31 +5,36 @@ from __future__ import annotations
 import grp
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from qos_agent.config import token, toml_file
+from qos_agent.agent.answers import (
+    STATION,
+    Answers,
+    check_collector,
+    check_operator,
+    check_station,
+)
+from qos_agent.config import token
 from qos_agent.config.calendar_file import named
-from qos_agent.config.faults import unknown_key
 from qos_agent.config.loading import Loaded, load
-from qos_agent.config.places import regencies
 from qos_agent.config.sources import DEFAULT_PATH, Sources
 from qos_agent.model.errors import ConfigError, InvalidConfigError, ProbeError
 from qos_agent.probes.registry import PROBES
 from qos_agent.system.child_process import run_child
-from qos_agent.system.files import sync
+from qos_agent.system.files import read_bytes, sync
+from qos_agent.system.network.tls import client_context
 
 TOKEN_PATH = DEFAULT_PATH.with_name("collector.token")
+CA_PATH = DEFAULT_PATH.with_name("collector-ca.pem")
 GROUP = "qos-agent"
 _SERVICE = "qos-agent.service"
-_STATION = re.compile(r"\d{13}", re.ASCII)
 _QUICK_S = 30.0
 # A little more than TimeoutStartSec of the unit.
 _START_S = 660.0
 _OUTPUT_MAX_BYTES = 100_000
+_CA_MAX_BYTES = 1_000_000
 _TEMPLATE = """\
 # Written by qos-agent setup. All other settings and their defaults:
 # qos-agent config init -
@@ -45,54 +50,6 @@ interface = {interface}
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """The answers of a technician; None for what was not answered yet."""
-
-    station: str | None = None
-    operator: str | None = None
-    interface: str | None = None
-    collector: str | None = None
-    calendar: str | None = None
-
-    def or_else(self, other: Answers) -> Answers:
-        """Return these answers, with the missing ones taken from `other`."""
-        own = {name: value for name, value in asdict(self).items() if value is not None}
-        return Answers(**(asdict(other) | own))
-
-    def missing(self) -> list[str]:
-        """Return the names of the required answers that are missing."""
-        required = ("station", "operator", "interface", "collector")
-        return [name for name in required if not getattr(self, name)]
-
-
-def check_station(code: str) -> str:
-    """Return the code of a station. Raises ConfigError if it cannot be one."""
-    if not _STATION.fullmatch(code):
-        fix = "copy it from the assignment letter"
-        raise ConfigError("station", repr(code[:40]), "must have 13 digits", fix)
-    if code[:4] not in regencies():
-        problem = "must begin with the code of a regency"
-        raise ConfigError("station", repr(code), problem, "check the first 4 digits")
-    return code
-
-
-def preseed(path: Path) -> Answers:
-    """Return the answers in a TOML file. Raises InvalidConfigError."""
-    table = toml_file.read(path)
-    names = [field.name for field in fields(Answers)]
-    faults = [
-        unknown_key(key, names, str(path))
-        if key not in names
-        else ConfigError(key, None, "must be text in quotes", f"edit {path}")
-        for key, value in table.items()
-        if key not in names or not isinstance(value, str)
-    ]
-    if faults:
-        raise InvalidConfigError(tuple(faults))
-    return Answers(**table)
-
-
 def present() -> Answers:
     """Return the answers of the installed configuration; none if it is invalid."""
     if not DEFAULT_PATH.is_file():
@@ -101,13 +58,14 @@ def present() -> Answers:
         settings = load(Sources(DEFAULT_PATH, {}, None), PROBES).settings
     except InvalidConfigError:
         return Answers()
-    link = settings.links[0]
+    link, ca_file = settings.links[0], settings.collector.ca_file
     return Answers(
-        settings.station.id if _STATION.fullmatch(settings.station.id) else None,
+        settings.station.id if STATION.fullmatch(settings.station.id) else None,
         link.operator if link.operator != "unknown" else None,
         link.interface,
         settings.collector.url,
         settings.election.calendar,
+        str(ca_file) if ca_file is not None else None,
     )
 
 
@@ -120,12 +78,14 @@ def config_text(answers: Answers) -> str:
         "station": station,
         "province": station[:2],
         "regency": station[:4],
-        "operator": answers.operator,
+        "operator": check_operator(answers.operator or ""),
         "interface": answers.interface,
     }
     text = _TEMPLATE.format_map({name: _toml(value) for name, value in values.items()})
     if answers.collector:
-        text += f"\n[collector]\nurl = {_toml(answers.collector)}\n"
+        text += f"\n[collector]\nurl = {_toml(check_collector(answers.collector))}\n"
+        if answers.ca_file:
+            text += f"ca_file = {_toml(answers.ca_file)}\n"
     if answers.calendar:
         text += f"\n[election]\ncalendar = {_toml(answers.calendar)}\n"
     return text
@@ -159,6 +119,23 @@ def write_config(text: str, path: Path = DEFAULT_PATH) -> Loaded:
     new.replace(path)
     sync(path.parent)
     return loaded
+
+
+def write_authority(source: Path, path: Path = CA_PATH) -> None:
+    """Copy the certificate of the collector's authority. Raises ConfigError."""
+    fix = "name a file with a certificate in PEM form"
+    try:
+        content = read_bytes(source, _CA_MAX_BYTES)
+        client_context(source)
+    except OSError as error:  # an SSLError too
+        problem = error.strerror or "contains no certificate"
+        raise ConfigError("ca_file", repr(str(source)), problem, fix) from error
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    _write_private(new, content)
+    new.chmod(0o644)
+    new.replace(path)
+    sync(path.parent)
 
 
 def write_token(text: str, path: Path = TOKEN_PATH) -> None:

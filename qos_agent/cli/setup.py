@@ -17,9 +17,9 @@ from qos_agent.cli.options import LanguageOption, translator
 from qos_agent.model.errors import ConfigError, OperatorError
 
 if TYPE_CHECKING:
+    from qos_agent.agent.answers import Answers
     from qos_agent.agent.doctor import Check
     from qos_agent.agent.findings import Finding
-    from qos_agent.agent.installation import Answers
     from qos_agent.agent.status import Latest, Status
     from qos_agent.config.loading import Loaded
     from qos_agent.system.language import Translator
@@ -62,7 +62,8 @@ PreseedOption = Annotated[
     typer.Option(
         "--preseed",
         metavar="FILE",
-        help="Read answers from this TOML file; its keys are named as the options.",
+        help="Read answers from this TOML file. Its keys are station, operator, "
+        "interface, collector, calendar, token_file and ca_file.",
     ),
 ]
 
@@ -84,17 +85,20 @@ def setup(
     The last lines are the result and a receipt code. The exit status is 1 if the device
     is not accepted. The agent stores the result as an event.
     """
+    from qos_agent.agent import answers as answering
     from qos_agent.agent import installation
-    from qos_agent.agent.installation import Answers
 
     translate = translator(language)
     _require_root()
-    given = Answers(station, operator, interface, collector, calendar)
-    if preseed is not None:
-        given = given.or_else(installation.preseed(preseed))
+    given = answering.Answers(station, operator, interface, collector, calendar)
+    seed = answering.preseed(preseed) if preseed else answering.Preseed()
+    given = given.or_else(seed.answers)
     before = installation.present()
     answers = _completed(given, before, translate)
-    token = _token(token_file, translate)
+    token = _token(token_file or seed.token_file, translate)
+    if seed.ca_file is not None:
+        installation.write_authority(seed.ca_file)
+        answers = replace(answers, ca_file=str(installation.CA_PATH))
     loaded = _written(answers, before, translate)
     if token:
         installation.write_token(token)
@@ -122,8 +126,8 @@ def _completed(given: Answers, before: Answers, translate: Translator) -> Answer
 
 
 def _asked(given: Answers, before: Answers, translate: Translator) -> Answers:
+    from qos_agent.agent.answers import check_collector, check_operator, check_station
     from qos_agent.agent.findings import findings
-    from qos_agent.agent.installation import check_station
     from qos_agent.system.clock import system_clock
 
     found = findings(system_clock())
@@ -143,8 +147,11 @@ def _asked(given: Answers, before: Answers, translate: Translator) -> Answers:
     operator = given.operator or _ask(
         translate("Operator"),
         before.operator or (of_interface.operator if of_interface else None),
+        check_operator,
     )
-    collector = given.collector or _ask(translate("Collector URL"), before.collector)
+    collector = given.collector or _ask(
+        translate("Collector URL"), before.collector, check_collector
+    )
     answers = replace(given, station=station, operator=operator, interface=interface)
     return replace(answers, collector=collector).or_else(before)
 
@@ -208,8 +215,12 @@ def _written(answers: Answers, before: Answers, translate: Translator) -> Loaded
     if answers == before:
         print(translate("{path} is unchanged", path=DEFAULT_PATH))
     else:
+        existed = DEFAULT_PATH.exists()
         installation.write_config(installation.config_text(answers))
         print(translate("Wrote {path}", path=DEFAULT_PATH))
+        if existed:
+            earlier = f"{DEFAULT_PATH}.before-setup"
+            print(translate("The earlier settings are in {path}", path=earlier))
     return load_configuration(DEFAULT_PATH)
 
 

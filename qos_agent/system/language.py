@@ -134,6 +134,7 @@ INDONESIAN: Mapping[str, str] = {
     ),
     "{path} is unchanged": "{path} tidak berubah",
     "Wrote {path}": "{path} sudah ditulis",
+    "The earlier settings are in {path}": "Pengaturan sebelumnya ada di {path}",
     "Starting the service ...": "Menjalankan layanan ...",
     "First readings:": "Hasil ukur pertama:",
     "ACCEPTED": "DITERIMA",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from qos_agent.agent import findings
+from qos_agent.agent.answers import Answers
 from qos_agent.agent.findings import Finding
-from qos_agent.agent.installation import Answers
 from qos_agent.cli import setup
 from qos_agent.model.errors import ConfigError, OperatorError
 from qos_agent.probes.signal.radio import Radio
@@ -57,12 +57,14 @@ def test_a_wrong_answer_is_asked_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each wrong answer gets one line with its fix."""
-    typed = "123\n3171010001001\neth9\neth0\nxl\nhttps://c.example.id\n"
+    typed = "123\n3171010001001\neth9\neth0\nx y\nxl\nc d\nc.example.id\n"
     answers = _dialogue(monkeypatch, typed)
     assert (answers.interface, answers.operator) == ("eth0", "xl")
+    assert answers.collector == "https://c.example.id"
     printed = capsys.readouterr().out
     assert "station: must have 13 digits" in printed
     assert "interface: must be one of wwan0, eth0" in printed
+    assert "collector: must " in printed
 
 
 def test_the_present_answers_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
