@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 suite=${1:?name a Debian suite: trixie or sid}
 shift
 root=$PWD/.roots/device-$suite
-packages=systemd,systemd-sysv,dbus,python3,iproute2,procps,strace,xz-utils
+packages=systemd,systemd-sysv,dbus,python3,iproute2,procps,strace,xz-utils,openssl,ca-certificates,modemmanager
 
 if [ ! -e "$root/.complete" ]; then
     command -v debootstrap >/dev/null || { echo "debootstrap: missing. Fix: apt-get install debootstrap" >&2; exit 1; }

@@ -20,13 +20,30 @@ _CAUSES = {
 def client_context(ca_file: Path | None) -> ssl.SSLContext:
     """Return a context that verifies the certificate and the name of a server.
 
-    It trusts the authorities in `ca_file` instead of those of the system. A server
-    must speak TLS 1.2 or newer. Raises OSError if the file cannot be read or contains
-    no certificate.
+    It trusts the authorities in `ca_file` instead of those of the system. A system
+    without any gets Mozilla's list, which the package contains. A server must speak
+    TLS 1.2 or newer. Raises OSError if the file cannot be read or contains no
+    certificate.
     """
+    if ca_file is None and not _system_has_authorities():
+        import certifi
+
+        ca_file = Path(certifi.where())
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _system_has_authorities() -> bool:
+    """Return True if OpenSSL finds a file of authorities, even an empty one.
+
+    Minimal systems do not have the package ca-certificates.
+    """
+    paths = ssl.get_default_verify_paths()
+    # Each is None if it does not exist.
+    return bool(paths.cafile) or (
+        bool(paths.capath) and any(Path(paths.capath).iterdir())
+    )
 
 
 def cause_of_tls(error: ssl.SSLError) -> str:

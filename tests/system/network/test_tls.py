@@ -65,3 +65,26 @@ def test_a_server_that_hangs_up_has_one_cause_on_every_python(
     assert connection_error(error).cause == "closed_early"
     assert delivery_failure(error).cause == "closed_early"
     assert speedtest_failure(error)["cause"] == "closed_early"
+
+
+def test_a_system_without_authorities_trusts_those_of_the_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A minimal Debian has neither the file nor the folder that OpenSSL reads."""
+    default = ssl.get_default_verify_paths()
+    found = default._replace(cafile="", capath="")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: found)
+    assert len(client_context(None).get_ca_certs()) > 100
+    found = default._replace(cafile="", capath=str(tmp_path))
+    assert len(client_context(None).get_ca_certs()) > 100
+
+
+def test_an_empty_list_of_the_system_is_obeyed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An administrator who trusts nobody gets no authorities of the package."""
+    empty = tmp_path / "cert.pem"
+    empty.write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(empty))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert client_context(None).get_ca_certs() == []
