@@ -1,4 +1,4 @@
-"""Writes the support file: a tar.gz that only its owner may read."""
+"""Writes the support file: a tar.gz that only the caller may read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,6 +95,7 @@ def write(support: Support, path: Path) -> int:
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
+            _give_to_caller(handle)
             file.write(content)
             file.flush()
             os.fsync(handle)
@@ -102,6 +104,18 @@ def write(support: Support, path: Path) -> int:
         new.unlink(missing_ok=True)
         raise
     return len(content)
+
+
+def _give_to_caller(handle: int) -> None:
+    """Let the user who called sudo send the file, which has no secrets.
+
+    The file system of a USB stick may have no owners.
+    """
+    names = ("SUDO_UID", "SUDO_GID")
+    numbers = [os.environ.get(name, "") for name in names]
+    if os.geteuid() == 0 and all(n.isascii() and n.isdigit() for n in numbers):
+        with suppress(OSError, OverflowError):
+            os.fchown(handle, *map(int, numbers))
 
 
 def _packed(files: dict[str, bytes]) -> bytes:
