@@ -95,8 +95,7 @@ def seal(subject: Subject) -> Check:
         if running.not_sealed is None:
             return ok(name, "sealed by the running agent")
         text = "not sealed: {reason}"
-        advice = "sudo qos-agent enrol --self"
-        return warn(name, text, advice, reason=running.not_sealed)
+        return warn(name, text, _enrol(subject), reason=running.not_sealed)
     try:
         signer = keys.load_signer(path)
         if signer is None:
@@ -112,6 +111,4 @@ def seal(subject: Subject) -> Check:
 def _enrol(subject: Subject) -> str:
     if subject.unit is None:
         return "qos-agent enrol --self"
-    user = subject.user.name
-    enrol = f"sudo runuser -u {user} -- qos-agent enrol --self"
-    return f"{enrol} && {subject.restart()}"
+    return f"sudo qos-agent enrol --self && {subject.restart()}"
