@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
-_REINSTALL = "sudo dpkg -i /media/*/qos-agent_*.deb"
+_REINSTALL = "sudo mount LABEL=QOS /mnt; sudo sh /mnt/install.sh"
 
 
 def main() -> None:

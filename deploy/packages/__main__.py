@@ -1,7 +1,8 @@
 """Builds all packages: `python -m deploy.packages [--arch amd64] [--out dist]`.
 
-Writes for each architecture a Debian package and a self-extracting file, a bill of
-materials, and SHA256SUMS. QOS_SIGNING_KEY names the key of gpg that signs SHA256SUMS.
+Writes for each architecture a Debian package, a self-extracting file and a bill of
+materials. SHA256SUMS has their sums. QOS_SIGNING_KEY names the key of gpg that signs
+it. install.sh installs the right file of the folder, such as from a USB stick.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ from deploy.packages.deb import deb, debian_version
 from deploy.packages.psutil_armhf import INSTALL, has_compiler
 from deploy.packages.sbom import sbom
 from deploy.packages.self_extracting import self_extracting
-from deploy.packages.tree import tree
+from deploy.packages.tree import FILES, tree
 from deploy.packages.wheels import ROOT, own_wheel, wheels
 
 _KEY = "QOS_SIGNING_KEY"
@@ -40,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"armhf: not built, no cross compiler. Fix: {INSTALL}")
                 continue
             built += build(architecture, own, options.out, fast=options.fast)
-    sums = _write_sums(options.out, built)
+    shutil.copyfile(FILES / "stick.sh", options.out / "install.sh")
+    sums = _write_sums(options.out, [*built, options.out / "install.sh"])
     if key := os.environ.get(_KEY):
         _sign(sums, key)
     return 0 if len(built) == 3 * len(chosen) else 1

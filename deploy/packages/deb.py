@@ -17,7 +17,7 @@ Architecture: {architecture}
 Maintainer: QoS Agent <qos-agent@example.id>
 Installed-Size: {size_kib}
 Depends: python3 (>= 3.11), python3 (<< 3.15), libc6 (>= 2.36), systemd
-Recommends: iperf3, modemmanager, polkitd
+Recommends: ca-certificates, iperf3, modemmanager, openssl, polkitd
 Section: net
 Priority: optional
 Description: measures the network of a polling station

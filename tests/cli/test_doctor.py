@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.agent.doctor.software import REINSTALL
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import SERVER
 from tests.lab.shape import Shape
@@ -126,7 +127,7 @@ def test_a_damaged_library_is_one_line_not_a_traceback(
     assert status == 1
     (line,) = errors.splitlines()
     assert line.startswith("the program is damaged: ")
-    assert line.endswith("Fix: install it again: sudo dpkg -i /media/*/qos-agent_*.deb")
+    assert line.endswith(f"Fix: install it again: {REINSTALL}")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from qos_agent.agent.doctor.software import REINSTALL
 from qos_agent.cli.main import COMMANDS
 from qos_agent.system.language import INDONESIAN, Language
 from tests.docs.pages import ROOT
@@ -61,7 +62,7 @@ def test_the_words_are_those_of_the_program(language: Language) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_commands_exist(language: str) -> None:
-    """There are five, and those of the agent are in its table of commands."""
+    """There are five. The first is the script of a release, the others the agent's."""
     lines = [command for command, _ in TEXTS[language]["commands"]]
     assert len(lines) == 5
     agent = [
@@ -70,8 +71,9 @@ def test_the_commands_exist(language: str) -> None:
         for part in line.split(";")
         if "qos-agent" in (words := shlex.split(part)) and "systemctl" not in words
     ]
-    assert set(agent) == {"setup", "doctor", "status"}
+    assert set(agent) == {"doctor", "status"}
     assert set(agent) <= COMMANDS.keys()
+    assert lines[0].removesuffix(" --language id") == REINSTALL
 
 
 def test_both_languages_have_the_same_entries() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 
 from qos_agent.agent.doctor.check import Check, bad, ok, warn
+from qos_agent.agent.doctor.software import REINSTALL
 from qos_agent.agent.doctor.subject import FRESH_S, Subject, User
 from qos_agent.agent.doctor.unit import Unit
 from qos_agent.config import calendar_file
@@ -19,7 +20,7 @@ from qos_agent.probes.latency.icmp import is_permitted
 from qos_agent.system.files import matching, may_exist, read_text
 
 _START = "sudo systemctl enable --now qos-agent"
-_INSTALL = f"sudo dpkg -i /media/*/qos-agent_*.deb && {_START}"
+_INSTALL = f"{REINSTALL}; {_START}"
 _RECENT_S = 3600.0
 _PING_GROUPS = Path("/proc/sys/net/ipv4/ping_group_range")
 

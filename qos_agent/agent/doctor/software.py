@@ -18,7 +18,8 @@ _OLDEST = (3, 11)
 _VERIFY_S = 15.0
 _OUTPUT_MAX_BYTES = 100_000
 _PROGRAM = ("/usr/bin/qos-agent", "/usr/lib/qos-agent/", "/usr/lib/systemd/")
-_REINSTALL = "sudo dpkg -i /media/*/qos-agent_*.deb"
+# The stick has this name, and one script for every processor.
+REINSTALL = "sudo mount LABEL=QOS /mnt; sudo sh /mnt/install.sh"
 
 
 def version(subject: Subject) -> Check:
@@ -51,12 +52,12 @@ def package(_: Subject) -> Check:
         return ok(name, "installed without dpkg")
     if result.stopped_by is not None:
         text = "the files of the program could not be read in time"
-        return warn(name, text, _REINSTALL)
+        return warn(name, text, REINSTALL)
     changed = list(changed_files(result.stdout.decode("utf-8", "replace")))
     if changed:
         text = "{count} files of the program are missing or changed: {file}"
         values = {"count": len(changed), "file": changed[0]}
-        return bad(name, text, _REINSTALL, **values)
+        return bad(name, text, REINSTALL, **values)
     return ok(name, "all files are as installed")
 
 
