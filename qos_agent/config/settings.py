@@ -19,7 +19,7 @@ from qos_agent.config.key_file import read_key
 from qos_agent.config.links import LinkSection
 from qos_agent.config.overrides import merged
 from qos_agent.config.schedule import ScheduleSection
-from qos_agent.config.station import StationSection
+from qos_agent.config.station import FleetSection, StationSection
 from qos_agent.config.targets import DEFAULT_TARGETS, TargetSection
 from qos_agent.config.throughput import ThroughputSection
 from qos_agent.config.types import (
@@ -283,6 +283,7 @@ class Settings(BaseSettings):
     station: StationSection = Field(
         default_factory=lambda: StationSection.model_validate({})
     )
+    fleet: FleetSection = FleetSection()
     links: tuple[LinkSection, ...] = (LinkSection(name="default"),)
     targets: tuple[TargetSection, ...] = DEFAULT_TARGETS
     election: ElectionSection = ElectionSection()

@@ -1,4 +1,4 @@
-"""The `[station]` section of the configuration."""
+"""The `[station]` and `[fleet]` sections of the configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from qos_agent.config.faults import invalid
 from qos_agent.config.places import province_zones
-from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section
+from qos_agent.config.types import Name, ProvinceCode, RegencyCode, Section, Version
 
 _CODE_DIGITS = 13
 
@@ -66,3 +66,12 @@ class StationSection(Section):
             problem = "is not a known province"
             raise invalid(problem, key="province", found=repr(province), fix=fix)
         return values if zone is None else {**values, "time_zone": zone}
+
+
+class FleetSection(Section):
+    """Facts that all devices of the operations centre share."""
+
+    version: Version | None = Field(
+        None,
+        description="Version that each device should run; `doctor` reports another.",
+    )

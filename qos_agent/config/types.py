@@ -217,6 +217,9 @@ _A_NAME = allowed(
     "1 to 64 letters, digits, hyphens or underscores", r"[A-Za-z0-9_-]{1,64}"
 )
 Name = Annotated[str, _A_NAME]
+Version = Annotated[
+    str, allowed("a version such as 0.3.0", r"[0-9][A-Za-z0-9.+~-]{0,63}")
+]
 # One code for all spellings, such as "telkomsel" for "Telkomsel".
 Operator = Annotated[str, AfterValidator(operator_code), _A_NAME]
 Interface = Annotated[str, allowed("the name of a network interface", INTERFACE)]

@@ -57,6 +57,9 @@ DOCTOR: Mapping[str, str] = {
     "{version} is installed, but {running} still runs": (
         "{version} sudah terpasang, tetapi {running} masih berjalan"
     ),
+    "{version} is installed, but the fleet has {fleet}": (
+        "{version} terpasang, tetapi perangkat lain memakai {fleet}"
+    ),
     "Python {python} is too old, 3.11 or newer is needed": (
         "Python {python} terlalu lama, perlu 3.11 atau lebih baru"
     ),

@@ -23,7 +23,7 @@ REINSTALL = "sudo mount LABEL=QOS /mnt; sudo sh /mnt/install.sh"
 
 
 def version(subject: Subject) -> Check:
-    """Check that the running agent is the installed version, on a supported Python."""
+    """Check the running and installed versions, and those of Python and the fleet."""
     name, python = "version", platform.python_version()
     values = {"version": __version__, "python": python}
     if sys.version_info < _OLDEST:
@@ -34,7 +34,16 @@ def version(subject: Subject) -> Check:
         text = "{version} is installed, but {running} still runs"
         values["running"] = running.figures.version
         return warn(name, text, "{fix}", fix=subject.restart(), **values)
+    fleet = subject.settings.fleet.version
+    if fleet is not None and _as_text(fleet) != _as_text(__version__):
+        text = "{version} is installed, but the fleet has {fleet}"
+        return warn(name, text, REINSTALL, fleet=fleet, **values)
     return ok(name, "{version}, Python {python}", **values)
+
+
+def _as_text(version: str) -> str:
+    """Return a version without the spelling of Debian."""
+    return version.replace("~dev", ".dev")
 
 
 def package(_: Subject) -> Check:
