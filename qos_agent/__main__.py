@@ -17,7 +17,8 @@ def main() -> None:
 
         gc.enable()
         status = run()
-    except (ImportError, SyntaxError, ValueError) as error:
+    # EOFError: the bytecode of a module was cut short.
+    except (EOFError, ImportError, SyntaxError, ValueError) as error:
         status = _damaged(error)
     sys.exit(status)
 

@@ -6,7 +6,7 @@ import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 import typer
 
@@ -136,18 +136,32 @@ def _run_command() -> int | None:
         return _report(str(error), 2)
     except QosAgentError as error:
         return _report(str(error), 1)
-    except (typer.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt) as error:
+        # The parser takes the end of a bytecode file for the end of the input.
+        if _is_damage(error.__cause__):
+            raise error.__cause__ from None
         return 130
     except (ImportError, SyntaxError):
         raise  # a damaged program, see qos_agent/__main__.py
     except OSError as error:
         return _report(_of_system(error), 2 if error.errno in _WRONG_NAME else 1)
     except Exception as error:
-        # Python 3.11.2 reports a zero byte in a module as a ValueError.
-        if isinstance(error, ValueError) and "null bytes" in str(error):
+        if _is_damage(error):
             raise
         return _unexpected(error)
     return result if isinstance(result, int) else None
+
+
+def _is_damage(error: BaseException | None) -> TypeGuard[ValueError | EOFError]:
+    """Return True for an error of the import of a damaged file.
+
+    Python 3.11.2 reports a zero byte in a module as a ValueError. The other texts are
+    those of marshal for bytecode.
+    """
+    texts = ("null bytes", "marshal data", "EOF read where")
+    return isinstance(error, ValueError | EOFError) and any(
+        text in str(error) for text in texts
+    )
 
 
 def _report(message: str, exit_status: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import subprocess
 import sys
 import time
@@ -127,6 +128,19 @@ def test_a_damaged_library_is_one_line_not_a_traceback(
     assert status == 1
     (line,) = errors.splitlines()
     assert line.startswith("the program is damaged: ")
+    assert line.endswith(f"Fix: install it again: {REINSTALL}")
+
+
+@pytest.mark.parametrize("size", [17, 40])
+def test_bytecode_that_was_cut_short_is_one_line(size: int, tmp_path: Path) -> None:
+    """A power cut can leave the beginning of a file of bytecode."""
+    module = tmp_path / "pydantic.py"
+    module.write_text("x = [1]\n" * 100)
+    cached = Path(py_compile.compile(str(module), doraise=True) or "")
+    cached.write_bytes(cached.read_bytes()[:size])
+    status, _, errors = run(tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert status == 1
+    (line,) = errors.strip().splitlines()
     assert line.endswith(f"Fix: install it again: {REINSTALL}")
 
 
