@@ -318,10 +318,12 @@ class Agent:
             self._record(event(kind, self._clock.boot_ns(), detail))
 
     def _record_acceptance(self) -> None:
-        """Record the result of the setup, if the command left one."""
-        result = acceptance.take(self._settings.runtime_folder())
-        if result is not None:
+        """Store the result of the setup, if the command left one."""
+        folder = self._settings.runtime_folder()
+        if (result := acceptance.take(folder)) is not None:
             self._record(event("acceptance", self._clock.boot_ns(), result))
+            self._components.recorder.commit()
+            acceptance.stored(folder)
 
     def _check_phase(self) -> None:
         before_ns, now_ns = self._ticked_ns, self._clock.boot_ns()

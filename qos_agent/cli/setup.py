@@ -249,6 +249,8 @@ def _accept(loaded: Loaded, translate: Translator) -> int:
     acceptance.leave(folder, result.detail())
     if not _taken(folder):
         print(translate("The agent has not stored the result yet."))
+    # A technician may pull the plug now, and the enabled service must survive it.
+    os.sync()
     accepted = result.failing is None
     verdict = translate("ACCEPTED" if accepted else "NOT ACCEPTED")
     print(verdict if accepted else f"{verdict}: {result.failing}")

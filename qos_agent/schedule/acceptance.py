@@ -10,12 +10,14 @@ import errno
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from qos_agent.model.errors import StorageError
 from qos_agent.system.files import name_once
 
 _FILE = "acceptance"
+_TAKEN = "acceptance.taken"
 _MAX_BYTES = 500
 
 
@@ -38,16 +40,19 @@ def leave(folder: Path, result: str) -> None:
 
 
 def is_left(folder: Path) -> bool:
-    """Return True until the agent has taken the result."""
-    return os.path.lexists(folder / _FILE)
+    """Return True until the agent has stored the result on disk."""
+    return any(os.path.lexists(folder / name) for name in (_FILE, _TAKEN))
 
 
 def take(folder: Path, owner: int = 0) -> str | None:
-    """Remove a result and return it; None if there is none of this owner."""
+    """Return a result once; None if there is none of this owner.
+
+    The command waits until `stored` is called.
+    """
     path = folder / _FILE
     try:
         content = _read(path, owner)
-        path.unlink()
+        path.replace(folder / _TAKEN)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -55,6 +60,12 @@ def take(folder: Path, owner: int = 0) -> str | None:
         name_once(path, f"is no acceptance ({error.strerror})")
         return None
     return content.decode("utf-8", "replace")
+
+
+def stored(folder: Path) -> None:
+    """Let the command end, because the result is on disk."""
+    with suppress(OSError):
+        (folder / _TAKEN).unlink()
 
 
 def _read(path: Path, owner: int) -> bytes:

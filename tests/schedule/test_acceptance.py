@@ -19,6 +19,10 @@ def test_a_result_is_taken_once(tmp_path: Path) -> None:
     assert acceptance.is_left(tmp_path)
     assert acceptance.take(tmp_path, OWNER) == "accepted, receipt AAAA-BBBB"
     assert acceptance.take(tmp_path, OWNER) is None
+    # The command waits for the disk.
+    assert acceptance.is_left(tmp_path)
+    acceptance.stored(tmp_path)
+    assert not acceptance.is_left(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
