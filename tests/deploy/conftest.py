@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.container import Container, require_containers
-from tests.deploy.device import Device, Packages, booted, build, plug_in
+from tests.deploy.device import (
+    SETUP,
+    TOKEN,
+    Device,
+    Packages,
+    booted,
+    build,
+    plug_in,
+)
 from tests.lab.fixtures import require_tools
 
 
@@ -28,6 +36,18 @@ def installed(
     with Container(tmp_path_factory.mktemp("installed") / "device") as container:
         plug_in(container, packages)
         container.run("dpkg", "--install", "/media/old.deb")
+        container.stop()
+        yield container.changes
+
+
+@pytest.fixture(scope="session")
+def accepted(
+    installed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Return the changes of a device with the old package that was set up."""
+    with booted(tmp_path_factory.mktemp("accepted"), installed) as device:
+        container = device.container
+        container.run(*SETUP, stdin=f"{TOKEN}\n")
         container.stop()
         yield container.changes
 

@@ -2,16 +2,19 @@
 
 The files of this machine are the lower layer of an overlay. Nothing is downloaded, and
 a device boots in about two seconds. Services, network and Python libraries of this
-machine are hidden. All changes are in memory and end with the container. The variable
-QOS_DEVICE_ROOT names a root folder with another Debian; `tests/device.sh` makes one.
+machine are hidden. All changes are in memory, or on a disk image for power cuts, and
+end with the container. The variable QOS_DEVICE_ROOT names a root folder with another
+Debian; `tests/device.sh` makes one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import time
 import uuid
@@ -27,10 +30,16 @@ _BOOT_S = 60.0
 _STOP_S = 30.0
 _POLL_S = 0.05
 _SIZE = "700m"
+# EXT4_IOC_SHUTDOWN with NOLOGFLUSH, fs/ext4/ext4.h: nothing is written any more, as at
+# a power cut. xfstests uses the same call.
+_SHUTDOWN, _WITHOUT_LOG = 0x8004587D, 2
+_IN_MEMORY = ("-t", "tmpfs", "-o", f"size={_SIZE}", "qos-test")
 # What a device in the field does not have.
 _HIDDEN = (
     "etc/systemd/system",
     "etc/resolv.conf",
+    # Images for containers let dpkg write without fsync.
+    "etc/dpkg/dpkg.cfg.d",
     "usr/lib/python3/dist-packages",
     "usr/local",
 )
@@ -67,11 +76,13 @@ def require_containers() -> None:
 class Container:
     """A booted device during the block `with Container(folder) as device:`."""
 
-    def __init__(self, folder: Path, lower: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, folder: Path, lower: Sequence[Path] = (), *, on_disk: bool = False
+    ) -> None:
         """Set the folder for the overlay, and layers above this machine's files."""
-        self._folder = folder
+        self._folder, self._on_disk = folder, on_disk
         base = os.environ.get("QOS_DEVICE_ROOT", "/")
-        self._lower = ":".join(map(str, (*lower, base)))
+        self._lower, self._above = ":".join(map(str, (*lower, base))), bool(lower)
         self._name = f"qos-{uuid.uuid4().hex[:8]}"
         self._cleanup = ExitStack()
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -80,18 +91,24 @@ class Container:
     @property
     def root(self) -> Path:
         """The root folder of the device as this machine sees it."""
-        return self._folder / "layers" / "root"
+        return self._layers / "root"
 
     @property
     def changes(self) -> Path:
         """The layer with everything that the device changed."""
-        return self._folder / "layers" / "upper"
+        return self._layers / "upper"
+
+    @property
+    def _layers(self) -> Path:
+        return self._folder / "layers"
+
+    @property
+    def _disk(self) -> Path:
+        return self._folder / "disk.img"
 
     def __enter__(self) -> Self:
         """Mount the overlay and boot."""
-        with ExitStack() as stack:
-            self._mount(stack)
-            self._cleanup = stack.pop_all()
+        self._mount()
         try:
             self.boot()
         except BaseException:
@@ -113,10 +130,6 @@ class Container:
 
     def boot(self) -> None:
         """Boot, and wait until systemd has started everything."""
-        script = (
-            'for h in "$@"; do [ "$h" = -- ] && break; echo $$ >"$h/cgroup.procs"; done'
-        )
-        script += '; while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
         cgroups = [str(path / self._name) for path in _HIERARCHIES]
         for cgroup in cgroups:
             Path(cgroup).mkdir(exist_ok=True)
@@ -206,21 +219,45 @@ class Container:
         spaces = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
         return ("nsenter", "-t", str(self.leader), *spaces, "env", "-i", *variables)
 
-    def _mount(self, stack: ExitStack) -> None:
-        layers = self._folder / "layers"
-        layers.mkdir(parents=True)
-        _command("mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "qos-test", str(layers))
-        stack.callback(_command, "umount", "--lazy", str(layers))
-        for name in ("upper", "work", "root"):
-            (layers / name).mkdir()
-        options = (
-            f"lowerdir={self._lower},upperdir={layers}/upper,workdir={layers}/work"
-        )
-        _command("mount", "-t", "overlay", "-o", options, "qos-test", str(self.root))
-        stack.callback(_command, "umount", "--lazy", str(self.root))
-        for cgroup in _HIERARCHIES:
-            stack.callback(_remove_cgroup, cgroup / self._name)
-        _hide(self.root)
+    def cut_power(self) -> None:
+        """Lose all that was not synchronised, then boot again. Needs `on_disk`."""
+        handle = os.open(self._layers, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(handle, _SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+        finally:
+            os.close(handle)
+        self.kill()
+        self._cleanup.close()
+        # Another process may still have the stopped file system, so a copy is mounted.
+        _command("cp", "--sparse=always", str(self._disk), f"{self._disk}.copy")
+        Path(f"{self._disk}.copy").replace(self._disk)
+        self._mount()
+        self.boot()
+
+    def _mount(self) -> None:
+        """Mount the disk and the overlay; a new disk is made first."""
+        layers, new = self._layers, not self._layers.exists()
+        layers.mkdir(parents=True, exist_ok=True)
+        if self._on_disk and new:
+            _command("truncate", "--size", _SIZE.upper(), str(self._disk))
+            _command("mkfs.ext4", "-q", "-F", str(self._disk))
+        source = ("-o", "loop", str(self._disk)) if self._on_disk else _IN_MEMORY
+        with ExitStack() as stack:
+            _command("mount", *source, str(layers))
+            stack.callback(_command, "umount", "--lazy", str(layers))
+            for name in ("upper", "work", "root"):
+                (layers / name).mkdir(exist_ok=True)
+            lower = f"lowerdir={self._lower},upperdir={layers}/upper"
+            options = f"{lower},workdir={layers}/work"
+            _command(
+                "mount", "-t", "overlay", "-o", options, "qos-test", str(self.root)
+            )
+            stack.callback(_command, "umount", "--lazy", str(self.root))
+            for cgroup in _HIERARCHIES:
+                stack.callback(_remove_cgroup, cgroup / self._name)
+            self._cleanup = stack.pop_all()
+        if new and not self._above:
+            _hide(self.root)
 
     def _wait_for_leader(self) -> int:
         """Return the process 1 of the device, as this machine numbers it."""

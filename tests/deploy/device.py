@@ -99,9 +99,10 @@ def plug_in(container: Container, packages: Packages) -> None:
 
 
 @contextmanager
-def booted(folder: Path, *lower: Path) -> Iterator[Device]:
+def booted(folder: Path, *lower: Path, on_disk: bool = False) -> Iterator[Device]:
     """Boot a device with a gateway, a resolver and a collector in its network."""
-    with Lab() as lab, Container(folder / "device", lower) as container:
+    place = folder / "device"
+    with Lab() as lab, Container(place, lower, on_disk=on_disk) as container:
         lab.dns({"a.root-servers.net": ["198.41.0.4"]})
         authority = Authority(folder)
         device = Device(container, lab, authority)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -173,6 +174,28 @@ def test_an_upgrade_while_votes_are_cast_is_refused(installed_device: Device) ->
     container.run("qos-agent", "maintenance", "--allow", "30m")
     container.run("dpkg", "--install", "/media/new.deb")
     assert _state(container, "MainPID") != pid
+
+
+def test_a_failed_upgrade_leaves_the_old_version_running(
+    accepted: Path, installed: Path, tmp_path: Path
+) -> None:
+    """On a full disk dpkg fails. With free space the same command succeeds."""
+    with Container(tmp_path / "device", (accepted, installed)) as container:
+        pid = _state(container, "MainPID")
+        free = container.output("df", "--output=avail", "-B1", "/var").split()[1]
+        full = ("fallocate", "-l", str(int(free) - 8_000_000), "/var/full")
+        container.run(*full)
+        failed = container.run("dpkg", "--install", "/media/new.deb", check=False)
+        assert failed.returncode
+        assert "No space left" in failed.stdout
+        container.run("rm", "/var/full")
+        assert _state(container, "MainPID") == pid
+        assert _points(container)
+        bytecode = "find /usr/lib/qos-agent/0.8.0 -name '*.opt-2.pyc' | head -1"
+        assert container.output("sh", "-c", bytecode)
+        container.run("dpkg", "--install", "/media/new.deb")
+        assert container.output("ls", "/usr/lib/qos-agent") == "0.9.0\n"
+        assert _state(container, "MainPID") not in {pid, "0"}
 
 
 def _vote(container: Container) -> None:

@@ -1,19 +1,23 @@
-"""A power cut at any step of an upgrade leaves an agent that runs.
+"""A power cut at any step of dpkg leaves a device that the same command completes.
 
-The cut kills every process of the device at once. Writes that were not synchronised
-survive it, because the device's disk is this machine's memory.
+The cut stops the disk at once, so that all that was not synchronised is lost, and kills
+every process of the device.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.deploy.container import Container
-from tests.deploy.device import SETUP, TOKEN, Device
+from tests.deploy.device import NEW, OLD, SETUP, TOKEN, Packages, booted, plug_in
 from tests.support.requirement import require
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("device")]
 
@@ -22,57 +26,201 @@ FULL = os.environ.get("QOS_FAULTS") == "full"
 RENAMES = (
     (1, 50, 700, 1400, 2100, 2600, 2670, 2680, 2690, 2700, 2750) if FULL else (1400,)
 )
+# dpkg deletes the files in the opposite order.
+DELETIONS = (1, 2, 3, 50, 700, 1400, 2600, 2800) if FULL else (700,)
 STEPS = range(1, 10) if FULL else (4,)
+INSTALL = ("dpkg", "--install", "/media/old.deb")
+UPGRADE = ("dpkg", "--install", "/media/new.deb")
+REMOVE = ("dpkg", "--remove", "qos-agent")
+PURGE = ("dpkg", "--purge", "qos-agent")
+KEPT = (
+    "/var/lib/qos-agent/journal.sqlite3",
+    "/etc/qos-agent/agent.toml",
+    "/etc/qos-agent/collector.token",
+)
+FOLDERS = ("/var/lib/qos-agent", "/etc/qos-agent", "/usr/lib/qos-agent")
+
+
+@pytest.fixture
+def container(tmp_path: Path, installed: Path, accepted: Path) -> Iterator[Container]:
+    """Return a device on a disk, on which the old package was set up and measured."""
+    require(shutil.which("mkfs.ext4") is not None, "ext4", "apt-get install e2fsprogs")
+    with Container(tmp_path / "device", (accepted, installed), on_disk=True) as device:
+        found = device.run("sh", "-c", "command -v strace", check=False).returncode
+        require(found == 0, "strace", "apt-get install strace")
+        yield device
+
+
+def _points(device: Container) -> int:
+    first = device.output("qos-agent", "journal", "stats").splitlines()[1]
+    return int(first.split()[1].rstrip(","))
+
+
+def _cut_at_call(
+    device: Container, calls: str, number: int, command: tuple[str, ...]
+) -> str:
+    """Kill dpkg at a system call, then cut the power. Return its output."""
+    dpkg = device.start(
+        *("strace", "--quiet=all", "-o", "/dev/null", f"--trace={calls}"),
+        f"--inject={calls}:signal=SIGKILL:when={number}",
+        *command,
+    )
+    output, _ = dpkg.communicate(timeout=120)
+    device.cut_power()
+    return output.decode()
+
+
+def _cut_at_step(device: Container, step: int, command: tuple[str, ...]) -> str:
+    """Cut the power after a line in which dpkg reports its progress."""
+    dpkg = device.start(command[0], "--status-fd=1", *command[1:])
+    printed = _until_step(dpkg, step)
+    device.cut_power()
+    rest, _ = dpkg.communicate(timeout=120)
+    return printed + rest.decode()
+
+
+def _until_step(dpkg: subprocess.Popen[bytes], step: int) -> str:
+    assert dpkg.stdout is not None
+    printed = b""
+    for line in dpkg.stdout:
+        printed += line
+        step -= line.startswith((b"processing: ", b"status: "))
+        if not step:
+            break
+    return printed.decode()
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_a_cut_while_files_are_replaced(installed_device: Device, rename: int) -> None:
+def test_a_cut_while_files_are_replaced(container: Container, rename: int) -> None:
     """After the restart the old or the new version runs, and the upgrade succeeds."""
-    container = installed_device.container
-    found = container.run("sh", "-c", "command -v strace", check=False).returncode == 0
-    require(found, "strace", "apt-get install strace")
-    container.run(*SETUP, stdin=f"{TOKEN}\n")
-    calls = "rename,renameat,renameat2"
-    upgrade = container.start(
-        *("strace", "--quiet=all", "-o", "/dev/null", f"--trace={calls}"),
-        f"--inject={calls}:signal=SIGKILL:when={rename}",
-        *("dpkg", "--install", "/media/new.deb"),
-    )
-    upgrade.communicate(timeout=120)
-    _cut_and_check(container)
+    _cut_at_call(container, "rename,renameat,renameat2", rename, UPGRADE)
+    _check_upgrade(container)
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_cut_between_two_steps(installed_device: Device, step: int) -> None:
+def test_a_cut_between_two_steps(container: Container, step: int) -> None:
     """The same after each line in which dpkg reports its progress."""
-    container = installed_device.container
-    container.run(*SETUP, stdin=f"{TOKEN}\n")
-    upgrade = container.start("dpkg", "--status-fd=1", "--install", "/media/new.deb")
-    _wait_for_step(upgrade, step)
-    container.kill()
-    upgrade.communicate(timeout=120)
-    _cut_and_check(container)
+    _cut_at_step(container, step, UPGRADE)
+    _check_upgrade(container)
 
 
-def _wait_for_step(upgrade: subprocess.Popen[bytes], step: int) -> None:
-    assert upgrade.stdout is not None
-    for line in upgrade.stdout:
-        step -= line.startswith((b"processing: ", b"status: "))
-        if not step:
-            return
+def test_a_cut_while_bytecode_is_written(container: Container) -> None:
+    """Bytecode that was not written in full is ignored, not loaded."""
+    folder = container.root / "usr/lib/qos-agent" / NEW / "qos_agent/__pycache__"
+    with container.start(*UPGRADE) as dpkg:
+        eventually(lambda: dpkg.poll() is not None or len([*folder.glob("*")]) > 1)
+        container.cut_power()
+    _check_upgrade(container)
 
 
-def _cut_and_check(container: Container) -> None:
-    container.kill()
-    container.boot()
-    active = container.run("systemctl", "is-active", "qos-agent", check=False).stdout
-    assert active.strip() in {"active", "activating"}, container.output(
-        "journalctl", "--no-pager", "-n", "50"
-    )
-    stats = container.output("qos-agent", "journal", "stats")
-    assert "points" in stats
+@pytest.mark.skipif(not FULL, reason="QOS_FAULTS=full")
+@pytest.mark.parametrize("step", STEPS)
+def test_a_cut_during_a_downgrade(container: Container, step: int) -> None:
+    """The older version can be installed again, and reads the journal."""
+    container.run(*UPGRADE)
+    _cut_at_step(container, step, INSTALL)
+    _check_upgrade(container, INSTALL, OLD)
+
+
+def _check_upgrade(
+    device: Container, command: tuple[str, ...] = UPGRADE, version: str = NEW
+) -> None:
+    active = device.run("systemctl", "is-active", "qos-agent", check=False).stdout
+    log = device.output("journalctl", "--no-pager", "-n", "50")
+    assert active.strip() in {"active", "activating"}, log
+    points = _points(device)
     # As the guide says, the same command again completes the upgrade.
-    container.run("dpkg", "--install", "/media/new.deb")
-    container.run("systemctl", "is-active", "qos-agent")
-    (folder,) = container.output("ls", "/usr/lib/qos-agent").split()
-    assert folder == "0.9.0"
+    device.run(*command)
+    device.run("systemctl", "is-active", "qos-agent")
+    (folder,) = device.output("ls", "/usr/lib/qos-agent").split()
+    assert folder == version
+    assert device.output("dpkg", "--verify", "qos-agent") == ""
+    assert _points(device) >= points
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_cut_during_the_first_installation(
+    tmp_path: Path, packages: Packages, step: int
+) -> None:
+    """The same command again completes it, and the setup can follow."""
+    with Container(tmp_path / "device", on_disk=True) as device:
+        plug_in(device, packages)
+        device.run("sync")
+        _cut_at_step(device, step, INSTALL)
+        device.run(*INSTALL)
+        device.run("qos-agent", "--version")
+        assert device.output("dpkg", "--verify", "qos-agent") == ""
+        device.run("id", "qos-agent")
+
+
+@pytest.mark.parametrize("step", range(1, 7) if FULL else (3,))
+def test_a_cut_during_a_removal(container: Container, step: int) -> None:
+    """Readings, settings and token stay at every step."""
+    points = _points(container)
+    _cut_at_step(container, step, REMOVE)
+    _check_removal(container, points)
+
+
+@pytest.mark.parametrize("deletion", DELETIONS if FULL else ())
+def test_a_cut_while_files_are_deleted(container: Container, deletion: int) -> None:
+    """The same after each file of the program."""
+    points = _points(container)
+    _cut_at_call(container, "unlink,rmdir", deletion, REMOVE)
+    _check_removal(container, points)
+
+
+def _check_removal(device: Container, points: int) -> None:
+    _assert_kept(device)
+    device.run(*REMOVE)
+    for path in ("/usr/bin/qos-agent", "/usr/lib/qos-agent"):
+        assert device.run("test", "-e", path, check=False).returncode, path
+    _assert_kept(device)
+    assert "pending for" in device.output("cat", "/etc/qos-agent/undelivered.txt")
+    device.run(*INSTALL)
+    assert _points(device) >= points
+
+
+def _assert_kept(device: Container) -> None:
+    for path in KEPT:
+        device.run("test", "-s", path)
+
+
+@pytest.mark.parametrize("step", range(1, 10) if FULL else (5,))
+def test_a_cut_during_a_purge(container: Container, step: int) -> None:
+    """The same command again deletes all, and what is lost was printed."""
+    output = _cut_at_step(container, step, PURGE)
+    output += container.output(*PURGE)
+    assert "deleting all readings" in output
+    assert "pending for collector" in output
+    _assert_deleted(container)
+
+
+@pytest.mark.parametrize("deleted", KEPT)
+def test_a_purge_that_was_cut_while_it_deleted(
+    container: Container, deleted: str
+) -> None:
+    """The counts are deleted last, so a second purge prints them too."""
+    container.run(*REMOVE)
+    container.run("rm", deleted)
+    assert "pending for collector" in container.output(*PURGE)
+    _assert_deleted(container)
+
+
+def _assert_deleted(device: Container) -> None:
+    for path in FOLDERS:
+        left = device.run("ls", "-lAR", path, check=False)
+        assert left.returncode, left.stdout
+    known = device.run("dpkg-query", "--show", "qos-agent", check=False)
+    assert known.returncode
+
+
+def test_a_cut_after_the_acceptance(tmp_path: Path, installed: Path) -> None:
+    """A technician may move the device as soon as it prints ACCEPTED."""
+    with booted(tmp_path, installed, on_disk=True) as device:
+        done = device.container.run(*SETUP, stdin=f"{TOKEN}\n")
+        device.container.cut_power()
+        receipt = done.stdout.split()[-1]
+        device.container.run("systemctl", "is-active", "qos-agent")
+        _assert_kept(device.container)
+        tail = device.container.output("qos-agent", "journal", "tail", "-n", "1000")
+        assert f"accepted, receipt {receipt}" in tail
