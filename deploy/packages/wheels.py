@@ -5,9 +5,12 @@ Every download is checked against the hashes of `requirements/agent.txt`.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,13 +45,13 @@ def wheels(architecture: Architecture, cache: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     first, *others = PYTHONS
     from_source = ("psutil",) if architecture is ARMHF else ()
-    _download(architecture, first, _requirements(), folder / first, from_source)
-    found = [_built(path, folder) for path in sorted((folder / first).iterdir())]
+    lines = _requirements()
+    downloaded = _download(architecture, first, lines, folder, from_source)
+    found = [_built(path, folder) for path in sorted(downloaded.iterdir())]
     versioned = {_name(path) for path in found if _is_versioned(path)}
     for python in others:
-        lines = [line for line in _requirements() if _name_of(line) in versioned]
-        _download(architecture, python, lines, folder / python)
-        found += sorted((folder / python).iterdir())
+        some = [line for line in lines if _name_of(line) in versioned]
+        found += sorted(_download(architecture, python, some, folder).iterdir())
     return found
 
 
@@ -62,17 +65,20 @@ def _download(
     architecture: Architecture,
     python: str,
     requirements: Sequence[str],
-    folder: Path,
+    cache: Path,
     from_source: Sequence[str] = (),
-) -> None:
-    """Download into a folder, or keep it if it has these requirements already."""
-    wanted = folder.with_suffix(folder.suffix + ".txt")
+) -> Path:
+    """Return the folder with these wheels. Download them if it does not exist.
+
+    The name has the digest of the requirements, so that builds of two commits at the
+    same time do not replace each other's files.
+    """
     text = "\n".join(requirements)
-    if folder.is_dir() and wanted.is_file() and wanted.read_text() == text:
-        return
-    for old in folder.glob("*"):
-        old.unlink()
-    requested = folder.with_suffix(folder.suffix + ".part")
+    folder = cache / f"{python}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if folder.is_dir():
+        return folder
+    partial = Path(tempfile.mkdtemp(prefix="part-", dir=cache))
+    requested = partial / "requirements.txt"
     requested.write_text(text)
     platforms = [f"--platform={name}" for name in architecture.platforms]
     sources = [f"--no-binary={name}" for name in from_source]
@@ -84,11 +90,18 @@ def _download(
             # A source is not built here, only its metadata.
             *(["--no-build-isolation"] if sources else []),
             *(f"--python-version={python}", *platforms),
-            *("--require-hashes", f"--requirement={requested}", f"--dest={folder}"),
+            *("--require-hashes", f"--requirement={requested}", f"--dest={partial}"),
         ],
         check=True,
     )
-    requested.replace(wanted)
+    requested.unlink()
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(partial)  # another build was faster
+    return folder
 
 
 def _built(path: Path, folder: Path) -> Path:
