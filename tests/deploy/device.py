@@ -23,6 +23,7 @@ from tests.support.requirement import require
 
 OLD, NEW = "0.8.0", "0.9.0"
 STATION = "3171010001001"
+NAME = "collector.example.id"
 TOKEN = "secret-of-the-collector"
 SETUP = (
     *("qos-agent", "setup", "--station", STATION, "--operator", "Telkomsel"),
@@ -103,7 +104,7 @@ def booted(folder: Path, *lower: Path, on_disk: bool = False) -> Iterator[Device
     """Boot a device with a gateway, a resolver and a collector in its network."""
     place = folder / "device"
     with Lab() as lab, Container(place, lower, on_disk=on_disk) as container:
-        lab.dns({"a.root-servers.net": ["198.41.0.4"]})
+        lab.dns({"a.root-servers.net": ["198.41.0.4"], NAME: [SERVER]})
         authority = Authority(folder)
         device = Device(container, lab, authority)
         device.connect()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -31,6 +30,8 @@ from qos_agent.verdict.judge import Judge, Rules
 from tests.lab.fixtures import MakeLab
 from tests.lab.network import SERVER
 from tests.lab.shape import Shape
+from tests.probes.signal import manager
+from tests.probes.signal.manager import IFACE, MANAGER, MODEM, SIGNAL
 from tests.probes.time_left import TimeLeft
 from tests.support.children import nothing_left
 from tests.support.clocks import FakeClock
@@ -38,24 +39,10 @@ from tests.support.ledgers import MAIN, MemoryLedger
 from tests.support.requirement import require
 from tests.support.waiting import eventually
 
-# Debian's interpreter has the D-Bus bindings; dbusmock may be newer than Debian's.
-PYTHON = "/usr/bin/python3"
 CONFIGURATION = """<busconfig><type>system</type><listen>{address}</listen>
 <policy context="default"><allow send_destination="*" eavesdrop="true"/>
 <allow eavesdrop="true"/><allow own="*"/></policy></busconfig>"""
-MANAGER = (
-    "-d",
-    "org.freedesktop.ModemManager1",
-    "-o",
-    "/org/freedesktop/ModemManager1",
-)
-MODEM = "/org/freedesktop/ModemManager1/Modems/8"  # dbusmock's
-IFACE = "org.freedesktop.ModemManager1.Modem"
 UNAUTHORISED = "org.freedesktop.ModemManager1.Error.Core.Unauthorized"
-SIGNAL = (
-    "{'Rate': <uint32 10>, 'Nr5g': <{'rsrp': <-32768.0>}>, 'Lte': <{'rsrp': <-101.0>,"
-    " 'rsrq': <-11.0>, 'snr': <8.2>, 'rssi': <-70.0>}>}"
-)
 CELL_TYPES = {"lte": 5, "5gnr": 6}
 
 
@@ -75,57 +62,31 @@ def cell(kind: str, name: str, channel: int) -> str:
 @pytest.fixture
 def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run a private system bus with ModemManager and one modem."""
-    spec = importlib.util.find_spec("dbusmock")
-    tools = all(map(shutil.which, ("mmcli", "dbus-daemon", "gdbus")))
-    require(tools, "mmcli", "apt-get install modemmanager dbus libglib2.0-bin")
-    bindings = subprocess.run([PYTHON, "-c", "import dbus, gi"], check=False)
-    install = "apt-get install python3-dbus python3-gi"
-    require(bindings.returncode == 0, "D-Bus for Python", install)
-    require(spec is not None, "dbusmock", "pip install --no-deps python-dbusmock")
-    assert spec is not None
-    assert spec.origin is not None
-    (tmp_path / "dbusmock").symlink_to(Path(spec.origin).parent)
-    manager = [PYTHON, "-m", "dbusmock", "--template", "modemmanager"]
-    with _system_bus(tmp_path, monkeypatch):
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        with subprocess.Popen(
-            manager,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            eventually(_modem_added, 15)
-            yield
-            process.kill()
+    with (
+        _system_bus(tmp_path, monkeypatch) as address,
+        manager.manager(tmp_path, address),
+    ):
+        yield
 
 
 @contextmanager
-def _system_bus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _system_bus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Run a private bus in place of the system bus."""
     address = f"unix:path={folder}/bus"
     (folder / "bus.conf").write_text(CONFIGURATION.format(address=address))
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
     daemon = ["dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork"]
     with subprocess.Popen(daemon, stderr=subprocess.DEVNULL) as process:
-        eventually((folder / "bus").exists, 15)
-        yield
-        process.kill()
-
-
-def _modem_added() -> bool:
-    method = "org.freedesktop.DBus.Mock.AddSimpleModem"
-    call = ["gdbus", "call", "--system", *MANAGER, "-m", method]
-    return subprocess.run(call, capture_output=True, check=False).returncode == 0
+        try:
+            eventually((folder / "bus").exists, 15)
+            yield address
+        finally:
+            process.kill()
 
 
 def mock(path: str, method: str, *arguments: str) -> None:
     """Change an object of the mock."""
-    call = ["gdbus", "call", "--system", "-d", MANAGER[1], "-o", path]
-    method = f"org.freedesktop.DBus.Mock.{method}"
-    done = subprocess.run(
-        [*call, "-m", method, *arguments], capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    manager.Manager(os.environ).mock(path, method, *arguments)
 
 
 def read(interface: str | None = None) -> Radio:
@@ -217,7 +178,7 @@ def test_two_modems_with_the_real_mmcli() -> None:
         " 'CurrentModes': <(uint32 8, uint32 8)>, 'SignalQuality': <(uint32 7, true)>,"
         " 'SupportedModes': <[(uint32 8, uint32 8)]>, 'SupportedBands': <[uint32 0]>}"
     )
-    mock(MANAGER[3], "AddObject", f"{MODEM[:-1]}9", IFACE, other, "[]")
+    mock(MANAGER, "AddObject", f"{MODEM[:-1]}9", IFACE, other, "[]")
     assert read("wwan1").technology == "gsm"
     assert cause() == "modem"
 
