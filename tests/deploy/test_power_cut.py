@@ -29,6 +29,8 @@ RENAMES = (
 # dpkg deletes the files in the opposite order.
 DELETIONS = (1, 2, 3, 50, 700, 1400, 2600, 2800) if FULL else ()
 STEPS = range(1, 10) if FULL else ()
+# The machine of a test may be busy.
+LIMIT_S = 300.0
 INSTALL = ("dpkg", "--install", "/media/old.deb")
 UPGRADE = ("dpkg", "--install", "/media/new.deb")
 REMOVE = ("dpkg", "--remove", "qos-agent")
@@ -108,7 +110,9 @@ def test_a_cut_while_bytecode_is_written(container: Container) -> None:
     """Bytecode that was not written in full is ignored, not loaded."""
     folder = container.root / "usr/lib/qos-agent" / NEW / "qos_agent/__pycache__"
     with container.start(*UPGRADE) as dpkg:
-        eventually(lambda: dpkg.poll() is not None or len([*folder.glob("*")]) > 1)
+        eventually(
+            lambda: dpkg.poll() is not None or len([*folder.glob("*")]) > 1, LIMIT_S
+        )
         container.cut_power()
     _check_upgrade(container)
 
