@@ -108,7 +108,8 @@ bench: $(STAMPS)/dev
 
 faults: $(STAMPS)/dev
 	QOS_FAULTS=full $(BIN)/python -m pytest tests/faults -s
-	QOS_FAULTS=full $(BIN)/python -m pytest -q tests/deploy/test_power_cut.py
+	QOS_FAULTS=full $(BIN)/python -m pytest -q tests/deploy/test_power_cut.py \
+		tests/deploy/test_everything_on.py
 
 packages: $(STAMPS)/dev
 	$(BIN)/python -m deploy.packages --out dist
