@@ -153,6 +153,36 @@ def verify_consistency(
     return _climbed(position, last, path) == (old_root, root)
 
 
+def proven_range(
+    old: int, size: int, proof: Sequence[bytes], old_root: bytes, root: bytes
+) -> CompactRange | None:
+    """Return the compact range of an old tree, which a consistency proof contains.
+
+    The left siblings on the path of the proof are the complete subtrees of the old
+    tree. The result is None if the proof is wrong or if it does not contain them.
+    """
+    if not verify_consistency(old, size, proof, old_root, root):
+        return None
+    if old == 0:
+        return CompactRange()
+    if old & (old - 1) == 0:
+        return CompactRange(old, (old_root,))
+    if old == size:
+        return None
+    roots = [proof[0]]
+    shift = _trailing_zeros(old)
+    position, last = (old - 1) >> shift, (size - 1) >> shift
+    for sibling in proof[1:]:
+        if position & 1 or position == last:
+            roots.insert(0, sibling)
+            shift = 0 if position & 1 else _trailing_zeros(position)
+            position, last = position >> shift, last >> shift
+        position, last = position >> 1, last >> 1
+    found = CompactRange(old, tuple(roots))
+    is_whole = len(roots) == old.bit_count() and found.root() == old_root
+    return found if is_whole else None
+
+
 def _climbed(position: int, last: int, path: list[bytes]) -> tuple[bytes, bytes] | None:
     """Return the two roots that a consistency proof leads to, or None."""
     first = second = path[0]

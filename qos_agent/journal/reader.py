@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.evidence.signer import PublicKey
-from qos_agent.journal import delivery, eviction, rows, tables, verification
+from qos_agent.journal import delivery, eviction, rows, tables, tree, verification
 from qos_agent.journal.errors import INTERRUPT, code_of, storage_error
 from qos_agent.journal.timestamps import state
 from qos_agent.journal.types import QuarantinedPoint, Removal
@@ -136,6 +136,10 @@ class Reader:
     def points(self, after_seq: int) -> Iterator[tuple[int, bytes, bytes]]:
         """Return number, line and leaf hash of the points after a number, in order."""
         return self._db.execute(_POINTS_AFTER, (after_seq,))
+
+    def leaves(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the first number and the hashes of each span of the tree's leaves."""
+        return tree.known_leaves(self._db)
 
     def first_pending(self) -> int | None:
         """Return the lowest number of a point without a timestamp, or None."""

@@ -13,7 +13,7 @@ it removed before its leaf was in a tile has a leaf of its own kind, see `absent
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from qos_agent.evidence.merkle import (
@@ -152,6 +152,23 @@ def leaves(db: sqlite3.Connection, start: int, count: int) -> list[bytes]:
         raise LookupError(f"the hash of point {start + 1} was removed to free space")
     first = start % TILE_LEAVES
     return split(bytes(row[0]))[first : first + count]
+
+
+def known_leaves(db: sqlite3.Connection) -> Iterator[tuple[int, bytes]]:
+    """Yield the first number and the hashes of each span whose leaves are stored.
+
+    These are also the hashes of points that were removed.
+    """
+    first = 1
+    if has_tiles(db):
+        query = "SELECT number, leaves FROM tile WHERE leaves IS NOT NULL"
+        for number, hashes in db.execute(f"{query} ORDER BY number"):
+            yield number * TILE_LEAVES + 1, bytes(hashes)
+        first += tiled_seq(db)
+    end = _end(db)
+    for start in range(first, end + 1, TILE_LEAVES):
+        last = min(start + TILE_LEAVES - 1, end)
+        yield start, b"".join(_leaves(db, start, last))
 
 
 def proof(db: sqlite3.Connection, before: int, size: int) -> tuple[bytes, list[bytes]]:

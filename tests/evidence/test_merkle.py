@@ -13,6 +13,7 @@ from qos_agent.evidence.merkle import (
     inclusion_proof,
     leaf_hash,
     node_hash,
+    proven_range,
     split,
     verify_consistency,
     verify_inclusion,
@@ -165,3 +166,19 @@ def test_split_needs_whole_hashes() -> None:
     assert split(node_hash(b"", b"")) == [node_hash(b"", b"")]
     with pytest.raises(ValueError, match="33 bytes"):
         split(bytes(33))
+
+
+def test_a_consistency_proof_contains_the_earlier_range() -> None:
+    """For all pairs of sizes; a wrong root or hash gives nothing."""
+    hashes = leaves(40)
+    node = nodes(hashes)
+    for size in range(1, 41):
+        root = naive_root(hashes[:size])
+        for old in range(1, size):
+            proof = consistency_proof(old, size, node)
+            before = CompactRange().extended(hashes[:old])
+            found = proven_range(old, size, proof, before.root(), root)
+            assert found == before
+            assert proven_range(old, size, proof, before.root(), root[::-1]) is None
+            assert proven_range(old, size, [*proof, root], before.root(), root) is None
+    assert proven_range(7, 7, [], root, root) is None
