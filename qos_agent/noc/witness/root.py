@@ -89,15 +89,28 @@ def proof_of(
 
     `name` and `key` are those of the witness, for its cosignature in the entry's note.
     """
-    journal = store.journal(origin)
-    seal = store.newest_seal(journal.id, root.last_seal) if journal else None
-    if seal is None:
-        return None
+    return prover(store, root, name, key)(origin)
+
+
+def prover(
+    store: WitnessStore, root: Root, name: str, key: PublicKey
+) -> Callable[[str], TreeProof | None]:
+    """Return a function that makes the proof of each journal from one tree."""
     leaves = list(_leaves(store, root.before, root.last_seal))
-    index = leaves.index(leaf_hash(seal.checkpoint.text().encode()))
-    hashes = inclusion_proof(index, len(leaves), _nodes(leaves))
-    note = cosigned_note(seal, name, key).to_bytes()
-    return TreeProof(index, hashes, root.note.to_bytes(), note)
+    places = {leaf: index for index, leaf in enumerate(leaves)}
+    node = _nodes(leaves)
+
+    def proof(origin: str) -> TreeProof | None:
+        journal = store.journal(origin)
+        seal = store.newest_seal(journal.id, root.last_seal) if journal else None
+        if seal is None:
+            return None
+        index = places[leaf_hash(seal.checkpoint.text().encode())]
+        hashes = inclusion_proof(index, len(leaves), node)
+        note = cosigned_note(seal, name, key).to_bytes()
+        return TreeProof(index, hashes, root.note.to_bytes(), note)
+
+    return proof
 
 
 def cosigned_note(seal: StoredSeal, name: str, key: PublicKey) -> Note:

@@ -328,18 +328,24 @@ class WitnessStore:
 
     def newest_seal(self, journal: int, last_seal: int) -> StoredSeal | None:
         """Return a journal's newest seal up to a number."""
+        condition = "s.journal = ? AND s.id <= ? ORDER BY s.id DESC LIMIT 1"
+        return next(self._seals(condition, journal, last_seal), None)
+
+    def seals(self, origin: str) -> Iterator[StoredSeal]:
+        """Yield the cosigned seals of a journal in order."""
+        return self._seals("j.origin = ? ORDER BY s.id", origin)
+
+    def _seals(self, condition: str, *values: object) -> Iterator[StoredSeal]:
         query = (
             "SELECT j.origin, s.size, s.root, s.key, s.signature, s.cosigned_s, "
             "s.cosignature, s.at_ns FROM seal s JOIN journal j ON j.id = s.journal "
-            "WHERE s.journal = ? AND s.id <= ? ORDER BY s.id DESC LIMIT 1"
+            f"WHERE {condition}"
         )
-        row = self._db.execute(query, (journal, last_seal)).fetchone()
-        if row is None:
-            return None
-        origin, size, root, key, signature, time_s, cosignature, at_ns = row
-        checkpoint = Checkpoint(origin, size, root)
-        cosigned = Cosignature(time_s, cosignature)
-        return StoredSeal(checkpoint, key, signature, cosigned, at_ns)
+        for row in self._db.execute(query, values):
+            origin, size, root, key, signature, time_s, cosignature, at_ns = row
+            cosigned = Cosignature(time_s, cosignature)
+            checkpoint = Checkpoint(origin, size, root)
+            yield StoredSeal(checkpoint, key, signature, cosigned, at_ns)
 
     def add_root(self, at_s: int, last_seal: int, before: str, note: bytes) -> None:
         """Store a national root."""
