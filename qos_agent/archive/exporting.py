@@ -73,7 +73,7 @@ def export(write: Write, folder: Path, *, may_be_empty: bool = False) -> Exporte
             written = write(work)
             if not may_be_empty:
                 _need_points(written)
-            _write_dictionary(work / "dictionary.csv")
+            write_dictionary(work / "dictionary.csv")
             sha256 = {path.name: sha256_of(path) for path in sorted(work.iterdir())}
             _write_manifest(work, written, sha256)
             _need_free(folder, {*sha256} - earlier)
@@ -111,7 +111,8 @@ def write_lines(lines: Iterable[bytes], folder: Path) -> Written:
     return Written(points, damaged)
 
 
-def _write_dictionary(path: Path) -> None:
+def write_dictionary(path: Path) -> None:
+    """Write the meaning of each field as a CSV file."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)

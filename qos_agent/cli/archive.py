@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qos_agent.cli.archive_lines import built_json, built_lines, checked_lines
 from qos_agent.cli.options import JsonOption, load_configuration
 from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from qos_agent.archive.build import Built
-    from qos_agent.archive.checking import Checked
     from qos_agent.archive.exporting import Exported, Write
     from qos_agent.archive.sources import Item, Source
     from qos_agent.archive.sources.influx import Period
@@ -74,14 +73,28 @@ ExportOption = Annotated[
     Path,
     typer.Option("--out", "-o", metavar="FOLDER", help="Write into this folder."),
 ]
-OneSourceOption = Annotated[
-    str,
+ExportSourceOption = Annotated[
+    list[str],
     typer.Option(
         "--source",
         "-s",
         metavar="SOURCE",
         help="Read from this archive, journal or line file. `journal` is the journal "
-        "of this device, and `influx` are the collectors of noc.toml.",
+        "of this device, and `influx` are the collectors of noc.toml. A bundle may "
+        "have several.",
+    ),
+]
+BundleOption = Annotated[
+    bool,
+    typer.Option("--bundle", help="Write an evidence bundle with all proofs."),
+]
+KeysOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--keys",
+        metavar="FILE",
+        help="For a bundle, use the keys in this file, which `enrol --self` wrote, "
+        "too. May be repeated.",
     ),
 ]
 _DEFAULT_RATE = 20_000.0
@@ -126,9 +139,9 @@ def build_command(
     sources = _sources(source, config, period_of(from_time, to_time), rate)
     built = build(sources, out, Progress("lines"))
     if as_json:
-        print(_built_json(built), end="")
+        print(built_json(built), end="")
     else:
-        for line in _built_lines(built, out):
+        for line in built_lines(built, out):
             print(line)
     return 0 if built.is_sound else 1
 
@@ -161,18 +174,20 @@ def check_command(
     if as_json:
         print(json.dumps({"agrees": checked.agrees, **asdict(checked)}, indent=1))
     else:
-        for line in _checked_lines(checked):
+        for line in checked_lines(checked):
             print(line)
     return 0 if checked.agrees else 1
 
 
 @app.command("export")
 def export_command(
-    source: OneSourceOption,
+    source: ExportSourceOption,
     out: ExportOption,
     file_format: FormatOption = Format.CSV,
     from_time: FromOption = None,
     to_time: ToOption = None,
+    bundle: BundleOption = False,
+    keys: KeysOption = [],  # noqa: B006  typer copies it
     config: ConfigOption = None,
 ) -> int:
     """Export readings as files with checksums.
@@ -180,11 +195,27 @@ def export_command(
     Every format has the data dictionary. CSV and XLSX have a table for each
     measurement, `lp` has the canonical lines, and GeoJSON has stations and areas with
     their sums. To combine several sources, build an archive first. The exit status is 1
-    if readings are missing or damaged.
+    if readings are missing or damaged. An evidence bundle has a layout of its own,
+    which `qos-agent verify` checks.
     """
+    period = period_of(from_time, to_time)
+    if bundle:
+        from qos_agent.cli.bundle import export_bundle
+
+        sources = _sources(source, config, period, _DEFAULT_RATE)
+        of_device = "journal" in source
+        return export_bundle(sources, out, config, keys, of_device=of_device)
+    if len(source) != 1:
+        raise _several(f"{len(source)} sources")
+    return _export_one(source[0], out, file_format, period, config)
+
+
+def _export_one(
+    source: str, out: Path, file_format: Format, period: Period, config: Path | None
+) -> int:
+    """Export one source in one of the formats."""
     from qos_agent.archive.exporting import export
 
-    period = period_of(from_time, to_time)
     if file_format is Format.GEOJSON:
         exported = export(_geojson(Path(source), config, period), out)
         return _report(exported, [])
@@ -192,17 +223,18 @@ def export_command(
         return export_journal(config, file_format, out, period)
     found = _sources([source], config, period, _DEFAULT_RATE)
     if len(found) != 1 and source != "influx":
-        raise ConfigError(
-            "--source",
-            f"{len(found)} sources in {source}",
-            "must be one source",
-            "build an archive first: qos-agent archive build",
-        )
+        raise _several(f"{len(found)} sources in {source}")
     faults: list[str] = []
     items = (item for one in found for item in one.items())
     lines = _sound_lines(items, faults)
     exported = export(_writer(file_format, _within(lines, period)), out)
     return _report(exported, faults)
+
+
+def _several(found: str) -> ConfigError:
+    """Return the error of more than one source."""
+    fix = "build an archive first: qos-agent archive build"
+    return ConfigError("--source", found, "must be one source", fix)
 
 
 def export_journal(
@@ -336,55 +368,3 @@ def period_of(from_time: str | None, to_time: str | None) -> Period:
     if period.from_ns >= period.to_ns:
         raise ConfigError("--to", repr(to_time), "must be after --from", "swap the two")
     return period
-
-
-def _built_lines(built: Built, out: Path) -> Iterator[str]:
-    """Yield what a person needs to know about a build."""
-    for source in built.manifest.sources:
-        yield f"{source.name}: {source.readings} readings"
-        hidden = source.faulty - len(source.faults)
-        for fault in (*source.faults, *source.at_end):
-            yield f"  {fault}"
-        if hidden:
-            yield f"  and {hidden} more"
-    for conflict in built.conflicts:
-        yield f"conflict: {conflict}"
-    if built.manifest.conflicts:
-        yield (
-            f"Readings in conflict: {built.manifest.conflicts}. They are only in the"
-            " file conflicts-*.lp."
-        )
-    readings = sum(built.manifest.readings.values())
-    files = sum(1 for file in built.manifest.files if file.readings)
-    yield f"Wrote {out}: {readings} readings in {files} files."
-
-
-def _built_json(built: Built) -> str:
-    import json
-    from dataclasses import asdict
-
-    table = json.loads(built.manifest.to_text())
-    del table["files"]
-    found = [asdict(conflict) for conflict in built.conflicts]
-    table = {"is_sound": built.is_sound, **table, "first_conflicts": found}
-    return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
-
-
-def _checked_lines(checked: Checked) -> Iterator[str]:
-    """Yield the result of a check for a person."""
-    yield f"Readings in the archive: {checked.readings}. Sources: {checked.sources}."
-    seals = f"{checked.seals_matching} match, {checked.seals_open} lack readings"
-    yield f"Seals with a Merkle root: {seals}."
-    for name, finding in checked.findings().items():
-        if not finding.count:
-            continue
-        yield f"{name}: {finding.count}"
-        yield from (f"  {text}" for text in finding.first)
-        if finding.count > len(finding.first):
-            yield f"  and {finding.count - len(finding.first)} more"
-    if not checked.agrees:
-        yield "The archive does NOT agree."
-    elif checked.sources:
-        yield "Archive, manifest and sources agree."
-    else:
-        yield "Archive and manifest agree. To compare with sources, add --source."

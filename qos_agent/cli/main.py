@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "journal": ("journal", "app", "Inspect, verify and export the local journal."),
     "archive": ("archive", "app", "Build, check and export archives of readings."),
     "report": ("report", "report", "Write the figures of an archive as tables."),
+    "verify": ("verify", "verify", "Verify an evidence bundle, without a network."),
     "export": ("export", "export", "Export the journal as CSV files with checksums."),
     "election": ("election", "app", "Show and check the election calendar."),
     "setup": ("setup", "setup", "Set up this device and check it."),

@@ -13,11 +13,11 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from qos_agent.archive.sources.types import Item
+from qos_agent.archive.sources.types import Item, Source
 from qos_agent.evidence.merkle import leaf_hash
 from qos_agent.journal import eviction, recovery, tables, wal
 from qos_agent.journal.reader import EVERY_SEQ, Reader, reading
@@ -85,6 +85,26 @@ class FieldJournal:
                 points = journal.stats().points
                 yield Item(after, None, f"{fault}; {points} points recovered")
                 yield from _items(journal, after, _gaps_of_recovered(db))
+
+
+def leaves_of(source: Source) -> Iterator[tuple[str, int, bytes]]:
+    """Yield journal, first number and leaf hashes of each span in a journal's tree.
+
+    Other sources, and journals that are damaged, have none.
+    """
+    if isinstance(source, DeviceJournal):
+        with reading(source.folder) as journal:
+            name = journal.name()
+            yield from ((name, first, hashes) for first, hashes in journal.leaves())
+    elif isinstance(source, FieldJournal):
+        with (
+            suppress(sqlite3.Error),
+            tempfile.TemporaryDirectory(prefix="qos-agent-") as folder,
+            _sound(source.path, Path(folder) / "copy") as db,
+        ):
+            journal = Reader(db)
+            name = journal.name()
+            yield from ((name, first, hashes) for first, hashes in journal.leaves())
 
 
 def _parts(path: Path) -> Iterator[Path]:

@@ -1,0 +1,1 @@
+"""Evidence bundles: written from sources, and verified from their files alone."""
