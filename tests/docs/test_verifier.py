@@ -21,6 +21,13 @@ from qos_agent.model.line_protocol import decode, points
 from qos_agent.noc.register.keys import DeviceKey
 from qos_agent.noc.witness import root
 from qos_agent.noc.witness.seals import Arrival, read_point
+from tests.archive.bundle.support import (
+    bundle_of,
+    lines_of,
+    sealed_device,
+    station_key,
+    witnessed,
+)
 from tests.journal.support import LIMITS, pre, put
 from tests.noc.witness.support import NOW_NS, STATION, WITNESS, WITNESS_NAME, Bench
 from tests.support.clocks import FakeClock
@@ -184,3 +191,31 @@ def test_a_file_of_another_kind_is_named(case: Case) -> None:
     status, output = case.run(b"hello")
     assert (status, "not well-formed" in output) == (1, True)
     assert "Traceback" not in output
+
+
+def test_it_agrees_on_a_bundle(tmp_path: Path) -> None:
+    """The lines of a bundle are valid, and its own copy of the program proves it."""
+    device = sealed_device(tmp_path / "device")
+    device.journal.close()
+    key = station_key(device)
+    lines = lines_of(tmp_path / "device")
+    nation = witnessed(tmp_path / "witness", [key], lines)
+    bundle_of(tmp_path / "bundle", lines, nation.centre([key]))
+    (folder,) = (tmp_path / "bundle/data/journals").glob("*/*")
+    record = [(folder / name).read_bytes() for name in ("points.lp", "seals.lp")]
+    (tmp_path / "lines").write_bytes(b"".join(record))
+    roots, cosigner = (tmp_path / "bundle/data/keys/witness.txt").read_text().split()
+    program = tmp_path / "bundle/data/verify.py"
+    options = ["--device", notes.verifier_key(key.name, key.key.raw)]
+    options += ["--root", roots, "--witness", cosigner]
+    options += ["--proof", str(folder / "national-root.tlog-proof")]
+    done = subprocess.run(
+        [sys.executable, "-I", str(program), str(tmp_path / "lines"), *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "379 points, 4 seals, 1 not sealed" in done.stdout
+    assert "in the national root" in done.stdout

@@ -16,14 +16,16 @@ from qos_agent.model.errors import OperatorError
 
 # Journals that the agent or a person put aside have other names.
 _JOURNAL = ".sqlite3"
+# The readings in an evidence bundle that seals prove.
+_BAG, _RECORD = "bagit.txt", "data/journals/*/*/points.lp"
 
 
 def open_sources(path: Path) -> list[Source]:
     """Return the sources of a file or folder, in the order of their names.
 
     A folder is searched for journals and line files, in all folders below it. An
-    archive in it is one source. Raises OperatorError if there is no
-    source.
+    archive in it is one source. Of an evidence bundle, only the record is read, not the
+    lines that were left out of it. Raises OperatorError if there is no source.
     """
     if not path.exists():
         raise OperatorError(f"{path}: does not exist. Fix: check the path.")
@@ -55,6 +57,11 @@ def _below(folder: Path) -> Iterator[Source]:
         if manifest.FILE_NAME in files:
             names.clear()
             yield ParquetArchive(Path(place))
+            continue
+        if _BAG in files:
+            names.clear()
+            record = Path(place).glob(_RECORD)
+            yield from (LineFile(path) for path in sorted(record) if path.is_file())
             continue
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in sorted(files):

@@ -79,6 +79,9 @@ def test_forged_points_are_left_out(tmp_path: Path) -> None:
     verdict = verify(tmp_path / "bundle")
     assert verdict.is_valid, verdict.counts()
     assert verdict.left_out == written.left_out
+    built = build(open_sources(tmp_path / "bundle"), tmp_path / "archive")
+    assert sum(built.manifest.readings.values()) == written.points
+    assert built.is_sound
 
 
 def test_points_without_a_registered_key_are_left_out(tmp_path: Path) -> None:
