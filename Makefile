@@ -41,10 +41,10 @@ $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/dev: requirements/dev.txt requirements/dbusmock.txt $(STAMPS)/agent
+$(STAMPS)/dev: requirements/dev.txt requirements/dbusmock.txt requirements/bagit.txt $(STAMPS)/agent
 	@echo "Installing the libraries of the tests, about a minute ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dbusmock.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dbusmock.txt -r requirements/bagit.txt
 	@mkdir -p $(STAMPS) && touch $@
 
 run: $(STAMPS)/agent

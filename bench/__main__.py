@@ -17,6 +17,7 @@ BENCHES = (
     "drain",
     "journal",
     "evidence",
+    "bundle",
     "footprint",
     "startup",
     "install",

@@ -24,12 +24,22 @@ _AHEAD_MAX = 100_000
 # Seals and evictions of ten years.
 _KEPT_MAX = 1_000_000
 _FIELD = re.compile(rb'([a-z0-9_]+)=("(?:[^"\\]|\\.)*"|[^,"]+)(?:,|$)')
+# Fields are sorted by name.
+_PLAIN = re.compile(
+    rb'[ ,]device="([\x20-\x21\x23-\x5b\x5d-\x7e]+)",.*?'
+    rb'journal="([A-Za-z0-9_-]+)",.*?[ ,]seq=([0-9]{1,18})i[ ,]'
+)
 _NUMBER = re.compile(rb"-?[0-9]{1,18}i")
 _UNKNOWN = bytes(HASH_BYTES)
 
 
 def identity(line: bytes) -> tuple[str, str, int] | None:
     """Return device, journal and number of a line, or None if it has none."""
+    # Names that occur once are those of the fields, and not a part of a text.
+    if all(line.count(name) == 1 for name in (b"device=", b"journal=", b"seq=")):
+        match = _PLAIN.search(line)
+        if match is not None:
+            return match[1].decode(), match[2].decode(), int(match[3])
     _, _, rest = line.partition(b" ")
     found = dict(_FIELD.findall(rest.rpartition(b" ")[0]))
     number = found.get(b"seq", b"")
