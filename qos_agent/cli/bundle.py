@@ -142,7 +142,7 @@ def _with_witness(centre: Centre, settings: NocSettings, stack: ExitStack) -> Ce
     from qos_agent.evidence import notes
     from qos_agent.noc.service.witness import DATABASE, load_public_key
     from qos_agent.noc.witness import root
-    from qos_agent.noc.witness.store import WitnessStore
+    from qos_agent.noc.witness.store import RESUMED, WitnessStore
 
     path = settings.folder / DATABASE
     if not path.exists():
@@ -160,6 +160,7 @@ def _with_witness(centre: Centre, settings: NocSettings, stack: ExitStack) -> Ce
         centre,
         witness="".join(texts),
         cosigned=cosigned,
+        resumed=lambda origin: store.statements(origin, RESUMED),
         signer=_signer(settings),
     )
     newest = root.newest(store)

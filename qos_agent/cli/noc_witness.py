@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
+from qos_agent.cli.noc_options import (
+    ApplyOption,
+    NocConfigOption,
+    moment_s,
+    need_collectors,
+)
 from qos_agent.cli.options import JsonOption
 from qos_agent.cli.output import write_in_background
 from qos_agent.model.errors import ConfigError, OperatorError
@@ -164,6 +169,44 @@ def proof(
         fix = "check the 13-digit code, and that the device has delivered a seal"
         print(ConfigError("station", repr(station), problem, fix), file=sys.stderr)
     return 0 if count else 1
+
+
+@witness.command("resume")
+def resume(
+    station: StationArgument,
+    apply: ApplyOption = False,
+    config: NocConfigOption = None,
+) -> int:
+    """Resume the cosignatures of a station after a seal was lost.
+
+    A seal is cosigned only after the one before it. If that one will never arrive, this
+    command cosigns the waiting seals and signs a statement about the gap. The event
+    `seal_resumed` names it. The exit status is 1 if no seal of the station waits.
+    """
+    from qos_agent.noc.register.keys import KeyRegister
+    from qos_agent.noc.service.witness import load_signer
+    from qos_agent.noc.settings import load
+    from qos_agent.noc.witness import resuming
+    from qos_agent.noc.witness.checking import Checker
+
+    settings = load(config)
+    now_ns = time.time_ns()
+    with closing(_store(settings)) as store:
+        gaps = list(resuming.gaps_of(store, station, now_ns))
+        for gap in gaps:
+            print(gap)
+        if gaps and apply:
+            path = settings.folder / "register.sqlite3"
+            with closing(KeyRegister(path)) as keys:
+                checker = Checker(store, keys, load_signer(settings.folder))
+                name = settings.witness.name
+                count = sum(resuming.resume(checker, name, g, now_ns) for g in gaps)
+            print(f"{count} seals cosigned")
+        elif gaps:
+            print("Nothing was cosigned yet. To apply the changes, add --apply.")
+        else:
+            print(f"{station}: no seal waits for another one.")
+    return 0 if gaps else 1
 
 
 def _show(content: bytes, folder: Path | None, origin: str) -> None:

@@ -114,6 +114,7 @@ def _journal_lines(report: JournalReport) -> Iterator[str]:
     if report.absent:
         yield f"  {report.absent} points removed before the first seal"
     yield from (f"  hand-over {text}" for text in report.handovers)
+    yield from (f"  cosigning resumed {text}" for text in report.resumed)
     yield from (f"  {line}" for line in report.findings.lines(_SHOWN))
 
 
@@ -177,6 +178,7 @@ def _journal_table(report: JournalReport) -> dict[str, object]:
         "first_s",
         "last_s",
         "handovers",
+        "resumed",
     )
     values = {name: getattr(report, name) for name in names}
     is_valid = not report.findings

@@ -26,8 +26,8 @@ class Centre:
     """Keys of devices, and the parts that witness and register have.
 
     `witness` has the two public keys as text. `roots` are national roots by file name,
-    with their timestamps. The functions return the cosigned notes and the proof of a
-    journal, and the rows of stations in the register.
+    with their timestamps. The functions return the cosigned notes, the resumptions and
+    the proof of a journal, and the rows of stations in the register.
     """
 
     keys: Sequence[StationKey]
@@ -35,6 +35,7 @@ class Centre:
     roots: Mapping[str, bytes] = field(default_factory=dict)
     calendar: bytes | None = None
     cosigned: Callable[[str], Sequence[bytes]] = _nothing
+    resumed: Callable[[str], Sequence[bytes]] = _nothing
     proof: Callable[[str], bytes | None] = _no_proof
     stations: Callable[[Iterable[str]], bytes | None] = _no_stations
     signer: tuple[str, Signer] | None = None

@@ -20,6 +20,7 @@ from qos_agent.archive.bundle.witnessed import (
     Witness,
     check_cosigned,
     check_proof,
+    read_resumed,
 )
 from qos_agent.evidence import checkpoints
 from qos_agent.evidence.merkle import leaf_hash
@@ -62,6 +63,7 @@ class JournalReport:
     last_s: int | None = None
     removals: list[str] = field(default_factory=list)
     handovers: list[str] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     predecessors: list[str] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
@@ -103,8 +105,15 @@ def check_journal(
     _check_points(folder, report, found, points)
     _check_stations(report, found, context)
     if context.witness is not None and (folder / layout.COSIGNED).exists():
+        resumed = read_resumed(
+            folder / layout.RESUMED, context.witness, by_size, findings
+        )
+        report.resumed = [
+            f"after the seal of {one.before.size} points, with {one.after.size} points"
+            for one in resumed
+        ]
         report.cosigned = check_cosigned(
-            folder / layout.COSIGNED, context.witness, by_size, findings
+            folder / layout.COSIGNED, context.witness, by_size, resumed, findings
         )
     if (folder / layout.PROOF).exists():
         proof = folder / layout.PROOF

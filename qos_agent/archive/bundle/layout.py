@@ -7,6 +7,7 @@ from qos_agent.archive.bundle.bag import PAYLOAD, safe_name
 JOURNALS, ROOTS, KEYS, LEFT_OUT = "journals", "roots", "keys", "left-out"
 POINTS, SEALS, LEAVES = "points.lp", "seals.lp", "leaves.bin"
 COSIGNED, PROOF = "cosigned.notes", "national-root.tlog-proof"
+RESUMED = "resumed.notes"
 ORIGIN = "origin.txt"
 DEVICE_KEYS, WITNESS_KEYS = "devices.csv", "witness.txt"
 REGISTER, CALENDAR, DICTIONARY = "register.csv", "calendar.toml", "dictionary.csv"

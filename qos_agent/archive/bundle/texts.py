@@ -23,6 +23,7 @@ journals/DEVICE/JOURNAL/  the readings of one journal
   seals.lp                the signed seals of the device
   leaves.bin              the SHA-256 of each reading, 32 bytes each
   cosigned.notes          the seals with the signature of the witness
+  resumed.notes           statements of the witness about seals that it never received
   national-root.tlog-proof  the proof that the national root has a seal
   origin.txt              device and journal
 keys/devices.csv          public keys of the devices, and when each was valid

@@ -10,6 +10,7 @@ from qos_agent.archive.bundle import layout
 from qos_agent.archive.bundle.findings import Findings, Kind
 from qos_agent.evidence import checkpoints, cosignatures, library, notes, proofs
 from qos_agent.evidence.notes import Checkpoint, Note
+from qos_agent.evidence.resumption import Resumption, parse_resumption
 from qos_agent.evidence.signer import PublicKey
 from qos_agent.system.files import read_bytes
 
@@ -95,16 +96,37 @@ def notes_text(found: Sequence[bytes]) -> bytes:
     return b"".join(note + b"\n" for note in found)
 
 
+def read_resumed(
+    path: Path, witness: Witness, seals: Mapping[int, Checkpoint], findings: Findings
+) -> list[Resumption]:
+    """Return the statements of the witness about seals that it never received."""
+    found = []
+    try:
+        for note in read_notes(path):
+            one = parse_resumption(note.text)
+            if witness.has_signed(note) and seals.get(one.after.size) == one.after:
+                found.append(one)
+            else:
+                text = f"{path.name}: is not of this journal and witness"
+                findings.detail(Kind.COSIGNATURE, text)
+    except FileNotFoundError:
+        return []
+    except (ValueError, OSError) as error:
+        findings.detail(Kind.COSIGNATURE, f"{path.name}: {error}")
+    return found
+
+
 def check_cosigned(
     path: Path,
     witness: Witness,
     seals: Mapping[int, Checkpoint],
+    resumed: Sequence[Resumption],
     findings: Findings,
 ) -> int:
     """Compare the cosigned notes with the seals; return the number of correct ones.
 
     A seal between two cosigned ones must be cosigned, too: the witness signs only a
-    seal that continues the one before.
+    seal that continues the one before. The only exception is a stated resumption.
     """
     good: set[int] = set()
     try:
@@ -114,7 +136,8 @@ def check_cosigned(
     except (ValueError, OSError) as error:
         findings.detail(Kind.COSIGNATURE, f"{path.name}: {error}")
     for size in seals:
-        if good and min(good) < size < max(good) and size not in good:
+        is_between = good and min(good) < size < max(good) and size not in good
+        if is_between and not any(one.covers(size) for one in resumed):
             text = f"the seal of {size} points has no cosignature"
             findings.detail(Kind.COSIGNATURE, text)
     return len(good)

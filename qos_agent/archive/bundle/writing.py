@@ -138,9 +138,13 @@ class _Writer:
         )
         self._write_points(folder, chosen, sizes[-1].size)
         self._write_seals(folder, chosen, found.signed, seals)
-        cosigned = self._centre.cosigned(origin)
-        if cosigned:
-            (folder / layout.COSIGNED).write_bytes(notes_text(cosigned))
+        signed = {
+            layout.COSIGNED: self._centre.cosigned(origin),
+            layout.RESUMED: self._centre.resumed(origin),
+        }
+        for name, content in signed.items():
+            if content:
+                (folder / name).write_bytes(notes_text(content))
         if (proof := self._centre.proof(origin)) is not None:
             (folder / layout.PROOF).write_bytes(proof)
         self.result.journals += 1

@@ -27,6 +27,7 @@ EVENT_KINDS: dict[str, str] = {
     "seal_two_journals": "Witness: two journals were written under one key.",
     "seal_handover": "Witness: a journal or a key was handed over.",
     "seal_missing": "Witness: a seal has not arrived, but a later one has.",
+    "seal_resumed": "Witness: an operator resumed cosigning after a lost seal.",
     "seal_late": "Witness: the newest seal of a station is too old.",
     "internal_error": "An internal error (bug) stopped a part; it was restarted.",
 }

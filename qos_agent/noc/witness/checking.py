@@ -83,6 +83,17 @@ class Checker:
                 self._check_seal(seal, now_ns)
         return self._tally
 
+    def resume(self, seal: SignedSeal, now_ns: int) -> int:
+        """Cosign a waiting seal without its predecessor, and those that continue it.
+
+        Call it in a transaction. Returns the number of cosigned seals.
+        """
+        self._tally = Tally()
+        self._cosign(seal, now_ns)
+        self._link_waiting(seal, now_ns)
+        self.store.end_problems(MISSING, [seal.origin])
+        return self._tally.cosigned
+
     def _check_seal(self, seal: Seal, now_ns: int) -> None:
         journal = self.store.journal(seal.checkpoint.origin)
         if journal is not None and self._is_known(journal, seal):

@@ -61,6 +61,9 @@ _WAITING = (
     "origin, size, station, regency, previous, root, key, signature, proof, at_ns"
 )
 
+# The kind of a statement of the witness itself, which hands nothing over.
+RESUMED = "seal_resumed"
+
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
@@ -269,12 +272,18 @@ class WitnessStore:
         """
         self._db.execute(
             "UPDATE journal SET handed = EXISTS (SELECT 1 FROM handover "
-            "WHERE new_origin = ?1), ended_ns = (SELECT max(at_ns) FROM handover h "
-            "WHERE old_origin = ?1 AND new_origin <> ?1 AND NOT EXISTS (SELECT 1 FROM "
-            "handover b WHERE b.new_origin = ?1 AND b.at_ns > h.at_ns)) "
-            "WHERE origin = ?1",
-            (origin,),
+            "WHERE new_origin = ?1 AND kind <> ?2), ended_ns = (SELECT max(at_ns) FROM "
+            "handover h WHERE old_origin = ?1 AND new_origin <> ?1 AND NOT EXISTS "
+            "(SELECT 1 FROM handover b WHERE b.new_origin = ?1 AND b.kind <> ?2 "
+            "AND b.at_ns > h.at_ns)) WHERE origin = ?1",
+            (origin, RESUMED),
         )
+
+    def statements(self, origin: str, kind: str) -> list[bytes]:
+        """Return the notes of one kind about a journal, oldest first."""
+        query = "SELECT note FROM handover WHERE new_origin = ? AND kind = ? "
+        rows = self._db.execute(f"{query} ORDER BY at_ns", (origin, kind))
+        return [bytes(row[0]) for row in rows]
 
     def handovers(self, station: str) -> list[bytes]:
         """Return the notes of the hand-overs of a station, oldest first."""

@@ -17,6 +17,7 @@ from qos_agent.model.line_protocol import decode
 from qos_agent.noc.register.keys import DeviceKey
 from qos_agent.noc.witness import root
 from qos_agent.noc.witness.seals import Arrival, read_point
+from qos_agent.noc.witness.store import RESUMED
 from tests.agent.test_sealing import Device
 from tests.journal.support import put
 from tests.noc.witness.support import NOW_NS, WITNESS, WITNESS_NAME, Bench
@@ -77,6 +78,7 @@ class Nation:
             roots={"root.txt": self.root.note.to_bytes()},
             calendar=b"# no election\n",
             cosigned=cosigned,
+            resumed=lambda origin: self.bench.store.statements(origin, RESUMED),
             proof=proof,
             stations=lambda codes: "".join(
                 ["code\n", *(f"{c}\n" for c in codes)]

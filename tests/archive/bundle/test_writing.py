@@ -22,8 +22,10 @@ from qos_agent.evidence import keys
 from qos_agent.journal import JournalLimits
 from qos_agent.model.errors import OperatorError
 from qos_agent.model.line_protocol import decode, encode
+from qos_agent.noc.witness import resuming
 from tests.agent.test_sealing import Device
 from tests.archive.bundle.support import (
+    STATION,
     bundle_of,
     journal_source,
     lines_of,
@@ -32,6 +34,9 @@ from tests.archive.bundle.support import (
     witnessed,
 )
 from tests.journal.support import open_journal, put
+from tests.noc.witness.support import MINUTE_NS, NOW_NS, WITNESS_NAME
+
+LATER_NS = NOW_NS + 60 * MINUTE_NS
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -258,3 +263,24 @@ def test_a_replaced_key_is_named(tmp_path: Path) -> None:
     early = [both[1], StationKey(old.station, old.name, old.key, 0, 1000)]
     bundle_of(tmp_path / "early", lines, Centre(early))
     assert Kind.EXPIRED_KEY in verify(tmp_path / "early").counts()
+
+
+def test_a_seal_that_the_witness_never_received_has_a_reason(tmp_path: Path) -> None:
+    """With the statement of the witness the bundle is valid; without it, it is not."""
+    device = sealed_device(tmp_path / "device", (20, 20, 20, 20))
+    device.journal.close()
+    lines, key = lines_of(tmp_path / "device"), station_key(device)
+    seals = [line for line in lines if line.startswith(b"seal,")]
+    nation = witnessed(tmp_path / "witness", [key], [seals[0], *seals[2:]])
+    bench = nation.bench
+    (gap,) = resuming.gaps_of(bench.store, STATION, LATER_NS)
+    resuming.resume(bench.checker, WITNESS_NAME, gap, LATER_NS)
+    bundle_of(tmp_path / "bundle", lines, nation.centre([key], signs=False))
+    verdict = verify(tmp_path / "bundle")
+    assert verdict.is_valid, verdict.counts()
+    (report,) = verdict.journals
+    assert (report.seals, report.cosigned, len(report.resumed)) == (4, 3, 1)
+    path = next((tmp_path / "bundle/data/journals").glob("*/*")) / layout.RESUMED
+    path.unlink()
+    (report,) = verify(tmp_path / "bundle").journals
+    assert report.findings.counts == {Kind.COSIGNATURE: 1}
