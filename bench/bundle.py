@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -176,7 +175,10 @@ def _timed(
     step(folder, stations)
     seconds = time.perf_counter() - started_s
     cpu_s = time.process_time() - started_cpu_s
-    return seconds, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # ru_maxrss would be that of the parent, which a new process inherits.
+    status = Path("/proc/self/status").read_text()
+    peak_kib = int(status.split("VmHWM:")[1].split()[0])
+    return seconds, cpu_s, peak_kib / 1024
 
 
 def main(arguments: Sequence[str] = ()) -> int:

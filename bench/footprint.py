@@ -1,8 +1,9 @@
 """Memory, processor time and disk writes of the agent with everything on.
 
-`python -m bench.footprint [SECONDS]` runs the intervals of the voting profile with
-latency, pages, form uploads, throughput and delivery to a real InfluxDB. It runs in a
-laboratory with the environment of the systemd unit, by default for five minutes.
+`python -m bench.footprint [SECONDS] [sealed]` uses the intervals of the voting profile
+with latency, pages, form uploads, throughput and delivery to a real InfluxDB. It runs
+in a laboratory with the environment of the systemd unit, by default for five minutes.
+With `sealed` the agent has a key and seals its journal at each start and stop.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from bench.table import show
 from bench.target import target
+from qos_agent.evidence import keys
 from tests.lab.network import SERVER, Lab
 from tests.lab.shape import Shape
 from tests.servers import influxd
@@ -123,6 +125,7 @@ def measured(
 def main(arguments: Sequence[str] = ()) -> None:
     """Print the table."""
     length_s = float(arguments[0]) if arguments else _LENGTH_S
+    is_sealed = "sealed" in arguments[1:]
     program = influxd.find()
     if program is None:
         sys.exit("influxd: missing. Fix: run apt-get install influxdb.")
@@ -138,17 +141,20 @@ def main(arguments: Sequence[str] = ()) -> None:
             address=SERVER,
         )
         server.start()
+        if is_sealed:
+            keys.create_key(Path(t) / "journal" / keys.FILE_NAME)
         start, end = measured(lab, Path(t), server, length_s)
         stored = sum(
             len(server.rows(name)) for name in ("latency", "web", "throughput")
         )
+        seals = len(server.rows("seal")) if is_sealed else 0
         server.stop()
     length_s -= _SETTLED_S
     written_mb_day = (end.written_bytes - start.written_bytes) / length_s * 86400 / 1e6
     cpu_share = (end.cpu_s - start.cpu_s) / length_s
     show(
         f"Everything on, {length_s:.0f} s after the first minute (n 1, {stored} points "
-        "of latency, web and throughput in InfluxDB)",
+        f"of latency, web and throughput in InfluxDB, {seals} seals)",
         ("figure", "measured", "goal"),
         [
             ("peak memory", f"{end.peak_kib / 1024:.1f} MiB", "64 MiB"),

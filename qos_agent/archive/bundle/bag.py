@@ -20,8 +20,9 @@ MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
 PAYLOAD = "data"
 _DECLARED = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _LINE = re.compile(r"([0-9a-f]{64})[ \t]+\*?(.+)", re.ASCII)
-# A nation of journals has five files for each of them, with about 150 bytes a line.
-_MANIFEST_MAX_BYTES = 1_000_000_000
+# A nation of journals has seven files for each of them.
+_FILES_MAX = 10_000_000
+_LINE_MAX_BYTES = 4096
 
 
 def safe_name(text: str) -> str:
@@ -106,12 +107,16 @@ def _oxum_faults(bag: Path) -> Iterator[str]:
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """Yield path and checksum of each line. Raises ValueError, OSError."""
-    content = read_bytes(path, _MANIFEST_MAX_BYTES).decode("utf-8")
-    for number, line in enumerate(content.splitlines(), 1):
-        match = _LINE.fullmatch(line)
-        if match is None or ".." in PurePosixPath(match[2]).parts:
-            raise ValueError(f"line {number} is not a checksum and a path")
-        yield match[2], match[1]
+    with path.open("rb") as file:
+        for number in range(1, _FILES_MAX):
+            line = file.readline(_LINE_MAX_BYTES)
+            if not line:
+                return
+            match = _LINE.fullmatch(line.rstrip(b"\r\n").decode("utf-8"))
+            if match is None or ".." in PurePosixPath(match[2]).parts:
+                raise ValueError(f"line {number} is not a checksum and a path")
+            yield match[2], match[1]
+    raise ValueError(f"more than {_FILES_MAX} files")
 
 
 def _digest(path: Path) -> str:

@@ -84,7 +84,8 @@ def read_notes(path: Path) -> Iterator[Note]:
 
     Raises ValueError, OSError.
     """
-    blocks = read_bytes(path, _NOTES_MAX_BYTES).split(b"\n\n")
+    size_bytes = min(path.stat().st_size, _NOTES_MAX_BYTES)
+    blocks = read_bytes(path, size_bytes).split(b"\n\n")
     if blocks.pop() != b"" or len(blocks) % 2:
         raise ValueError("the file does not end with a whole note")
     for text, signatures in zip(blocks[::2], blocks[1::2], strict=True):
