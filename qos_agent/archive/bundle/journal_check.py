@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,9 +84,15 @@ def read_origin(folder: Path) -> tuple[str, str]:
 
 
 def check_journal(
-    folder: Path, identity: tuple[str, str], context: Context
+    folder: Path,
+    identity: tuple[str, str],
+    context: Context,
+    progress: Callable[[int], None],
 ) -> JournalReport:
-    """Check lines, seals, cosignatures and proof of a journal. Raises OSError."""
+    """Check lines, seals, cosignatures and proof of a journal. Raises OSError.
+
+    `progress` is called with the number of proven points so far.
+    """
     report = JournalReport(*identity)
     findings = report.findings
     points = list(_seal_points(folder / layout.SEALS, findings))
@@ -102,7 +108,7 @@ def check_journal(
     else:
         findings.detail(Kind.UNKNOWN_KEY, "no seal of a registered key")
     _note_handovers(report, found, context)
-    _check_points(folder, report, found, points)
+    _check_points(folder, report, found, points, progress)
     _check_stations(report, found, context)
     if context.witness is not None and (folder / layout.COSIGNED).exists():
         resumed = read_resumed(
@@ -154,7 +160,11 @@ def _note_handovers(report: JournalReport, found: Verified, context: Context) ->
 
 
 def _check_points(
-    folder: Path, report: JournalReport, found: Verified, points: list[SealPoint]
+    folder: Path,
+    report: JournalReport,
+    found: Verified,
+    points: list[SealPoint],
+    progress: Callable[[int], None],
 ) -> None:
     """Compare the lines with the seals."""
     findings = report.findings
@@ -168,6 +178,7 @@ def _check_points(
         sizes = [seal.sealed() for seal in found.seals]
         for interval in intervals(sizes, lines.chunk):
             _add(report, interval, missing, unproven)
+            progress(report.proven)
         lines.finish()
     for seq in lines.late:
         missing.remove(seq)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from qos_agent.archive.bundle import bag, layout
@@ -83,11 +84,13 @@ def verify(
     context = _context(data, verdict)
     proven = 0
     for path in _journal_folders(data):
-        report = _checked(path, context, verdict.findings)
-        if report is not None:
-            verdict.journals.append(report)
-            proven += report.proven
-            progress(proven, f", {report.device}")
+        identity = _identity(path, verdict.findings)
+        if identity is None:
+            continue
+        shown = partial(_show, progress, proven, identity[0])
+        report = check_journal(path, identity, context, shown)
+        verdict.journals.append(report)
+        proven += report.proven
     _check_together(verdict)
     verdict.left_out = dict(_left_out(data / layout.LEFT_OUT))
     return verdict
@@ -165,17 +168,21 @@ def _journal_folders(data: Path) -> Iterator[Path]:
         yield from sorted(path for path in device.glob("*") if path.is_dir())
 
 
-def _checked(path: Path, context: Context, findings: Findings) -> JournalReport | None:
-    """Return the report of a journal, or None if its folder is not usable."""
+def _show(progress: Progress, before: int, device: str, points: int) -> None:
+    progress(before + points, f", {device}")
+
+
+def _identity(path: Path, findings: Findings) -> tuple[str, str] | None:
+    """Return device and journal of a folder, or None if it is not usable."""
     try:
         identity = read_origin(path)
     except (ValueError, OSError) as error:
         findings.detail(Kind.FILE, f"{path.parent.name}/{path.name}: {error}")
         return None
-    if path.parts[-5:] != (path.parts[-5], *Path(layout.journal_path(*identity)).parts):
+    if path.parts[-4:] != Path(layout.journal_path(*identity)).parts:
         text = f"{path.parent.name}/{path.name}: is not the folder of its journal"
         findings.detail(Kind.FILE, text)
-    return check_journal(path, identity, context)
+    return identity
 
 
 def _check_together(verdict: Verdict) -> None:

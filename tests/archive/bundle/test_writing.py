@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from qos_agent.archive.bundle.verifying import verify
 from qos_agent.archive.bundle.writing import write_bundle
 from qos_agent.archive.sources import open_sources
 from qos_agent.evidence import keys
+from qos_agent.evidence.keys import FILE_NAME
 from qos_agent.journal import JournalLimits
 from qos_agent.model.errors import OperatorError
 from qos_agent.model.line_protocol import decode, encode
@@ -33,6 +35,7 @@ from tests.archive.bundle.support import (
     station_key,
     witnessed,
 )
+from tests.evidence.support import MemorySigner
 from tests.journal.support import open_journal, put
 from tests.noc.witness.support import MINUTE_NS, NOW_NS, WITNESS_NAME
 
@@ -284,3 +287,46 @@ def test_a_seal_that_the_witness_never_received_has_a_reason(tmp_path: Path) -> 
     path.unlink()
     (report,) = verify(tmp_path / "bundle").journals
     assert report.findings.counts == {Kind.COSIGNATURE: 1}
+
+
+def test_a_copied_card_is_named(tmp_path: Path) -> None:
+    """Two devices that go on with one journal and key are a fork."""
+    device = sealed_device(tmp_path / "device", (20, 20))
+    device.journal.close()
+    shutil.copytree(tmp_path / "device", tmp_path / "copy")
+    lines: list[bytes] = []
+    for number, name in enumerate(("device", "copy"), 1):
+        device.folder, device.path = tmp_path / name, tmp_path / name / FILE_NAME
+        device.open()
+        put(device.journal, device.clock, 7 * number)
+        device.seal("start")
+        put(device.journal, device.clock, 3)
+        device.seal()
+        device.journal.close()
+        lines += lines_of(tmp_path / name)
+    assert len(set(lines)) > len(lines_of(tmp_path / "copy"))
+    bundle_of(tmp_path / "bundle", lines, Centre([station_key(device)]))
+    verdict = verify(tmp_path / "bundle")
+    (report,) = verdict.journals
+    assert Kind.FORKED in report.findings.counts
+    assert report.proven >= 41
+
+
+def test_a_replay_under_another_station_is_named(tmp_path: Path) -> None:
+    """Readings of one device are not those of another one, however they are named."""
+    device = sealed_device(tmp_path / "device", (20, 20))
+    device.journal.close()
+    other = "3171010001002"
+    lines = [
+        line.replace(STATION.encode(), other.encode())
+        for line in lines_of(tmp_path / "device")
+    ]
+    key = station_key(device)
+    both = [key, StationKey(other, key.name, MemorySigner(5).public_key, 0)]
+    with pytest.raises(OperatorError, match="no reading is sealed"):
+        bundle_of(tmp_path / "none", lines, Centre(both))
+    moved = [key, StationKey(other, key.name, key.key, 0)]
+    bundle_of(tmp_path / "bundle", lines, Centre(moved))
+    (report,) = verify(tmp_path / "bundle").journals
+    assert report.proven == 0
+    assert Kind.ALTERED in report.findings.counts
