@@ -35,6 +35,14 @@ RootOption = Annotated[
         help="A published national root. The bundle must have the same one.",
     ),
 ]
+TimestampOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--timestamp-ca",
+        metavar="FILE",
+        help="Certificates of the authority that timestamped the national root.",
+    ),
+]
 _ROOT_MAX_BYTES = 64 * 1024
 _SHOWN = 10
 
@@ -43,6 +51,7 @@ def verify(
     bundle: BundleArgument,
     witness: WitnessOption = None,
     root: RootOption = None,
+    timestamp_ca: TimestampOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Verify an evidence bundle, without a network.
@@ -56,12 +65,36 @@ def verify(
 
     expected = _expected(witness, root)
     verdict = verifying.verify(bundle, expected, Progress("points"))
+    stamped = 0
+    if timestamp_ca is not None:
+        stamped = _check_timestamps(bundle, timestamp_ca, verdict)
     if as_json:
         print(json.dumps(_table(verdict), indent=1))
     else:
         for line in _lines(verdict, expected):
             print(line)
+        if timestamp_ca is not None:
+            print(f"Timestamps of national roots that verify: {stamped}")
     return 0 if verdict.is_valid else 1
+
+
+def _check_timestamps(bundle: Path, ca_file: Path, verdict: Verdict) -> int:
+    """Return the number of roots with a correct timestamp, and report the others."""
+    from qos_agent.archive.bundle import bag, layout
+    from qos_agent.archive.bundle.findings import Kind
+    from qos_agent.noc.witness import timestamps
+    from qos_agent.system.files import read_bytes
+
+    count = 0
+    for path in sorted((bundle / bag.PAYLOAD / layout.ROOTS).glob("*.txt")):
+        stamp = path.with_name(path.name + layout.TIMESTAMP_SUFFIX)
+        try:
+            timestamps.verify(path, read_bytes(stamp, _ROOT_MAX_BYTES), ca_file)
+            count += 1
+        except (timestamps.TimestampError, OSError) as error:
+            text = f"{stamp.name}: {str(error).splitlines()[0]}"
+            verdict.findings.detail(Kind.NATIONAL_ROOT, text)
+    return count
 
 
 def _expected(witness: str | None, root: Path | None) -> Expected:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pytest
 
+from qos_agent.archive.bundle import bag, layout
 from qos_agent.cli import main
 from qos_agent.evidence import notes
 from qos_agent.noc.register.store import Register
@@ -24,6 +25,8 @@ from tests.archive.bundle.support import (
     witnessed,
 )
 from tests.noc.witness.support import WITNESS, WITNESS_NAME
+from tests.noc.witness.test_timestamps import _openssl
+from tests.noc.witness.test_timestamps import folder as authority  # noqa: F401
 
 Ended = subprocess.CompletedProcess[str]
 WITNESS_KEY = notes.verifier_key(WITNESS_NAME, WITNESS.public_key.raw)
@@ -145,3 +148,31 @@ def test_wrong_usage_has_exit_status_2(tmp_path: Path, qos_agent: Command) -> No
         assert ended.returncode == 2, arguments
         assert "Fix: " in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+def test_timestamps_of_an_authority_are_checked(
+    tmp_path: Path,
+    qos_agent: Command,
+    authority: Path,  # noqa: F811
+) -> None:
+    """A timestamp of the root verifies with openssl, and a missing one does not."""
+    _centre(tmp_path)
+    export = ("archive", "export", "--bundle", "-c", "noc.toml", "-s", "device")
+    assert qos_agent(*export, "-o", "bundle").returncode == 0
+    bundle, ca = tmp_path / "bundle", str(authority / "tsa.pem")
+    checked = qos_agent("verify", "bundle", "--timestamp-ca", ca)
+    assert checked.returncode == 1
+    assert "txt.tsr: No such file or directory" in checked.stdout.replace(
+        "[Errno 2] ", ""
+    )
+    (root,) = (bundle / "data/roots").glob("*.txt")
+    query, stamp = tmp_path / "query", Path(f"{root}.tsr")
+    _openssl("ts", "-query", "-data", str(root), "-sha256", "-cert", "-out", str(query))
+    config = ("-config", str(authority / "ts.cnf"), "-queryfile", str(query))
+    _openssl("ts", "-reply", *config, "-out", str(stamp))
+    (bundle / layout.SIGNATURE).unlink()
+    bag.write_manifest(bundle)
+    bag.finish(bundle, [])
+    checked = qos_agent("verify", "bundle", "--timestamp-ca", ca)
+    assert checked.returncode == 0, checked.stdout
+    assert "Timestamps of national roots that verify: 1" in checked.stdout
