@@ -24,8 +24,7 @@ def test_it_shows_the_gap_and_resumes_only_with_apply(
     device.grow(10).seal()
     for _ in range(2):
         bench.check(device.arrived(device.grow(10).seal()))
-    bench.keys.close()
-    bench.store.close()
+    bench.close()
     keys.create_key(tmp_path / KEY_NAME)
     (tmp_path / "noc.toml").write_text(f'folder = "{tmp_path}"\n')
 

@@ -42,6 +42,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines, key = lines_of(folder / "device"), station_key(device)
     nation = witnessed(folder / "witness", [key], lines)
     bundle_of(folder / "bundle", lines, nation.centre([key]))
+    nation.bench.close()
     return folder / "bundle"
 
 

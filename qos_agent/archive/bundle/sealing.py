@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from qos_agent.archive.bundle.findings import Findings, Kind
@@ -74,7 +74,8 @@ def read_seal(line: bytes) -> SealPoint:
 class Verified:
     """The seals of a journal that registered keys have signed, and these keys.
 
-    `seals` has one of each size, in order. `signed` has all of them.
+    `seals` has one of each size, in order. `signed` has all of them and the correct
+    hand-overs.
     """
 
     seals: Sequence[SealPoint]
@@ -93,7 +94,10 @@ def verified(
     handed: list[handover.Handover] = []
     for point in sorted(points, key=lambda p: (p.at_s, p.seq)):
         if point.is_handover:
-            handed += _handover(point, origin, findings)
+            statement = _handover(point, origin, findings)
+            if statement is not None:
+                handed.append(statement)
+                signed.append(point)
             continue
         key = signing_key(point, origin, keys, findings)
         sealed = point.checkpoint
@@ -105,6 +109,9 @@ def verified(
         other = by_size.setdefault(sealed.size, point)
         if other.checkpoint != sealed:
             findings.detail(Kind.FORKED, f"two seals of {sealed.size} points")
+        elif (point.previous or 0) < (other.previous or 0):
+            # Without new points, as after a restart, a seal continues one of its size.
+            by_size[sealed.size] = point
     seals = [by_size[size] for size in sorted(by_size)]
     _check_proofs(seals, findings)
     return Verified(seals, signed, used, handed)
@@ -147,6 +154,8 @@ def _check_proofs(seals: Sequence[SealPoint], findings: Findings) -> None:
     continued: dict[int, int] = {}
     for one in by_size.values():
         # Each seal continues the newest one, so a second one is of a copy.
+        if one.previous == one.size:
+            continue
         if one.previous is not None and one.previous in continued:
             sizes = f"{continued[one.previous]} and of {one.size} points"
             text = f"the seals of {sizes} both continue that of {one.previous} points"
@@ -164,16 +173,17 @@ def _check_proofs(seals: Sequence[SealPoint], findings: Findings) -> None:
 
 def _handover(
     point: SealPoint, origin: str, findings: Findings
-) -> Iterator[handover.Handover]:
+) -> handover.Handover | None:
+    """Return a statement that leads to this journal, or report its fault."""
     try:
         found = handover.parse_handover(point.note.text)
         names = (found.old.origin, found.new.origin)
         handover.verified(point.note, *(name.rpartition("/")[0] for name in names))
     except ValueError as error:
         findings.detail(Kind.HANDOVER, f"at {moment(point.at_s)}: {error}")
-        return
+        return None
     if found.new.origin == origin:
-        yield found
-    else:
-        text = f"at {moment(point.at_s)}: leads to {found.new.origin}"
-        findings.detail(Kind.HANDOVER, text)
+        return found
+    text = f"at {moment(point.at_s)}: leads to {found.new.origin}"
+    findings.detail(Kind.HANDOVER, text)
+    return None

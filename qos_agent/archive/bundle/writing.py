@@ -177,7 +177,7 @@ class _Writer:
         seals: Iterable[SealPoint],
     ) -> None:
         """Write the seals of registered keys, and all others in the record."""
-        last = max(seal.sealed().size for seal in signed)
+        last = max(seal.checkpoint.size for seal in signed if seal.checkpoint)
         lines = {seal.line: seal.seq for seal in signed}
         for seal in seals:
             if 0 < seal.seq <= last and chosen.is_chosen(seal.seq, seal.line):

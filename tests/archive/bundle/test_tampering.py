@@ -91,6 +91,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines, key = lines_of(folder / "device"), station_key(device)
     nation = witnessed(folder / "witness", [key], lines)
     bundle_of(folder / "bundle", lines, nation.centre([key]))
+    nation.bench.close()
     return folder / "bundle"
 
 
