@@ -37,6 +37,7 @@ NOC_PACKAGES = (
     "settings",
     "database",
     "register",
+    "provision",
     "state",
     "rollup",
     "census",
