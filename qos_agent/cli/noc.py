@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
+from qos_agent.cli.noc_provision import provision
 from qos_agent.cli.noc_register import register
 from qos_agent.cli.noc_simulate import simulate
 from qos_agent.cli.noc_witness import witness
@@ -23,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(register, name="register")
 app.add_typer(witness, name="witness")
 app.command("simulate")(simulate)
+app.command("provision")(provision)
 OnceOption = Annotated[bool, typer.Option("--once", help="Count one minute and stop.")]
 RecomputeOption = Annotated[
     tuple[str, str] | None,

@@ -22,6 +22,7 @@ from qos_agent.config.types import (
     ProvinceCode,
     Section,
     Text,
+    Url,
 )
 from qos_agent.evidence.notes import is_key_name
 from qos_agent.system.files import may_exist
@@ -35,6 +36,14 @@ class ShardSection(CollectorSection):
     provinces: tuple[ProvinceCode, ...] = Field(
         (),
         description="Two-digit codes of its provinces; by default all others.",
+    )
+    admin_token_file: FilePath | None = Field(
+        None,
+        description="Token of an administrator, with which `noc provision` creates "
+        "the accounts of devices.",
+    )
+    devices_url: Url | None = Field(
+        None, description="URL by which devices reach this server; by default url."
     )
 
 
@@ -179,6 +188,34 @@ class WitnessSection(Section):
         return self
 
 
+class ProvisionSection(Section):
+    """Limits and files of `noc provision`, which issues tokens and enrolment codes."""
+
+    endpoint: Url | None = Field(
+        None, description="URL of the enrolment endpoint, for labels and devices."
+    )
+    valid: Duration = Field(
+        90 * 86400.0, description="Time in which an enrolment code can be used."
+    )
+    rate: float = Field(
+        20.0, gt=0, le=1000, description="Maximum accounts created a second."
+    )
+    parallel: int = Field(
+        4, ge=1, le=64, description="Number of accounts created at the same time."
+    )
+    patience: Duration = Field(
+        300.0, description="How long to retry while a server does not answer."
+    )
+    common: FilePath | None = Field(
+        None,
+        description="TOML file with settings of all devices. It must not have "
+        "station, links, collector or election.",
+    )
+    key_file: FilePath | None = Field(
+        None, description="Key of the centre; by default centre-key.pem in folder."
+    )
+
+
 class NocSettings(Section):
     """The settings of the operations centre."""
 
@@ -192,6 +229,7 @@ class NocSettings(Section):
     census: CensusSection = CensusSection()
     rollups: RollupsSection = RollupsSection()
     witness: WitnessSection = WitnessSection()
+    provision: ProvisionSection = ProvisionSection()
 
     @model_validator(mode="after")
     def _one_collector_a_province(self) -> Self:

@@ -1,0 +1,252 @@
+"""`qos-agent noc provision`: credentials, configurations and codes for devices."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qos_agent.cli.noc_options import NocConfigOption, Progress, need_collectors
+from qos_agent.cli.options import JsonOption
+from qos_agent.model.errors import ConfigError, OperatorError
+
+if TYPE_CHECKING:
+    from qos_agent.noc.provision.ledger import Issue, State
+    from qos_agent.noc.provision.plan import Centre, Wanted
+
+StationsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="STATION",
+        help="13-digit codes. Without one: all stations of the register.",
+    ),
+]
+ProvinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="CODE", help="Only the stations of this province, 2 digits."),
+]
+RevokeOption = Annotated[
+    bool,
+    typer.Option("--revoke", help="Withdraw the credentials and codes of stations."),
+]
+ReissueOption = Annotated[
+    bool,
+    typer.Option(
+        "--reissue",
+        help="Withdraw what stations have, and issue again. Prints the new codes.",
+    ),
+]
+RenewOption = Annotated[
+    bool,
+    typer.Option("--renew-expired", help="Issue again if a code expired unused."),
+]
+ShowOption = Annotated[
+    bool,
+    typer.Option("--show", help="Show the ledger of a station, or its totals."),
+]
+
+
+def provision(
+    stations: StationsArgument = None,
+    province: ProvinceOption = None,
+    revoke: RevokeOption = False,
+    reissue: ReissueOption = False,
+    renew_expired: RenewOption = False,
+    show: ShowOption = False,
+    config: NocConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Issue a credential, a configuration and a code to each station.
+
+    Stations that have them keep them, so the command can be repeated and continues
+    after an interruption. The exit status is 1 if something remains to be done.
+    """
+    from qos_agent.noc.provision.plan import Centre, Wanted
+    from qos_agent.noc.settings import load
+
+    settings = load(config)
+    named = tuple(stations or ())
+    _check(named, revoke, reissue, show)
+    with closing(Centre(settings)) as centre:
+        if show:
+            return _show(centre, named, as_json)
+        need_collectors(settings)
+        _known(centre, named)
+        wanted = Wanted(named, province, _after(reissue, renew_expired))
+        with _alone(settings.folder / "provision.lock"):
+            return _changed(centre, wanted, revoke=revoke, reissue=reissue)
+
+
+def _check(named: tuple[str, ...], revoke: bool, reissue: bool, show: bool) -> None:
+    """Raise ConfigError if the options do not fit together."""
+    if revoke + reissue + show > 1:
+        problem = "cannot be used with --revoke or --show"
+        raise ConfigError("--reissue", None, problem, "use one of them")
+    if (revoke or reissue) and not named:
+        option = "--revoke" if revoke else "--reissue"
+        problem, fix = "needs the codes of stations", f"add them: {option} STATION"
+        raise ConfigError(option, None, problem, fix)
+
+
+def _known(centre: Centre, named: tuple[str, ...]) -> None:
+    from qos_agent.noc.provision.plan import unknown_stations
+
+    if unknown := unknown_stations(centre, named):
+        found = ", ".join(unknown[:5])
+        fix = "check the 13-digit code, or import the station"
+        raise ConfigError("station", found, "is not in the register", fix)
+
+
+def _after(reissue: bool, renew: bool) -> frozenset[State]:
+    """Return the states of a last issue after which a station receives another."""
+    from qos_agent.noc.provision.ledger import State
+
+    if reissue:
+        return frozenset({State.EXPIRED, State.REVOKED, State.REPLACED})
+    return frozenset({State.EXPIRED} if renew else ())
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock that the system releases when this process ends in any way."""
+    import fcntl
+
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            problem = f"{path}: another `noc provision` is running"
+            fix = "wait until it has ended"
+            raise OperatorError(f"{problem}. Fix: {fix}.") from None
+        yield
+
+
+def _changed(centre: Centre, wanted: Wanted, *, revoke: bool, reissue: bool) -> int:
+    """Change the ledger and the accounts, and print the result."""
+    from qos_agent.noc.provision.ledger import State
+    from qos_agent.noc.provision.plan import end, provision
+
+    by = os.environ.get("SUDO_USER") or _user()
+    remaining: list[str] = []
+    if revoke or reissue:
+        state = State.REVOKED if revoke else State.REPLACED
+        remaining = end(centre, wanted.stations, state, by)
+        for line in remaining:
+            print(line)
+    if revoke:
+        print(f"withdrawn: {len(wanted.stations)} station(s)")
+        return 1 if remaining else 0
+    progress = Progress("stations")
+    made = provision(centre, wanted, by, progress)
+    print(f"issued: {made.count} station(s)")
+    if reissue:
+        _print_codes(centre, wanted)
+    if made.failure is not None:
+        print(f"{made.failure}. Then run the same command again; it continues.")
+    return 1 if remaining or made.failure else 0
+
+
+def _print_codes(centre: Centre, wanted: Wanted) -> None:
+    from qos_agent.model.enrolment_code import shown_code
+    from qos_agent.noc.provision.plan import labels
+
+    for issue, _ in labels(centre, wanted):
+        code = shown_code(centre.code(issue))
+        print(f"{issue.station}: code {code}, valid until {_utc(issue.expires_s)}")
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.geteuid())
+
+
+def _show(centre: Centre, named: tuple[str, ...], as_json: bool) -> int:
+    """Print the history of stations, or the totals of the ledger."""
+    from qos_agent.noc.provision.admission import Admissions
+
+    admissions = Admissions(centre.ledger)
+    centre.ledger.expire(int(time.time()))
+    if not named:
+        return _show_totals(centre, admissions.suspicious(), as_json)
+    stations = {station: _history(centre, station) for station in named}
+    if as_json:
+        print(json.dumps(stations))
+        return 0
+    for station, history in stations.items():
+        print(f"{station}:" if any(history.values()) else f"{station}: no issue")
+        for kind, rows in history.items():
+            for row in rows:
+                text = ", ".join(f"{k}={v}" for k, v in row.items() if v is not None)
+                print(f"  {kind}: {text}")
+    return 0
+
+
+def _show_totals(centre: Centre, suspicious: list[str], as_json: bool) -> int:
+    counts = {state.value: count for state, count in centre.ledger.counts().items()}
+    remaining = len(centre.ledger.ended_with_account())
+    if as_json:
+        more = {"suspicious": suspicious, "accounts_to_remove": remaining}
+        print(json.dumps({**counts, **more}))
+    else:
+        print(", ".join(f"{count} {state}" for state, count in counts.items()))
+        if remaining:
+            print(f"{remaining} account(s) to remove at the next run")
+        for station in suspicious:
+            print(f"{station}: its code was tried again; see --show {station}")
+    return 1 if suspicious or remaining else 0
+
+
+def _history(centre: Centre, station: str) -> dict[str, list[dict[str, object]]]:
+    from qos_agent.evidence.signer import PublicKey
+    from qos_agent.noc.provision.admission import Admissions
+
+    ledger = centre.ledger
+    keys = [
+        {
+            "device": key.device,
+            "key": PublicKey(key.public_key).fingerprint,
+            "valid_from": _utc(key.valid_from_s),
+            "valid_to": _utc(key.valid_to_s),
+        }
+        for key in ledger.keys(station)
+    ]
+    return {
+        "issue": [_issue(issue) for issue in ledger.issues(station)],
+        "event": [
+            {**asdict(event), "at_s": _utc(event.at_s)}
+            for event in ledger.events(station)
+        ],
+        "key": keys,
+        "attempt": [
+            {**asdict(attempt), "minute_s": _utc(attempt.minute_s)}
+            for attempt in Admissions(ledger).attempts(station)
+        ],
+    }
+
+
+def _issue(issue: Issue) -> dict[str, object]:
+    return {
+        "serial": issue.serial,
+        "state": issue.state,
+        "account": issue.account,
+        "expires": _utc(issue.expires_s),
+        "used": _utc(issue.used_s),
+        "device": issue.device,
+    }
+
+
+def _utc(at_s: int | None) -> str | None:
+    if at_s is None:
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))
