@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "once": ("run_agent", "once", "Run one round of measurements and print it."),
     "status": ("status", "status", "Show the state of the running agent."),
     "doctor": ("doctor", "doctor", "Check everything that measuring needs."),
-    "enrol": ("enrol", "enrol", "Create the key that seals this device's journal."),
+    "enrol": ("enrol", "enrol", "Make this device the agent of a station."),
     "config": ("config", "app", "Write, check, show and reload the configuration."),
     "pause": ("pause", "pause", "Pause one probe or all probes for a limited time."),
     "resume": ("pause", "resume", "End a pause early."),
@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Show or allow an upgrade during voting and counting.",
     ),
     "reflector": ("reflector", "reflector", "Answer STAMP test packets (RFC 8762)."),
-    "noc": ("noc", "app", "Run the operations centre: register, census, simulator."),
+    "noc": ("noc", "app", "Run the operations centre: register, devices, census."),
 }
 
 

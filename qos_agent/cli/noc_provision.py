@@ -63,8 +63,9 @@ def provision(
     config: NocConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Issue a credential, a configuration and a code to each station.
+    """Issue accounts and enrolment codes to stations.
 
+    Each station receives an account that may only write, a configuration and a code.
     Stations that have them keep them, so the command can be repeated and continues
     after an interruption. The exit status is 1 if something remains to be done.
     """

@@ -37,5 +37,7 @@ SPEEDTEST_MEMORY_BYTES = 256_000_000
 WRITE = ResponseLimits(body_bytes=65_536)
 # A row for each of the 140,000 stations of the largest province is about 42 MB.
 QUERY = ResponseLimits(body_bytes=64_000_000, decodes=True)
+# The answer of the centre to an enrolment: token, configuration and calendar.
+ENROLMENT = ResponseLimits(body_bytes=1_000_000)
 # An answer of a server that refuses a query is a line of JSON, too.
 QUERY_ERROR_BYTES = 65_536

@@ -10,14 +10,18 @@ from pathlib import Path
 from qos_agent.model.errors import StorageError
 
 
-def open_database(path: Path, schema: str) -> sqlite3.Connection:
+def open_database(
+    path: Path, schema: str, *, any_thread: bool = False
+) -> sqlite3.Connection:
     """Open a database in autocommit mode and run the statements of its schema.
 
-    Raises StorageError.
+    With `any_thread` another thread may use it, one at a time. Raises StorageError.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(path, isolation_level=None)
+        database = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=not any_thread
+        )
         return _with_tables(database, schema)
     except (OSError, sqlite3.Error) as error:
         problem = getattr(error, "strerror", None) or error

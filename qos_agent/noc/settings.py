@@ -216,6 +216,30 @@ class ProvisionSection(Section):
     )
 
 
+class EnrolmentSection(Section):
+    """The endpoint at which devices enrol, usually behind nginx on the same host."""
+
+    address: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8079, ge=0, le=65535, description="Port to listen on.")
+    cert_file: Path | None = Field(
+        None,
+        description="Certificate and its chain (PEM). Without one, only an address of "
+        "this host is allowed, and nginx must add TLS.",
+    )
+    key_file: Path | None = Field(
+        None, description="Key of that certificate, if it is in a file of its own."
+    )
+    ca_file: Path | None = Field(
+        None, description="Authority of the collectors, which devices will trust."
+    )
+    failures: int = Field(
+        20, ge=1, description="Failures a minute after which an address must wait."
+    )
+    requests: int = Field(
+        1200, ge=1, description="Maximum requests a minute of all addresses."
+    )
+
+
 class NocSettings(Section):
     """The settings of the operations centre."""
 
@@ -230,6 +254,7 @@ class NocSettings(Section):
     rollups: RollupsSection = RollupsSection()
     witness: WitnessSection = WitnessSection()
     provision: ProvisionSection = ProvisionSection()
+    enrolment: EnrolmentSection = EnrolmentSection()
 
     @model_validator(mode="after")
     def _one_collector_a_province(self) -> Self:

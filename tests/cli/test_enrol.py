@@ -1,4 +1,4 @@
-"""`qos-agent enrol --self` creates and replaces the device key."""
+"""`qos-agent enrol` with a code, and --self for the device key alone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from qos_agent.agent.enrolling import EnrolmentError
 from qos_agent.cli.enrol import PUBLIC_NAME
 from qos_agent.cli.main import build
+from qos_agent.config.loading import load
+from qos_agent.config.sources import Sources
 from qos_agent.evidence import keys
+from qos_agent.evidence.signer import PublicKey
+from qos_agent.model.enrolment_code import code_of, shown_code
 from qos_agent.model.errors import ConfigError, OperatorError
+from qos_agent.noc.provision.admission import Admissions
+from qos_agent.noc.provision.ledger import State
 from qos_agent.noc.register.keys import read_keys
+from qos_agent.probes.registry import PROBES
+from tests.noc.provision.endpoints import ONE, Issuer, endpoint
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a configuration with its journal in the folder of the test."""
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "agent.toml"
     station = '[station]\nid = "S1"\nprovince = "31"\n'
     path.write_text(f'{station}[journal]\nfolder = "{tmp_path}/data"\n')
@@ -69,7 +79,81 @@ def test_a_key_is_replaced_only_on_request(config: Path) -> None:
     assert retired.public_key.fingerprint == first["fingerprint"]
 
 
-def test_without_self_the_usage_is_wrong(config: Path) -> None:
-    """There is no centre yet that could enrol a device."""
-    with pytest.raises(ConfigError, match="--self"):
-        _enrol(config)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "enrol: needs an enrolment code, or the option --self"),
+        (("--self", code_of(1)), "enrol: needs an enrolment code"),
+        ((code_of(1),), "--centre: missing"),
+        ((code_of(1)[:-1], "--centre", "https://a.example"), "must be 12 letters"),
+        ((code_of(1)[:-1] + "0", "--centre", "https://a.example"), "typing error"),
+        ((code_of(1), "--centre", "http://a.example"), "must be an https URL"),
+        (
+            (code_of(1), "--centre", "https://a.example", "--interface", "wwan0"),
+            "must be LINK=NAME",
+        ),
+    ],
+)
+def test_wrong_usage_is_named(
+    config: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    """A typing error is found before anything is sent."""
+    with pytest.raises(ConfigError, match=message):
+        _enrol(config, *arguments)
+
+
+def test_a_device_enrols_and_may_ask_again(config: Path, tmp_path: Path) -> None:
+    """The same command repeats without harm, and the key stays the same."""
+    issuer = Issuer(tmp_path)
+    code = shown_code(issuer.issue(ONE)).lower()
+    with endpoint(issuer.desk()) as port:
+        centre = ("--centre", f"http://127.0.0.1:{port}", "--interface", "main=wwan0")
+        first = json.loads(_enrol(config, code, *centre, "--json"))
+        again = json.loads(_enrol(config, code, *centre, "--json"))
+    assert first == again
+    assert (first["station"], first["service"]) == (ONE, "not started")
+    settings = load(Sources(config, {}, None), PROBES).settings
+    assert settings.station.id == ONE
+    assert settings.collector.current_token() == f"st-{ONE}:secret-1"
+    assert settings.links[0].interface == "wwan0"
+    (key,) = issuer.ledger().keys(ONE)
+    assert PublicKey(key.public_key).fingerprint == first["fingerprint"]
+
+
+def test_a_replaced_device_keeps_the_history_of_the_station(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command on each side; the old key ends when the new code is issued."""
+    issuer = Issuer(tmp_path)
+    code = issuer.issue(ONE)
+    spare = tmp_path / "spare" / "agent.toml"
+    spare.parent.mkdir()
+    spare.write_text(config.read_text().replace("data", "spare-data"))
+    with endpoint(issuer.desk()) as port:
+        centre = ("--centre", f"http://127.0.0.1:{port}")
+        _enrol(config, code, *centre)
+        ledger = issuer.ledger()
+        ledger.end(ONE, State.REPLACED, int(time.time()), "tester")
+        # The spare device has a folder, and therefore a key, of its own.
+        monkeypatch.chdir(spare.parent)
+        new_code = issuer.issue(ONE)
+        with pytest.raises(EnrolmentError, match="replaced by a newer one"):
+            _enrol(spare, code, *centre)
+        _enrol(spare, new_code, *centre)
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(EnrolmentError, match="was used already"):
+            _enrol(config, new_code, *centre)
+    old, new = issuer.ledger().keys(ONE)
+    assert old.valid_to_s is not None
+    assert new.valid_to_s is None
+    assert old.public_key != new.public_key
+    assert Admissions(issuer.ledger()).suspicious() == [ONE]
+
+
+def test_the_code_can_come_from_standard_input(config: Path) -> None:
+    """A code that nobody shall see in the list of processes is read as a line."""
+    command = ["enrol", "-", "--centre", "http://192.0.2.1", "-c", str(config)]
+    result = CliRunner().invoke(
+        build(command), command, input=f"{code_of(1)}\n", standalone_mode=False
+    )
+    assert "https" in str(result.exception)

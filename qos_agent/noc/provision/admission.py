@@ -96,22 +96,21 @@ class Admissions:
                 (code_hash,),
             ).fetchone()
             if row is None:
-                self._record(Outcome.UNKNOWN, 0, applicant.fingerprint, applicant, at_s)
+                self._record(Outcome.UNKNOWN, 0, applicant, at_s)
                 return Admission(Outcome.UNKNOWN)
             number, station, serial, state, expires_s, used_s, key, *given = row
             is_same = key == applicant.public_key and at_s <= (used_s or 0) + REPEAT_S
             outcome = _outcome(State(state), is_same, at_s >= (expires_s or 0))
             self._change(outcome, number, station, applicant, at_s)
-            fingerprint = applicant.fingerprint
-            self._record(outcome, number, fingerprint, applicant, at_s)
+            self._record(outcome, number, applicant, at_s)
         if not outcome.is_admitted:
             return Admission(outcome, station, serial)
         return Admission(outcome, station, serial, bytes(given[0]), given[1])
 
-    def refuse(self, outcome: Outcome, peer: str, at_s: int) -> None:
-        """Record an attempt that was refused before its code was looked up."""
+    def refuse(self, outcome: Outcome, peer: str, at_s: int, count: int = 1) -> None:
+        """Record attempts that were refused before their code was looked up."""
         with transaction(self._db):
-            self._record(outcome, 0, "", Applicant("", b"", "", peer), at_s)
+            self._record(outcome, 0, Applicant("", b"", "", peer), at_s, count)
 
     def attempts(self, station: str | None = None) -> list[Attempt]:
         """Return the attempts on a station's issues; without one, on none of them."""
@@ -161,14 +160,14 @@ class Admissions:
         )
 
     def _record(
-        self, outcome: Outcome, issue: int, mark: str, who: Applicant, at_s: int
+        self, outcome: Outcome, issue: int, who: Applicant, at_s: int, count: int = 1
     ) -> None:
         # Keys cost nothing, so they must not add rows for unknown codes.
-        fingerprint = mark if issue else ""
+        fingerprint = who.fingerprint if issue else ""
         self._db.execute(
-            "INSERT INTO attempt VALUES (?,?,?,?,?,1) "
-            "ON CONFLICT DO UPDATE SET count = count + 1",
-            (at_s - at_s % 60, who.peer, outcome, issue, fingerprint),
+            "INSERT INTO attempt VALUES (?1,?2,?3,?4,?5,?6) "
+            "ON CONFLICT DO UPDATE SET count = count + ?6",
+            (at_s - at_s % 60, who.peer, outcome, issue, fingerprint, count),
         )
         if issue == 0:
             self._db.execute(

@@ -28,6 +28,7 @@ id = {id}
 province = {province}
 regency = {regency}
 time_zone = {time_zone}
+#device name
 """
 _LINK = """
 [[links]]

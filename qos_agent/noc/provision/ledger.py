@@ -17,6 +17,7 @@ one transaction on disk, so another process may be killed or write at any moment
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -126,8 +127,10 @@ class Ledger:
     """The ledger in one SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        self._db = open_database(path, _SCHEMA)
+        # The enrolment endpoint opens it in one thread and uses it in another.
+        self._db = open_database(path, _SCHEMA, any_thread=True)
         path.chmod(0o600)
+        give_to_owner(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -287,6 +290,16 @@ class Ledger:
     def database(self) -> sqlite3.Connection:
         """The connection, for the part of the ledger that enrols devices."""
         return self._db
+
+
+def give_to_owner(path: Path) -> None:
+    """Give a file that root creates to the owner of its folder, who runs the service.
+
+    SQLite gives its other files to the owner of the database.
+    """
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _issue(row: Sequence[object]) -> Issue:

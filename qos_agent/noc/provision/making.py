@@ -19,7 +19,7 @@ from qos_agent.influx.accounts import AccountError, Accounts
 from qos_agent.noc.provision.ledger import Draft, Issue, Ledger
 from qos_agent.noc.provision.vault import Codes, Vault
 
-# Issues that one transaction begins. A killed command leaves no more than these.
+# Issues that one transaction begins. A killed command leaves about as many unfinished.
 BATCH = 50
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 15.0
 

@@ -22,7 +22,7 @@ from typing import Self
 from qos_agent.evidence.signer import openssl
 from qos_agent.model.enrolment_code import SECRET_BITS, code_of
 from qos_agent.model.errors import OperatorError, SigningError
-from qos_agent.noc.provision.ledger import Ledger
+from qos_agent.noc.provision.ledger import Ledger, give_to_owner
 
 KEY_NAME = "centre-key.pem"
 _NAME = "codes"
@@ -113,6 +113,7 @@ def _create(path: Path) -> None:
         file.write(content)
         file.flush()
         os.fsync(handle)
+    give_to_owner(temporary)
     # Unlike a rename, a link never replaces a key that another process created.
     with suppress(FileExistsError):
         os.link(temporary, path)
