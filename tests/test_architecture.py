@@ -63,6 +63,8 @@ HEAVY = {
     "cryptography",
     "ibis",
     "xlsxwriter",
+    "segno",
+    "typst",
 }
 
 

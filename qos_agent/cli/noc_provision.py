@@ -51,15 +51,24 @@ ShowOption = Annotated[
     bool,
     typer.Option("--show", help="Show the ledger of a station, or its totals."),
 ]
+SheetOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--sheet",
+        metavar="FILE",
+        help="Write a label for each code that can be used (.pdf or .html).",
+    ),
+]
 
 
-def provision(
+def provision(  # noqa: PLR0913, PLR0917  one for each option
     stations: StationsArgument = None,
     province: ProvinceOption = None,
     revoke: RevokeOption = False,
     reissue: ReissueOption = False,
     renew_expired: RenewOption = False,
     show: ShowOption = False,
+    sheet: SheetOption = None,
     config: NocConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -82,7 +91,10 @@ def provision(
         _known(centre, named)
         wanted = Wanted(named, province, _after(reissue, renew_expired))
         with _alone(settings.folder / "provision.lock"):
-            return _changed(centre, wanted, revoke=revoke, reissue=reissue)
+            status = _changed(centre, wanted, revoke=revoke, reissue=reissue)
+        if sheet is not None:
+            _write_sheet(centre, wanted, sheet)
+        return status
 
 
 def _check(named: tuple[str, ...], revoke: bool, reissue: bool, show: bool) -> None:
@@ -161,6 +173,23 @@ def _print_codes(centre: Centre, wanted: Wanted) -> None:
     for issue, _ in labels(centre, wanted):
         code = shown_code(centre.code(issue))
         print(f"{issue.station}: code {code}, valid until {_utc(issue.expires_s)}")
+
+
+def _write_sheet(centre: Centre, wanted: Wanted, path: Path) -> None:
+    """Write the labels of the wanted stations whose code can be used."""
+    from qos_agent.noc.provision.labels import label_of, write_sheet
+    from qos_agent.noc.provision.plan import labels
+
+    endpoint = centre.settings.provision.endpoint
+    url = None if endpoint is None else str(endpoint)
+    count = write_sheet(
+        path,
+        (
+            label_of(issue, entry, centre.code(issue), url)
+            for issue, entry in labels(centre, wanted)
+        ),
+    )
+    print(f"labels: {count} in {path}; delete the file after printing")
 
 
 def _user() -> str:
