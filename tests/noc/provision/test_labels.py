@@ -68,7 +68,7 @@ def test_a_failed_sheet_leaves_the_old_one(label: Label, tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=r"must be PDF or HTML.*Fix: "):
         write_sheet(tmp_path / "labels.docx", [label])
     broken = replace(label, qr="no picture")
-    with pytest.raises(RuntimeError, match="svg|SVG"):
+    with pytest.raises(RuntimeError, match=r"svg|SVG"):
         write_sheet(path, [broken])
     assert path.read_text() == "old"
     assert {p.name for p in tmp_path.glob("*labels*")} == {"labels.pdf"}
