@@ -219,17 +219,17 @@ class ProvisionSection(Section):
 class EnrolmentSection(Section):
     """The endpoint at which devices enrol, usually behind nginx on the same host."""
 
-    address: str = Field("127.0.0.1", description="Address to listen on.")
+    address: Text = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8079, ge=0, le=65535, description="Port to listen on.")
-    cert_file: Path | None = Field(
+    cert_file: FilePath | None = Field(
         None,
         description="Certificate and its chain (PEM). Without one, only an address of "
         "this host is allowed, and nginx must add TLS.",
     )
-    key_file: Path | None = Field(
+    key_file: FilePath | None = Field(
         None, description="Key of that certificate, if it is in a file of its own."
     )
-    ca_file: Path | None = Field(
+    ca_file: FilePath | None = Field(
         None, description="Authority of the collectors, which devices will trust."
     )
     failures: int = Field(
