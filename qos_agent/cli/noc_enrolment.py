@@ -71,6 +71,7 @@ def _desk(settings: NocSettings) -> Desk:
     from qos_agent.noc.provision.answers import Desk, Limiter
     from qos_agent.noc.provision.ledger import FILE_NAME, Ledger
     from qos_agent.noc.provision.vault import KEY_NAME, Vault
+    from qos_agent.noc.register.keys import KeyRegister
 
     calendar = authority = None
     if settings.election.calendar is not None:
@@ -83,9 +84,10 @@ def _desk(settings: NocSettings) -> Desk:
         authority = text_file.decoded(content)
 
     ledger = Ledger(settings.folder / FILE_NAME)
+    keys = KeyRegister(settings.folder / "register.sqlite3", any_thread=True)
     vault = Vault.of(settings.provision.key_file or settings.folder / KEY_NAME)
     limiter = Limiter(section.failures, section.requests)
-    return Desk(ledger, vault, limiter, calendar, authority)
+    return Desk(ledger, keys, vault, limiter, calendar, authority)
 
 
 def _tls(section: EnrolmentSection) -> ssl.SSLContext | None:

@@ -238,18 +238,17 @@ def _show_totals(centre: Centre, suspicious: list[str], as_json: bool) -> int:
 
 
 def _history(centre: Centre, station: str) -> dict[str, list[dict[str, object]]]:
-    from qos_agent.evidence.signer import PublicKey
     from qos_agent.noc.provision.admission import Admissions
 
     ledger = centre.ledger
     keys = [
         {
-            "device": key.device,
-            "key": PublicKey(key.public_key).fingerprint,
-            "valid_from": _utc(key.valid_from_s),
-            "valid_to": _utc(key.valid_to_s),
+            "name": key.name,
+            "key": key.key.fingerprint,
+            "valid_from": _utc(key.valid_from),
+            "valid_to": _utc(key.valid_to),
         }
-        for key in ledger.keys(station)
+        for key in centre.keys.history(station)
     ]
     return {
         "issue": [_issue(issue) for issue in ledger.issues(station)],

@@ -15,7 +15,6 @@ from qos_agent.cli.main import build
 from qos_agent.config.loading import load
 from qos_agent.config.sources import Sources
 from qos_agent.evidence import keys
-from qos_agent.evidence.signer import PublicKey
 from qos_agent.model.enrolment_code import code_of, shown_code
 from qos_agent.model.errors import ConfigError, OperatorError
 from qos_agent.noc.provision.admission import Admissions
@@ -116,14 +115,15 @@ def test_a_device_enrols_and_may_ask_again(config: Path, tmp_path: Path) -> None
     assert settings.station.id == ONE
     assert settings.collector.current_token() == f"st-{ONE}:secret-1"
     assert settings.links[0].interface == "wwan0"
-    (key,) = issuer.ledger().keys(ONE)
-    assert PublicKey(key.public_key).fingerprint == first["fingerprint"]
+    (key,) = issuer.keys().history(ONE)
+    assert key.key.fingerprint == first["fingerprint"]
+    assert key.name == f"qos-agent/{first['device']}"
 
 
 def test_a_replaced_device_keeps_the_history_of_the_station(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One command on each side; the old key ends when the new code is issued."""
+    """One command on each side; the old key ends when the new one is valid."""
     issuer = Issuer(tmp_path)
     code = issuer.issue(ONE)
     spare = tmp_path / "spare" / "agent.toml"
@@ -143,10 +143,10 @@ def test_a_replaced_device_keeps_the_history_of_the_station(
         monkeypatch.chdir(tmp_path)
         with pytest.raises(EnrolmentError, match="was used already"):
             _enrol(config, new_code, *centre)
-    old, new = issuer.ledger().keys(ONE)
-    assert old.valid_to_s is not None
-    assert new.valid_to_s is None
-    assert old.public_key != new.public_key
+    old, new = issuer.keys().history(ONE)
+    assert old.valid_to is not None
+    assert new.valid_to is None
+    assert old.key != new.key
     assert Admissions(issuer.ledger()).suspicious() == [ONE]
 
 

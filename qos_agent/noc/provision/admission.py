@@ -65,6 +65,7 @@ class Admission:
     outcome: Outcome
     station: str = ""
     serial: int = 0
+    used_s: int = 0
     sealed: bytes = b""
     config: str = ""
 
@@ -101,11 +102,12 @@ class Admissions:
             number, station, serial, state, expires_s, used_s, key, *given = row
             is_same = key == applicant.public_key and at_s <= (used_s or 0) + REPEAT_S
             outcome = _outcome(State(state), is_same, at_s >= (expires_s or 0))
-            self._change(outcome, number, station, applicant, at_s)
+            self._change(outcome, number, applicant, at_s)
             self._record(outcome, number, applicant, at_s)
         if not outcome.is_admitted:
             return Admission(outcome, station, serial)
-        return Admission(outcome, station, serial, bytes(given[0]), given[1])
+        first_s = at_s if outcome is Outcome.ACCEPTED else used_s
+        return Admission(outcome, station, serial, first_s, bytes(given[0]), given[1])
 
     def refuse(self, outcome: Outcome, peer: str, at_s: int, count: int = 1) -> None:
         """Record attempts that were refused before their code was looked up."""
@@ -130,9 +132,7 @@ class Admissions:
         )
         return [station for (station,) in rows]
 
-    def _change(
-        self, outcome: Outcome, issue: int, station: str, who: Applicant, at_s: int
-    ) -> None:
+    def _change(self, outcome: Outcome, issue: int, who: Applicant, at_s: int) -> None:
         if outcome is Outcome.EXPIRED:
             self._db.execute(
                 "UPDATE issue SET state = 'expired', changed_s = ?2, "
@@ -146,17 +146,6 @@ class Admissions:
             "UPDATE issue SET state = 'used', changed_s = ?2, used_s = ?2, "
             "changed_by = ?3, device = ?4, public_key = ?5 WHERE id = ?1",
             (issue, at_s, by, who.device, who.public_key),
-        )
-        # A key counts for one station at a time: a device may have moved.
-        self._db.execute(
-            "UPDATE device_key SET valid_to_s = max(?1, valid_from_s) "
-            "WHERE valid_to_s IS NULL AND (station = ?2 OR public_key = ?3)",
-            (at_s, station, who.public_key),
-        )
-        self._db.execute(
-            "INSERT INTO device_key (station, device, public_key, issue, valid_from_s) "
-            "VALUES (?,?,?,?,?)",
-            (station, who.device, who.public_key, issue, at_s),
         )
 
     def _record(

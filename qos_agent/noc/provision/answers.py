@@ -14,10 +14,11 @@ from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from qos_agent.evidence import enrolment
+from qos_agent.evidence import checkpoints, enrolment
 from qos_agent.noc.provision.admission import Admissions, Applicant, Outcome
 from qos_agent.noc.provision.ledger import Ledger
 from qos_agent.noc.provision.vault import Codes, Vault
+from qos_agent.noc.register.keys import DeviceKey, KeyRegister
 
 _STATUSES = {
     Outcome.MALFORMED: HTTPStatus.BAD_REQUEST,
@@ -73,17 +74,24 @@ class Limiter:
 
 
 class Desk:
-    """Answers requests to enrol, from one thread."""
+    """Answers requests to enrol, from one thread.
+
+    The key of an admitted device is in the register before the device gets its token,
+    so that no seal arrives with an unknown key. If the register cannot be written, the
+    device gets an error and repeats its request.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
+        keys: KeyRegister,
         vault: Vault,
         limiter: Limiter,
         calendar: str | None = None,
         authority: str | None = None,
     ) -> None:
         self._admissions = Admissions(ledger)
+        self._keys = keys
         self._vault = vault
         self._codes = Codes.of(ledger, vault)
         self._limiter = limiter
@@ -117,6 +125,8 @@ class Desk:
         if not admission.outcome.is_admitted:
             self._limiter.failed(peer)
             return _refusal(admission.outcome)
+        name = checkpoints.device_name(request.device)
+        self._keys.enrol(DeviceKey(admission.station, name, key, admission.used_s))
         content = {
             "station": admission.station,
             "serial": admission.serial,

@@ -52,12 +52,6 @@ CREATE TRIGGER IF NOT EXISTS issue_made AFTER INSERT ON issue BEGIN
 CREATE TRIGGER IF NOT EXISTS issue_changed AFTER UPDATE OF state ON issue BEGIN
     INSERT INTO event (issue, at_s, state, by)
     VALUES (new.id, new.changed_s, new.state, new.changed_by); END;
-CREATE TABLE IF NOT EXISTS device_key (
-    id INTEGER PRIMARY KEY, station TEXT NOT NULL, device TEXT NOT NULL,
-    public_key BLOB NOT NULL, issue INTEGER NOT NULL,
-    valid_from_s INTEGER NOT NULL, valid_to_s INTEGER);
-CREATE INDEX IF NOT EXISTS device_key_station ON device_key(station);
-CREATE INDEX IF NOT EXISTS device_key_key ON device_key(public_key);
 CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, sealed BLOB NOT NULL);
 """
 
@@ -107,16 +101,6 @@ class Event:
     at_s: int
     state: State
     by: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceKey:
-    """The public key of a station's device, and the time in which it counts."""
-
-    device: str
-    public_key: bytes
-    valid_from_s: int
-    valid_to_s: int | None
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Issue))
@@ -207,20 +191,14 @@ class Ledger:
     def end(self, station: str, state: State, at_s: int, by: str) -> bool:
         """End the live issue of a station. Return False if there is none.
 
-        Its code and its key do not count from now on. Its account still exists until
+        Its code does not count from now on. Its account still exists until
         `account_removed`.
         """
-        with transaction(self._db):
-            ended = self._db.execute(
-                "UPDATE issue SET state = ?2, changed_s = ?3, changed_by = ?4 "
-                f"WHERE station = ?1 AND {_LIVE}",
-                (station, state, at_s, by),
-            )
-            self._db.execute(
-                "UPDATE device_key SET valid_to_s = max(?2, valid_from_s) "
-                "WHERE station = ?1 AND valid_to_s IS NULL",
-                (station, at_s),
-            )
+        ended = self._db.execute(
+            "UPDATE issue SET state = ?2, changed_s = ?3, changed_by = ?4 "
+            f"WHERE station = ?1 AND {_LIVE}",
+            (station, state, at_s, by),
+        )
         return ended.rowcount > 0
 
     def expire(self, at_s: int) -> int:
@@ -259,15 +237,6 @@ class Ledger:
             (station,),
         )
         return [Event(serial, at_s, State(s), by) for serial, at_s, s, by in rows]
-
-    def keys(self, station: str) -> list[DeviceKey]:
-        """Return the keys of a station's devices, the oldest first."""
-        rows = self._db.execute(
-            "SELECT device, public_key, valid_from_s, valid_to_s FROM device_key "
-            "WHERE station = ? ORDER BY id",
-            (station,),
-        )
-        return [DeviceKey(*row) for row in rows]
 
     def counts(self) -> dict[State, int]:
         """Return the number of issues in each state."""

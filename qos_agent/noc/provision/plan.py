@@ -16,6 +16,7 @@ from qos_agent.noc.provision.configuration import (
 from qos_agent.noc.provision.ledger import FILE_NAME, Issue, Ledger, State
 from qos_agent.noc.provision.making import Made, Maker, Pace, make, remove_accounts
 from qos_agent.noc.provision.vault import KEY_NAME, Codes, Vault
+from qos_agent.noc.register.keys import KeyRegister
 from qos_agent.noc.register.store import Entry, Register
 from qos_agent.noc.settings import NocSettings, ShardSection
 
@@ -50,13 +51,15 @@ class Centre:
             raise OperatorError(f"{register}: there is no register. Fix: {fix}.")
         self.settings = settings
         self.register = Register(register)
+        self.keys = KeyRegister(register)
         self.ledger = Ledger(folder / FILE_NAME)
         self.vault = Vault.of(settings.provision.key_file or folder / KEY_NAME)
         self.codes = Codes.of(self.ledger, self.vault)
 
     def close(self) -> None:
-        """Close both files."""
+        """Close the files."""
         self.register.close()
+        self.keys.close()
         self.ledger.close()
 
     def code(self, issue: Issue) -> str:
@@ -122,11 +125,23 @@ def end(centre: Centre, stations: Collection[str], state: State, by: str) -> lis
     """
     remaining = []
     for station in stations:
-        centre.ledger.end(station, state, int(time.time()), by)
+        now_s = int(time.time())
+        centre.ledger.end(station, state, now_s, by)
+        if state is State.REVOKED or _was_used(centre.ledger, station):
+            centre.keys.close_key(station, now_s)
         for issue in centre.ledger.issues(station):
             if issue in centre.ledger.ended_with_account():
                 remaining += _removed(centre, station, issue, by)
     return remaining
+
+
+def _was_used(ledger: Ledger, station: str) -> bool:
+    """Return True if a device enrolled with the last issue.
+
+    If only a label was lost, the key of the device stays valid.
+    """
+    issues = ledger.issues(station)
+    return bool(issues) and issues[-1].used_s is not None
 
 
 def _removed(centre: Centre, station: str, issue: Issue, by: str) -> list[str]:

@@ -62,8 +62,8 @@ class _UndoneError(Exception):
 class KeyRegister:
     """The keys, in the file of the register."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = open_database(path, _SCHEMA)
+    def __init__(self, path: Path, *, any_thread: bool = False) -> None:
+        self._db = open_database(path, _SCHEMA, any_thread=any_thread)
 
     def close(self) -> None:
         """Close the file."""
@@ -83,8 +83,28 @@ class KeyRegister:
                 raise _UndoneError
         return counts
 
+    def enrol(self, key: DeviceKey) -> bool:
+        """Make the key of an enrolled device valid. Return False if it was before.
+
+        The device has proven that it holds the private key. If the key is valid at
+        another station, it ends there. A repeated request does not reopen a key that
+        was closed after the first one.
+        """
+        known = "station = ? AND public = ? AND (valid_from = ? OR valid_to > ?)"
+        start_s = key.valid_from
+        with transaction(self._db):
+            if any(self._rows(known, key.station, key.key.raw, start_s, start_s)):
+                return False
+            for holder in list(self._valid_rows(key)):
+                if holder.station != key.station:
+                    self._end(holder.station, start_s)
+            return self._apply(key) != "unchanged"
+
+    def _valid_rows(self, key: DeviceKey) -> Iterator[DeviceKey]:
+        return self._rows("public = ? AND valid_to IS NULL", key.key.raw)
+
     def _apply(self, key: DeviceKey) -> str:
-        for holder in self._rows("public = ? AND valid_to IS NULL", key.key.raw):
+        for holder in self._valid_rows(key):
             if holder.station != key.station:
                 raise ConfigError(
                     f"station {key.station}",

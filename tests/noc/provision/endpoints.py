@@ -16,6 +16,7 @@ from qos_agent.noc.provision.configuration import device_config
 from qos_agent.noc.provision.ledger import FILE_NAME, Draft, Ledger
 from qos_agent.noc.provision.server import Server
 from qos_agent.noc.provision.vault import KEY_NAME, Codes, Vault
+from qos_agent.noc.register.keys import KeyRegister
 from qos_agent.noc.register.store import Entry
 from qos_agent.noc.settings import ShardSection
 
@@ -57,7 +58,11 @@ class Issuer:
             Ledger(self.folder / FILE_NAME),
             Vault.of(self.folder / KEY_NAME),
         )
-        return Desk(ledger, vault, Limiter(5, 1000), CALENDAR)
+        return Desk(ledger, self.keys(), vault, Limiter(5, 1000), CALENDAR)
+
+    def keys(self) -> KeyRegister:
+        """Return the keys of the devices."""
+        return KeyRegister(self.folder / "register.sqlite3", any_thread=True)
 
     def ledger(self) -> Ledger:
         """Return the ledger."""

@@ -13,6 +13,7 @@ import pytest
 
 from qos_agent.model.enrolment_code import shown_code
 from qos_agent.noc.provision.ledger import State
+from qos_agent.noc.register.keys import KeyRegister
 from tests.noc.commands import ROOT, Centre
 from tests.noc.provision.centres import (
     centre_with,
@@ -81,7 +82,7 @@ def test_a_device_enrols_over_tls_and_writes(
     endpoint: tuple[subprocess.Popen[str], str],
     tmp_path: Path,
 ) -> None:
-    """From the register to a point in InfluxDB, and a stolen code is visible."""
+    """From the register to a point in InfluxDB, a visible theft, and the end."""
     assert centre.run("provision").returncode == 0
     process, url = endpoint
     one = codes_of(1)[0]
@@ -102,6 +103,11 @@ def test_a_device_enrols_over_tls_and_writes(
     assert f"{one}: its code was tried again" in totals.stdout
     shown = json.loads(centre.run("provision", "--show", one, "--json").stdout)[one]
     assert [a["outcome"] for a in shown["attempt"]] == ["accepted", "used"]
+    assert [k["valid_to"] for k in shown["key"]] == [None]
+    assert centre.run("provision", "--revoke", one).returncode == 0
+    assert write_status(server, token) == 401
+    (key,) = KeyRegister(tmp_path / "register.sqlite3").history(one)
+    assert key.valid_to is not None
     process.terminate()
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
@@ -128,7 +134,7 @@ def test_a_killed_endpoint_gives_the_code_to_one_device(
         process.communicate()
         assert result.returncode == 0, (number, result.stderr)
     assert ledger_of(tmp_path).issues(one)[0].state is State.USED
-    assert len(ledger_of(tmp_path).keys(one)) == 1
+    assert len(KeyRegister(tmp_path / "register.sqlite3").history(one)) == 1
 
 
 @pytest.mark.parametrize(

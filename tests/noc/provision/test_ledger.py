@@ -68,8 +68,10 @@ def test_an_issue_is_used_once(ledger: Ledger) -> None:
         ("192.0.2.1", Outcome.ACCEPTED),
         ("192.0.2.9", Outcome.USED),
     ]
-    (key,) = ledger.keys(ONE)
-    assert (key.device, key.valid_from_s, key.valid_to_s) == ("pi-1", NOW_S + 1, None)
+    (issue,) = ledger.issues(ONE)
+    device = applicant("pi-1")
+    assert (issue.device, issue.public_key) == ("pi-1", device.public_key)
+    assert issue.used_s == NOW_S + 1
 
 
 def test_the_same_device_may_ask_again_for_a_day(ledger: Ledger) -> None:
@@ -81,7 +83,7 @@ def test_the_same_device_may_ask_again_for_a_day(ledger: Ledger) -> None:
     assert (again.outcome, again.config) == (Outcome.REPEATED, f"# {ONE}-1\n")
     late = admissions.admit(code_hash(ONE, 1), applicant("pi-1"), NOW_S + REPEAT_S + 1)
     assert late.outcome is Outcome.USED
-    assert len(ledger.keys(ONE)) == 1
+    assert ledger.issues(ONE)[0].used_s == again.used_s == NOW_S
 
 
 def test_a_code_expires(ledger: Ledger) -> None:
@@ -122,18 +124,8 @@ def test_an_ended_issue_is_refused_and_its_key_ends(
     assert ledger.ended_with_account() == []
     issued(ledger, ONE, at_s=NOW_S + 8)
     admissions.admit(code_hash(ONE, 2), applicant("pi-2"), NOW_S + 9)
-    spans = [(k.device, k.valid_from_s, k.valid_to_s) for k in ledger.keys(ONE)]
-    assert spans == [("pi-1", NOW_S, NOW_S + 5), ("pi-2", NOW_S + 9, None)]
-
-
-def test_a_device_that_moves_ends_its_key_at_the_old_station(ledger: Ledger) -> None:
-    """A key counts for one station at a time."""
-    issued(ledger, ONE, OTHER)
-    admissions = Admissions(ledger)
-    admissions.admit(code_hash(ONE, 1), applicant("pi-1"), NOW_S)
-    admissions.admit(code_hash(OTHER, 1), applicant("pi-1"), NOW_S + 9)
-    assert ledger.keys(ONE)[0].valid_to_s == NOW_S + 9
-    assert ledger.keys(OTHER)[0].valid_to_s is None
+    used = [(issue.device, issue.used_s) for issue in ledger.issues(ONE)]
+    assert used == [("pi-1", NOW_S), ("pi-2", NOW_S + 9)]
 
 
 def test_an_issue_that_was_revoked_while_it_was_made_stays_revoked(
@@ -242,6 +234,5 @@ def test_no_order_of_changes_breaks_the_rules(
         for place in (ONE, OTHER):
             live = {State.MAKING, State.ISSUED, State.USED}
             assert sum(i.state in live for i in ledger.issues(place)) <= 1
-            assert sum(k.valid_to_s is None for k in ledger.keys(place)) <= 1
     assert len(accepted) == len(set(accepted))
     ledger.close()

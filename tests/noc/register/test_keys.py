@@ -54,6 +54,36 @@ def test_a_closed_key_is_not_valid_any_more(keys: KeyRegister) -> None:
     assert keys.at(STATION, 300) is None
 
 
+def test_a_repeated_enrolment_changes_nothing(keys: KeyRegister) -> None:
+    """A device may ask again; a key that was closed in the meantime stays closed."""
+    assert keys.enrol(_key(1, 100))
+    assert not keys.enrol(_key(1, 100))
+    assert keys.close_key(STATION, 150)
+    assert not keys.enrol(_key(1, 100))
+    assert [key.valid_to for key in keys.history(STATION)] == [150]
+    assert keys.enrol(_key(1, 200))
+    assert [key.valid_to for key in keys.history(STATION)] == [150, None]
+
+
+def test_an_imported_key_stays_valid_from_its_creation(keys: KeyRegister) -> None:
+    """The seals before the enrolment of the same device keep their key."""
+    keys.apply([_key(1, 100)])
+    assert not keys.enrol(_key(1, 200))
+    assert keys.close_key(STATION, 250)
+    assert not keys.enrol(_key(1, 200))
+    assert [key.valid_from for key in keys.history(STATION)] == [100]
+
+
+def test_a_device_that_moves_ends_its_key_at_the_old_station(
+    keys: KeyRegister,
+) -> None:
+    """A key is valid at one station at a time."""
+    keys.enrol(_key(1, 100))
+    assert keys.enrol(_key(1, 200, OTHER))
+    spans = [(key.station, key.valid_from, key.valid_to) for key in keys.history()]
+    assert spans == [(STATION, 100, 200), (OTHER, 200, None)]
+
+
 def test_a_key_of_two_stations_is_refused(keys: KeyRegister) -> None:
     """A copied card has the key of another station; nothing is imported then."""
     keys.apply([_key(1)])
