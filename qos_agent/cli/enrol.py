@@ -121,8 +121,9 @@ def _enrolled(
     now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     signer = enrolling.device_signer(folder, new_key=now if new_key else None)
     answer = enrolling.ask(centre, ca_file, code, device, signer)
-    loaded = enrolling.install(answer, path, device, interfaces)
-    enrolling.move_key(folder, loaded.settings.journal.folder)
+    enrolling.install(answer, path, device, interfaces)
+    # Only the file in its place has the folders of the installed service.
+    enrolling.move_key(folder, _settings(path).journal.folder)
     return {
         "station": answer.station,
         "device": device,
