@@ -102,3 +102,17 @@ def test_the_unit_and_the_sample_of_the_witness_fit(tmp_path: Path) -> None:
     settings = load(sample)
     assert settings.rollup.current_token() == "secret"
     assert settings.folder == Path("/var/lib/qos-agent-census")
+
+
+def test_the_unit_and_the_sample_of_the_endpoint_fit() -> None:
+    """It runs `noc enrolment` as the user of the census, with the key of the centre."""
+    path = FOLDER / "qos-agent-enrolment.service"
+    lines = path.read_text().splitlines()
+    assert {"User=qos-agent-census", "StateDirectory=qos-agent-census"} <= set(lines)
+    command = "noc enrolment --config /etc/qos-agent/enrolment.toml"
+    assert f"ExecStart=/usr/bin/qos-agent {command}" in lines
+    assert "LoadCredential=centre-key:/etc/qos-agent/centre-key.pem" in lines
+    settings = load(FOLDER / "enrolment.toml")
+    assert settings.folder == Path("/var/lib/qos-agent-census")
+    key_file = settings.provision.key_file
+    assert key_file == Path("/run/credentials") / path.name / "centre-key"
