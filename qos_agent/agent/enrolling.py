@@ -44,7 +44,7 @@ class EnrolmentError(QosAgentError):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The answer of the centre, checked."""
+    """The answer of the centre, checked; without a token if it came on a stick."""
 
     station: str
     token: str
@@ -89,15 +89,19 @@ def device_signer(folder: Path, *, new_key: str | None) -> Signer:
     return keys.load_signer(path) or keys.create_key(path)
 
 
-def ask(centre: str, ca_file: Path | None, code: str, who: str, key: Signer) -> Given:
-    """Send the request and return the checked answer.
+def request(code: str, device: str, signer: Signer, now_s: int) -> bytes:
+    """Return the signed request of this device. Raises SigningError."""
+    return enrolment.signed(code, device, __version__, signer, now_s)
+
+
+def ask(centre: str, ca_file: Path | None, body: bytes) -> Given:
+    """Send a request and return the checked answer.
 
     Raises ConfigError, EnrolmentError or InvalidConfigError.
     """
     if is_exposed(centre):
         problem = "must be an https URL, because the answer has a token"
         raise ConfigError("--centre", repr(centre[:100]), problem, "use https://")
-    body = enrolment.signed(code, who, __version__, key)
     status, content = _exchange(centre, ca_file, body)
     if status == HTTPStatus.OK:
         return given(content)
@@ -137,13 +141,18 @@ def install(
     """
     place = Place(config)
     _check(answer, device, interfaces)
-    installation.write_token(answer.token, place.token)
+    if answer.token:
+        installation.write_token(answer.token, place.token)
     if answer.calendar is not None:
         _write(place.calendar, answer.calendar)
     if answer.authority is not None:
         _write(place.authority, answer.authority)
     text = completed(answer, place, device, interfaces)
-    return installation.write_config(text, place.config)
+    loaded = installation.write_config(text, place.config)
+    if not answer.token:
+        # That of another station, perhaps.
+        place.token.unlink(missing_ok=True)
+    return loaded
 
 
 def completed(
@@ -154,7 +163,7 @@ def completed(
     Raises ConfigError for an interface of a link that the configuration does not have.
     """
     values = {"name": f"device = {json.dumps(device)}"}
-    if place.config != DEFAULT_PATH:
+    if place.config != DEFAULT_PATH and answer.token:
         values["token_file"] = f"token_file = {json.dumps(str(place.token))}"
     if answer.authority is not None:
         values["ca_file"] = f"ca_file = {json.dumps(str(place.authority))}"
@@ -185,7 +194,8 @@ def _check(answer: Given, device: str, interfaces: Mapping[str, str]) -> None:
     """Load the whole answer in a private folder. Raises InvalidConfigError."""
     with _private_folder() as folder:
         place = Place(folder / "agent.toml")
-        place.token.write_text(answer.token)
+        if answer.token:
+            place.token.write_text(answer.token)
         if answer.calendar is not None:
             place.calendar.write_text(answer.calendar, encoding="utf-8")
             calendar_file.load(place.calendar)

@@ -29,7 +29,7 @@ from qos_agent.system.network.tls import client_context
 TOKEN_PATH = DEFAULT_PATH.with_name("collector.token")
 CA_PATH = DEFAULT_PATH.with_name("collector-ca.pem")
 GROUP = "qos-agent"
-_SERVICE = "qos-agent.service"
+_SERVICE, _ENROLMENT = "qos-agent.service", "qos-agent-enrol.service"
 _QUICK_S = 30.0
 # A little more than TimeoutStartSec of the unit.
 _START_S = 660.0
@@ -113,7 +113,9 @@ def write_config(text: str, path: Path = DEFAULT_PATH) -> Loaded:
         new.unlink()
         raise
     new.chmod(0o640)
-    os.chown(new, -1, _group_id())
+    # The sandbox of qos-agent-enrol.service forbids chown, and gives the group itself.
+    if (group := _group_id()) not in (-1, new.stat().st_gid):
+        os.chown(new, -1, group)
     if path.exists():
         shutil.copy2(path, path.with_name(f"{path.name}.before-setup"))
     new.replace(path)
@@ -145,8 +147,13 @@ def write_token(text: str, path: Path = TOKEN_PATH) -> None:
     except ValueError as error:
         found = f"hidden, {len(text)} characters"
         raise ConfigError("token", found, str(error), token.FIX) from error
+    write_private(path, f"{checked}\n".encode())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file that only its owner reads, on disk when this returns."""
     new = path.with_name(f".{path.name}.new")
-    _write_private(new, f"{checked}\n".encode())
+    _write_private(new, content)
     new.replace(path)
     sync(path.parent)
 
@@ -175,6 +182,11 @@ def start_service() -> str | None:
         if problem is not None:
             return problem
     return None
+
+
+def start_enrolment() -> str | None:
+    """Start the service that completes an enrolment. Return the reason if it fails."""
+    return _systemctl(["enable", "--now", "--no-block", _ENROLMENT], _QUICK_S)
 
 
 def _systemctl(arguments: list[str], timeout_s: float) -> str | None:

@@ -6,8 +6,9 @@ import json
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
@@ -16,9 +17,12 @@ from qos_agent.model.errors import ConfigError, OperatorError
 from qos_agent.system.files import write_atomically
 
 if TYPE_CHECKING:
+    from qos_agent.agent.offline import Pending
     from qos_agent.config.settings import Settings
+    from qos_agent.evidence.signer import Signer
 
 PUBLIC_NAME = "device-key.pub"
+_NOT_STARTED = "not started"
 CodeArgument = Annotated[
     str | None,
     typer.Argument(
@@ -61,13 +65,38 @@ NewKeyOption = Annotated[
 ]
 
 
-def enrol(
+StickOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--stick",
+        metavar="FOLDER",
+        help="Enrol without a network, with the file in this folder. CODE is then the "
+        "station, if the folder has several files.",
+    ),
+]
+FingerprintOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HEX",
+        help="Fingerprint of the centre's key, from its letter. Needed once.",
+    ),
+]
+PendingOption = Annotated[
+    bool,
+    typer.Option("--pending", help="Complete an enrolment that began with --stick."),
+]
+
+
+def enrol(  # noqa: PLR0913, PLR0917  one for each option
     code: CodeArgument = None,
     centre: CentreOption = None,
     ca_file: CaFileOption = None,
     interface: InterfaceOption = None,
+    stick: StickOption = None,
+    fingerprint: FingerprintOption = None,
     config: ConfigOption = None,
     alone: SelfOption = False,
+    pending: PendingOption = False,
     new_key: NewKeyOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,22 +105,28 @@ def enrol(
     Creates the key with which the device seals its journal, if there is none. Sends
     the public key and the code to the centre. Writes the token, the configuration and
     the calendar that the centre returns, and starts the service. The private key never
-    leaves the device. With --self it only creates the key, and writes the public key
+    leaves the device. With --stick the device measures at once, and enrols when it
+    reaches the centre. With --self it only creates the key, and writes the public key
     to a file for `noc register import-keys`.
     """
-    if alone == (code is not None):
-        problem = "needs an enrolment code, or the option --self"
+    modes = alone + pending + (stick is not None or code is not None)
+    if modes != 1:
+        problem = "needs an enrolment code, or one of --stick, --pending and --self"
         raise ConfigError("enrol", None, problem, "add the code of the label")
     if alone:
         _create_only(config, new_key, as_json)
+    elif pending:
+        _print(_completed(_path(config)), as_json)
+    elif stick is not None:
+        device = _Device.of(_path(config), interface, new_key)
+        _print_pending(_from_stick(device, stick, code, fingerprint), as_json)
     elif centre is None:
         problem, fix = "missing", "add --centre with the URL on the label"
         raise ConfigError("--centre", None, problem, fix)
     else:
-        result = _enrolled(
-            _typed(code or ""), centre, ca_file, interface, config, new_key
-        )
-        _print(result, as_json)
+        typed = _typed(code or "")
+        device = _Device.of(_path(config), interface, new_key)
+        _print(_enrolled(device, typed, centre, ca_file), as_json)
 
 
 def _typed(code: str) -> str:
@@ -101,33 +136,112 @@ def _typed(code: str) -> str:
     return checked_code(sys.stdin.readline().strip() if code == "-" else code)
 
 
-def _enrolled(
-    code: str,
-    centre: str,
-    ca_file: Path | None,
-    interface: list[str] | None,
-    config: Path | None,
-    new_key: bool,
-) -> dict[str, str]:
-    from qos_agent.agent import enrolling
+def _path(config: Path | None) -> Path:
+    """Return the file of the configuration. Raises OperatorError without the rights."""
     from qos_agent.config.sources import DEFAULT_PATH
 
     path = config or DEFAULT_PATH
     if path == DEFAULT_PATH and os.geteuid() != 0:
         raise OperatorError("enrol: needs root. Fix: sudo qos-agent enrol CODE.")
-    interfaces = _interfaces(interface or [])
-    before = _settings(path)
-    folder, device = before.journal.folder, before.station.device
-    now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    signer = enrolling.device_signer(folder, new_key=now if new_key else None)
-    answer = enrolling.ask(centre, ca_file, code, device, signer)
-    enrolling.install(answer, path, device, interfaces)
-    # Only the file in its place has the folders of the installed service.
-    enrolling.move_key(folder, _settings(path).journal.folder)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """This device before its enrolment, with its key."""
+
+    path: Path
+    name: str
+    folder: Path
+    interfaces: dict[str, str]
+    signer: Signer
+
+    @classmethod
+    def of(cls, path: Path, interface: list[str] | None, new_key: bool) -> Self:
+        """Return this device. Raises ConfigError, OperatorError or SigningError."""
+        from qos_agent.agent import enrolling
+
+        interfaces = _interfaces(interface or [])
+        before = _settings(path)
+        folder = before.journal.folder
+        now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        signer = enrolling.device_signer(folder, new_key=now if new_key else None)
+        return cls(path, before.station.device, folder, interfaces, signer)
+
+    def move_key(self) -> None:
+        """Move the key to the folder of the new configuration."""
+        from qos_agent.agent import enrolling
+
+        # Only the file in its place has the folders of the installed service.
+        enrolling.move_key(self.folder, _settings(self.path).journal.folder)
+
+
+def _enrolled(
+    device: _Device, code: str, centre: str, ca_file: Path | None
+) -> dict[str, str]:
+    from qos_agent.agent import enrolling
+
+    body = enrolling.request(code, device.name, device.signer, int(time.time()))
+    answer = enrolling.ask(centre, ca_file, body)
+    enrolling.install(answer, device.path, device.name, device.interfaces)
+    device.move_key()
     return {
         "station": answer.station,
-        "device": device,
-        "fingerprint": signer.public_key.fingerprint,
+        "device": device.name,
+        "fingerprint": device.signer.public_key.fingerprint,
+        "config": str(device.path),
+        "service": _started(device.path),
+    }
+
+
+def _from_stick(
+    device: _Device, stick: Path, station: str | None, fingerprint: str | None
+) -> dict[str, str]:
+    from qos_agent.agent import offline
+    from qos_agent.agent.installation import start_enrolment
+
+    trusted = offline.trusted_centre(device.path)
+    file, key = offline.read(offline.find(stick, station), trusted, fingerprint)
+    pending = offline.install(
+        file,
+        key,
+        device.path,
+        device.signer,
+        device.name,
+        device.interfaces,
+        int(time.time()),
+    )
+    device.move_key()
+    service = _started(device.path)
+    if service != _NOT_STARTED:
+        service = start_enrolment() or service
+    return {
+        "station": pending.station,
+        "device": device.name,
+        "fingerprint": device.signer.public_key.fingerprint,
+        "config": str(device.path),
+        "request": _request_on(stick, pending),
+        "service": service,
+    }
+
+
+def _request_on(stick: Path, pending: Pending) -> str:
+    """Return the path of the request on the stick; it may be write-protected."""
+    from qos_agent.agent import offline
+
+    try:
+        return str(offline.write_request(stick, pending))
+    except OSError as error:
+        return f"not written: {error.strerror}"
+
+
+def _completed(path: Path) -> dict[str, str]:
+    from qos_agent.agent import offline
+
+    pending = offline.complete(path)
+    return {
+        "station": pending.station,
+        "device": pending.device,
         "config": str(path),
         "service": _started(path),
     }
@@ -167,7 +281,7 @@ def _started(path: Path) -> str:
     from qos_agent.config.sources import DEFAULT_PATH
 
     if path != DEFAULT_PATH or not Path("/run/systemd/system").is_dir():
-        return "not started"
+        return _NOT_STARTED
     return start_service() or "started"
 
 
@@ -176,10 +290,25 @@ def _print(result: dict[str, str], as_json: bool) -> None:
         print(json.dumps(result))
         return
     print(f"enrolled: station {result['station']}, device {result['device']}")
-    print(f"key: {result['fingerprint']}")
+    _print_values(result)
+    print("Check it: qos-agent doctor")
+
+
+def _print_pending(result: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result))
+        return
+    print(f"enrolment pending: station {result['station']}, device {result['device']}")
+    _print_values(result)
+    print(f"request for the centre: {result['request']}")
+    print("The device measures now, and enrols when it reaches the centre.")
+
+
+def _print_values(result: dict[str, str]) -> None:
+    if fingerprint := result.get("fingerprint"):
+        print(f"key: {fingerprint}")
     print(f"configuration: {result['config']}")
     print(f"service: {result['service']}")
-    print("Check it: qos-agent doctor")
 
 
 def _create_only(config: Path | None, new_key: bool, as_json: bool) -> None:

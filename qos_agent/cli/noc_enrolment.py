@@ -67,22 +67,14 @@ def _desk(settings: NocSettings) -> Desk:
 
     Raises OperatorError, SigningError or StorageError.
     """
-    from qos_agent.config import calendar_file, text_file, toml_file
     from qos_agent.noc.provision.answers import Desk, Limiter
+    from qos_agent.noc.provision.configuration import files_for_devices
     from qos_agent.noc.provision.ledger import FILE_NAME, Ledger
     from qos_agent.noc.provision.vault import KEY_NAME, Vault
     from qos_agent.noc.register.keys import KeyRegister
 
-    calendar = authority = None
-    if settings.election.calendar is not None:
-        path = calendar_file.find(settings.election.calendar)
-        calendar_file.load(path)
-        calendar = text_file.decoded(toml_file.read_bytes(path, "check its path"))
+    calendar, authority = files_for_devices(settings)
     section = settings.enrolment
-    if section.ca_file is not None:
-        content = toml_file.read_bytes(section.ca_file, "correct enrolment.ca_file")
-        authority = text_file.decoded(content)
-
     ledger = Ledger(settings.folder / FILE_NAME)
     keys = KeyRegister(settings.folder / "register.sqlite3", any_thread=True)
     vault = Vault.of(settings.provision.key_file or settings.folder / KEY_NAME)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 FilesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="Files that `enrol --self` wrote."),
+    typer.Argument(
+        metavar="FILE...", help="Files that `enrol --self` and `enrol --stick` wrote."
+    ),
 ]
 FromOption = Annotated[
     str | None,
@@ -44,23 +46,84 @@ def import_keys(
     apply: ApplyOption = False,
     since: FromOption = None,
     config: NocConfigOption = None,
-) -> None:
-    """Import public keys of devices.
+) -> int:
+    """Import public keys and requests of devices.
 
     A new key of a station replaces the one before. The old one stays in the history,
-    and the seals of its time stay valid. Add --apply to apply the changes.
+    and the seals of its time stay valid. A request that `enrol --stick` wrote counts
+    once, as at the enrolment endpoint. Add --apply to apply the changes. The exit
+    status is 1 if a request is refused.
     """
     from qos_agent.noc.register.keys import read_keys
 
     from_s = moment_s(since, "--from") if since else None
     now_s = int(time.time())
-    keys = [key for path in files for key in read_keys(path, now_s, from_s)]
-    with closing(_open(config, create=apply)) as store:
-        counts = store.apply(keys, keep=apply)
-    figures = (f"{counts[kind]} {kind}" for kind in ("added", "replaced", "unchanged"))
-    print(", ".join(figures))
+    requests = {path: content for path in files if (content := _request(path))}
+    rest = [path for path in files if path not in requests]
+    keys = [key for path in rest for key in read_keys(path, now_s, from_s)]
+    lines, refused = _accept(config, requests, now_s, apply=apply)
+    if rest:
+        with closing(_open(config, create=apply)) as store:
+            counts = store.apply(keys, keep=apply)
+        kinds = ("added", "replaced", "unchanged")
+        lines.append(", ".join(f"{counts[kind]} {kind}" for kind in kinds))
+    print("\n".join(lines))
     if not apply:
         print("Nothing was imported yet. To apply the changes, add --apply.")
+    return 1 if refused else 0
+
+
+def _request(path: Path) -> bytes | None:
+    """Return the content of a file if it is the request of a device, else None."""
+    from qos_agent.evidence.enrolment import REQUEST_MAX_BYTES, TITLE
+    from qos_agent.system.files import read_bytes
+
+    try:
+        content = read_bytes(path, REQUEST_MAX_BYTES)
+    except OSError:  # a larger file has keys; another error shows when it is read
+        return None
+    return content if content.startswith(f"{TITLE}\n".encode()) else None
+
+
+def _accept(
+    config: Path | None, requests: dict[Path, bytes], now_s: int, *, apply: bool
+) -> tuple[list[str], int]:
+    """Accept requests, and return a line for each and the number of refused ones.
+
+    Without `apply` only their signatures are checked. Raises ConfigError.
+    """
+    from qos_agent.noc.provision.intake import signed_request
+
+    for path, content in requests.items():
+        try:
+            signed_request(content)
+        except ValueError as error:
+            fix = "copy the file from the stick again"
+            raise ConfigError(str(path), None, str(error), fix) from error
+    if not requests or not apply:
+        return [f"{path}: can be sent to the ledger" for path in requests], 0
+    return _taken(config, requests, now_s)
+
+
+def _taken(
+    config: Path | None, requests: dict[Path, bytes], now_s: int
+) -> tuple[list[str], int]:
+    from qos_agent.evidence.enrolment import REFUSALS
+    from qos_agent.noc.provision.intake import Intake
+    from qos_agent.noc.provision.plan import Centre
+    from qos_agent.noc.settings import load
+
+    lines, refused = [], 0
+    with closing(Centre(load(config))) as centre:
+        intake = Intake(centre.ledger, centre.keys, centre.codes)
+        for path, content in requests.items():
+            found = intake.accept(content, now_s)
+            if found.outcome.is_admitted:
+                lines.append(f"{path}: {found.station} {found.outcome}")
+            else:
+                refused += 1
+                lines.append(f"{path}: the code {REFUSALS[found.outcome]}")
+    return lines, refused
 
 
 def keys(

@@ -59,6 +59,14 @@ SheetOption = Annotated[
         help="Write a label for each code that can be used (.pdf or .html).",
     ),
 ]
+StickOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--stick",
+        metavar="FOLDER",
+        help="Write an enrolment file for each code that can be used to a USB stick.",
+    ),
+]
 
 
 def provision(  # noqa: PLR0913, PLR0917  one for each option
@@ -69,6 +77,7 @@ def provision(  # noqa: PLR0913, PLR0917  one for each option
     renew_expired: RenewOption = False,
     show: ShowOption = False,
     sheet: SheetOption = None,
+    stick: StickOption = None,
     config: NocConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -94,6 +103,8 @@ def provision(  # noqa: PLR0913, PLR0917  one for each option
             status = _changed(centre, wanted, revoke=revoke, reissue=reissue)
         if sheet is not None:
             _write_sheet(centre, wanted, sheet)
+        if stick is not None:
+            _write_stick(centre, wanted, stick)
         return status
 
 
@@ -190,6 +201,16 @@ def _write_sheet(centre: Centre, wanted: Wanted, path: Path) -> None:
         ),
     )
     print(f"labels: {count} in {path}; delete the file after printing")
+
+
+def _write_stick(centre: Centre, wanted: Wanted, folder: Path) -> None:
+    """Write the enrolment files of the wanted stations whose code can be used."""
+    from qos_agent.noc.provision.sticks import centre_signer, write_files
+
+    count = write_files(centre, wanted, folder)
+    print(f"enrolment files: {count} in {folder}; each is as secret as its code")
+    fingerprint = centre_signer(centre.settings).public_key.fingerprint
+    print(f"fingerprint of the centre for --fingerprint: {fingerprint}")
 
 
 def _user() -> str:

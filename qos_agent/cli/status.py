@@ -50,13 +50,24 @@ def status(
     translate = translator(language)
     folder = load_configuration(config).settings.runtime_folder()
     current = _read(folder, translate)
+    pending = _is_enrolment_pending(config)
     if as_json:
-        print(json.dumps(asdict(current)))
+        print(json.dumps({**asdict(current), "enrolment_pending": pending}))
     elif watch:
         _watch(folder, current, translate)
     else:
+        if pending:
+            text = "Enrolment pending: the centre has not confirmed this device yet."
+            print(translate(text))
         _print(current, translate)
     return 0 if _running(current) else 1
+
+
+def _is_enrolment_pending(config: Path | None) -> bool:
+    from qos_agent.config.sources import DEFAULT_PATH
+    from qos_agent.evidence.enrolment_file import PENDING_NAME
+
+    return (config or DEFAULT_PATH).with_name(PENDING_NAME).exists()
 
 
 def _read(folder: Path, translate: Translator) -> Status:

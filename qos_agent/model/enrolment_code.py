@@ -13,6 +13,8 @@ which are hard to find on a keyboard and to say on the telephone.
 
 from __future__ import annotations
 
+import re
+
 from qos_agent.model.errors import ConfigError
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -26,6 +28,7 @@ _SPELLINGS = str.maketrans("ILO", "110", "- ")
 # Longer input than a code with separators is refused before it is normalised.
 _TYPED_MAX = 4 * LENGTH
 _FIX = "copy all 12 characters of the label"
+_STICK_SECRET = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def code_of(secret: int) -> str:
@@ -46,6 +49,11 @@ def checked_code(text: str) -> str:
         problem = "does not match its check character, so it has a typing error"
         raise _error(text, problem, "compare it with the label")
     return code
+
+
+def is_stick_secret(text: str) -> bool:
+    """Return True for the secret of an enrolment file, 128 bits in hexadecimal."""
+    return _STICK_SECRET.fullmatch(text) is not None
 
 
 def shown_code(code: str) -> str:

@@ -214,6 +214,11 @@ class ProvisionSection(Section):
     key_file: FilePath | None = Field(
         None, description="Key of the centre; by default centre-key.pem in folder."
     )
+    signing_key_file: FilePath | None = Field(
+        None,
+        description="Key that signs enrolment files; by default "
+        "centre-signing-key.pem in folder.",
+    )
 
 
 class EnrolmentSection(Section):

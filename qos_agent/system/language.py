@@ -83,6 +83,9 @@ INDONESIAN: Mapping[str, str] = {
     "The agent is not running. It wrote this status {age} ago.": (
         "Agen tidak berjalan. Status ini ditulis {age} lalu."
     ),
+    "Enrolment pending: the centre has not confirmed this device yet.": (
+        "Pendaftaran tertunda: pusat operasi belum mengonfirmasi perangkat ini."
+    ),
     # `run`.
     "Throughput tests use at most {data} each, {interval}. To disable them: "
     "qos-agent run --without throughput": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,10 @@ def _content(**changes: object) -> bytes:
     return json.dumps({**values, "calendar": CALENDAR, "ca": None, **changes}).encode()
 
 
+def _request(code: str, signer: OpensslSigner) -> bytes:
+    return enrolling.request(code, "pi-1", signer, int(time.time()))
+
+
 @contextmanager
 def _unchanged(folder: Path) -> Iterator[None]:
     """Check that nothing in a folder changes."""
@@ -84,7 +89,7 @@ def test_the_device_fills_in_its_interfaces(config: Path, tmp_path: Path) -> Non
     key = keys.create_key(tmp_path / "key.pem")
     with endpoint(desk.desk()) as port:
         url = f"http://127.0.0.1:{port}"
-        answer = enrolling.ask(url, None, code, "pi-1", key)
+        answer = enrolling.ask(url, None, _request(code, key))
     interfaces = {"main": "wwan0", "second": "wwan1"}
     links = enrolling.install(answer, config, "pi-1", interfaces).settings.links
     assert [(link.name, link.interface) for link in links] == [*interfaces.items()]
@@ -141,7 +146,7 @@ def test_a_hostile_server_changes_nothing(
         hostile(HTTP[name]) as server,
         pytest.raises(QosAgentError, match="Fix: ") as caught,
     ):
-        enrolling.ask(server.url(), None, code_of(1), "pi-1", signer)
+        enrolling.ask(server.url(), None, _request(code_of(1), signer))
     assert server.requests == 1
     assert "\n" not in str(caught.value)
 
@@ -156,7 +161,7 @@ def test_a_hostile_handshake_is_an_error(
         hostile(BEFORE_TLS[name], reads=False) as server,
         pytest.raises(EnrolmentError, match="Fix: "),
     ):
-        enrolling.ask(server.url("https"), None, code_of(1), "pi-1", signer)
+        enrolling.ask(server.url("https"), None, _request(code_of(1), signer))
 
 
 def test_a_message_of_the_server_is_not_printed(signer: OpensslSigner) -> None:
@@ -166,7 +171,7 @@ def test_a_message_of_the_server_is_not_printed(signer: OpensslSigner) -> None:
         hostile(fixed(response("403 Forbidden", body))) as server,
         pytest.raises(EnrolmentError, match=r"^the code was used already") as caught,
     ):
-        enrolling.ask(server.url(), None, code_of(1), "pi-1", signer)
+        enrolling.ask(server.url(), None, _request(code_of(1), signer))
     assert "rm -rf" not in str(caught.value)
 
 
@@ -177,14 +182,14 @@ def test_only_a_verified_centre_gets_the_code(
     issuer, authority = Issuer(tmp_path), Authority(tmp_path)
     code = issuer.issue(ONE)
     with pytest.raises(ConfigError, match="must be an https URL"):
-        enrolling.ask("http://192.0.2.1", None, code, "pi-1", signer)
+        enrolling.ask("http://192.0.2.1", None, _request(code, signer))
     other = Authority(tmp_path, "other").file
     with endpoint(issuer.desk(), authority.server_context("none")) as port:
         url = f"https://127.0.0.1:{port}"
         for file in (None, other):
             with pytest.raises(EnrolmentError, match="tls_untrusted"):
-                enrolling.ask(url, file, code, "pi-1", signer)
-        found = enrolling.ask(url, authority.file, code, "pi-1", signer)
+                enrolling.ask(url, file, _request(code, signer))
+        found = enrolling.ask(url, authority.file, _request(code, signer))
     assert found.token == f"st-{ONE}:secret-1"
 
 

@@ -81,7 +81,7 @@ def test_a_key_is_replaced_only_on_request(config: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "enrol: needs an enrolment code, or the option --self"),
+        ((), "enrol: needs an enrolment code, or one of --stick"),
         (("--self", code_of(1)), "enrol: needs an enrolment code"),
         ((code_of(1),), "--centre: missing"),
         ((code_of(1)[:-1], "--centre", "https://a.example"), "must be 12 letters"),

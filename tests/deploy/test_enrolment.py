@@ -7,17 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.evidence import enrolment_file, keys
+from qos_agent.evidence.enrolment_file import EnrolmentFile
 from qos_agent.noc.provision.ledger import FILE_NAME
-from qos_agent.noc.provision.vault import KEY_NAME
+from qos_agent.noc.provision.vault import KEY_NAME, Codes, Vault
 from tests.deploy.container import Container
 from tests.deploy.device import Device
 from tests.noc.provision.endpoints import ONE, Issuer
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("device")]
 
 FOLDER = "/var/lib/qos-agent-census"
 SAMPLE = Path(__file__).parents[2] / "deploy/systemd/enrolment.toml"
-CENTRE = ("--centre", "http://127.0.0.1:8079")
+URL = "http://127.0.0.1:8079"
+PENDING = "/etc/qos-agent/enrolment-pending.json"
 
 
 def _centre(container: Container, folder: Path, issuer: Issuer) -> None:
@@ -39,7 +43,7 @@ def test_a_device_enrols_at_the_service(
     issuer = Issuer(tmp_path)
     code = issuer.issue(ONE)
     _centre(container, tmp_path, issuer)
-    command = ("qos-agent", "enrol", code, *CENTRE, "--json")
+    command = ("qos-agent", "enrol", code, "--centre", URL, "--json")
     result = json.loads(container.output(*command))
     assert (result["station"], result["service"]) == (ONE, "started")
     # A command outside of the service cannot read the key of its credential.
@@ -53,3 +57,48 @@ def test_a_device_enrols_at_the_service(
     log = container.output("journalctl", "--no-pager")
     assert code not in log
     assert f"st-{ONE}:secret" not in log
+
+
+def test_a_device_from_a_stick_enrols_when_the_centre_can_be_reached(
+    installed_device: Device, tmp_path: Path
+) -> None:
+    """The agent measures without a token, and the service completes the enrolment."""
+    container = installed_device.container
+    issuer = Issuer(tmp_path)
+    issuer.issue(ONE)
+    fingerprint = _plug_in(container, tmp_path, issuer)
+    command = ("qos-agent", "enrol", "--stick", "/media", "--fingerprint", fingerprint)
+    result = json.loads(container.output(*command, "--json"))
+    assert result["service"] == "started"
+    assert (container.root / f"media/{ONE}.request").exists()
+    before = _show(container, "qos-agent", "InvocationID")
+    assert (container.root / PENDING[1:]).exists()
+    _centre(container, tmp_path, issuer)
+    # Its next attempt would be up to two minutes later.
+    container.run("systemctl", "restart", "qos-agent-enrol")
+    eventually(lambda: not (container.root / PENDING[1:]).exists())
+    token = container.root / "etc/qos-agent/collector.token"
+    assert token.read_text() == f"st-{ONE}:secret-1\n"
+    eventually(lambda: _show(container, "qos-agent", "InvocationID") != before)
+    container.run("systemctl", "restart", "qos-agent-enrol")
+    assert _show(container, "qos-agent-enrol", "ActiveState") == "inactive"
+
+
+def _show(container: Container, unit: str, key: str) -> str:
+    return container.output("systemctl", "show", unit, "-P", key).strip()
+
+
+def _plug_in(container: Container, folder: Path, issuer: Issuer) -> str:
+    """Put the station's enrolment file on a stick; return the centre's fingerprint."""
+    ledger = issuer.ledger()
+    codes = Codes.of(ledger, Vault.of(folder / KEY_NAME))
+    secret = codes.stick_secret(ONE, 1)
+    config = ledger.allow_stick(ledger.issues(ONE)[0].id, codes.hash(secret))
+    ledger.close()
+    assert config is not None
+    signer = keys.create_key(folder / "signing.pem")
+    file = EnrolmentFile(ONE, secret, URL, config)
+    path = folder / f"{ONE}.enrol"
+    path.write_bytes(enrolment_file.signed(file, signer))
+    container.copy(path, f"/media/{path.name}")
+    return signer.public_key.fingerprint

@@ -12,7 +12,7 @@ from qos_agent.evidence import checkpoints, enrolment, keys
 from qos_agent.evidence.signer import OpensslSigner
 from qos_agent.model.enrolment_code import code_of
 
-CODE = code_of(16)
+CODE, SINCE_S = code_of(16), 1_800_000_000
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> OpensslSigner:
 @pytest.fixture(scope="module")
 def content(signer: OpensslSigner) -> bytes:
     """Return a correct request."""
-    return enrolment.signed(CODE, "pi-1", "1.2.3+g1", signer)
+    return enrolment.signed(CODE, "pi-1", "1.2.3+g1", signer, SINCE_S)
 
 
 def test_a_request_is_read_as_it_was_signed(
@@ -32,7 +32,8 @@ def test_a_request_is_read_as_it_was_signed(
 ) -> None:
     """Code, device, key and version are those of the device."""
     request, note = enrolment.parsed(content)
-    assert request == enrolment.Request(CODE, "pi-1", signer.public_key, "1.2.3+g1")
+    expected = enrolment.Request(CODE, "pi-1", signer.public_key, "1.2.3+g1", SINCE_S)
+    assert request == expected
     assert enrolment.is_signed(request, note)
 
 
@@ -71,6 +72,8 @@ def test_no_changed_byte_is_accepted(content: bytes, data: st.DataObject) -> Non
         (b"pi-1", b"p" * 65),
         (b"1.2.3", b"1 2 3"),
         (b"1.2.3", b"9" * 5000),
+        (b"2027-01-15T", b"2027-1-15T"),
+        (b"2027-01-15T", b"0000-01-15T"),
         (b"\n\n", b"\nmore\n\n"),
         (b"\n\n", b"\n"),
     ],

@@ -1,6 +1,8 @@
 """The use of an enrolment code: at most one device, with every attempt recorded.
 
-A device whose answer was lost on the way may ask again with the same key for a day.
+A device whose answer was lost on the way may ask again with the same key for a day
+after its first answer. A request from a USB stick has no answer, so its day begins when
+the device reaches the endpoint.
 Any other use of a used code is refused and recorded, so a stolen code shows in the
 ledger: either the thief's key, or the refused attempt of the rightful device.
 
@@ -56,6 +58,7 @@ class Applicant:
     public_key: bytes
     fingerprint: str
     peer: str
+    since_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Admission:
     outcome: Outcome
     station: str = ""
     serial: int = 0
-    used_s: int = 0
+    key_from_s: int = 0
     sealed: bytes = b""
     config: str = ""
 
@@ -88,26 +91,47 @@ class Admissions:
         self._db = ledger.database
         self._db.executescript(_SCHEMA)
 
-    def admit(self, code_hash: bytes, applicant: Applicant, at_s: int) -> Admission:
-        """Use a code once, and record the attempt, in one transaction."""
+    def admit(
+        self, code_hash: bytes, applicant: Applicant, at_s: int, *, gives: bool = True
+    ) -> Admission:
+        """Use a code once, and record the attempt, in one transaction.
+
+        Without `gives` the device does not receive its token now.
+        """
         with transaction(self._db):
             row = self._db.execute(
-                "SELECT id, station, serial, state, expires_s, used_s, public_key, "
-                "sealed, config FROM issue WHERE code_hash = ?",
+                "SELECT id, state, expires_s, given_s, public_key FROM issue "
+                "WHERE code_hash = ?1 OR stick_hash = ?1",
                 (code_hash,),
             ).fetchone()
             if row is None:
                 self._record(Outcome.UNKNOWN, 0, applicant, at_s)
                 return Admission(Outcome.UNKNOWN)
-            number, station, serial, state, expires_s, used_s, key, *given = row
-            is_same = key == applicant.public_key and at_s <= (used_s or 0) + REPEAT_S
+            number, state, expires_s, given_s, key = row
+            is_first = given_s is None or at_s <= given_s + REPEAT_S
+            is_same = key == applicant.public_key and is_first
             outcome = _outcome(State(state), is_same, at_s >= (expires_s or 0))
             self._change(outcome, number, applicant, at_s)
+            if gives and outcome.is_admitted:
+                self._give(number, at_s)
             self._record(outcome, number, applicant, at_s)
+            return self._admission(outcome, number)
+
+    def _admission(self, outcome: Outcome, issue: int) -> Admission:
+        station, serial, *given = self._db.execute(
+            "SELECT station, serial, key_from_s, sealed, config FROM issue "
+            "WHERE id = ?",
+            (issue,),
+        ).fetchone()
         if not outcome.is_admitted:
             return Admission(outcome, station, serial)
-        first_s = at_s if outcome is Outcome.ACCEPTED else used_s
-        return Admission(outcome, station, serial, first_s, bytes(given[0]), given[1])
+        return Admission(outcome, station, serial, *given)
+
+    def _give(self, issue: int, at_s: int) -> None:
+        self._db.execute(
+            "UPDATE issue SET given_s = coalesce(given_s, ?2) WHERE id = ?1",
+            (issue, at_s),
+        )
 
     def refuse(self, outcome: Outcome, peer: str, at_s: int, count: int = 1) -> None:
         """Record attempts that were refused before their code was looked up."""
@@ -144,8 +168,12 @@ class Admissions:
         by = f"device {who.device}, key {who.fingerprint}, address {who.peer}"
         self._db.execute(
             "UPDATE issue SET state = 'used', changed_s = ?2, used_s = ?2, "
-            "changed_by = ?3, device = ?4, public_key = ?5 WHERE id = ?1",
-            (issue, at_s, by, who.device, who.public_key),
+            "changed_by = ?3, device = ?4, public_key = ?5, "
+            # The clock of a device may be wrong: its key is not valid before the code
+            # existed, and not after this moment.
+            "key_from_s = min(?2, max(?6, (SELECT max(at_s) FROM event "
+            "WHERE issue = ?1 AND state = 'issued'))) WHERE id = ?1",
+            (issue, at_s, by, who.device, who.public_key, who.since_s),
         )
 
     def _record(

@@ -14,11 +14,12 @@ from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from qos_agent.evidence import checkpoints, enrolment
-from qos_agent.noc.provision.admission import Admissions, Applicant, Outcome
+from qos_agent.evidence import enrolment
+from qos_agent.noc.provision.admission import Outcome
+from qos_agent.noc.provision.intake import Intake
 from qos_agent.noc.provision.ledger import Ledger
 from qos_agent.noc.provision.vault import Codes, Vault
-from qos_agent.noc.register.keys import DeviceKey, KeyRegister
+from qos_agent.noc.register.keys import KeyRegister
 
 _STATUSES = {
     Outcome.MALFORMED: HTTPStatus.BAD_REQUEST,
@@ -74,12 +75,7 @@ class Limiter:
 
 
 class Desk:
-    """Answers requests to enrol, from one thread.
-
-    The key of an admitted device is in the register before the device gets its token,
-    so that no seal arrives with an unknown key. If the register cannot be written, the
-    device gets an error and repeats its request.
-    """
+    """Answers requests to enrol, from one thread."""
 
     def __init__(
         self,
@@ -90,10 +86,8 @@ class Desk:
         calendar: str | None = None,
         authority: str | None = None,
     ) -> None:
-        self._admissions = Admissions(ledger)
-        self._keys = keys
+        self._intake = Intake(ledger, keys, Codes.of(ledger, vault))
         self._vault = vault
-        self._codes = Codes.of(ledger, vault)
         self._limiter = limiter
         self._extra = {"calendar": calendar, "ca": authority}
 
@@ -101,7 +95,7 @@ class Desk:
         """Answer a request and record it. Raises SigningError or sqlite3.Error."""
         peer = network_of(peer)
         for address, count in self._limiter.new_minute(at_s).items():
-            self._admissions.refuse(Outcome.LIMITED, address, at_s - 60, count)
+            self._intake.admissions.refuse(Outcome.LIMITED, address, at_s - 60, count)
         if not self._limiter.allows(peer):
             return _refusal(Outcome.LIMITED)
         try:
@@ -114,19 +108,14 @@ class Desk:
 
     def _refused(self, outcome: Outcome, peer: str, at_s: int) -> Answer:
         self._limiter.failed(peer)
-        self._admissions.refuse(outcome, peer, at_s)
+        self._intake.admissions.refuse(outcome, peer, at_s)
         return _refusal(outcome)
 
     def _admitted(self, request: enrolment.Request, peer: str, at_s: int) -> Answer:
-        key = request.key
-        applicant = Applicant(request.device, key.raw, key.fingerprint, peer)
-        code_hash = self._codes.hash(request.code)
-        admission = self._admissions.admit(code_hash, applicant, at_s)
+        admission = self._intake.take(request, peer, at_s)
         if not admission.outcome.is_admitted:
             self._limiter.failed(peer)
             return _refusal(admission.outcome)
-        name = checkpoints.device_name(request.device)
-        self._keys.enrol(DeviceKey(admission.station, name, key, admission.used_s))
         content = {
             "station": admission.station,
             "serial": admission.serial,

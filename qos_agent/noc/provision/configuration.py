@@ -10,7 +10,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from qos_agent.config import text_file, toml_file
+from qos_agent.config import calendar_file, text_file, toml_file
 from qos_agent.config.loading import load
 from qos_agent.config.sources import Sources
 from qos_agent.model.errors import ConfigError, InvalidConfigError
@@ -81,6 +81,23 @@ def device_config(entry: Entry, shard: ShardSection, common: str) -> str:
         bucket=_toml(shard.bucket),
     )
     return head + links + collector + common
+
+
+def files_for_devices(settings: NocSettings) -> tuple[str | None, str | None]:
+    """Return the calendar and the authority of the collectors that devices receive.
+
+    Raises OperatorError or InvalidConfigError for a file that cannot be used.
+    """
+    calendar = authority = None
+    if settings.election.calendar is not None:
+        path = calendar_file.find(settings.election.calendar)
+        calendar_file.load(path)
+        calendar = text_file.decoded(toml_file.read_bytes(path, "check its path"))
+    if settings.enrolment.ca_file is not None:
+        fix = "correct enrolment.ca_file"
+        content = toml_file.read_bytes(settings.enrolment.ca_file, fix)
+        authority = text_file.decoded(content)
+    return calendar, authority
 
 
 def check_config(text: str, settings: NocSettings) -> None:

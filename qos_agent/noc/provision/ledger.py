@@ -33,10 +33,12 @@ PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS issue (
     id INTEGER PRIMARY KEY, station TEXT NOT NULL, serial INTEGER NOT NULL,
     account TEXT NOT NULL, config TEXT NOT NULL, code_hash BLOB NOT NULL UNIQUE,
+    stick_hash BLOB UNIQUE,
     state TEXT NOT NULL CHECK (state IN
         ('making', 'issued', 'used', 'expired', 'revoked', 'replaced')),
     changed_s INTEGER NOT NULL, changed_by TEXT NOT NULL,
-    sealed BLOB, expires_s INTEGER, used_s INTEGER, device TEXT, public_key BLOB,
+    sealed BLOB, expires_s INTEGER, used_s INTEGER, given_s INTEGER,
+    device TEXT, public_key BLOB, key_from_s INTEGER,
     has_account INTEGER NOT NULL DEFAULT 1,
     UNIQUE (station, serial));
 CREATE UNIQUE INDEX IF NOT EXISTS issue_live ON issue(station)
@@ -187,6 +189,18 @@ class Ledger:
                 [(number, sealed, expires_s, at_s) for number, sealed in made],
             )
         return done.rowcount
+
+    def allow_stick(self, issue: int, stick_hash: bytes) -> str | None:
+        """Allow the secret of a file in place of the code.
+
+        Return the configuration of the issue; None if its code was used or has ended.
+        """
+        row = self._db.execute(
+            "UPDATE issue SET stick_hash = ?2 WHERE id = ?1 AND state = 'issued' "
+            "RETURNING config",
+            (issue, stick_hash),
+        ).fetchone()
+        return None if row is None else str(row[0])
 
     def end(self, station: str, state: State, at_s: int, by: str) -> bool:
         """End the live issue of a station. Return False if there is none.

@@ -6,7 +6,8 @@ reads it. Key and certificate are in one file of mode 0600. Secrets go to the ch
 process by standard input, never as an argument.
 
 Codes and their hashes are derived from one random secret, which the ledger has in
-encrypted form. A code need not be stored, and a lost label can be printed again.
+encrypted form. A code need not be stored, and a lost label can be printed again. The
+same holds for the secrets in enrolment files.
 """
 
 from __future__ import annotations
@@ -88,6 +89,10 @@ class Codes:
         """Return the code of an issue, always the same one."""
         digest = self._digest(f"code/{station}/{serial}")
         return code_of(int.from_bytes(digest[:8]) >> (64 - SECRET_BITS))
+
+    def stick_secret(self, station: str, serial: int) -> str:
+        """Return the secret in the enrolment file of an issue, always the same one."""
+        return self._digest(f"stick/{station}/{serial}")[:16].hex()
 
     def hash(self, code: str) -> bytes:
         """Return the hash that the ledger stores.

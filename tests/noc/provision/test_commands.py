@@ -115,6 +115,45 @@ def test_a_device_enrols_over_tls_and_writes(
         assert secret not in output + errors + result.stdout + result.stderr
 
 
+def test_a_device_enrols_from_a_stick(
+    centre: Centre,
+    server: InfluxDB,
+    endpoint: tuple[subprocess.Popen[str], str],
+    tmp_path: Path,
+) -> None:
+    """The centre accepts the request once, and the device gets its token later."""
+    config, stick, one = centre.path, tmp_path / "stick", codes_of(1)[0]
+    stick.mkdir()
+    assert centre.run("provision", "--stick", str(stick)).returncode == 2
+    url = f'[provision]\nendpoint = "{endpoint[1]}"'
+    config.write_text(config.read_text().replace("[provision]", url))
+    made = centre.run("provision", one, "--stick", str(stick))
+    assert (made.returncode, made.stderr) == (0, "")
+    assert f"enrolment files: 1 in {stick}" in made.stdout
+    fingerprint = made.stdout.split()[-1]
+    assert [path.name for path in stick.iterdir()] == [f"{one}.enrol"]
+    device = tmp_path / "pi"
+    options = ("--stick", str(stick), "--fingerprint", fingerprint)
+    result = _device(device, *options)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"enrolment pending: station {one}, device ")
+    request = str(stick / f"{one}.request")
+    shown = centre.run("register", "import-keys", request)
+    assert "Nothing was imported yet" in shown.stdout
+    taken = centre.run("register", "import-keys", request, "--apply")
+    assert (taken.returncode, taken.stdout) == (0, f"{request}: {one} accepted\n")
+    (key,) = KeyRegister(tmp_path / "register.sqlite3").history(one)
+    assert key.key.fingerprint in result.stdout
+    done = _device(device, "--pending")
+    assert done.returncode == 0, done.stderr
+    assert write_status(server, (device / "collector.token").read_text().strip()) == 204
+    thief = tmp_path / "thief"
+    assert _device(thief, *options).returncode == 0
+    refused = centre.run("register", "import-keys", request, "--apply")
+    assert refused.returncode == 1
+    assert "the code was used already. Fix: " in refused.stdout
+
+
 def test_a_killed_endpoint_gives_the_code_to_one_device(
     centre: Centre, authority: Authority, server: InfluxDB, tmp_path: Path
 ) -> None:

@@ -93,7 +93,7 @@ class _Endpoint:
 
 def _enrolled(port: int, station: str, code: str, end_mono: float) -> tuple[str, int]:
     """Enrol a device; it asks again until it has its answer. Return the requests."""
-    body = enrolment.signed(code, f"pi-{station}", "1", _Key())
+    body = enrolment.signed(code, f"pi-{station}", "1", _Key(), int(time.time()))
     requests = 0
     while time.monotonic() < end_mono:
         requests += 1

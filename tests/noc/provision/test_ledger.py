@@ -83,7 +83,7 @@ def test_the_same_device_may_ask_again_for_a_day(ledger: Ledger) -> None:
     assert (again.outcome, again.config) == (Outcome.REPEATED, f"# {ONE}-1\n")
     late = admissions.admit(code_hash(ONE, 1), applicant("pi-1"), NOW_S + REPEAT_S + 1)
     assert late.outcome is Outcome.USED
-    assert ledger.issues(ONE)[0].used_s == again.used_s == NOW_S
+    assert ledger.issues(ONE)[0].used_s == again.key_from_s == NOW_S
 
 
 def test_a_code_expires(ledger: Ledger) -> None:

@@ -18,6 +18,8 @@ from qos_agent.noc.provision.answers import Limiter, network_of
 from qos_agent.noc.provision.ledger import State
 from tests.noc.provision.endpoints import CALENDAR, ONE, OTHER, Issuer, endpoint
 
+SINCE_S = 1_800_000_000
+
 
 @pytest.fixture
 def issuer(tmp_path: Path) -> Issuer:
@@ -56,13 +58,13 @@ def test_a_device_receives_all_it_needs_once(
 ) -> None:
     """The first key receives token, configuration and calendar; another one nothing."""
     code = issuer.issue(ONE)
-    status, given = _post(port, enrolment.signed(code, "pi-1", "1", signer))
+    status, given = _post(port, enrolment.signed(code, "pi-1", "1", signer, SINCE_S))
     assert status == 200
     assert (given["station"], given["token"]) == (ONE, f"st-{ONE}:secret-1")
     assert given["calendar"] == CALENDAR
     assert f'id = "{ONE}"' in given["config"]
     thief = keys.create_key(tmp_path / "thief.pem")
-    stolen = enrolment.signed(code, "pi-2", "1", thief)
+    stolen = enrolment.signed(code, "pi-2", "1", thief, SINCE_S)
     assert _post(port, stolen, "192.0.2.9") == (403, {"error": "used"})
     ledger = issuer.ledger()
     assert ledger.issues(ONE)[0].device == "pi-1"
@@ -78,13 +80,13 @@ def test_every_refusal_has_its_reason_and_is_recorded(
     expired, revoked = issuer.issue(ONE, valid_s=0), issuer.issue(OTHER)
     issuer.ledger().end(OTHER, State.REVOKED, 0, "tester")
     other = keys.create_key(tmp_path / "other.pem")
-    unsigned = enrolment.signed(revoked, "pi-1", "1", signer)
-    forged = enrolment.signed(revoked, "pi-1", "1", other)
+    unsigned = enrolment.signed(revoked, "pi-1", "1", signer, SINCE_S)
+    forged = enrolment.signed(revoked, "pi-1", "1", other, SINCE_S)
     unsigned = unsigned.partition(b"\n\n")[0] + b"\n\n" + forged.partition(b"\n\n")[2]
     cases = {
-        "unknown": enrolment.signed(code_of(1), "pi-1", "1", signer),
-        "expired": enrolment.signed(expired, "pi-1", "1", signer),
-        "revoked": enrolment.signed(revoked, "pi-1", "1", signer),
+        "unknown": enrolment.signed(code_of(1), "pi-1", "1", signer, SINCE_S),
+        "expired": enrolment.signed(expired, "pi-1", "1", signer, SINCE_S),
+        "revoked": enrolment.signed(revoked, "pi-1", "1", signer, SINCE_S),
         "malformed": b"hello",
         "unsigned": unsigned,
     }
@@ -107,7 +109,7 @@ def test_an_address_that_fails_too_often_must_wait(
     code = issuer.issue(ONE)
     statuses = [_post(port, b"x")[0] for _ in range(7)]
     assert statuses == [400] * 5 + [429] * 2
-    right = enrolment.signed(code, "pi-1", "1", signer)
+    right = enrolment.signed(code, "pi-1", "1", signer, SINCE_S)
     assert _post(port, right)[0] == 429
     assert _post(port, right, "192.0.2.2")[0] == 200
 
@@ -177,7 +179,7 @@ def test_a_hostile_client_gets_an_error_and_the_next_one_an_answer(
     else:
         assert answer == b""
     code = issuer.issue(ONE)
-    right = enrolment.signed(code, "pi-1", "1", signer)
+    right = enrolment.signed(code, "pi-1", "1", signer, SINCE_S)
     assert _post(port, right, "192.0.2.7")[0] == 200
 
 
@@ -186,7 +188,7 @@ def test_many_silent_clients_do_not_block_a_device(
 ) -> None:
     """They are disconnected after the time of a request."""
     code = issuer.issue(ONE)
-    right = enrolment.signed(code, "pi-1", "1", signer)
+    right = enrolment.signed(code, "pi-1", "1", signer, SINCE_S)
     clients = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(220)]
     try:
         for client in clients:
@@ -202,7 +204,7 @@ def test_a_ledger_that_cannot_be_used_gives_a_retry(
 ) -> None:
     """A lost key of the centre is no answer about the code, which stays usable."""
     code = issuer.issue(ONE)
-    right = enrolment.signed(code, "pi-1", "1", signer)
+    right = enrolment.signed(code, "pi-1", "1", signer, SINCE_S)
     path = tmp_path / "centre-key.pem"
     content = path.read_bytes()
     path.write_text("")
