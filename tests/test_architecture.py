@@ -38,6 +38,7 @@ NOC_PACKAGES = (
     "database",
     "register",
     "provision",
+    "backup",
     "state",
     "rollup",
     "census",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qos_agent.cli.noc_backup import backup, restore
 from qos_agent.cli.noc_enrolment import enrolment
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
 from qos_agent.cli.noc_provision import provision
@@ -27,6 +28,8 @@ app.add_typer(witness, name="witness")
 app.command("simulate")(simulate)
 app.command("provision")(provision)
 app.command("enrolment")(enrolment)
+app.command("backup")(backup)
+app.command("restore")(restore)
 OnceOption = Annotated[bool, typer.Option("--once", help="Count one minute and stop.")]
 RecomputeOption = Annotated[
     tuple[str, str] | None,

@@ -46,7 +46,6 @@ UNSHOWN = {
     "usermod": "prints nothing",
     "systemctl reload": "prints nothing",
     "install": "prints nothing",
-    "python3 -c": "prints nothing",
     "systemctl daemon-reload": "prints nothing",
     "systemctl restart": "prints nothing",
     "systemctl stop": "prints nothing",
