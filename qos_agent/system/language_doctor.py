@@ -225,6 +225,9 @@ DOCTOR: Mapping[str, str] = {
     "{url} answers; this user may not read the token, so it is not checked": (
         "{url} menjawab; user ini tidak boleh membaca token, jadi token tidak diperiksa"
     ),
+    "{url} answers; this device gets its token when it is enrolled": (
+        "{url} menjawab; perangkat ini menerima token setelah pendaftaran selesai"
+    ),
     "delivery waits: the token is not sent over plain HTTP": (
         "pengiriman menunggu: token tidak dikirim lewat HTTP tanpa enkripsi"
     ),

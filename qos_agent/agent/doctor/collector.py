@@ -105,6 +105,9 @@ def _refused(
     url = shown_url(delivery.section)
     problem, _, advice = decision.message.partition(". Fix: ")
     values = {"url": url, "problem": problem, "fix": advice or "tell the NOC"}
+    if status in _UNAUTHORISED and subject.is_enrolment_pending():
+        text = "{url} answers; this device gets its token when it is enrolled"
+        return warn(name, text, "sudo qos-agent enrol --pending", url=url)
     if status in _UNAUTHORISED and not subject.may_read_token():
         return _without_token(name, url, subject)
     cause = result.cause if isinstance(result, Failure) else None

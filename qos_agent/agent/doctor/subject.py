@@ -15,6 +15,7 @@ from qos_agent.agent.doctor.unit import Unit, read_unit
 from qos_agent.agent.status import Status
 from qos_agent.config.settings import CollectorSection, Settings
 from qos_agent.config.sources import DEFAULT_PATH
+from qos_agent.evidence.enrolment_file import PENDING_NAME
 from qos_agent.model.errors import ConfigError, StorageError
 from qos_agent.system.clock import SystemClock
 from qos_agent.system.files import may_exist
@@ -103,6 +104,10 @@ class Subject:
         if not os.access(TOKEN_FILE, os.R_OK):
             return section
         return section.model_copy(update={"token_file": TOKEN_FILE})
+
+    def is_enrolment_pending(self) -> bool:
+        """Return True if an enrolment from a USB stick is not complete."""
+        return self.file is not None and may_exist(self.file.with_name(PENDING_NAME))
 
     def may_read_token(self) -> bool:
         """Return True if this process uses the same token as the service."""

@@ -13,6 +13,7 @@ import pytest
 from qos_agent.agent.doctor import clock
 from qos_agent.agent.doctor.check import Check, Health
 from qos_agent.agent.doctor.collector import Delivery, collector
+from qos_agent.evidence.enrolment_file import PENDING_NAME
 from tests.agent.doctor.support import of
 from tests.servers.answers import Status, portal_page, refused
 from tests.servers.certificates import Authority, Fault
@@ -80,6 +81,18 @@ def test_a_wrong_token_has_the_command_that_replaces_it(
     subprocess.run(command, shell=True, input=strict.token.encode(), check=True)
     assert file.stat().st_mode & 0o777 == 0o600
     assert _check(tmp_path, **values).health is Health.OK
+
+
+def test_a_pending_enrolment_explains_the_missing_token(
+    strict: InfluxDB, tmp_path: Path
+) -> None:
+    """The technician completes the enrolment and writes no token by hand."""
+    values = {"url": strict.url, "bucket": strict.database, "token": ""}
+    file = tmp_path / "agent.toml"
+    examined = replace(of(tmp_path, collector=values), file=file)
+    file.with_name(PENDING_NAME).touch()
+    check = collector("collector", Delivery(examined.collector()), examined)
+    assert (check.health, check.fix) == (Health.WARN, "sudo qos-agent enrol --pending")
 
 
 @pytest.mark.parametrize("content", ["two\nlines", "typographic “quotes”"])
