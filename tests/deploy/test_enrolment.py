@@ -9,7 +9,7 @@ import pytest
 
 from qos_agent.evidence import enrolment_file, keys
 from qos_agent.evidence.enrolment_file import EnrolmentFile
-from qos_agent.noc.provision.ledger import FILE_NAME
+from qos_agent.noc.backup import backup
 from qos_agent.noc.provision.vault import KEY_NAME, Codes, Vault
 from tests.deploy.container import Container
 from tests.deploy.device import Device
@@ -25,10 +25,14 @@ PENDING = "/etc/qos-agent/enrolment-pending.json"
 
 
 def _centre(container: Container, folder: Path, issuer: Issuer) -> None:
-    """Install a centre with these issues, and start its endpoint."""
+    """Restore a centre with these issues on a new machine, and start its endpoint."""
     issuer.keys().close()
-    for name in (FILE_NAME, "register.sqlite3"):
-        container.copy(folder / name, f"/var/lib/private/qos-agent-census/{name}")
+    backup(folder, folder / "centre.tar.gz")
+    container.copy(folder / "centre.tar.gz", "/media/centre.tar.gz")
+    # A command outside of the service cannot read the key of its credential.
+    container.write("/root/noc.toml", f'folder = "{FOLDER}"\n')
+    restore = ("qos-agent", "noc", "restore", "/media/centre.tar.gz", "--apply")
+    container.run(*restore, "-c", "/root/noc.toml")
     container.copy(folder / KEY_NAME, "/etc/qos-agent/centre-key.pem")
     container.run("chmod", "600", "/etc/qos-agent/centre-key.pem")
     container.write("/etc/qos-agent/enrolment.toml", SAMPLE.read_text())
@@ -46,8 +50,6 @@ def test_a_device_enrols_at_the_service(
     command = ("qos-agent", "enrol", code, "--centre", URL, "--json")
     result = json.loads(container.output(*command))
     assert (result["station"], result["service"]) == (ONE, "started")
-    # A command outside of the service cannot read the key of its credential.
-    container.write("/root/noc.toml", f'folder = "{FOLDER}"\n')
     shown = ("qos-agent", "noc", "register", "keys", ONE, "-c", "/root/noc.toml")
     (key,) = json.loads(container.output(*shown, "--json"))
     assert key["fingerprint"] == result["fingerprint"]
