@@ -29,8 +29,8 @@ def issuer(tmp_path: Path) -> Issuer:
 
 @pytest.fixture
 def port(issuer: Issuer) -> Iterator[int]:
-    """Return the port of a running endpoint whose requests may take half a second."""
-    with endpoint(issuer.desk(), request_s=0.5) as found:
+    """Return the port of a running endpoint whose requests may take two seconds."""
+    with endpoint(issuer.desk(), request_s=2.0) as found:
         yield found
 
 
