@@ -106,6 +106,7 @@ def test_a_cut_between_two_steps(container: Container, step: int) -> None:
     _check_upgrade(container)
 
 
+@pytest.mark.skipif(not FULL, reason="only in full")
 def test_a_cut_while_bytecode_is_written(container: Container) -> None:
     """Bytecode that was not written in full is ignored, not loaded."""
     folder = container.root / "usr/lib/qos-agent" / NEW / "qos_agent/__pycache__"
