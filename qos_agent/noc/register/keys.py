@@ -165,10 +165,11 @@ def read_keys(path: Path, now_s: int, from_s: int | None = None) -> list[DeviceK
     keys: dict[str, DeviceKey] = {}
     content = read_bytes(path, _FILE_MAX_BYTES).decode("utf-8-sig", "replace")
     for number, line in enumerate(content.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
+        words = line.replace(",", " ").split()
+        if not words or line.startswith("#"):
             continue
         where = f"{path}, line {number}"
-        key = _key(line.replace(",", " ").split(), where, now_s, from_s)
+        key = _key(words, where, now_s, from_s)
         if keys.setdefault(key.station, key) != key:
             fix = "keep the line of the key that the device uses"
             problem = "the station has another key in this file"
