@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -106,7 +107,10 @@ def _processor_time(psutil: ModuleType) -> ProcessorTime:
     times = psutil.cpu_times()
     # The kernel includes guest time in user and nice too, so subtract it once.
     total_s = sum(times) - times.guest - times.guest_nice
-    return ProcessorTime(total_s - times.idle - times.iowait, total_s)
+    busy_s = total_s - times.idle - times.iowait
+    if not (math.isfinite(busy_s) and math.isfinite(total_s)):
+        raise ValueError(f"{busy_s} of {total_s} seconds busy")
+    return ProcessorTime(busy_s, total_s)
 
 
 def _memory(psutil: ModuleType) -> Memory:
