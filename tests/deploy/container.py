@@ -200,6 +200,11 @@ class Container:
             stderr=subprocess.STDOUT,
         )
 
+    def log(self, *options: str) -> str:
+        """Return the log, with everything that was written before this call."""
+        self.run("journalctl", "--sync")
+        return self.output("journalctl", "--no-pager", *options)
+
     def output(self, *argv: str) -> str:
         """Run a command that must succeed and return its output."""
         return self.run(*argv).stdout

@@ -56,7 +56,7 @@ def test_a_device_enrols_at_the_service(
     container.run("systemctl", "is-active", "qos-agent")
     owner = ("stat", "-c", "%U", "/var/lib/qos-agent/device-key.pem")
     assert container.output(*owner) == "qos-agent\n"
-    log = container.output("journalctl", "--no-pager")
+    log = container.log()
     assert code not in log
     assert f"st-{ONE}:secret" not in log
 

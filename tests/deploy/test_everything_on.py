@@ -76,8 +76,7 @@ def _measured(container: Container) -> set[str]:
 
 
 def _log(container: Container) -> str:
-    show = ("journalctl", "--no-pager", "-u", "qos-agent", "-o", "cat")
-    return container.output(*show)
+    return container.log("-u", "qos-agent", "-o", "cat")
 
 
 def test_every_part_measures(container: Container) -> None:

@@ -44,7 +44,7 @@ def test_from_package_to_acceptance(device: Device) -> None:
     container.run("systemctl", "stop", "qos-agent")
     tail = container.output("qos-agent", "journal", "tail", "-n", "1000")
     assert f"accepted, receipt {receipt}" in tail
-    log = container.output("journalctl", "--no-pager", "-u", "qos-agent")
+    log = container.log("-u", "qos-agent")
     assert TOKEN not in log
 
 
@@ -76,7 +76,7 @@ def test_the_service_starts_without_a_token_and_reloads(
     container.run(*SETUP[:-4], "--language", "en", check=False)
     assert _state(container, "ActiveState") == "active"
     assert not (container.root / "etc/qos-agent/collector.token").exists()
-    log = container.output("journalctl", "--no-pager", "-u", "qos-agent")
+    log = container.log("-u", "qos-agent")
     assert "/etc/qos-agent/collector.token" in log
     started = _state(container, "MainPID")
     container.run("systemctl", "reload", "qos-agent")
@@ -92,8 +92,8 @@ def test_the_log_has_fields(installed_device: Device) -> None:
     container = installed_device.container
     container.run(*SETUP, stdin=f"{TOKEN}\n")
     container.run("systemctl", "stop", "qos-agent")
-    show = ("journalctl", "--no-pager", "-u", "qos-agent", "-o", "json")
-    line = container.output(*show, "-n", "1", "QOS_MEASUREMENT=latency")
+    newest = ("-n", "1", "QOS_MEASUREMENT=latency")
+    line = container.log("-u", "qos-agent", "-o", "json", *newest)
     entry = json.loads(line)
     assert entry["QOS_LINK"] == "main"
     assert entry["QOS_OUTCOME"] in {"ok", "failed", "skipped"}
@@ -112,10 +112,10 @@ def test_keys_from_systemd_are_used_and_not_shown(installed_device: Device) -> N
     container.run("systemctl", "daemon-reload")
     container.run(*SETUP, stdin=f"{TOKEN}\n", check=False)
     assert _state(container, "ActiveState") == "active"
-    assert key not in container.output("journalctl", "--no-pager")
+    assert key not in container.log()
     container.write("/etc/qos-agent/stamp.key", "short")
     container.run("systemctl", "restart", "qos-agent", check=False, timeout_s=20)
-    log = container.output("journalctl", "--no-pager", "-u", "qos-agent")
+    log = container.log("-u", "qos-agent")
     assert "hidden, 5 characters" in log
 
 
@@ -132,7 +132,7 @@ def test_the_sandbox_lets_the_clock_be_read(installed_device: Device) -> None:
     )
     container.run("systemctl", "daemon-reload")
     container.run("systemctl", "start", "qos-agent")
-    log = container.output("journalctl", "--no-pager", "-o", "cat", "-u", "qos-agent")
+    log = container.log("-o", "cat", "-u", "qos-agent")
     assert "adjtimex True" in log
     for name in ("CapEff", "CapBnd", "CapAmb"):
         assert f"{name}:\t0000000000000000" in log

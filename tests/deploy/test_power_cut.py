@@ -130,7 +130,7 @@ def _check_upgrade(
     device: Container, command: tuple[str, ...] = UPGRADE, version: str = NEW
 ) -> None:
     active = device.run("systemctl", "is-active", "qos-agent", check=False).stdout
-    log = device.output("journalctl", "--no-pager", "-n", "50")
+    log = device.log("-n", "50")
     assert active.strip() in {"active", "activating"}, log
     points = _points(device)
     # As the guide says, the same command again completes the upgrade.
