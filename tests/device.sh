@@ -11,11 +11,11 @@ shift
 root=$PWD/.roots/device-$suite
 packages=systemd,systemd-sysv,dbus,python3,iproute2,procps,strace,xz-utils,openssl,ca-certificates,modemmanager
 
-if [ ! -e "$root/.complete" ]; then
+if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
     command -v debootstrap >/dev/null || { echo "debootstrap: missing. Fix: apt-get install debootstrap" >&2; exit 1; }
     rm -rf "$root"
     debootstrap --variant=minbase --include="$packages" "$suite" "$root" >/dev/null
-    touch "$root/.complete"
+    echo "$packages" > "$root/.complete"
 fi
 echo "Python $(chroot "$root" /usr/bin/python3 -c 'import sys; print(sys.version.split()[0])') in Debian $suite"
 QOS_DEVICE_ROOT=$root exec "${PYTHON:-.venv/bin/python}" -m pytest -q tests/deploy/test_installation.py "$@"
