@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 suite=${1:?name a Debian suite: trixie or sid}
 shift
 root=$PWD/.roots/device-$suite
-packages=systemd,systemd-sysv,dbus,python3,iproute2,procps,strace,xz-utils,openssl,ca-certificates,modemmanager
+packages=systemd,systemd-sysv,dbus,python3,iproute2,procps,strace,xz-utils,openssl,ca-certificates
 
 if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
     command -v debootstrap >/dev/null || { echo "debootstrap: missing. Fix: apt-get install debootstrap" >&2; exit 1; }

@@ -80,10 +80,13 @@ def answers_too_early(sock: socket.socket, stop: threading.Event) -> None:
 
 
 def reads_slowly_then_stops(sock: socket.socket, stop: threading.Event) -> None:
-    """Confirm the upload, read for a second through a small buffer, and then stop."""
+    """Confirm the upload, read a little through a small buffer, and then stop.
+
+    A test that is precise enough ends after half a second, so this is shorter.
+    """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
     sock.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
-    for _ in range(50):
+    for _ in range(10):
         sock.recv(65536)
         stop.wait(0.02)
     stop.wait()
