@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -64,6 +65,8 @@ def main(paths: Iterable[str], url: str = OSV) -> int:
     try:
         found = list(advisories(libraries, url))
     except (OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # It holds the connection.
         print(f"AUDIT SKIPPED: no vulnerability database: {error}")
         return 1 if os.environ.get("QOS_REQUIRE_AUDIT") else 0
     print("\n".join(found) or f"audit: {len(libraries)} libraries, nothing known")

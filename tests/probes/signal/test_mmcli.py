@@ -75,6 +75,7 @@ def _system_bus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     address = f"unix:path={folder}/bus"
     (folder / "bus.conf").write_text(CONFIGURATION.format(address=address))
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+    require(shutil.which("dbus-daemon") is not None, "dbus", "apt-get install dbus")
     daemon = ["dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork"]
     with subprocess.Popen(daemon, stderr=subprocess.DEVNULL) as process:
         try:
