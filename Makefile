@@ -55,10 +55,11 @@ test: $(STAMPS)/dev
 	$(BIN)/python -m pytest -m "not serial" -n $(WORKERS) --dist loadgroup
 	$(BIN)/python -m pytest -m serial
 
-# Collecting the tests of documents and boards takes longer than most tests of the code run,
-# fuzzing computes for a minute, and DuckDB reads archives. `make test` runs them.
+# The quick tests are those of the agent. Documents, boards, fuzzing, the archive, reports
+# and the operations centre take longer; `make test` runs them.
 UNIT := -m "unit and not slow and not serial"
 FAST := $(UNIT) --ignore=tests/fuzz --ignore=tests/archive \
+	--ignore=tests/noc --ignore=tests/report \
 	--ignore=tests/docs --ignore=tests/grafana --ignore=tests/test_prose.py
 
 test-fast: $(STAMPS)/dev
