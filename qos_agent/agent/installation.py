@@ -23,7 +23,7 @@ from qos_agent.config.sources import DEFAULT_PATH, Sources
 from qos_agent.model.errors import ConfigError, InvalidConfigError, ProbeError
 from qos_agent.probes.registry import PROBES
 from qos_agent.system.child_process import run_child
-from qos_agent.system.files import read_bytes, sync
+from qos_agent.system.files import create_private, read_bytes, sync
 from qos_agent.system.network.tls import client_context
 
 TOKEN_PATH = DEFAULT_PATH.with_name("collector.token")
@@ -106,7 +106,7 @@ def write_config(text: str, path: Path = DEFAULT_PATH) -> Loaded:
     """
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    _write_private(new, text.encode())
+    create_private(new, text.encode())
     try:
         loaded = load(Sources(new, {}, None), PROBES)
     except InvalidConfigError:
@@ -134,7 +134,7 @@ def write_authority(source: Path, path: Path = CA_PATH) -> None:
         raise ConfigError("ca_file", repr(str(source)), problem, fix) from error
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    _write_private(new, content)
+    create_private(new, content)
     new.chmod(0o644)
     new.replace(path)
     sync(path.parent)
@@ -153,18 +153,9 @@ def write_token(text: str, path: Path = TOKEN_PATH) -> None:
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file that only its owner reads, on disk when this returns."""
     new = path.with_name(f".{path.name}.new")
-    _write_private(new, content)
+    create_private(new, content)
     new.replace(path)
     sync(path.parent)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
 
 
 def _group_id() -> int:

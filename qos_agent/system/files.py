@@ -182,6 +182,19 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def create_private(path: Path, content: bytes) -> None:
+    """Create a file that only its owner reads, on the disk when this returns.
+
+    A file that has this name already is removed first. Raises OSError.
+    """
+    path.unlink(missing_ok=True)
+    handle = os.open(path, _NEW_FILE, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a whole file in one step: readers see the old text or the new one.
 

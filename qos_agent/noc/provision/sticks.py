@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from qos_agent.evidence import enrolment_file, keys
@@ -13,7 +12,7 @@ from qos_agent.noc.provision.configuration import files_for_devices
 from qos_agent.noc.provision.ledger import give_to_owner
 from qos_agent.noc.provision.plan import Centre, Wanted, labels
 from qos_agent.noc.settings import NocSettings
-from qos_agent.system.files import sync
+from qos_agent.system.files import create_private, sync
 
 SIGNING_KEY_NAME = "centre-signing-key.pem"
 
@@ -69,10 +68,5 @@ def _signed(file: EnrolmentFile, signer: Signer) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     """Replace a file; its mode has no effect on most sticks."""
     new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
+    create_private(new, content)
     new.replace(path)

@@ -24,6 +24,7 @@ from qos_agent.evidence.signer import openssl
 from qos_agent.model.enrolment_code import SECRET_BITS, code_of
 from qos_agent.model.errors import OperatorError, SigningError
 from qos_agent.noc.provision.ledger import Ledger, give_to_owner
+from qos_agent.system.files import create_private
 
 KEY_NAME = "centre-key.pem"
 _NAME = "codes"
@@ -112,12 +113,7 @@ def _create(path: Path) -> None:
     argv += ["-nodes", "-subj", _SUBJECT, "-days", _DAYS, "-keyout", "-", "-out", "-"]
     content = openssl(argv, "create the key of the centre")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
+    create_private(temporary, content)
     give_to_owner(temporary)
     # Unlike a rename, a link never replaces a key that another process created.
     with suppress(FileExistsError):
