@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qos_agent.model import Link
-from qos_agent.system.network import InterfaceCount, added_bytes, interfaces
+from qos_agent.system.network import InterfaceCount, interfaces, moved_since
 
 
 class LinkTraffic:
@@ -40,16 +40,10 @@ class LinkTraffic:
                 (last.received_bytes, now.received_bytes),
                 (last.sent_bytes, now.sent_bytes),
             )
-            return sum(_added_bytes(*pair) for pair in pairs)
+            return sum(moved_since(*pair) for pair in pairs)
         new_bytes = 0 if key in self._old else now.moved_bytes
         self._old.add(key)
         return new_bytes
-
-
-def _added_bytes(before: int, now: int) -> int:
-    """Return the increase; a counter that started again has moved all it counts."""
-    added = added_bytes(before, now)
-    return now if added is None else added
 
 
 def increase(before: int, now: int) -> int:

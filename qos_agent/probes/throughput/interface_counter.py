@@ -13,7 +13,7 @@ from qos_agent.model import Deadline
 from qos_agent.model.errors import ProbeError
 from qos_agent.system.files import read_text
 from qos_agent.system.machine import interface_addresses
-from qos_agent.system.network import added_bytes, interface_count
+from qos_agent.system.network import interface_count, moved_since
 
 _ETHERNET, _LOOPBACK = "1", "772"  # ARPHRD_*, <linux/if_arp.h>
 _ETHERNET_HEADER_BYTES = 14
@@ -64,8 +64,7 @@ class InterfaceCounter:
             value = int(os.pread(self._handles[index], 32, 0))
         except (OSError, ValueError) as error:
             raise ProbeError("link_down", "the interface went away") from error
-        added = added_bytes(self._last[index], value)
-        self._moved[index] += value if added is None else added
+        self._moved[index] += moved_since(self._last[index], value)
         self._last[index] = value
         return self._moved[index]
 

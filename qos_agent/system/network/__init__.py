@@ -2,9 +2,9 @@
 
 from qos_agent.system.network.counters import (
     InterfaceCount,
-    added_bytes,
     interface_count,
     interfaces,
+    moved_since,
 )
 from qos_agent.system.network.links import (
     bind,
@@ -40,7 +40,6 @@ __all__ = [
     "Resolved",
     "Resolvers",
     "Route",
-    "added_bytes",
     "addresses_to_try",
     "bind",
     "cause_of",
@@ -51,6 +50,7 @@ __all__ = [
     "interfaces",
     "is_routed",
     "look_up",
+    "moved_since",
     "resolve",
     "resolvers_of",
     "routed_versions",

@@ -39,12 +39,12 @@ class InterfaceCount:
         """Return the bytes moved since then; None if the counters started again."""
         if (self.interface, self.index) != (earlier.interface, earlier.index):
             return None
-        received = added_bytes(earlier.received_bytes, self.received_bytes)
-        sent = added_bytes(earlier.sent_bytes, self.sent_bytes)
+        received = _added_bytes(earlier.received_bytes, self.received_bytes)
+        sent = _added_bytes(earlier.sent_bytes, self.sent_bytes)
         return None if received is None or sent is None else received + sent
 
 
-def added_bytes(before: int, now: int) -> int | None:
+def _added_bytes(before: int, now: int) -> int | None:
     """Return the increase of a counter; None if it started again at zero.
 
     A counter of 32 bits wraps. It is taken for that if the increase is then small.
@@ -54,6 +54,12 @@ def added_bytes(before: int, now: int) -> int | None:
     wrapped_bytes = now + _WRAP - before
     is_wrap = before < _WRAP and wrapped_bytes <= _MAX_WRAPPED_BYTES
     return wrapped_bytes if is_wrap else None
+
+
+def moved_since(before: int, now: int) -> int:
+    """Return the increase; a counter that started again has moved all it counts."""
+    added = _added_bytes(before, now)
+    return now if added is None else added
 
 
 def interface_count(interface: str) -> InterfaceCount:
