@@ -13,6 +13,7 @@ import pytest
 
 from qos_agent.system import files
 from qos_agent.system.files import (
+    create_private,
     from_administrator,
     matching,
     may_exist,
@@ -46,6 +47,17 @@ def test_no_other_file_is_left(tmp_path: Path) -> None:
     """The temporary file is gone after the write."""
     write_atomically(tmp_path / "pause", "now")
     assert [path.name for path in tmp_path.iterdir()] == ["pause"]
+
+
+def test_a_private_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """It replaces a link of this name, and the target of the link is not written."""
+    other, path = tmp_path / "other", tmp_path / "token"
+    other.write_bytes(b"kept")
+    path.symlink_to(other)
+    create_private(path, b"secret")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"secret", 0o600)
+    assert other.read_bytes() == b"kept"
+    assert not path.is_symlink()
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
