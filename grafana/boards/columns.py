@@ -22,6 +22,8 @@ TICKET = Column("ticket", ("Ticket address", "Alamat tiket"))
 CONTACT = Column("contact", ("Contact", "Kontak"))
 OPERATORS_OF = Column("operator", ("Operators", "Operator"), width=150)
 NAME = Column("name", ("Name", "Nama"))
+# What the centre knows of a station, in tables of one or more stations.
+STATION_DETAILS = (NAME, REGENCY, PROVINCE, OPERATORS_OF, CONTACT, TICKET)
 LATITUDE = Column("latitude", ("Latitude", "Lintang"))
 LONGITUDE = Column("longitude", ("Longitude", "Bujur"))
 MAINTENANCE = Column("maintenance", ("Maintenance", "Pemeliharaan"), "bool_yes_no")

@@ -25,12 +25,7 @@ RESULTS = Panel(
     (Query(q.search()),),
     columns=(
         c.STATION,
-        c.NAME,
-        c.REGENCY,
-        c.PROVINCE,
-        c.OPERATORS_OF,
-        c.CONTACT,
-        c.TICKET,
+        *c.STATION_DETAILS,
     ),
 )
 FIND = Board("find", ("Find a station", "Cari TPS"), ("search",), (RESULTS,))

@@ -36,12 +36,7 @@ IDENTITY = Panel(
     (Query(q.listed()),),
     columns=(
         Column("station", ("Station", "TPS"), width=140),
-        c.NAME,
-        c.REGENCY,
-        c.PROVINCE,
-        c.OPERATORS_OF,
-        c.CONTACT,
-        c.TICKET,
+        *c.STATION_DETAILS,
     ),
 )
 LAST = Panel(
