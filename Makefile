@@ -2,7 +2,7 @@
 # make test        the whole test suite
 # make test-fast   the quick tests of the code, which need neither root nor a server
 # make check       format, lint, types, tests, and the wheel in a clean environment
-# make check-full  make check, long fuzzing, and every fault test in full; then the unit tests
+# make check-full  make check, coverage, long fuzzing, and every fault test in full; then the unit tests
 #                  and booted devices with Python 3.13 and 3.14, and the packages for ARM
 #                  (needs root, debootstrap and qemu-user-static; over two hours)
 # make bench       print the figures of bench/
@@ -71,9 +71,9 @@ coverage: $(STAMPS)/dev
 	$(BIN)/python -m pytest -q $(UNIT) -n $(WORKERS) --dist loadgroup \
 		--cov=qos_agent --cov-branch --cov-report=term:skip-covered
 
-check: $(STAMPS)/dev format lint types test coverage wheel
+check: $(STAMPS)/dev format lint types test wheel
 
-check-full: check faults
+check-full: check coverage faults
 	QOS_HYPOTHESIS=full $(BIN)/python -m pytest -q -m "unit and not serial" -n $(WORKERS) --dist loadgroup
 	bash tests/debian.sh trixie
 	bash tests/debian.sh sid
