@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import base64
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from qos_agent.evidence import checkpoints, handover, keys, last_seal, notes
-from qos_agent.evidence.handover import Kind
+from qos_agent.agent import handing_over
+from qos_agent.agent.seal_points import newest_checkpoint, seal_reading
+from qos_agent.evidence import checkpoints, keys, last_seal
 from qos_agent.evidence.last_seal import LastSeal
-from qos_agent.evidence.notes import Checkpoint, Note
+from qos_agent.evidence.notes import Checkpoint
 from qos_agent.evidence.signer import PublicKey, Signer
 from qos_agent.journal import Anchor, Journal
 from qos_agent.journal.opening import CREATED
-from qos_agent.model import Outcome, Phase, Reading, Sample, Value
+from qos_agent.model import Phase, Reading, Value
 from qos_agent.model.errors import SigningError, StorageError
-from qos_agent.model.line_protocol import decode
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +30,6 @@ _INTERVALS_S = {Phase.VOTING: _FAST_S, Phase.COUNTING: _FAST_S}
 # After a failure, such as a missing program, the next try waits this long.
 _RETRY_S = 60.0
 _SEALED = "sealed"
-# The newest seal is searched in as many points as an agent stores in hours.
-_SEARCHED_POINTS = 10_000
 NO_KEY = "no device key; create one: qos-agent enrol --self"
 
 
@@ -59,6 +58,9 @@ class Sealer:
         self._signer = signer
         self._folder = folder
         self._last = last_seal.read(folder)
+        # The seal before a hand-over, until the journal has the hand-over. A power cut
+        # between the two would lose it otherwise.
+        self._before = last_seal.read(folder, last_seal.BEFORE_NAME)
         # None until the first seal, and then the seal that the next one continues.
         self._newest: Checkpoint | None = None
         self._next_ns = 0
@@ -69,6 +71,7 @@ class Sealer:
         """Return the cause of a seal that is due now, or None."""
         if self._signer is None:
             return None
+        self._confirm(self._signer.public_key)
         if self._phase not in (None, phase):
             return "phase"
         return "interval" if boot_ns >= self._next_ns else None
@@ -99,19 +102,17 @@ class Sealer:
             return []
         name = checkpoints.origin(self._device, self._journal.id)
         checkpoint = Checkpoint(name, tree.size, tree.root())
-        readings = []
-        previous = self._last
-        if previous is not None and _is_other(previous, name, signer.public_key):
-            readings.append(self._handover(previous, checkpoint, signer, boot_ns))
+        readings = self._handovers(checkpoint, signer, boot_ns)
         fields = self._continued(checkpoint)
         note = checkpoints.signed(name, checkpoint.text(), signer)
         fields |= {"cause": cause, "signature": note.signatures[0].signature.hex()}
-        readings.append(_reading(checkpoint, note, signer.public_key, fields, boot_ns))
-        last_seal.write(self._folder, note, signer.public_key)
-        self._last = LastSeal(checkpoint, signer.public_key)
+        key = signer.public_key
+        readings.append(seal_reading(checkpoint, note, key, fields, boot_ns))
+        last_seal.write(self._folder, note, key)
+        self._last = LastSeal(checkpoint, key)
         self._newest = checkpoint
-        if self._journal.state(CREATED) != _SEALED:
-            self._journal.set_state(CREATED, _SEALED)
+        if self._before is None:
+            self._mark_sealed()
         self.state = SealState(None, tree.size, boot_ns)
         return readings
 
@@ -121,7 +122,7 @@ class Sealer:
         Raises ValueError if the journal does not continue it. That is a bug, or the
         file was changed while the agent runs: opening a journal checks the same.
         """
-        before = self._newest or self._before(checkpoint)
+        before = self._newest or self._continues(checkpoint)
         if before is None or before.origin != checkpoint.origin:
             return {}
         root, proof = self._journal.consistency(before.size, checkpoint.size)
@@ -134,7 +135,7 @@ class Sealer:
         encoded = base64.b64encode(b"".join(proof)).decode("ascii")
         return {"previous": before.size, **({"proof": encoded} if encoded else {})}
 
-    def _before(self, checkpoint: Checkpoint) -> Checkpoint | None:
+    def _continues(self, checkpoint: Checkpoint) -> Checkpoint | None:
         """Return the seal that the first one of this process continues.
 
         The witness needs a chain without a gap. A seal that was written to its file but
@@ -144,47 +145,47 @@ class Sealer:
         last = None if self._last is None else self._last.checkpoint
         if self._journal.counts().pending:
             return last
-        return _stored(self._journal, checkpoint) or last
+        return newest_checkpoint(self._journal, checkpoint) or last
 
-    def _handover(
-        self, last: LastSeal, new: Checkpoint, signer: Signer, boot_ns: int
-    ) -> Reading:
-        kind = self._kind(last, new)
-        names = (_key_name(last.checkpoint), _key_name(new))
-        old_signer = _retired(self._folder, last.key)
-        before = (last.checkpoint, last.key)
-        note = handover.statement(kind, before, (new, signer), names, old_signer)
-        _log.warning("seal: hand-over (%s) from %s", kind, last.checkpoint.origin)
-        fields: dict[str, Value] = {"cause": "handover", "handover": kind.value}
-        return _reading(new, note, signer.public_key, fields, boot_ns)
-
-    def _kind(self, last: LastSeal, new: Checkpoint) -> Kind:
-        if _key_name(last.checkpoint) != _key_name(new):
-            return Kind.DEVICE
-        if last.checkpoint.origin == new.origin:
-            return Kind.KEY
-        # A journal that was sealed before, or that has no reason, is an old copy.
+    def _handovers(
+        self, new: Checkpoint, signer: Signer, boot_ns: int
+    ) -> list[Reading]:
+        """Return the hand-overs that the journal lacks, and keep the seal before."""
+        self._confirm(signer.public_key)
+        before, last = self._before, self._last
+        found = []
+        # A hand-over that waits for a clock is stored, but its line is not known.
+        if before is not None and not self._journal.counts().pending:
+            found.append(before)
+        if last is not None and last != before:
+            found.append(last)
+        others = [one for one in found if _is_other(one, new.origin, signer.public_key)]
+        if last in others and before not in others:
+            last_seal.keep_before(self._folder)
+            self._before = last
         reason = self._journal.state(CREATED)
-        return Kind(reason) if reason in set(Kind) else Kind.RESTORED
+        return [
+            handing_over.reading(self._folder, one, new, signer, reason, boot_ns)
+            for one in others
+        ]
 
+    def _confirm(self, key: PublicKey) -> None:
+        """Forget the seal before a hand-over once the journal has the hand-over.
 
-def _stored(journal: Journal, new: Checkpoint) -> Checkpoint | None:
-    """Return the newest seal among the last points of a journal, or None."""
-    found = None
-    for _, line in journal.lines(max(0, new.size - _SEARCHED_POINTS)):
-        if line.startswith(b"seal,"):
-            found = _checkpoint_of(line, new.origin) or found
-    return found
+        An error of the disk leaves it, so that a later call tries again.
+        """
+        if self._before is None:
+            return
+        origin = checkpoints.origin(self._device, self._journal.id)
+        with suppress(OSError, StorageError):
+            if handing_over.is_stored(self._journal, origin, key):
+                last_seal.forget_before(self._folder)
+                self._before = None
+                self._mark_sealed()
 
-
-def _checkpoint_of(line: bytes, origin: str) -> Checkpoint | None:
-    """Return the checkpoint of a seal's line, or None if it is of another origin."""
-    try:
-        content = notes.decoded(str(decode(line).fields["note"]))
-        checkpoint = notes.parse_checkpoint(notes.parse_note(content).text)
-    except (KeyError, ValueError):
-        return None  # A hand-over, or a line that `journal verify` will name.
-    return checkpoint if checkpoint.origin == origin else None
+    def _mark_sealed(self) -> None:
+        if self._journal.state(CREATED) != _SEALED:
+            self._journal.set_state(CREATED, _SEALED)
 
 
 def anchor(folder: Path) -> Anchor | None:
@@ -207,40 +208,3 @@ def load(journal: Journal, device: str, folder: Path, path: Path) -> Sealer:
 
 def _is_other(last: LastSeal, origin: str, key: PublicKey) -> bool:
     return last.checkpoint.origin != origin or last.key != key
-
-
-def _key_name(checkpoint: Checkpoint) -> str:
-    """Return the name of the device's key: the origin without the journal."""
-    return checkpoint.origin.rpartition("/")[0]
-
-
-def _retired(folder: Path, key: PublicKey) -> Signer | None:
-    """Return the signer of a replaced key if its file still exists."""
-    for path in keys.retired_keys(folder):
-        try:
-            signer = keys.load_signer(path)
-        except SigningError as error:
-            _log.warning("seal: %s", error)
-            continue
-        if signer is not None and signer.public_key == key:
-            return signer
-    return None
-
-
-def _reading(
-    checkpoint: Checkpoint,
-    note: Note,
-    key: PublicKey,
-    fields: dict[str, Value],
-    boot_ns: int,
-) -> Reading:
-    content = base64.b64encode(note.to_bytes()).decode("ascii")
-    values: dict[str, Value] = {
-        "origin": checkpoint.origin,
-        "size": checkpoint.size,
-        "root": checkpoint.root.hex(),
-        "key": key.fingerprint,
-        "note": content,
-        **fields,
-    }
-    return Reading("seal", Outcome.OK, boot_ns, (Sample({}, values),))

@@ -224,11 +224,30 @@ def test_a_journal_moved_aside_is_handed_over(device: Device) -> None:
         assert found.new.root.hex() == seal["root"]
         assert "previous" not in seal
         before = seal
+        assert device.sealer.due(Phase.PRE, device.clock.boot_ns()) is None
+        assert not (device.folder / last_seal.BEFORE_NAME).exists()
     device.journal.close()
     (device.folder / "old-copy").rename(device.folder / "journal.sqlite3")
     device.open()
     (statement, _) = device.seal("start")
     assert statement["handover"] == "restored"
+    assert device.faults() == ()
+
+
+def test_a_hand_over_that_was_not_stored_is_repeated(device: Device) -> None:
+    """After two power cuts before the commit, it has the same reason and old seal."""
+    (before,) = device.seal()
+    device.journal.close()
+    (device.folder / "journal.sqlite3").rename(device.folder / "old-copy")
+    for _ in range(2):
+        device.open()
+        put(device.journal, device.clock, 3)
+        assert device.sealer.seal("start", Phase.PRE, device.clock.boot_ns())
+        device.journal.close()
+    device.open()
+    statement, _ = device.seal("start")
+    assert statement["handover"] == "moved"
+    assert _handover(statement).old.root.hex() == before["root"]
     assert device.faults() == ()
 
 
