@@ -10,9 +10,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/transparency-dev/formats/log"
-	cosig "github.com/transparency-dev/formats/note"
-	tproof "github.com/transparency-dev/formats/proof"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
 	"golang.org/x/mod/sumdb/note"
@@ -54,7 +51,7 @@ func checkNote(n testNote) error {
 		verifiers = append(verifiers, v)
 	}
 	for _, key := range n.Cosigners {
-		v, err := cosig.NewVerifierForCosignatureV1(key)
+		v, err := cosignatureVerifier(key)
 		if err != nil {
 			return err
 		}
@@ -67,9 +64,7 @@ func checkNote(n testNote) error {
 	if len(opened.Sigs) != len(verifiers) {
 		return fmt.Errorf("%d of %d signatures verified", len(opened.Sigs), len(verifiers))
 	}
-	var checkpoint log.Checkpoint
-	_, err = checkpoint.Unmarshal([]byte(opened.Text))
-	return err
+	return checkText(opened.Text)
 }
 
 func checkProof(p testProof) error {
@@ -81,30 +76,6 @@ func checkProof(p testProof) error {
 		return proof.VerifyConsistency(rfc6962.DefaultHasher, p.Old, p.Size, hashes, unhex(p.OldRoot), unhex(p.Root))
 	}
 	return proof.VerifyInclusion(rfc6962.DefaultHasher, p.Index, p.Size, unhex(p.Leaf), hashes, unhex(p.Root))
-}
-
-func checkInclusion(i testInclusion) error {
-	var p tproof.TLogProof
-	if err := p.Unmarshal([]byte(i.Text)); err != nil {
-		return err
-	}
-	v, err := note.NewVerifier(i.Key)
-	if err != nil {
-		return err
-	}
-	opened, err := note.Open(p.Checkpoint, note.VerifierList(v))
-	if err != nil {
-		return err
-	}
-	var checkpoint log.Checkpoint
-	if _, err := checkpoint.Unmarshal([]byte(opened.Text)); err != nil {
-		return err
-	}
-	var hashes [][]byte
-	for _, h := range p.Hashes {
-		hashes = append(hashes, h[:])
-	}
-	return proof.VerifyInclusion(rfc6962.DefaultHasher, p.Index, checkpoint.Size, unhex(i.Leaf), hashes, checkpoint.Hash)
 }
 
 func main() {
