@@ -39,7 +39,7 @@ from qos_agent.model import Record, Value
 from qos_agent.model.line_protocol import encode
 
 POINTS, STATIONS, SEALED = 500_000, 1, 600
-_START_NS = 1_707_868_800 * 10**9
+START_NS = 1_707_868_800 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Step:
         )
 
 
-class _Levels:
+class Levels:
     """All nodes of a growing tree, for proofs."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ def lines(number: int, points: int) -> Iterator[bytes]:
     """Yield the points and seals of a device."""
     device, journal = f"pi-{number}", f"{number:016x}"
     origin = checkpoints.origin(device, journal)
-    tree, grown, signer = _Levels(), CompactRange(), key(number)
+    tree, grown, signer = Levels(), CompactRange(), key(number)
     place = {"station": station(number), "province": "31", "regency": "3171"}
     previous = 0
     for seq in range(1, points + 1):
@@ -111,7 +111,7 @@ def lines(number: int, points: int) -> Iterator[bytes]:
             "journal": journal,
             "schema": 1,
         }
-        at_ns = _START_NS + seq * 10**9
+        at_ns = START_NS + seq * 10**9
         if seq % SEALED:
             tags = {**place, "phase": "voting", "link": "main", "operator": "telkomsel"}
             tags |= {"target": "anchor", "layer": "anchor"}

@@ -19,12 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qos_agent.archive import manifest as manifests
+from qos_agent.archive.bundle.register import Keys
 from qos_agent.archive.columns import READINGS, NotAReadingError, Parser
 from qos_agent.archive.database import MEMORY_MB
 from qos_agent.archive.manifest import (
     CONFLICTS,
     DICTIONARY,
     FAULTS_MAX,
+    LEFT_OUT,
     ArchiveFile,
     Manifest,
     SourceState,
@@ -35,6 +37,7 @@ from qos_agent.archive.manifest import (
     writing,
 )
 from qos_agent.archive.merging import Conflict, Merge
+from qos_agent.archive.proving import Proof
 from qos_agent.archive.sources.lines import LineFile
 from qos_agent.archive.sources.parquet import ParquetArchive
 from qos_agent.archive.sources.types import Item, Source, readable_items
@@ -71,8 +74,11 @@ def build(
     *,
     memory_mb: int = MEMORY_MB,
     batch_rows: int = _BATCH_ROWS,
+    keys: Keys | None = None,
 ) -> Built:
     """Add the readings of the sources to the archive in a folder.
+
+    With `keys` only readings count that one of them has sealed.
 
     Raises OperatorError if the folder has other files or if there are no readings, and
     QosAgentError or OSError if a source or the disk fails.
@@ -81,6 +87,7 @@ def build(
     _need_archive(folder)
     with writing(folder), _locked(folder):
         before = _before(folder)
+        _need_same_kind(folder, before, keys)
         with (
             staging(folder / WORK, memory_mb) as staged,
             ThreadPoolExecutor(1) as writer,
@@ -91,9 +98,9 @@ def build(
                 if not _is_archive(source, folder):
                     reader.read(source, known.get(source.name))
             for file in before.files:
-                if file.path.startswith(CONFLICTS):
+                if file.path.startswith((CONFLICTS, LEFT_OUT)):
                     reader.restage(LineFile(folder / file.path))
-            built = _merged(staged, folder, before, reader.report)
+            built = _merged(staged, folder, before, reader.report, keys)
         _remove_others(folder, built.manifest)
     return built
 
@@ -112,6 +119,16 @@ def _before(folder: Path) -> Manifest:
     if (folder / manifests.FILE_NAME).exists():
         return read_manifest(folder)
     return Manifest()
+
+
+def _need_same_kind(folder: Path, before: Manifest, keys: Keys | None) -> None:
+    """Raise OperatorError if an archive would have readings of both kinds."""
+    if before.files and (before.left_out is None) != (keys is None):
+        found = "without" if before.left_out is None else "with"
+        raise OperatorError(
+            f"{folder}: was built {found} --sealed-by. Fix: build it as before, or"
+            " name a new folder."
+        )
 
 
 def _is_archive(source: Source, folder: Path) -> bool:
@@ -261,10 +278,17 @@ class _Reader:
 
 
 def _merged(
-    staged: Staging, folder: Path, before: Manifest, report: Callable[[str], None]
+    staged: Staging,
+    folder: Path,
+    before: Manifest,
+    report: Callable[[str], None],
+    keys: Keys | None,
 ) -> Built:
     """Write the partitions that change, and publish them. Raises OperatorError."""
     files = {f.partition: f for f in before.files if f.readings}
+    left_out = None
+    if keys is not None:
+        left_out = Proof(staged.db, folder, [*files.values()], keys).leave_out()
     merge = Merge(staged.db, folder, files.values())
     changed = merge.partitions()
     for number, partition in enumerate(changed, start=1):
@@ -279,8 +303,9 @@ def _merged(
         tuple(sources.values()),
         merge.conflict_count(),
         readings=_readings(files.values()),
+        left_out=left_out,
     )
-    if not manifest.readings and not manifest.conflicts:
+    if not manifest.readings and not manifest.conflicts and not left_out:
         raise OperatorError("the sources have no readings. Fix: name other sources.")
     write_durably(folder / manifests.FILE_NAME, manifest.to_text().encode())
     return Built(manifest, tuple(merge.conflicts(FAULTS_MAX)))
@@ -304,6 +329,9 @@ def _extra_files(folder: Path, merge: Merge) -> Iterator[ArchiveFile]:
     if merge.conflict_count():
         lines = (line + b"\n" for line in merge.conflict_lines())
         yield _named_file(folder, CONFLICTS, "lp", lines)
+    if merge.left_out_count():
+        lines = (line + b"\n" for line in merge.left_out_lines())
+        yield _named_file(folder, LEFT_OUT, "lp", lines)
 
 
 def _named_file(
@@ -324,7 +352,12 @@ def _named_file(
 def _remove_others(folder: Path, manifest: Manifest) -> None:
     """Remove files of earlier builds, and the staging folder."""
     kept = {folder / file.path for file in manifest.files}
-    for pattern in ("*/*/*/*.parquet", f"{CONFLICTS}-*.lp", f"{DICTIONARY}-*.csv"):
+    for pattern in (
+        "*/*/*/*.parquet",
+        f"{CONFLICTS}-*.lp",
+        f"{LEFT_OUT}-*.lp",
+        f"{DICTIONARY}-*.csv",
+    ):
         for path in set(folder.glob(pattern)) - kept:
             path.unlink()
             with suppress(OSError):

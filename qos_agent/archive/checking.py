@@ -19,6 +19,7 @@ from qos_agent.archive.database import MEMORY_MB, connected, csv_rows, text
 from qos_agent.archive.manifest import (
     CONFLICTS,
     FAULTS_MAX,
+    LEFT_OUT,
     ArchiveFile,
     Manifest,
     read_manifest,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 50_000
 _TYPES = {"journal": "VARCHAR", "seq": "BIGINT", "leaf": "VARCHAR"}
-_ARCHIVE, _CONFLICT = "archive", "conflict"
+_ARCHIVE, _CONFLICT, _LEFT_OUT = "archive", "conflict", "left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,9 @@ def check(
             files = _Faults()
             for item in _archive_items(folder, manifest, db):
                 compared.add(item, _ARCHIVE, files)
-            for item in _conflict_items(folder, manifest):
-                compared.add(item, _CONFLICT, files)
+            for name, place in ((CONFLICTS, _CONFLICT), (LEFT_OUT, _LEFT_OUT)):
+                for item in _named_items(folder, manifest, name):
+                    compared.add(item, place, files)
             compared.flush()
             found = compared.count(_ARCHIVE)
             files.extend(_manifest_faults(folder, manifest, found))
@@ -188,11 +190,12 @@ def _rows(db: DuckDBPyConnection, folder: Path, file: ArchiveFile) -> Iterator[I
         yield Item(0, None, fault)
 
 
-def _conflict_items(folder: Path, manifest: Manifest) -> Iterator[Item]:
+def _named_items(folder: Path, manifest: Manifest, name: str) -> Iterator[Item]:
+    """Yield the lines of the files next to the partitions."""
     for file in manifest.files:
         path = folder / file.path
         is_sound = path.exists() and sha256_of(path) == file.sha256
-        if file.path.startswith(CONFLICTS) and is_sound:
+        if file.path.startswith(name) and is_sound:
             yield from LineFile(path).items()
 
 
@@ -269,6 +272,11 @@ class _Comparison:
         self, sources: int, files: _Faults, faults: _Faults, seals: _Seals
     ) -> Checked:
         """Compare the places."""
+        self._db.execute(
+            "DELETE FROM found WHERE (journal, seq, leaf) IN"
+            f" (SELECT journal, seq, leaf FROM found WHERE place = {text(_LEFT_OUT)})"
+            f" AND place <> {text(_ARCHIVE)}"
+        )
         # An archive without sources is only compared with its manifest.
         nothing = Finding(0, ())
         return Checked(
@@ -300,7 +308,7 @@ class _Comparison:
         return Finding(int(row[0]) if row else 0, tuple(first))
 
 
-_OWN = f"({text(_ARCHIVE)}, {text(_CONFLICT)})"
+_OWN = f"({text(_ARCHIVE)}, {text(_CONFLICT)}, {text(_LEFT_OUT)})"
 _IS_CONFLICT = f"bool_or(place = {text(_CONFLICT)})"
 _IS_ARCHIVED = f"bool_or(place IN {_OWN})"
 _IS_SOURCE = f"bool_or(place NOT IN {_OWN})"

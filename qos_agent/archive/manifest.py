@@ -22,6 +22,7 @@ from qos_agent.system.files import read_bytes, sync
 
 FILE_NAME = "archive.json"
 CONFLICTS = "conflicts"
+LEFT_OUT = "left-out"
 DICTIONARY = "dictionary"
 FORMAT = "qos-agent archive"
 FORMAT_VERSION = 1
@@ -79,13 +80,18 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of archive.json."""
+    """The content of archive.json.
+
+    `left_out` is the number of readings by reason that no registered key has sealed. It
+    is None for an archive that was built without the keys.
+    """
 
     files: tuple[ArchiveFile, ...] = ()
     sources: tuple[SourceState, ...] = ()
     conflicts: int = 0
     schema_version: int = SCHEMA_VERSION
     readings: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] | None = None
 
     def to_text(self) -> str:
         """Return the JSON text, which depends on nothing but the content."""
@@ -95,6 +101,7 @@ class Manifest:
             "schema_version": self.schema_version,
             "readings": dict(sorted(self.readings.items())),
             "conflicts": self.conflicts,
+            **({} if self.left_out is None else {"left_out": self.left_out}),
             "files": [asdict(f) for f in sorted(self.files, key=lambda f: f.path)],
             "sources": [asdict(s) for s in sorted(self.sources, key=lambda s: s.name)],
         }
@@ -147,8 +154,13 @@ def _manifest(table: Mapping[str, Any]) -> Manifest:
         tuple(SourceState.from_table(entry) for entry in table["sources"]),
         int(table["conflicts"]),
         int(table["schema_version"]),
-        {str(name): int(count) for name, count in table["readings"].items()},
+        _counts(table["readings"]),
+        _counts(table["left_out"]) if "left_out" in table else None,
     )
+
+
+def _counts(table: Mapping[str, Any]) -> dict[str, int]:
+    return {str(name): int(count) for name, count in table.items()}
 
 
 def _need_version(path: Path, table: Mapping[str, Any], key: str, newest: int) -> None:

@@ -55,6 +55,10 @@ class Merge:
         self._folder = folder
         self._files = {file.partition: file for file in files}
         self._paths = {str(folder / f.path): f for f in self._files.values()}
+        db.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS unproven"
+            " (journal VARCHAR, seq BIGINT, leaf BLOB, reason VARCHAR)"
+        )
         self._find_known()
         self._find_conflicts()
         self._find_new()
@@ -79,9 +83,9 @@ class Merge:
         parts = [f"SELECT {names} FROM {staged}"]
         if old is not None:
             self._need_sound(old)
-            source = _parquet([self._folder / old.path])
+            source = parquet([self._folder / old.path])
             parts.append(
-                f"SELECT {names} FROM {self._complete(name, source)} AS old"
+                f"SELECT {names} FROM {complete(self._db, name, source)} AS old"
                 " ANTI JOIN conflict USING (journal, seq)"
             )
         (readings,) = self._db.execute(
@@ -120,14 +124,30 @@ class Merge:
         """Yield the lines of all readings in conflict, by journal and number."""
         for name, measurement in READINGS.items():
             chosen = ", ".join(map(quoted, columns(measurement)))
-            parts = [f"SELECT {chosen} FROM {quoted(name)}"]
+            parts = [f"SELECT {chosen} FROM {_counted(name)}"]
             files = [f for f in self._with_conflicts() if f.measurement == name]
             if files:
-                source = _parquet(self._folder / file.path for file in files)
-                parts.append(f"SELECT {chosen} FROM {self._complete(name, source)}")
+                source = parquet(self._folder / file.path for file in files)
+                parts.append(f"SELECT {chosen} FROM {complete(self._db, name, source)}")
             rows = self._db.execute(
                 f"SELECT DISTINCT {chosen} FROM ({' UNION ALL '.join(parts)})"
                 " SEMI JOIN conflict USING (journal, seq) ORDER BY journal, seq, leaf"
+            )
+            while batch := rows.fetchmany(1000):
+                yield from (line_of(name, row[:-1]) for row in batch)
+
+    def left_out_count(self) -> int:
+        """Return the number of readings that no registered key has sealed."""
+        row = self._db.execute("SELECT count(*) FROM unproven").fetchone()
+        return int(row[0]) if row else 0
+
+    def left_out_lines(self) -> Iterator[bytes]:
+        """Yield the lines that no registered key has sealed."""
+        for name, measurement in READINGS.items():
+            chosen = ", ".join(map(quoted, columns(measurement)))
+            rows = self._db.execute(
+                f"SELECT DISTINCT {chosen} FROM {quoted(name)} SEMI JOIN unproven"
+                " USING (journal, seq, leaf) ORDER BY journal, seq, leaf"
             )
             while batch := rows.fetchmany(1000):
                 yield from (line_of(name, row[:-1]) for row in batch)
@@ -151,7 +171,7 @@ class Merge:
         try:
             self._db.execute(
                 "INSERT INTO known SELECT journal, seq, leaf, filename FROM"
-                f" (SELECT * FROM {_parquet(paths)})"
+                f" (SELECT * FROM {parquet(paths)})"
                 " SEMI JOIN staged USING (journal, seq)"
             )
         except duckdb.Error:
@@ -177,6 +197,7 @@ class Merge:
             self._db.execute(
                 f"INSERT INTO new SELECT {text(name)}, min(own_day), min(own_area),"
                 f" min(id) FROM (SELECT *, rowid AS id FROM {quoted(name)}) AS staged"
+                " ANTI JOIN unproven USING (journal, seq, leaf)"
                 " ANTI JOIN conflict USING (journal, seq)"
                 " ANTI JOIN known USING (journal, seq)"
                 " GROUP BY journal, seq"
@@ -189,15 +210,16 @@ class Merge:
         )
         return [self._paths[path] for (path,) in rows.fetchall()]
 
-    def _complete(self, name: str, source: str) -> str:
-        """Return a query of files with NULL for columns that were added later."""
-        described = self._db.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-        present = {row[0] for row in described}
-        chosen = (
-            quoted(column) if column in present else f"NULL::{kind} AS {quoted(column)}"
-            for column, kind in columns(READINGS[name]).items()
-        )
-        return f"(SELECT {', '.join(chosen)} FROM {source})"
+
+def complete(db: DuckDBPyConnection, name: str, source: str) -> str:
+    """Return a query of files with NULL for columns that were added later."""
+    described = db.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    present = {row[0] for row in described}
+    chosen = (
+        quoted(column) if column in present else f"NULL::{kind} AS {quoted(column)}"
+        for column, kind in columns(READINGS[name]).items()
+    )
+    return f"(SELECT {', '.join(chosen)} FROM {source})"
 
 
 def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -207,11 +229,19 @@ def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 def _staged(column: str) -> str:
     """Return a query for identity and one column of all staged readings."""
-    tables = (f"SELECT journal, seq, {column} FROM {quoted(name)}" for name in READINGS)
+    tables = (
+        f"SELECT journal, seq, {column} FROM {_counted(name)}" for name in READINGS
+    )
     return " UNION ALL ".join(tables)
 
 
-def _parquet(paths: Iterable[Path | str]) -> str:
+def _counted(name: str) -> str:
+    """Return a query of a staging table without the readings that are left out."""
+    return f"(FROM {quoted(name)} ANTI JOIN unproven USING (journal, seq, leaf))"
+
+
+def parquet(paths: Iterable[Path | str]) -> str:
+    """Return the source of a query with some Parquet files."""
     listed = ", ".join(map(text, paths))
     options = "union_by_name = true, hive_partitioning = false, filename = true"
     return f"read_parquet([{listed}], {options})"

@@ -97,6 +97,16 @@ KeysOption = Annotated[
         "too. May be repeated.",
     ),
 ]
+SealedOption = Annotated[
+    list[str],
+    typer.Option(
+        "--sealed-by",
+        metavar="KEYS",
+        help="Leave out readings that no key in this file has sealed. `enrol --self` "
+        "wrote it. `register` are the keys in the register of noc.toml. May be "
+        "repeated.",
+    ),
+]
 _DEFAULT_RATE = 20_000.0
 
 
@@ -122,6 +132,7 @@ def build_command(
     from_time: FromOption = None,
     to_time: ToOption = None,
     rate: RateOption = _DEFAULT_RATE,
+    sealed_by: SealedOption = [],  # noqa: B006  typer copies it
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -133,11 +144,13 @@ def build_command(
     """
     from qos_agent.archive.build import build
     from qos_agent.archive.database import need_duckdb
+    from qos_agent.cli.bundle import registered_keys
     from qos_agent.cli.noc_options import Progress
 
     need_duckdb()
+    keys = registered_keys(config, sealed_by) if sealed_by else None
     sources = _sources(source, config, period_of(from_time, to_time), rate)
-    built = build(sources, out, Progress("lines"))
+    built = build(sources, out, Progress("lines"), keys=keys)
     if as_json:
         print(built_json(built), end="")
     else:

@@ -28,6 +28,8 @@ def built_lines(built: Built, out: Path) -> Iterator[str]:
             f"Readings in conflict: {built.manifest.conflicts}. They are only in the"
             " file conflicts-*.lp."
         )
+    for reason, count in sorted((built.manifest.left_out or {}).items()):
+        yield f"Left out, {reason}: {count} readings. They are in left-out-*.lp."
     readings = sum(built.manifest.readings.values())
     files = sum(1 for file in built.manifest.files if file.readings)
     yield f"Wrote {out}: {readings} readings in {files} files."

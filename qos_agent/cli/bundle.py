@@ -18,7 +18,7 @@ from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from qos_agent.archive.bundle.centre import Centre
-    from qos_agent.archive.bundle.register import StationKey
+    from qos_agent.archive.bundle.register import Keys, StationKey
     from qos_agent.archive.bundle.writing import Bundled
     from qos_agent.archive.sources import Source
     from qos_agent.evidence.signer import Signer
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CALENDAR_MAX_BYTES = 1_000_000
 _ROOT_MAX_BYTES = 1_000_000
+_REGISTER = "register"
 _COLUMNS = (
     "code",
     "name",
@@ -68,6 +69,24 @@ def export_bundle(
     for fault in written.faults[:20]:
         print(fault, file=sys.stderr)
     return 1 if written.faults else 0
+
+
+def registered_keys(config: Path | None, places: Sequence[str]) -> Keys:
+    """Return the keys in files, and those in the register for the word `register`."""
+    from qos_agent.archive.bundle.register import Keys
+    from qos_agent.noc.register.keys import KeyRegister
+    from qos_agent.noc.settings import load
+
+    found = list(_named_keys(Path(place) for place in places if place != _REGISTER))
+    if _REGISTER in places:
+        path = load(config).folder / "register.sqlite3"
+        if path.exists():
+            with closing(KeyRegister(path)) as register:
+                found += map(_station_key, register.history())
+    if not found:
+        fix = "import them: qos-agent noc register import-keys"
+        raise ConfigError("--sealed-by", " ".join(places), "has no keys", fix)
+    return Keys(found)
 
 
 def _lines(written: Bundled) -> Iterator[str]:
