@@ -8,8 +8,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from qos_agent.cli.options import load_configuration
 from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qos_agent.archive.bundle.centre import Centre
+    from qos_agent.archive.bundle.centre import Centre, RootFile
     from qos_agent.archive.bundle.register import Keys, StationKey
     from qos_agent.archive.bundle.writing import Bundled
     from qos_agent.archive.sources import Source
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qos_agent.noc.register.keys import DeviceKey
     from qos_agent.noc.register.store import Register
     from qos_agent.noc.settings import NocSettings
+    from qos_agent.noc.witness.root import Root
 
 _CALENDAR_MAX_BYTES = 1_000_000
 _ROOT_MAX_BYTES = 1_000_000
@@ -161,7 +163,8 @@ def _with_witness(centre: Centre, settings: NocSettings, stack: ExitStack) -> Ce
     from qos_agent.evidence import notes
     from qos_agent.noc.service.witness import DATABASE, load_public_key
     from qos_agent.noc.witness import root
-    from qos_agent.noc.witness.store import RESUMED, WitnessStore
+    from qos_agent.noc.witness.records import RESUMED
+    from qos_agent.noc.witness.store import WitnessStore
 
     path = settings.folder / DATABASE
     if not path.exists():
@@ -182,30 +185,33 @@ def _with_witness(centre: Centre, settings: NocSettings, stack: ExitStack) -> Ce
         resumed=lambda origin: store.statements(origin, RESUMED),
         signer=_signer(settings),
     )
-    newest = root.newest(store)
-    if newest is None:
-        return centre
-    proof = root.prover(store, newest, name, public)
 
-    def proof_text(origin: str) -> bytes | None:
-        made = proof(origin)
-        return None if made is None else made.to_bytes()
+    def prover(one: Root) -> Callable[[str], bytes | None]:
+        proof = root.prover(store, one, name, public)
+        return lambda origin: None if (p := proof(origin)) is None else p.to_bytes()
 
-    roots = dict(_roots(newest.note.to_bytes(), newest.at_s, settings.folder))
-    return replace(centre, roots=roots, proof=proof_text)
+    roots = [
+        _root_file(one, settings.folder, partial(prover, one))
+        for one in root.newest_with_proofs(store)
+    ]
+    return replace(centre, roots=roots)
 
 
-def _roots(note: bytes, at_s: int, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield a root, and its timestamp if there is one."""
+def _root_file(
+    one: Root, folder: Path, prover: Callable[[], Callable[[str], bytes | None]]
+) -> RootFile:
+    """Return the file of a root, and its timestamp if it is the published one."""
+    from qos_agent.archive.bundle.centre import RootFile
     from qos_agent.noc.witness import root, timestamps
     from qos_agent.system.files import read_bytes
 
-    name = time.strftime("%Y%m%dT%H%M%SZ.txt", time.gmtime(at_s))
-    yield name, note
-    published = folder / root.FILE_NAME
-    stamp = folder / f"{root.FILE_NAME}{timestamps.SUFFIX}"
-    if stamp.exists() and read_bytes(published, _ROOT_MAX_BYTES) == note:
-        yield f"{name}{timestamps.SUFFIX}", read_bytes(stamp, _ROOT_MAX_BYTES)
+    name = time.strftime("%Y%m%dT%H%M%SZ.txt", time.gmtime(one.at_s))
+    note, published = one.note.to_bytes(), folder / root.FILE_NAME
+    path = folder / f"{root.FILE_NAME}{timestamps.SUFFIX}"
+    stamp = None
+    if path.exists() and read_bytes(published, _ROOT_MAX_BYTES) == note:
+        stamp = read_bytes(path, _ROOT_MAX_BYTES)
+    return RootFile(name, note, prover, stamp)
 
 
 def _signer(settings: NocSettings) -> tuple[str, Signer] | None:

@@ -86,8 +86,12 @@ def _check_timestamps(bundle: Path, ca_file: Path, verdict: Verdict) -> int:
     from qos_agent.system.files import read_bytes
 
     count = 0
-    for path in sorted((bundle / bag.PAYLOAD / layout.ROOTS).glob("*.txt")):
+    paths = sorted((bundle / bag.PAYLOAD / layout.ROOTS).glob("*.txt"))
+    for path in paths:
         stamp = path.with_name(path.name + layout.TIMESTAMP_SUFFIX)
+        # The centre keeps the timestamp of its newest root.
+        if path != paths[-1] and not stamp.exists():
+            continue
         try:
             timestamps.verify(path, read_bytes(stamp, _ROOT_MAX_BYTES), ca_file)
             count += 1
@@ -140,7 +144,8 @@ def _journal_lines(report: JournalReport) -> Iterator[str]:
         yield f"  sealed from {moment(report.first_s)} to {moment(report.last_s)}"
     if report.cosigned or report.confirmed:
         root = f"{report.confirmed} points in the national root"
-        yield f"  {report.cosigned} seals cosigned; {root}"
+        more = f", and in {report.roots - 1} earlier ones" if report.roots > 1 else ""
+        yield f"  {report.cosigned} seals cosigned; {root}{more}"
     if report.removed:
         yield f"  {report.removed} points removed by the device, as it has sealed:"
         yield from (f"    {text}" for text in report.removals[:_SHOWN])
@@ -170,12 +175,27 @@ def _total_lines(verdict: Verdict, expected: Expected) -> Iterator[str]:
     name, fingerprint = verdict.witness.name, verdict.witness.key.fingerprint
     compared = "as published" if expected.witness else "compare it, or use --witness"
     yield f"Witness: {name}, key {fingerprint} ({compared})."
-    for found in verdict.roots.values():
-        compared = "as published" if expected.root else "compare it, or use --root"
-        tree = found.checkpoint
-        yield f"National root: {tree.origin}, {tree.size - 1} journals ({compared})."
+    yield from _root_lines(verdict, expected)
     signed = "signed" if verdict.is_signed else "not signed"
     yield f"Files: {signed} by the centre."
+
+
+def _root_lines(verdict: Verdict, expected: Expected) -> Iterator[str]:
+    """Yield the newest root and the published one, and the number of the others."""
+    roots = sorted(verdict.roots.values(), key=lambda one: one.checkpoint.origin)
+    shown = 0
+    for found in roots:
+        tree = found.checkpoint
+        is_published = expected.root == found.note.to_bytes()
+        if not is_published and found is not roots[-1]:
+            continue
+        compared = "compare it, or use --root"
+        if expected.root is not None:
+            compared = "as published" if is_published else "the newest"
+        yield f"National root: {tree.origin}, {tree.size - 1} journals ({compared})."
+        shown += 1
+    if len(roots) > shown:
+        yield f"Other national roots with proofs: {len(roots) - shown}."
 
 
 def _table(verdict: Verdict) -> dict[str, object]:

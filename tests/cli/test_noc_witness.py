@@ -10,7 +10,8 @@ import pytest
 from qos_agent.cli import main
 from qos_agent.evidence import keys
 from qos_agent.noc.service.witness import DATABASE, KEY_NAME
-from qos_agent.noc.witness.store import RESUMED, WitnessStore
+from qos_agent.noc.witness.records import RESUMED
+from qos_agent.noc.witness.store import WitnessStore
 from tests.noc.witness.support import STATION, Bench, SealedDevice
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from qos_agent.archive.bundle.register import StationKey
 from qos_agent.evidence.signer import Signer
@@ -13,29 +13,38 @@ def _nothing(_origin: str) -> Sequence[bytes]:
     return ()
 
 
-def _no_proof(_origin: str) -> bytes | None:
-    return None
-
-
 def _no_stations(_codes: Iterable[str]) -> bytes | None:
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class RootFile:
+    """A national root: name and content of its file, and its timestamp if it has one.
+
+    `prover` makes the tree of the root and returns a function that gives the proof of a
+    journal, or None. It is called once, because the tree of a nation is large.
+    """
+
+    name: str
+    content: bytes
+    prover: Callable[[], Callable[[str], bytes | None]]
+    timestamp: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Centre:
     """Keys of devices, and the parts that witness and register have.
 
-    `witness` has the two public keys as text. `roots` are national roots by file name,
-    with their timestamps. The functions return the cosigned notes, the resumptions and
-    the proof of a journal, and the rows of stations in the register.
+    `witness` has the two public keys as text. `roots` are national roots, oldest first.
+    The functions return the cosigned notes and the resumptions of a journal, and the
+    rows of stations in the register.
     """
 
     keys: Sequence[StationKey]
     witness: str | None = None
-    roots: Mapping[str, bytes] = field(default_factory=dict)
+    roots: Sequence[RootFile] = ()
     calendar: bytes | None = None
     cosigned: Callable[[str], Sequence[bytes]] = _nothing
     resumed: Callable[[str], Sequence[bytes]] = _nothing
-    proof: Callable[[str], bytes | None] = _no_proof
     stations: Callable[[Iterable[str]], bytes | None] = _no_stations
     signer: tuple[str, Signer] | None = None

@@ -19,7 +19,7 @@ from qos_agent.archive.bundle.witnessed import (
     NationalRoot,
     Witness,
     check_cosigned,
-    check_proof,
+    check_proofs,
     read_resumed,
 )
 from qos_agent.evidence import checkpoints
@@ -46,7 +46,8 @@ class JournalReport:
     """The result for one journal.
 
     `proven` points are those that a seal proves. `sealed` is the number of points that
-    the last seal covers, and `confirmed` that of the national root.
+    the last seal covers, and `confirmed` that of the newest national root. `roots` is
+    the number of national roots that have a seal of it.
     """
 
     device: str
@@ -57,6 +58,7 @@ class JournalReport:
     seals: int = 0
     cosigned: int = 0
     confirmed: int | None = None
+    roots: int = 0
     removed: int = 0
     absent: int = 0
     first_s: int | None = None
@@ -121,9 +123,9 @@ def check_journal(
         report.cosigned = check_cosigned(
             folder / layout.COSIGNED, context.witness, by_size, resumed, findings
         )
-    if (folder / layout.PROOF).exists():
-        proof = folder / layout.PROOF
-        report.confirmed = check_proof(proof, context.roots, by_size, findings)
+    confirmed = check_proofs(folder, context.roots, by_size, findings)
+    if confirmed:
+        report.confirmed, report.roots = confirmed[-1].size, len(confirmed)
     return report
 
 

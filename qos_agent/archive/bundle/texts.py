@@ -24,7 +24,8 @@ journals/DEVICE/JOURNAL/  the readings of one journal
   leaves.bin              the SHA-256 of each reading, 32 bytes each
   cosigned.notes          the seals with the signature of the witness
   resumed.notes           statements of the witness about seals that it never received
-  national-root.tlog-proof  the proof that the national root has a seal
+  national-root.tlog-proof  the proof that the newest national root has a seal
+  earlier-roots/            the same for the national roots before it
   origin.txt              device and journal
 keys/devices.csv          public keys of the devices, and when each was valid
 keys/witness.txt          public keys of the witness: compare them with published copies

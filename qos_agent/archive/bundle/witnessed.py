@@ -170,13 +170,50 @@ def _cosigned_size(
     return None
 
 
-def check_proof(
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The text of a national root, and the number of points that it confirms."""
+
+    root: str
+    size: int
+
+
+def check_proofs(
+    folder: Path,
+    roots: Mapping[str, NationalRoot],
+    seals: Mapping[int, Checkpoint],
+    findings: Findings,
+) -> list[Confirmed]:
+    """Return what the roots confirm, in the order of their time.
+
+    A journal that a root has is in all later ones, too.
+    """
+    paths = [folder / layout.PROOF, *(folder / layout.EARLIER).glob("*")]
+    checked = (_proof(p, roots, seals, findings) for p in paths if p.exists())
+    found = {one.root: one for one in checked if one is not None}
+    # The origin of a root ends with its time.
+    ordered = sorted(roots, key=lambda text: roots[text].checkpoint.origin)
+    confirmed: list[Confirmed] = []
+    for text in ordered:
+        if text in found:
+            confirmed.append(found[text])
+        elif confirmed:
+            problem = "no proof that a later national root has a seal of this journal"
+            name = roots[text].checkpoint.origin
+            findings.detail(Kind.NATIONAL_ROOT, f"{name}: {problem}")
+    sizes = [one.size for one in confirmed]
+    if sizes != sorted(sizes):
+        text = "a later national root has an older seal of this journal"
+        findings.detail(Kind.NATIONAL_ROOT, text)
+    return confirmed
+
+
+def _proof(
     path: Path,
     roots: Mapping[str, NationalRoot],
     seals: Mapping[int, Checkpoint],
     findings: Findings,
-) -> int | None:
-    """Return the number of points that the national root confirms, or None."""
+) -> Confirmed | None:
     try:
         proof = proofs.parse_proof(read_bytes(path, _SMALL_MAX_BYTES))
         text = notes.parse_note(proof.checkpoint).text
@@ -192,7 +229,7 @@ def check_proof(
         findings.detail(Kind.NATIONAL_ROOT, f"{path.name}: {problem}")
         return None
     if seals.get(confirmed.size) == confirmed:
-        return confirmed.size
+        return Confirmed(text, confirmed.size)
     text = f"the national root has a seal of {confirmed.size} points"
     is_longer = confirmed.size > max(seals, default=0)
     findings.detail(Kind.TRUNCATED if is_longer else Kind.FORKED, text)

@@ -17,7 +17,7 @@ from typing import IO
 
 from qos_agent import __version__
 from qos_agent.archive.bundle import bag, layout, texts
-from qos_agent.archive.bundle.centre import Centre
+from qos_agent.archive.bundle.centre import Centre, RootFile
 from qos_agent.archive.bundle.findings import Findings
 from qos_agent.archive.bundle.journal_files import Sorted, sorted_lines
 from qos_agent.archive.bundle.register import Keys, write_keys
@@ -114,6 +114,7 @@ class _Writer:
         self._files: dict[str, IO[bytes]] = {}
         self._stack = ExitStack()
         self.stations: set[str] = set()
+        self.folders: dict[str, Path] = {}
         self.configurations: dict[tuple[str, ...], int] = {}
         self.result = Bundled(work)
 
@@ -145,8 +146,7 @@ class _Writer:
         for name, content in signed.items():
             if content:
                 (folder / name).write_bytes(notes_text(content))
-        if (proof := self._centre.proof(origin)) is not None:
-            (folder / layout.PROOF).write_bytes(proof)
+        self.folders[origin] = folder
         self.result.journals += 1
 
     def _seals(self, key: tuple[str, str]) -> Iterator[SealPoint]:
@@ -224,8 +224,8 @@ def _add_centre(data: Path, centre: Centre, writer: _Writer) -> None:
         (keys / layout.WITNESS_KEYS).write_text(centre.witness, encoding="utf-8")
     if centre.roots:
         (data / layout.ROOTS).mkdir()
-        for name, content in centre.roots.items():
-            (data / layout.ROOTS / name).write_bytes(content)
+    for root in centre.roots:
+        _add_root(data / layout.ROOTS, root, writer, is_newest=root is centre.roots[-1])
     stations = centre.stations(sorted(writer.stations))
     optional = {layout.REGISTER: stations, layout.CALENDAR: centre.calendar}
     for name, text in optional.items():
@@ -234,6 +234,28 @@ def _add_centre(data: Path, centre: Centre, writer: _Writer) -> None:
     _write_configurations(data / layout.CONFIGURATIONS, writer.configurations)
     write_dictionary(data / layout.DICTIONARY)
     texts.write(data)
+
+
+def _add_root(
+    folder: Path, root: RootFile, writer: _Writer, *, is_newest: bool
+) -> None:
+    """Write a root and its proofs; an earlier root only if it has a proof."""
+    prove, has_proof = root.prover(), False
+    for origin, journal in writer.folders.items():
+        proof = prove(origin)
+        if proof is None:
+            continue
+        path = journal / layout.PROOF
+        if not is_newest:
+            (journal / layout.EARLIER).mkdir(exist_ok=True)
+            path = journal / layout.EARLIER / layout.proof_name(root.name)
+        path.write_bytes(proof)
+        has_proof = True
+    if has_proof or is_newest:
+        (folder / root.name).write_bytes(root.content)
+        if root.timestamp is not None:
+            stamp = f"{root.name}{layout.TIMESTAMP_SUFFIX}"
+            (folder / stamp).write_bytes(root.timestamp)
 
 
 def _write_configurations(path: Path, found: Mapping[tuple[str, ...], int]) -> None:

@@ -36,8 +36,9 @@ from qos_agent.noc.settings import NocSettings
 from qos_agent.noc.witness import checking, reading, root, timestamps
 from qos_agent.noc.witness.checking import Checker, Tally
 from qos_agent.noc.witness.events import Counts, count_lines, event_lines
+from qos_agent.noc.witness.records import Problem
 from qos_agent.noc.witness.schedule import root_due_s
-from qos_agent.noc.witness.store import Problem, WitnessStore
+from qos_agent.noc.witness.store import WitnessStore
 from qos_agent.system.files import read_bytes, write_atomically
 from qos_agent.system.supervision import Supervisor
 

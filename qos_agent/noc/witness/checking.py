@@ -15,6 +15,7 @@ from qos_agent.evidence.merkle import split, verify_consistency
 from qos_agent.evidence.notes import Checkpoint, Note
 from qos_agent.evidence.signer import Signer
 from qos_agent.noc.register.keys import KeyRegister
+from qos_agent.noc.witness.records import JournalState, Problem, SignedSeal
 from qos_agent.noc.witness.seals import (
     Arrival,
     Arrived,
@@ -22,12 +23,7 @@ from qos_agent.noc.witness.seals import (
     Malformed,
     Seal,
 )
-from qos_agent.noc.witness.store import (
-    JournalState,
-    Problem,
-    SignedSeal,
-    WitnessStore,
-)
+from qos_agent.noc.witness.store import WitnessStore
 
 _log = logging.getLogger(__name__)
 # A device seals at most every ten minutes, so this is a day on which nothing arrived.

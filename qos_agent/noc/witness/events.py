@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from qos_agent.model import Phase, Record, Value
 from qos_agent.model.line_protocol import encode, one_line, tag_value
-from qos_agent.noc.witness.store import Problem
+from qos_agent.noc.witness.records import Problem
 
 
 @dataclass(slots=True)

@@ -9,12 +9,8 @@ from qos_agent.evidence import checkpoints
 from qos_agent.evidence.notes import Checkpoint
 from qos_agent.evidence.resumption import Resumption
 from qos_agent.noc.witness.checking import Checker
-from qos_agent.noc.witness.store import (
-    RESUMED,
-    Problem,
-    SignedSeal,
-    WitnessStore,
-)
+from qos_agent.noc.witness.records import RESUMED, Problem, SignedSeal
+from qos_agent.noc.witness.store import WitnessStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,13 @@ from qos_agent.evidence.merkle import (
 from qos_agent.evidence.notes import Checkpoint, Note, Signature
 from qos_agent.evidence.proofs import TreeProof
 from qos_agent.evidence.signer import PublicKey, Signer
-from qos_agent.noc.witness.store import StoredSeal, WitnessStore
+from qos_agent.noc.witness.records import StoredRoot, StoredSeal
+from qos_agent.noc.witness.store import WitnessStore
 from qos_agent.system.files import write_atomically
 
 FILE_NAME = "national-root.txt"
+# About a minute of hashing: the roots of a day for a nation, and all of a province.
+_LEAVES_MAX = 20_000_000
 _FIRST = "qos-agent national root: there is no root before\n"
 
 
@@ -68,11 +71,27 @@ def build(store: WitnessStore, name: str, signer: Signer, at_s: int) -> Root:
 
 def newest(store: WitnessStore, since_s: int | None = None) -> Root | None:
     """Return the newest root, or the first one since a moment, or None."""
-    row = store.root(since_s)
-    if row is None:
-        return None
-    at_s, last_seal, before, note = row
-    return Root(at_s, last_seal, before, notes.parse_note(note))
+    found = store.root(since_s)
+    return None if found is None else _root(found)
+
+
+def newest_with_proofs(
+    store: WitnessStore, leaves_max: int = _LEAVES_MAX
+) -> list[Root]:
+    """Return the newest roots whose trees have a number of leaves in sum, oldest first.
+
+    A proof needs the whole tree of its root again.
+    """
+    last = newest(store)
+    if last is None:
+        return []
+    count = max(1, leaves_max // last.checkpoint.size)
+    return [_root(one) for one in reversed(store.roots(count))]
+
+
+def _root(found: StoredRoot) -> Root:
+    note = notes.parse_note(found.note)
+    return Root(found.at_s, found.last_seal, found.before, note)
 
 
 def publish(root: Root, folder: Path) -> Path:

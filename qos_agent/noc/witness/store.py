@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from qos_agent.evidence.cosignatures import Cosignature
 from qos_agent.evidence.notes import Checkpoint
 from qos_agent.noc.database import open_database, transaction
+from qos_agent.noc.witness.records import (
+    RESUMED,
+    JournalState,
+    Problem,
+    SignedSeal,
+    StoredRoot,
+    StoredSeal,
+)
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -57,73 +64,10 @@ _JOURNAL = (
     "id, origin, station, regency, key, first_size, size, root, first_ns, last_ns, "
     "handed, ended_ns"
 )
+_ROOT = "SELECT at_s, last_seal, before, note FROM root"
 _WAITING = (
     "origin, size, station, regency, previous, root, key, signature, proof, at_ns"
 )
-
-# The kind of a statement of the witness itself, which hands nothing over.
-RESUMED = "seal_resumed"
-
-
-@dataclass(frozen=True, slots=True)
-class JournalState:
-    """A journal as the witness has cosigned it last."""
-
-    id: int
-    origin: str
-    station: str
-    regency: str
-    key: bytes
-    first_size: int
-    size: int
-    root: bytes
-    first_ns: int
-    last_ns: int
-    handed: int
-    ended_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class SignedSeal:
-    """A seal whose signature was checked, with the key and the signature."""
-
-    origin: str
-    size: int
-    station: str
-    regency: str
-    previous: int | None
-    root: bytes
-    key: bytes
-    signature: bytes
-    proof: bytes
-    at_ns: int
-
-    def checkpoint(self) -> Checkpoint:
-        """Return its checkpoint."""
-        return Checkpoint(self.origin, self.size, self.root)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSeal:
-    """A cosigned seal."""
-
-    checkpoint: Checkpoint
-    key: bytes
-    signature: bytes
-    cosignature: Cosignature
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A finding about the seals of a station; it is recorded once for a subject."""
-
-    kind: str
-    subject: str
-    station: str
-    regency: str
-    at_ns: int
-    detail: str
 
 
 class WitnessStore:
@@ -362,18 +306,18 @@ class WitnessStore:
         query = "INSERT INTO root (at_s, last_seal, before, note) VALUES (?, ?, ?, ?)"
         self._db.execute(query, values)
 
-    def root(self, at_s: int | None = None) -> tuple[int, int, str, bytes] | None:
-        """Return time, last seal, root before, and note of the newest root.
-
-        With `at_s` return the first one since then. None if there is none.
-        """
-        columns = "SELECT at_s, last_seal, before, note FROM root"
+    def root(self, at_s: int | None = None) -> StoredRoot | None:
+        """Return the newest root, or the first one since `at_s`, or None."""
         if at_s is None:
-            row = self._db.execute(f"{columns} ORDER BY id DESC LIMIT 1").fetchone()
-        else:
-            query = f"{columns} WHERE at_s >= ? ORDER BY id LIMIT 1"
-            row = self._db.execute(query, (at_s,)).fetchone()
-        return None if row is None else (row[0], row[1], row[2], bytes(row[3]))
+            return next(iter(self.roots(1)), None)
+        query = f"{_ROOT} WHERE at_s >= ? ORDER BY id LIMIT 1"
+        row = self._db.execute(query, (at_s,)).fetchone()
+        return None if row is None else StoredRoot(*row)
+
+    def roots(self, limit: int) -> list[StoredRoot]:
+        """Return the newest roots, the newest first."""
+        rows = self._db.execute(f"{_ROOT} ORDER BY id DESC LIMIT ?", (limit,))
+        return [StoredRoot(*row) for row in rows]
 
     def newest_by_station(self) -> Iterator[tuple[str, str, int]]:
         """Yield station, regency and time of the newest seal, cosigned or waiting."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from qos_agent.archive.bundle.centre import Centre
+from qos_agent.archive.bundle.centre import Centre, RootFile
 from qos_agent.archive.bundle.register import StationKey
 from qos_agent.archive.bundle.writing import Bundled, write_bundle
 from qos_agent.archive.sources import Source, open_sources
@@ -16,8 +17,8 @@ from qos_agent.journal.reader import EVERY_SEQ, reading
 from qos_agent.model.line_protocol import decode
 from qos_agent.noc.register.keys import DeviceKey
 from qos_agent.noc.witness import root
+from qos_agent.noc.witness.records import RESUMED
 from qos_agent.noc.witness.seals import Arrival, read_point
-from qos_agent.noc.witness.store import RESUMED
 from tests.agent.test_sealing import Device
 from tests.journal.support import put
 from tests.noc.witness.support import NOW_NS, WITNESS, WITNESS_NAME, Bench
@@ -61,25 +62,29 @@ class Nation:
         public = WITNESS.public_key
         kinds = (notes.ED25519, notes.COSIGNATURE)
         texts = (notes.verifier_key(WITNESS_NAME, public.raw, kind) for kind in kinds)
-        prove = root.prover(self.bench.store, self.root, WITNESS_NAME, public)
 
         def cosigned(origin: str) -> list[bytes]:
             seals = self.bench.store.seals(origin)
             found = (root.cosigned_note(s, WITNESS_NAME, public) for s in seals)
             return [note.to_bytes() for note in found]
 
-        def proof(origin: str) -> bytes | None:
-            made = prove(origin)
-            return None if made is None else made.to_bytes()
+        def prover(one: root.Root) -> Callable[[str], bytes | None]:
+            prove = root.prover(self.bench.store, one, WITNESS_NAME, public)
+            return lambda origin: None if (p := prove(origin)) is None else p.to_bytes()
 
+        found = root.newest_with_proofs(self.bench.store)
+        names = [*(f"earlier-{n}.txt" for n in range(len(found) - 1)), "root.txt"]
+        roots = [
+            RootFile(name, one.note.to_bytes(), partial(prover, one))
+            for name, one in zip(names, found, strict=True)
+        ]
         return Centre(
             keys,
             witness="".join(f"{text}\n" for text in texts),
-            roots={"root.txt": self.root.note.to_bytes()},
+            roots=roots,
             calendar=b"# no election\n",
             cosigned=cosigned,
             resumed=lambda origin: self.bench.store.statements(origin, RESUMED),
-            proof=proof,
             stations=lambda codes: "".join(
                 ["code\n", *(f"{c}\n" for c in codes)]
             ).encode(),

@@ -7,7 +7,7 @@ from qos_agent.evidence.notes import Checkpoint
 from qos_agent.evidence.resumption import Resumption, parse_resumption
 from qos_agent.noc.witness import resuming
 from qos_agent.noc.witness.checking import find_missing
-from qos_agent.noc.witness.store import RESUMED
+from qos_agent.noc.witness.records import RESUMED
 from tests.noc.witness.support import (
     MINUTE_NS,
     NOW_NS,
