@@ -14,6 +14,7 @@ from typing import Any
 from qos_agent.config import calendar_file, zones
 from qos_agent.config.allowance import AllowanceSection
 from qos_agent.config.faults import PlaceOf, unknown_key
+from qos_agent.config.links import LinkSection
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.settings import Settings
 from qos_agent.config.station import StationSection
@@ -39,6 +40,7 @@ def _across_sections(
     settings: Settings, probes: Collection[str]
 ) -> Iterator[ConfigError]:
     yield from _repeated("links", [link.name for link in settings.links])
+    yield from _shared_interfaces(settings.links)
     yield from _repeated("targets", [target.name for target in settings.targets])
     yield from _repeated("web.pages", [page.name for page in settings.web.pages])
     links = [link.name for link in settings.links]
@@ -75,6 +77,23 @@ def _repeated(key: str, names: Sequence[str]) -> Iterator[ConfigError]:
             place = f"{key}.{index}.name"
             problem = f"is the name of more than one entry of {key}"
             yield ConfigError(place, repr(name), problem, f"edit {place}")
+
+
+def _shared_interfaces(links: Sequence[LinkSection]) -> Iterator[ConfigError]:
+    """Yield an error for a link that goes the same way out as an earlier one.
+
+    Their loads and data volumes would be counted twice. Links with different source
+    addresses on one interface are different ways out.
+    """
+    used: dict[tuple[str, str | None], str] = {}
+    for index, link in enumerate(links):
+        if link.interface is None:
+            continue
+        other = used.setdefault((link.interface, link.source_address), link.name)
+        if other != link.name:
+            place = f"links.{index}.interface"
+            problem = f"is the interface of link {other}"
+            yield ConfigError(place, repr(link.interface), problem, f"edit {place}")
 
 
 def _links_named(value: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,13 @@
 """Tokens of a collector, which are sent in an HTTP header.
 
 A token is printable ASCII on one line. A byte order mark and white space around it are
-removed, because editors add them.
+removed, because editors add them. People copy quotes and the name of the HTTP scheme
+together with a token, so these are removed too.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +17,10 @@ from qos_agent.model.addresses import is_loopback
 from qos_agent.model.errors import ConfigError
 
 _PRINTABLE = range(0x20, 0x7F)
+_SCHEME = re.compile(
+    r"^(?:authorization: *)?(?:token|bearer) +", re.ASCII | re.IGNORECASE
+)
+_QUOTES = "\"'`"
 # Common servers refuse a header line of more than 8 KiB.
 _LONGEST = 8192
 FIX = "write only the token, in plain ASCII on one line"
@@ -63,7 +69,18 @@ def checked_token(text: str) -> str:
             raise ValueError(_problem(text, position))
     if end - start > _LONGEST:
         raise ValueError(f"must be at most {_LONGEST} characters long")
-    return text[start:end]
+    return _bare(text[start:end])
+
+
+def _bare(text: str) -> str:
+    """Remove the HTTP scheme before a token, and quotes around token or both."""
+    return _unquoted(_SCHEME.sub("", _unquoted(text), count=1))
+
+
+def _unquoted(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
+        return text[1:-1].strip()
+    return text
 
 
 def is_exposed(url: str) -> bool:

@@ -168,6 +168,9 @@ DOCTOR: Mapping[str, str] = {
     ),
     "{interface} is down": "{interface} mati",
     "{interface}: {error}": "{interface}: {error}",
+    "no default route: no address from the network": (
+        "tidak ada default route: belum dapat alamat dari jaringan"
+    ),
     "no default route: no address from the network, or no data package": (
         "tidak ada default route: belum dapat alamat, atau paket data habis"
     ),
@@ -190,6 +193,11 @@ DOCTOR: Mapping[str, str] = {
     ),
     "check the balance and the APN of the SIM; the network may ask for a login": (
         "cek kuota dan APN SIM; jaringan mungkin meminta login"
+    ),
+    "check the connection of the router behind {interface}, and its SIM if it has one; "
+    "the network may ask for a login": (
+        "cek koneksi router di balik {interface}, dan SIM-nya jika ada; jaringan "
+        "mungkin meminta login"
     ),
     "fix the DNS first, or name the targets by address": (
         "perbaiki DNS dulu, atau isi target dengan alamat IP"

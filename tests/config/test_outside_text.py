@@ -74,6 +74,30 @@ def test_what_editors_add_around_a_token_is_removed(
     assert read_token(path) == "abc"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "'abc'",
+        '"abc"\n',
+        "`abc`",
+        "Token abc",
+        "bearer  abc",
+        'Token "abc"',
+        "Authorization: Token abc",
+        "'Authorization: Token abc'",
+    ],
+)
+def test_what_people_copy_with_a_token_is_removed(content: str) -> None:
+    """Quotes and the name of the HTTP scheme are no part of the token."""
+    assert checked_token(content) == "abc"
+
+
+@pytest.mark.parametrize("token", ["user:it's", "Tokenabc", "'", '"abc', "user:a b"])
+def test_quotes_and_words_within_a_token_stay(token: str) -> None:
+    """A password may contain them."""
+    assert checked_token(token) == token
+
+
 @given(st.text())
 def test_a_token_is_always_a_header_value_or_an_error(text: str) -> None:
     """Every token that passes the check can be sent."""

@@ -37,6 +37,12 @@ _PACKETS, _SPACING_S = 3, 0.2
 _NO_INTERNET = (
     "check the balance and the APN of the SIM; the network may ask for a login"
 )
+_NO_INTERNET_BEYOND = (
+    "check the connection of the router behind {interface}, and its SIM if it has one; "
+    "the network may ask for a login"
+)
+# Names that the kernel and systemd.net-naming-scheme(7) give to modems.
+_MODEM_NAMES = ("ww", "ppp", "rmnet", "cdc")
 # A file that exists while a program configures the interfaces, and the command with
 # which it configures one again. After a reboot the program does the same by itself.
 _MANAGERS = (
@@ -54,6 +60,13 @@ def deadline_after(clock: SystemClock, seconds: float) -> TaskDeadline:
     """Return the deadline of a check."""
     end_ns = clock.boot_ns() + int(seconds * 1e9)
     return TaskDeadline(clock, end_ns, threading.Event())
+
+
+def has_modem(link: Link, subject: Subject) -> bool:
+    """Return True if the settings or the interface's name show a modem."""
+    named = {modem.link for modem in subject.settings.signal.modems}
+    interface = network.interface_of(link) or ""
+    return link.name in named or interface.startswith(_MODEM_NAMES)
 
 
 def binding(link: Link, subject: Subject) -> Check:
@@ -158,13 +171,15 @@ def _bind(link: Link) -> None:
         network.bind(sock, link, network.BEYOND[version])
 
 
-def gateway(link: Link) -> Check:
+def gateway(link: Link, subject: Subject) -> Check:
     """Check that the link has a default route."""
     name = f"gateway {link.name}"
     interface = network.interface_of(link)
     route = network.default_route(interface)
     if route is None:
-        text = "no default route: no address from the network, or no data package"
+        text = "no default route: no address from the network"
+        if has_modem(link, subject):
+            text += ", or no data package"
         return bad(name, text, "{fix}", fix=_plug_in(link))
     if not route.gateway:
         return ok(name, "point-to-point on {interface}", interface=route.interface)
@@ -251,7 +266,10 @@ def _answers(
         advice = "fix the DNS first, or name the targets by address"
         return warn(name, "no answer: {silent}", advice, **values)
     if all(target.layer is Layer.GATEWAY for target in wanted if target not in silent):
-        return bad(name, "no answer: {silent}", _NO_INTERNET, **values)
+        if has_modem(link, subject):
+            return bad(name, "no answer: {silent}", _NO_INTERNET, **values)
+        values["interface"] = network.interface_of(link) or "-"
+        return bad(name, "no answer: {silent}", _NO_INTERNET_BEYOND, **values)
     advice = "nothing on this device: other targets answer"
     return warn(name, "no answer: {silent}; answered: {answered}", advice, **values)
 

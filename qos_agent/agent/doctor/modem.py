@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qos_agent.agent.doctor.check import Check, Health, Row, bad, ok, warn
-from qos_agent.agent.doctor.link import deadline_after
+from qos_agent.agent.doctor.link import deadline_after, has_modem
 from qos_agent.agent.doctor.subject import Subject
 from qos_agent.config.settings import ModemSection
 from qos_agent.model import Link
@@ -21,8 +21,6 @@ from qos_agent.system.files import may_exist
 _READ_S = 15.0
 # Below this level a connection is likely to fail at times (docs/method/signal.md).
 _WEAK_RSRP_DBM, _WEAK_RSSI_DBM = -110.0, -100.0
-# Names that the kernel and systemd.net-naming-scheme(7) give to modems.
-_MODEM_NAMES = ("ww", "ppp", "rmnet", "cdc")
 _FIXES = {
     "missing_tool": "sudo apt-get install modemmanager",
     "modem_manager": "sudo systemctl enable --now ModemManager",
@@ -66,12 +64,6 @@ def modem_of(link: Link, subject: Subject) -> ModemSection:
     modems = subject.settings.signal.modems
     named = (modem for modem in modems if modem.link == link.name)
     return next(named, ModemSection(link=link.name))
-
-
-def has_modem(link: Link, subject: Subject) -> bool:
-    """Return True if the settings or the interface's name show a modem."""
-    named = {modem.link for modem in subject.settings.signal.modems}
-    return link.name in named or (link.interface or "").startswith(_MODEM_NAMES)
 
 
 def rows(link: Link, subject: Subject) -> Iterator[Row]:

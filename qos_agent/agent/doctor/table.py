@@ -74,7 +74,7 @@ def _of_link(each: Link, s: Subject) -> Iterator[Row]:
     name = each.name
     binding, gateway, names = f"binding {name}", f"gateway {name}", f"names {name}"
     yield Row(binding, partial(link.binding, each, s), radio)
-    yield Row(gateway, partial(link.gateway, each), (*radio, binding))
+    yield Row(gateway, partial(link.gateway, each, s), (*radio, binding))
     path, targets = (*radio, binding, gateway), f"targets {name}"
     methods = {target.method for target in s.settings.target_list()}
     if methods - {"stamp"} and not s.faults:

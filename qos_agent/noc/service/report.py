@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from qos_agent.config.places import provinces as all_provinces
 from qos_agent.model.units import duration_text
 
 
@@ -72,9 +73,15 @@ def utc_text(at_ns: int) -> str:
 
 
 def _by_reason(failed: Mapping[str, str]) -> Iterator[str]:
-    """Yield each error once, with all provinces that have it."""
+    """Yield each error once, with all provinces that have it.
+
+    An error of the server, such as a wrong token, is that of every province.
+    """
     provinces_by_reason: dict[str, list[str]] = {}
     for province, reason in failed.items():
         provinces_by_reason.setdefault(reason, []).append(province)
     for reason, provinces in provinces_by_reason.items():
-        yield f"provinces {', '.join(sorted(provinces))} failed: {reason}"
+        names = f"provinces {', '.join(sorted(provinces))}"
+        if len(provinces) == len(all_provinces()):
+            names = "all provinces"
+        yield f"{names} failed: {reason}"

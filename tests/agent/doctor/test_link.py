@@ -114,3 +114,33 @@ def test_a_silent_reflector_is_bad(tmp_path: Path) -> None:
     check = checks.reflectors(replace(MAIN, interface="lo"), examined)
     assert check.health is Health.BAD
     assert json.dumps(check.result).startswith('"no answer: far ')
+
+
+@pytest.mark.parametrize(
+    ("interface", "named", "expected"),
+    [("wwan0", [], True), ("eth0", [], False), ("eth0", [{"link": "main"}], True)],
+)
+def test_a_modem_is_named_by_the_settings_or_by_its_interface(
+    interface: str, named: list[dict[str, str]], expected: bool, tmp_path: Path
+) -> None:
+    """Nobody is sent to a SIM that the link does not have."""
+    links = [{"name": "main", "interface": interface}]
+    examined = of(tmp_path, links=links, signal={"modems": named})
+    link = replace(MAIN, interface=interface)
+    assert checks.has_modem(link, examined) is expected
+    gateway = checks.gateway(replace(link, interface=f"{interface}9"), examined)
+    assert gateway.health is Health.BAD
+    assert ("data package" in gateway.result) is expected
+
+
+def test_a_wired_link_without_internet_names_the_router(tmp_path: Path) -> None:
+    """The gateway answers and nothing else does."""
+    near = {"name": "near", "host": "127.0.0.1", "layer": "gateway"}
+    far = {"name": "far", "host": "127.0.0.1", "layer": "anchor"}
+    tcp = {"method": "tcp", "port": 9}
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        answering = {"method": "tcp", "port": listening.getsockname()[1]}
+        examined = of(tmp_path, targets=[near | answering, far | tcp])
+        check = checks.targets(replace(MAIN, interface="lo"), examined)
+    assert check.health is Health.BAD
+    assert check.fix.startswith("check the connection of the router behind lo")
