@@ -110,7 +110,7 @@ bench: $(STAMPS)/dev
 faults: $(STAMPS)/dev
 	QOS_FAULTS=full $(BIN)/python -m pytest tests/faults -s
 	QOS_FAULTS=full $(BIN)/python -m pytest -q tests/deploy/test_power_cut.py \
-		tests/deploy/test_everything_on.py
+		tests/deploy/test_self_extracting.py tests/deploy/test_everything_on.py
 
 packages: $(STAMPS)/dev
 	$(BIN)/python -m deploy.packages --out dist
@@ -126,7 +126,7 @@ grafana-test: $(STAMPS)/dev
 # Not part of `make check`, which needs no network. Without a connection it prints AUDIT
 # SKIPPED; QOS_REQUIRE_AUDIT=1 makes that an error.
 audit:
-	$(PYTHON) -m tests.audit requirements/agent.txt requirements/dev.txt
+	$(PYTHON) -m tests.audit $(wildcard requirements/*.txt)
 
 # Universal: one file for every processor and every Python from 3.11. Versions change only
 # with `make lock LOCK_FLAGS=--upgrade`. No address of an index is written.

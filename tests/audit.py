@@ -20,16 +20,23 @@ from typing import Any
 OSV = "https://api.osv.dev/v1/querybatch"
 _TIMEOUT_S = 15.0
 _MAX_BYTES = 5_000_000
-_LOCKED = re.compile(r"([a-z0-9][a-z0-9._-]*)==([^ ;\\]+)", re.ASCII)
+_LOCKED = re.compile(r"([a-z0-9][a-z0-9._-]*)(?:\[[^]]*\])?==([^ ;\\]+)", re.ASCII)
+# Comments and hashes are indented, or begin with one of these.
+_REQUIREMENT = re.compile(r"[^\s#-]")
 
 Library = tuple[str, str]
 
 
 def locked(text: str) -> Iterator[Library]:
-    """Yield name and version of each library of a lock file."""
+    """Yield name and version of each library of a lock file.
+
+    Raises ValueError for a requirement without a version, which no one could look up.
+    """
     for line in text.splitlines():
         if found := _LOCKED.match(line):
             yield found[1], found[2]
+        elif _REQUIREMENT.match(line):
+            raise ValueError(f"not a locked library: {line}")
 
 
 def advisories(libraries: Sequence[Library], url: str = OSV) -> Iterator[str]:
@@ -62,6 +69,9 @@ def _results(body: bytes, count: int) -> list[dict[str, Any]]:
 def main(paths: Iterable[str], url: str = OSV) -> int:
     """Print the vulnerable libraries, or why none were looked up."""
     libraries = sorted({each for p in paths for each in locked(Path(p).read_text())})
+    if not libraries:
+        print("AUDIT FAILED: the lock files name no library")
+        return 1
     try:
         found = list(advisories(libraries, url))
     except (OSError, ValueError) as error:

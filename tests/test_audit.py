@@ -8,6 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -115,3 +116,44 @@ def test_the_agent_and_its_tests_use_the_same_versions() -> None:
     """Each version that runs on a device was tested."""
     tested = set(locked(DEV.read_text()))
     assert set(locked(AGENT.read_text())) <= tested
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n    --hash=sha256:00\n"])
+def test_no_library_is_no_pass(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty lock file would otherwise be without known vulnerabilities."""
+    path = tmp_path / "lock.txt"
+    path.write_text(text)
+    assert main([str(path)]) == 1
+    assert "AUDIT FAILED" in capsys.readouterr().out
+
+
+def test_extras_and_odd_lines_are_not_passed_over() -> None:
+    """A library with extras is looked up, and a line without a version is an error."""
+    assert [*locked("uvicorn[standard]==0.30 \\\n")] == [("uvicorn", "0.30")]
+    for line in ("urllib3>=2", "agent @ https://example.id/agent.whl", "Urllib3==2"):
+        with pytest.raises(ValueError, match="not a locked library"):
+            list(locked(line))
+
+
+def test_every_lock_file_can_be_read() -> None:
+    """No requirement of this project is left out of the audit."""
+    for path in LOCKS:
+        assert [*locked(path.read_text())], path
+
+
+def test_the_forge_cannot_skip_the_audit() -> None:
+    """Its job needs a database, has no condition, and runs without a push too."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    job = workflow["jobs"]["audit"]
+    assert not {"if", "continue-on-error", "needs"} & set(job)
+    audits = [
+        s for s in job["steps"] if s.get("run") == "QOS_REQUIRE_AUDIT=1 make audit"
+    ]
+    assert len(audits) == 1
+    assert not {"if", "continue-on-error"} & set(audits[0])
+    # YAML 1.1 reads the key `on` as a boolean.
+    assert {"push", "pull_request", "schedule"} <= set(workflow[True])
+    recipe = (ROOT / "Makefile").read_text().partition("\naudit:\n")[2]
+    assert "requirements/*.txt" in recipe.partition("\n\n")[0]
