@@ -14,6 +14,7 @@ from qos_agent.report.indicators import (
     Indicator,
 )
 from qos_agent.report.sums import ArchiveSums, Group, GroupSums, bin_name
+from qos_agent.report.types import Scope
 
 INSUFFICIENT = "insufficient data"
 _DIGITS = 6
@@ -24,7 +25,10 @@ class Figure:
     """One figure, with everything that is needed to judge and to recalculate it.
 
     Without enough data `value` is missing, and the sums are not. `low` and `high` are
-    the ends of the kind of interval that `interval` names.
+    the ends of the kind of interval that `interval` names. `scope` says what the value
+    describes. `all_good` and `all_bad` are the value if every missing station and slot
+    had the best or the worst value of the indicator. `flagged` readings are excluded
+    because other traffic or the host made them doubtful.
     """
 
     indicator: str
@@ -44,6 +48,12 @@ class Figure:
     readings: int
     excluded: int
     status: str
+    scope: Scope = "stations"
+    all_good: float | None = None
+    all_bad: float | None = None
+    missing_stations: int = 0
+    missing_slots: int = 0
+    flagged: int = 0
 
 
 def figures(sums: Iterable[GroupSums], *, is_random: bool) -> list[Figure]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Selection = Literal["all", "random", "chosen", "unknown"]
+# What a value describes: the registered stations of an area, or the measured ones.
+Scope = Literal["population", "stations"]
 Judgement = Literal["meets", "does not meet", "insufficient data", "no threshold"]
 
 
@@ -14,7 +16,8 @@ class Coverage:
     """Stations of an area and stratum: in the register, selected, and heard of.
 
     `selection` says how the stations were selected. `silent` ones were selected and
-    have no reading in the period.
+    have no reading in the period. `weight` is the number of registered stations for
+    which a reporting one stands; it is missing unless the selection is all or random.
     """
 
     level: str
@@ -25,6 +28,7 @@ class Coverage:
     selected: int
     reporting: int
     silent: int
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Comparison:
     """An indicator of two phases or two operators, at the same stations and hours.
 
     `difference` is second minus first. `low` and `high` are its 95 % interval. Without
-    enough pairs, `difference` is missing.
+    enough pairs, `difference` is missing. A report has `comparisons` of this kind, and
+    `low_all` to `high_all` are wide enough to hold for all of them at once (Bonferroni).
     """
 
     indicator: str
@@ -49,6 +54,9 @@ class Comparison:
     pairs: int
     stations: int
     status: str
+    comparisons: int = 1
+    low_all: float | None = None
+    high_all: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
