@@ -36,8 +36,8 @@ class Comparison:
     """An indicator of two phases or two operators, at the same stations and hours.
 
     `difference` is second minus first. `low` and `high` are its 95 % interval. Without
-    enough pairs, `difference` is missing. A report has `comparisons` of this kind, and
-    `low_all` to `high_all` are wide enough to hold for all of them at once (Bonferroni).
+    enough pairs, `difference` is missing. A report has `comparisons` of this kind,
+    and `low_all` to `high_all` hold for all of them at once (Bonferroni).
     """
 
     indicator: str
