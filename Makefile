@@ -9,6 +9,7 @@
 # make docs        write the generated reference pages
 # make card        build the technician's card as PDF, in English and Indonesian
 # make faults      the fault tests in full (long)
+# make fuzz        fuzz the evidence with atheris, a minute for each of six targets
 # make audit       look for known vulnerabilities of the locked libraries
 # make lock        write the lock files of requirements/ (needs uv)
 # make packages    Debian packages and self-extracting files for all processors
@@ -31,7 +32,7 @@ FOR ?=
 THROUGHPUT ?= on
 CONFIG ?=
 
-.PHONY: audit card packages run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
+.PHONY: audit card fuzz packages run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
 
 $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
@@ -73,7 +74,7 @@ coverage: $(STAMPS)/dev
 
 check: $(STAMPS)/dev format lint types test wheel
 
-check-full: check coverage faults
+check-full: check coverage faults fuzz
 	QOS_HYPOTHESIS=full $(BIN)/python -m pytest -q -m "unit and not serial" -n $(WORKERS) --dist loadgroup
 	bash tests/debian.sh trixie
 	bash tests/debian.sh sid
@@ -81,6 +82,12 @@ check-full: check coverage faults
 	bash tests/device.sh sid
 	$(BIN)/python -m deploy.packages --out dist
 	bash tests/packages_arm.sh dist
+
+# Not one of the libraries of the tests, because it has 62 MB.
+FUZZ_SECONDS ?= 60
+fuzz: $(STAMPS)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/atheris.txt
+	$(BIN)/python -m tests.fuzz.guided $(FUZZ_SECONDS)
 
 format: $(STAMPS)/dev
 	$(BIN)/ruff format --check .

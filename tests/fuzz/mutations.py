@@ -116,6 +116,8 @@ def fuzz(
                 round_of_examples()
 
         rounds.__name__, rounds.__doc__ = check.__name__, check.__doc__
+        # For `guided`, which calls the check with inputs of its own.
+        rounds.__dict__["check"] = check
         return rounds
 
     return decorate

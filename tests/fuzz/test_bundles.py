@@ -36,7 +36,11 @@ _SETTINGS = settings(
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bundle with every kind of file."""
-    folder = tmp_path_factory.mktemp("fuzz")
+    return whole_bundle(tmp_path_factory.mktemp("fuzz"))
+
+
+def whole_bundle(folder: Path) -> Path:
+    """Write a bundle with every kind of file into a folder."""
     device = sealed_device(folder / "device", (12, 5, 9))
     device.journal.close()
     lines, key = lines_of(folder / "device"), station_key(device)
