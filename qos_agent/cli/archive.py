@@ -353,9 +353,10 @@ def _sources(
 
 
 def _collectors(config: Path | None, period: Period, rate: float) -> Iterator[Source]:
-    """Yield a source for each measurement of each collector in noc.toml."""
+    """Yield a source for each day and measurement of each collector in noc.toml."""
     from qos_agent.archive.columns import READINGS
     from qos_agent.archive.sources.influx import InfluxMeasurement
+    from qos_agent.archive.sources.influx_days import days_of
     from qos_agent.cli.noc_options import need_collectors
     from qos_agent.influx.query import Server
     from qos_agent.noc.settings import load
@@ -365,7 +366,7 @@ def _collectors(config: Path | None, period: Period, rate: float) -> Iterator[So
     for section in settings.collectors:
         server = Server(section)
         for name in READINGS:
-            yield InfluxMeasurement(server, name, period, rate)
+            yield from days_of(InfluxMeasurement(server, name, period, rate))
 
 
 def period_of(from_time: str | None, to_time: str | None) -> Period:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,17 +11,21 @@ if TYPE_CHECKING:
 
     from qos_agent.archive.build import Built
     from qos_agent.archive.checking import Checked
+    from qos_agent.archive.manifest import SourceState
+
+# The end of the name of a source that is one day of an InfluxDB.
+_DAY = re.compile(r"/\d{4}-\d\d-\d\d$")
 
 
 def built_lines(built: Built, out: Path) -> Iterator[str]:
     """Yield what a person needs to know about a build."""
+    by_name: dict[str, list[SourceState]] = {}
     for source in built.manifest.sources:
-        yield f"{source.name}: {source.readings} readings"
-        hidden = source.faulty - len(source.faults)
-        for fault in (*source.faults, *source.at_end):
-            yield f"  {fault}"
-        if hidden:
-            yield f"  and {hidden} more"
+        by_name.setdefault(_DAY.sub("", source.name), []).append(source)
+    for name, sources in by_name.items():
+        yield f"{name}: {sum(source.readings for source in sources)} readings"
+        for source in sources:
+            yield from _fault_lines(source)
     for conflict in built.conflicts:
         yield f"conflict: {conflict}"
     if built.manifest.conflicts:
@@ -33,6 +38,14 @@ def built_lines(built: Built, out: Path) -> Iterator[str]:
     readings = sum(built.manifest.readings.values())
     files = sum(1 for file in built.manifest.files if file.readings)
     yield f"Wrote {out}: {readings} readings in {files} files."
+
+
+def _fault_lines(source: SourceState) -> Iterator[str]:
+    hidden = source.faulty - len(source.faults)
+    for fault in (*source.faults, *source.at_end):
+        yield f"  {fault}"
+    if hidden:
+        yield f"  and {hidden} more"
 
 
 def built_json(built: Built) -> str:
