@@ -164,6 +164,13 @@ class WitnessSection(Section):
     late_otherwise: Duration = Field(
         9000.0, description="Maximum age of the newest seal in other phases."
     )
+    audit: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="Stations whose points are compared with their seals every five "
+        "minutes. 0 turns it off.",
+    )
     timestamp_url: HttpUrl | None = Field(
         None, description="Authority for timestamps of the national root (RFC 3161)."
     )

@@ -25,6 +25,7 @@ EVENT_KINDS: dict[str, str] = {
     "seal_inconsistent": "Witness: a seal does not continue the one before.",
     "seal_forked": "Witness: two seals of one journal contradict each other.",
     "seal_two_journals": "Witness: two journals were written under one key.",
+    "seal_foreign_points": "Witness: a station has points without a seal.",
     "seal_handover": "Witness: a journal or a key was handed over.",
     "seal_missing": "Witness: a seal has not arrived, but a later one has.",
     "seal_resumed": "Witness: an operator resumed cosigning after a lost seal.",

@@ -33,7 +33,7 @@ from qos_agent.noc.census.voting_window import VotingWindow
 from qos_agent.noc.register.keys import KeyRegister
 from qos_agent.noc.service.watchdog import Watchdog
 from qos_agent.noc.settings import NocSettings
-from qos_agent.noc.witness import checking, reading, root, timestamps
+from qos_agent.noc.witness import audit, checking, reading, root, timestamps
 from qos_agent.noc.witness.checking import Checker, Tally
 from qos_agent.noc.witness.events import Counts, count_lines, event_lines
 from qos_agent.noc.witness.records import Problem
@@ -55,6 +55,8 @@ _OVERLAP_NS = 120 * _SECOND_NS
 _GRACE_NS = 900 * _SECOND_NS
 _EVALUATE_NS = 300 * _SECOND_NS
 _RECENT_NS = 3600 * _SECOND_NS
+# Devices seal each hour before the day of voting.
+_AUDITED_NS = 2 * 3600 * _SECOND_NS
 _EVENTS_A_PASS = 20_000
 _SERIOUS = (
     checking.INVALID,
@@ -62,6 +64,7 @@ _SERIOUS = (
     checking.INCONSISTENT,
     checking.FORKED,
     checking.TWO_JOURNALS,
+    audit.FOREIGN,
 )
 
 
@@ -130,6 +133,7 @@ class WitnessService:
             self._try(report, province, partial(self._read, province, now_ns, report))
         if self._is_due("evaluated", now_ns, _EVALUATE_NS):
             self._try(report, "gaps", partial(self._fill_gaps, now_ns, report))
+            self._try(report, "audit", partial(self._audit, now_ns))
             self._try(report, "state", partial(self._evaluate, now_ns))
         self._try(report, "events", partial(self._write_events, now_ns))
         self._try(report, "root", partial(self._build_root, now_ns, report))
@@ -182,6 +186,23 @@ class WitnessService:
             span = min(start for _, start, _ in gaps), max(end for *_, end in gaps)
             arrived = reading.seals_of_stations(server, stations, span)
             _add(report.tally, self._checker.check(arrived, now_ns))
+
+    def _audit(self, now_ns: int) -> None:
+        """Compare the points of random stations with their seals. Raises QueryError."""
+        count = self.settings.witness.audit
+        for journal in self.store.sample(now_ns - _AUDITED_NS, count):
+            server = self.servers.get(journal.regency[:2])
+            pair = self.store.newest_pair(journal.id)
+            if server is None or pair is None:
+                continue
+            known = [one.origin for one in self.store.journals(journal.station)]
+            text = audit.foreign_points(server, journal, pair, known)
+            if text:
+                subject = f"{journal.origin} {pair[1].checkpoint.size}"
+                place = journal.station, journal.regency, pair[1].at_ns
+                found = Problem(audit.FOREIGN, subject, *place, text)
+                self.store.add_problem(found, now_ns)
+            self.watchdog.feed()
 
     def _evaluate(self, now_ns: int) -> None:
         """Record missing and late seals and unexplained journals; write the counts."""

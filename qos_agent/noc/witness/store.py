@@ -116,6 +116,16 @@ class WitnessStore:
         for row in self._db.execute(query, values):
             yield JournalState(*row)
 
+    def sample(self, last_from_ns: int, count: int) -> list[JournalState]:
+        """Return random journals whose newest seal is not older than a moment."""
+        condition = "last_ns >= ? AND ended_ns IS NULL ORDER BY random() LIMIT ?"
+        return list(self._journals(condition, last_from_ns, count))
+
+    def newest_pair(self, journal: int) -> tuple[StoredSeal, StoredSeal] | None:
+        """Return the two newest seals of a journal, the older one first."""
+        found = list(self._seals("s.journal = ? ORDER BY s.id DESC LIMIT 2", journal))
+        return (found[1], found[0]) if len(found) == 2 else None
+
     def root_of(self, journal: int, size: int) -> bytes | None:
         """Return the root of a cosigned seal, or None if there is none of that size."""
         query = "SELECT root FROM seal WHERE journal = ? AND size = ?"
