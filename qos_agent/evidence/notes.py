@@ -24,6 +24,7 @@ ED25519_KEY_BYTES, ED25519_SIGNATURE_BYTES = 32, 64
 _ID_BYTES = 4
 _MARK = "\u2014 "
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _SIZE_MAX = 2**63 - 1
 
 
@@ -108,7 +109,7 @@ def parse_note(content: bytes) -> Note:
     if len(content) > NOTE_MAX_BYTES:
         raise ValueError(f"a note of {len(content)} bytes is too large")
     whole = content.decode("utf-8")
-    if any(ord(c) < 0x20 and c != "\n" for c in whole):
+    if _CONTROL.search(whole):
         raise ValueError("the note contains a control character")
     text, separator, signatures = whole.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
