@@ -18,6 +18,7 @@ BENCHES = (
     "journal",
     "evidence",
     "bundle",
+    "verify",
     "footprint",
     "startup",
     "install",
