@@ -2,7 +2,8 @@
 
 The bundle has STATIONS journals with POINTS points each, which is an election of a
 device, and a seal for each 600 of them. It is written straight into its files, because
-`archive export` would need twice the disk. 100 million points (201 stations) need 31 GB.
+`archive export` would need twice the disk. 100 million points (201 stations) need
+31 GB.
 The time and the peak of the memory of `verify` are printed after each tenth.
 """
 
