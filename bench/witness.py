@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         store = WitnessStore(folder / "witness.sqlite3")
         signer = keys.create_key(folder / "key.pem")
         fast = library.fastest_signer(folder / "key.pem") or signer
-        checker = Checker(store, register, fast)
+        checker = Checker(store, register, fast, "witness")
         first = run("first", checker, points(devices, shared, first=True), limit_s)
         following = islice(points(devices, shared, first=False), first.seals)
         second = run("with proof", checker, following, limit_s)

@@ -198,8 +198,8 @@ def resume(
         if gaps and apply:
             path = settings.folder / "register.sqlite3"
             with closing(KeyRegister(path)) as keys:
-                checker = Checker(store, keys, load_signer(settings.folder))
-                name = settings.witness.name
+                signer, name = load_signer(settings.folder), settings.witness.name
+                checker = Checker(store, keys, signer, name)
                 count = sum(resuming.resume(checker, name, g, now_ns) for g in gaps)
             print(f"{count} seals cosigned")
         elif gaps:

@@ -1,7 +1,8 @@
 """Resumptions: a witness states that it cosigns again after a seal was lost.
 
 The witness cannot prove that the seal after the lost one continues its last one. The
-statement names both, so that a missing cosignature between them has a reason.
+statement names both, so that a missing cosignature between them has a reason. A witness
+that begins with a later seal of a journal names the empty tree as the one before.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qos_agent.evidence import notes
+from qos_agent.evidence.merkle import EMPTY_ROOT
 from qos_agent.evidence.notes import Checkpoint
 
 _TITLE = "qos-agent witness resumed v1"
@@ -29,6 +31,11 @@ class Resumption:
     def covers(self, size: int) -> bool:
         """Return True if a seal of this size is in the gap."""
         return self.before.size < size < self.after.size
+
+
+def beginning(first: Checkpoint) -> Resumption:
+    """Return the statement of a witness that begins with a seal."""
+    return Resumption(Checkpoint(first.origin, 0, EMPTY_ROOT), first)
 
 
 def parse_resumption(text: str) -> Resumption:

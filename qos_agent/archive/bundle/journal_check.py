@@ -119,6 +119,7 @@ def check_journal(
         report.resumed = [
             f"after the seal of {one.before.size} points, with {one.after.size} points"
             for one in resumed
+            if one.before.size
         ]
         report.cosigned = check_cosigned(
             folder / layout.COSIGNED, context.witness, by_size, resumed, findings

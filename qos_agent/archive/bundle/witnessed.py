@@ -126,8 +126,9 @@ def check_cosigned(
 ) -> int:
     """Compare the cosigned notes with the seals; return the number of correct ones.
 
-    A seal between two cosigned ones must be cosigned, too: the witness signs only a
-    seal that continues the one before. The only exception is a stated resumption.
+    A seal before a cosigned one must be cosigned, too: the witness signs only a seal
+    that continues the one before. The only exceptions are those that it has stated: a
+    resumption, and a beginning with a later seal.
     """
     good: set[int] = set()
     try:
@@ -137,8 +138,8 @@ def check_cosigned(
     except (ValueError, OSError) as error:
         findings.detail(Kind.COSIGNATURE, f"{path.name}: {error}")
     for size in seals:
-        is_between = good and min(good) < size < max(good) and size not in good
-        if is_between and not any(one.covers(size) for one in resumed):
+        is_before = good and size < max(good) and size not in good
+        if is_before and not any(one.covers(size) for one in resumed):
             text = f"the seal of {size} points has no cosignature"
             findings.detail(Kind.COSIGNATURE, text)
     return len(good)

@@ -111,7 +111,8 @@ class WitnessService:
         self._voting = VotingWindow(named(settings.election.calendar))
         self._keys = KeyRegister(settings.folder / "register.sqlite3")
         self.store = WitnessStore(settings.folder / DATABASE)
-        self._checker = Checker(self.store, self._keys, self.signer)
+        name = settings.witness.name
+        self._checker = Checker(self.store, self._keys, self.signer, name)
 
     def close(self) -> None:
         """Close connections and files."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from qos_agent.evidence import checkpoints, cosignatures, handover, library, notes
 from qos_agent.evidence.merkle import split, verify_consistency
 from qos_agent.evidence.notes import Checkpoint, Note
+from qos_agent.evidence.resumption import beginning
 from qos_agent.evidence.signer import Signer
 from qos_agent.noc.register.keys import KeyRegister
-from qos_agent.noc.witness.records import JournalState, Problem, SignedSeal
+from qos_agent.noc.witness.records import RESUMED, JournalState, Problem, SignedSeal
 from qos_agent.noc.witness.seals import (
     Arrival,
     Arrived,
@@ -52,11 +53,15 @@ class Tally:
 
 @dataclass(slots=True)
 class Checker:
-    """Checks arrivals against the register's keys and the database of the witness."""
+    """Checks arrivals against the register's keys and the database of the witness.
+
+    `name` is that of the witness in its signatures.
+    """
 
     store: WitnessStore
     keys: KeyRegister
     signer: Signer
+    name: str
     _tally: Tally = field(default_factory=Tally)
 
     def check(self, arrivals: Iterable[Arrived], now_ns: int) -> Tally:
@@ -203,12 +208,27 @@ class Checker:
         self.store.add_cosigned(seal, cosignature, now_ns)
         if is_new:
             self.store.apply_handovers(seal.origin)
+            self._state_beginning(seal, now_ns)
         self._tally.cosigned += 1
         self.store.end_problems(LATE, [seal.station])
         journal = self.store.journal(seal.origin)
         if journal and journal.ended_ns is not None and seal.at_ns > journal.ended_ns:
             text = f"{seal.origin}: goes on after it was handed over to another journal"
             self._problem_of(TWO_JOURNALS, seal, text, now_ns)
+
+    def _state_beginning(self, seal: SignedSeal, now_ns: int) -> None:
+        """Sign that the seals before the first one that was read have no cosignature.
+
+        Without the statement their missing cosignatures would be those that someone
+        removed.
+        """
+        if seal.previous is None:
+            return
+        text = beginning(seal.checkpoint()).text()
+        note = checkpoints.signed(self.name, text, self.signer)
+        origins = (seal.origin, seal.origin)
+        place = seal.station, RESUMED, now_ns
+        self.store.add_handover(origins, *place, note.to_bytes())
 
     def _check_handover(self, point: HandoverPoint, now_ns: int) -> None:
         arrival = point.arrival

@@ -289,6 +289,27 @@ def test_a_seal_that_the_witness_never_received_has_a_reason(tmp_path: Path) -> 
     assert report.findings.counts == {Kind.COSIGNATURE: 1}
 
 
+def test_a_witness_that_began_later_has_a_reason(tmp_path: Path) -> None:
+    """It has signed with which seal it began; else a cosignature is missing."""
+    device = sealed_device(tmp_path / "device", (20, 20, 20, 20))
+    device.journal.close()
+    lines, key = lines_of(tmp_path / "device"), station_key(device)
+    seals = [line for line in lines if line.startswith(b"seal,")]
+    nation = witnessed(tmp_path / "witness", [key], seals[1:])
+    bundle_of(tmp_path / "bundle", lines, nation.centre([key], signs=False))
+    nation.bench.close()
+    verdict = verify(tmp_path / "bundle")
+    assert verdict.is_valid, verdict.counts()
+    (report,) = verdict.journals
+    assert (report.seals, report.cosigned, report.resumed) == (4, 3, [])
+    path = next((tmp_path / "bundle/data/journals").glob("*/*")) / layout.RESUMED
+    path.unlink()
+    (report,) = verify(tmp_path / "bundle").journals
+    assert report.findings.details[Kind.COSIGNATURE] == [
+        "the seal of 20 points has no cosignature"
+    ]
+
+
 def test_a_copied_card_is_named(tmp_path: Path) -> None:
     """Two devices that go on with one journal and key are a fork."""
     device = sealed_device(tmp_path / "device", (20, 20))

@@ -126,7 +126,7 @@ class Bench:
         memory = Path(":memory:")
         self.keys = KeyRegister(folder / "register.sqlite3" if folder else memory)
         self.store = WitnessStore(folder / "witness.sqlite3" if folder else memory)
-        self.checker = Checker(self.store, self.keys, WITNESS)
+        self.checker = Checker(self.store, self.keys, WITNESS, WITNESS_NAME)
         self.keys.apply([device.key() for device in devices])
 
     def close(self) -> None:
