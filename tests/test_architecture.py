@@ -36,6 +36,8 @@ PACKAGES = (
 NOC_PACKAGES = (
     "settings",
     "database",
+    "certificates",
+    "authority",
     "register",
     "provision",
     "backup",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qos_agent.cli.noc_backup import backup, restore
+from qos_agent.cli.noc_ca import ca
 from qos_agent.cli.noc_enrolment import enrolment
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
 from qos_agent.cli.noc_provision import provision
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(register, name="register")
 app.add_typer(witness, name="witness")
+app.add_typer(ca, name="ca")
 app.command("simulate")(simulate)
 app.command("provision")(provision)
 app.command("enrolment")(enrolment)

@@ -43,6 +43,11 @@ class PublicKey:
 
         return hashlib.sha256(self.raw).hexdigest()[:16]
 
+    @property
+    def der(self) -> bytes:
+        """The key in DER, as the openssl command reads it (RFC 8410)."""
+        return _DER_PREFIX + self.raw
+
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Return True if the signature is correct. Raises SigningError.
 
@@ -54,7 +59,7 @@ class PublicKey:
         folder = place if place.is_dir() else None
         with tempfile.TemporaryDirectory(dir=folder, prefix="qos-verify-") as name:
             key, sig = Path(name) / "key", Path(name) / "sig"
-            key.write_bytes(_DER_PREFIX + self.raw)
+            key.write_bytes(self.der)
             sig.write_bytes(signature)
             argv = ["pkeyutl", "-verify", "-rawin", "-in", _STDIN, "-pubin"]
             argv += ["-keyform", "DER", "-inkey", str(key), "-sigfile", str(sig)]

@@ -252,6 +252,19 @@ class EnrolmentSection(Section):
     )
 
 
+class CaSection(Section):
+    """The certificate authority of the centre, and the certificate of the gateway."""
+
+    folder: FilePath | None = Field(
+        None,
+        description="Folder of keys and certificates; by default ca in folder.",
+    )
+    warn: Duration = Field(
+        30 * 86400.0,
+        description="Time before its end from which a certificate is reported.",
+    )
+
+
 class NocSettings(Section):
     """The settings of the operations centre."""
 
@@ -267,6 +280,7 @@ class NocSettings(Section):
     witness: WitnessSection = WitnessSection()
     provision: ProvisionSection = ProvisionSection()
     enrolment: EnrolmentSection = EnrolmentSection()
+    ca: CaSection = CaSection()
 
     @model_validator(mode="after")
     def _one_collector_a_province(self) -> Self:
