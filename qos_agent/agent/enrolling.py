@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +36,10 @@ from qos_agent.system.network.tls import client_context
 _TIMEOUT_S = 60.0
 _ORIGIN = "the answer of the centre"
 CALENDAR_NAME, AUTHORITY_NAME = "calendar.toml", "collector-ca.pem"
+CERTIFICATE_NAME = "device-certificate.pem"
+_CERTIFICATE_MARK = "#device client_certificate\n"
 _TEXTS = ("station", "token", "config")
+_OPTIONAL_TEXTS = ("calendar", "ca", "certificate")
 
 
 class EnrolmentError(QosAgentError):
@@ -51,6 +55,7 @@ class Given:
     config: str
     calendar: str | None
     authority: str | None
+    certificate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,11 @@ class Place:
     def authority(self) -> Path:
         """The file of the collector's certificate authority."""
         return self.config.with_name(AUTHORITY_NAME)
+
+    @property
+    def certificate(self) -> Path:
+        """The file of this device's certificate; its key is the one that seals."""
+        return self.config.with_name(CERTIFICATE_NAME)
 
 
 def device_signer(folder: Path, *, new_key: str | None) -> Signer:
@@ -118,7 +128,7 @@ def given(content: bytes) -> Given:
         values = json_text.loads(content)
         found = Given(
             *(_text(values, name) for name in _TEXTS),
-            *(_text(values, name) or None for name in ("calendar", "ca")),
+            *(_text(values, name) or None for name in _OPTIONAL_TEXTS),
         )
         checked_token(found.token)
     except (ValueError, TypeError, AttributeError) as error:
@@ -152,7 +162,25 @@ def install(
     if not answer.token:
         # That of another station, perhaps.
         place.token.unlink(missing_ok=True)
+    if answer.certificate is not None:
+        return _use_certificate(answer.certificate, place)
     return loaded
+
+
+def _use_certificate(certificate: str, place: Place) -> Loaded:
+    """Name the certificate and its key in the configuration.
+
+    Only the configuration in its place has the folder of the key.
+    """
+    _write(place.certificate, certificate)
+    settings = load(Sources(place.config, {}, None), PROBES).settings
+    key = settings.journal.folder.absolute() / keys.FILE_NAME
+    lines = (
+        f"client_cert_file = {json.dumps(str(place.certificate))}\n"
+        f"client_key_file = {json.dumps(str(key))}\n"
+    )
+    text = place.config.read_text(encoding="utf-8").replace(_CERTIFICATE_MARK, lines)
+    return installation.write_config(text, place.config, keep=False)
 
 
 def completed(
@@ -202,6 +230,8 @@ def _check(answer: Given, device: str, interfaces: Mapping[str, str]) -> None:
         if answer.authority is not None:
             place.authority.write_text(answer.authority, encoding="utf-8")
             _check_authority(place.authority)
+        if answer.certificate is not None:
+            _check_certificate(answer.certificate)
         text = completed(answer, place, device, interfaces)
         place.config.write_text(text, encoding="utf-8")
         loaded = load(Sources(place.config, {}, None), PROBES)
@@ -216,6 +246,15 @@ def _check_authority(path: Path) -> None:
         client_context(path)
     except OSError as error:
         problem = f"has an unusable certificate authority: {error}"
+        fault = ConfigError(_ORIGIN, None, problem, "call the centre")
+        raise InvalidConfigError((fault,)) from error
+
+
+def _check_certificate(text: str) -> None:
+    try:
+        ssl.PEM_cert_to_DER_cert(text)
+    except ValueError as error:
+        problem = f"has an unusable certificate: {error}"
         fault = ConfigError(_ORIGIN, None, problem, "call the centre")
         raise InvalidConfigError((fault,)) from error
 

@@ -98,10 +98,10 @@ def _toml(value: str | None) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def write_config(text: str, path: Path = DEFAULT_PATH) -> Loaded:
+def write_config(text: str, path: Path = DEFAULT_PATH, *, keep: bool = True) -> Loaded:
     """Check a configuration, then replace the file in one step.
 
-    The earlier file is kept with the suffix `.before-setup`. Raises
+    With `keep` the earlier file is kept with the suffix `.before-setup`. Raises
     InvalidConfigError, and the earlier file stays in force.
     """
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def write_config(text: str, path: Path = DEFAULT_PATH) -> Loaded:
     # The sandbox of qos-agent-enrol.service forbids chown, and gives the group itself.
     if (group := _group_id()) not in (-1, new.stat().st_gid):
         os.chown(new, -1, group)
-    if path.exists():
+    if keep and path.exists():
         shutil.copy2(path, path.with_name(f"{path.name}.before-setup"))
     new.replace(path)
     sync(path.parent)

@@ -12,7 +12,7 @@ from qos_agent.model.errors import ConfigError
 if TYPE_CHECKING:
     import ssl
 
-    from qos_agent.noc.provision.answers import Desk
+    from qos_agent.noc.provision.answers import Certify, Desk
     from qos_agent.noc.settings import EnrolmentSection, NocSettings
 
 
@@ -79,7 +79,20 @@ def _desk(settings: NocSettings) -> Desk:
     keys = KeyRegister(settings.folder / "register.sqlite3", any_thread=True)
     vault = Vault.of(settings.provision.key_file or settings.folder / KEY_NAME)
     limiter = Limiter(section.failures, section.requests)
-    return Desk(ledger, keys, vault, limiter, calendar, authority)
+    certify = _certify(settings) if section.certificates else None
+    return Desk(ledger, keys, vault, limiter, calendar, authority, certify)
+
+
+def _certify(settings: NocSettings) -> Certify:
+    """Return the function that issues certificates of devices."""
+    from functools import partial
+
+    from qos_agent.noc import authority as authorities
+    from qos_agent.noc.authority import Authority
+
+    folder = settings.ca.folder or settings.folder / "ca"
+    authority = Authority(folder, settings.enrolment.ca_key_file)
+    return partial(authorities.issue_device, authority)
 
 
 def _tls(section: EnrolmentSection) -> ssl.SSLContext | None:

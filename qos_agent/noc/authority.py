@@ -51,9 +51,13 @@ _OF_END = "basicConstraints = critical,CA:FALSE\nkeyUsage = critical,digitalSign
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The folder with the two authorities and the certificate of the gateway."""
+    """The folder with the two authorities and the certificate of the gateway.
+
+    A service may find the key elsewhere, as a credential of systemd.
+    """
 
     folder: Path
+    key_elsewhere: Path | None = None
 
     @property
     def certificate(self) -> Path:
@@ -63,7 +67,7 @@ class Authority:
     @property
     def key(self) -> Path:
         """The key of the present authority."""
-        return self.folder / "ca.key"
+        return self.key_elsewhere or self.folder / "ca.key"
 
     @property
     def next_certificate(self) -> Path:

@@ -7,8 +7,9 @@ server rejects one.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, HttpUrl, model_validator
 
@@ -244,6 +245,15 @@ class EnrolmentSection(Section):
     ca_file: FilePath | None = Field(
         None, description="Authority of the collectors, which devices will trust."
     )
+    certificates: bool = Field(
+        False,
+        description="Give each device a certificate of the centre's authority, and "
+        "refuse writes without one at the gateway.",
+    )
+    ca_key_file: FilePath | None = Field(
+        None,
+        description="Key of the authority, if the endpoint has a copy of its own.",
+    )
     failures: int = Field(
         20, ge=1, description="Failures a minute after which an address must wait."
     )
@@ -315,4 +325,26 @@ def load(path: Path | None) -> NocSettings:
     if path is None:
         path = DEFAULT_PATH if may_exist(DEFAULT_PATH) else None
     table = toml_file.read(path) if path else {}
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    table = with_credentials(table, Path(folder)) if folder else table
     return validated(NocSettings, table, lambda _: str(path))
+
+
+def with_credentials(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a table in which files of tokens and keys are credentials of systemd.
+
+    A service may not read /etc/qos-agent/NAME, but systemd gives it a copy as NAME. The
+    same file then serves the services and the commands of an administrator.
+    """
+
+    def changed(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: changed(name, content) for name, content in value.items()}
+        if isinstance(value, list):
+            return [changed(key, content) for content in value]
+        if isinstance(value, str) and key.endswith(("token_file", "key_file")):
+            credential = folder / Path(value).name
+            return str(credential) if credential.exists() else value
+        return value
+
+    return {name: changed(name, value) for name, value in table.items()}

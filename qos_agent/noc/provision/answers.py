@@ -11,10 +11,12 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from qos_agent.evidence import enrolment
+from qos_agent.evidence.signer import PublicKey
 from qos_agent.noc.provision.admission import Outcome
 from qos_agent.noc.provision.intake import Intake
 from qos_agent.noc.provision.ledger import Ledger
@@ -26,6 +28,9 @@ _STATUSES = {
     Outcome.UNSIGNED: HTTPStatus.BAD_REQUEST,
     Outcome.LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
 }
+
+
+Certify = Callable[[str, PublicKey], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,13 @@ class Desk:
         limiter: Limiter,
         calendar: str | None = None,
         authority: str | None = None,
+        certify: Certify | None = None,
     ) -> None:
         self._intake = Intake(ledger, keys, Codes.of(ledger, vault))
         self._vault = vault
         self._limiter = limiter
         self._extra = {"calendar": calendar, "ca": authority}
+        self._certify = certify
 
     def answer(self, content: bytes, peer: str, at_s: int) -> Answer:
         """Answer a request and record it. Raises SigningError or sqlite3.Error."""
@@ -123,6 +130,8 @@ class Desk:
             "config": admission.config,
             **self._extra,
         }
+        if self._certify is not None:
+            content["certificate"] = self._certify(admission.station, request.key)
         return Answer(HTTPStatus.OK, json.dumps(content).encode())
 
 

@@ -43,6 +43,7 @@ org = {org}
 bucket = {bucket}
 #device token_file
 #device ca_file
+#device client_certificate
 """
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from qos_agent.cli.noc import app
 from qos_agent.noc.service.witness import CREDENTIAL
-from qos_agent.noc.settings import load
+from qos_agent.noc.settings import NocSettings, load
 from tests.support.requirement import require
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "systemd"
 UNIT = FOLDER / "qos-agent-census.service"
-CREDENTIALS = "/run/credentials/qos-agent-census.service"
 
 
 def unit() -> configparser.RawConfigParser:
@@ -36,21 +37,28 @@ def credentials() -> set[str]:
     return {value.split(":")[0] for value in values}
 
 
-def test_the_sample_configuration_loads(tmp_path: Path) -> None:
+def test_the_sample_configuration_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its keys are known, its folder is the unit's, its tokens are credentials."""
-    text = (FOLDER / "noc.toml").read_text()
-    lines = [line for line in text.splitlines() if CREDENTIALS in line]
-    names = {line.rpartition("/")[2].strip('"') for line in lines}
-    assert names == credentials() == {"collector.token", "rollup.token"}
-    for name in names:
-        (tmp_path / name).write_text("secret")
-    path = tmp_path / "noc.toml"
-    path.write_text(text.replace(CREDENTIALS, str(tmp_path)))
-    settings = load(path)
+    path = FOLDER / "noc.toml"
+    names = set(re.findall(r"/etc/qos-agent/([a-z-]+\.token)", path.read_text()))
+    assert names <= credentials()
+    assert {"collector.token", "rollup.token"} <= credentials(), "earlier versions"
+    settings = _loaded_by_a_service(path, names, tmp_path, monkeypatch)
     state = unit()["Service"]["StateDirectory"]
     assert settings.folder == Path("/var/lib") / state
     assert settings.collectors[0].current_token() == "secret"
     assert settings.rollup.bucket != settings.collectors[0].bucket
+
+
+def _loaded_by_a_service(
+    path: Path, names: set[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> NocSettings:
+    for name in names:
+        (folder / name).write_text("secret")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    return load(path)
 
 
 def test_the_unit_starts_an_existing_command() -> None:
@@ -82,7 +90,9 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert [line for line in verified.stderr.splitlines() if UNIT.name in line] == []
 
 
-def test_the_unit_and_the_sample_of_the_witness_fit(tmp_path: Path) -> None:
+def test_the_unit_and_the_sample_of_the_witness_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It runs `noc witness` as the user of the census, with the key as a credential."""
     path = FOLDER / "qos-agent-witness.service"
     lines = path.read_text().splitlines()
@@ -91,28 +101,25 @@ def test_the_unit_and_the_sample_of_the_witness_fit(tmp_path: Path) -> None:
     assert f"ExecStart=/usr/bin/qos-agent {command}" in lines
     given = [line for line in lines if line.startswith("LoadCredential=")]
     names = {line.partition("=")[2].split(":")[0] for line in given}
-    assert names == {"collector.token", "rollup.token", CREDENTIAL}
-    text = (FOLDER / "witness.toml").read_text()
-    for name in names:
-        (tmp_path / name).write_text("secret")
-    sample = tmp_path / "witness.toml"
-    folder = f"/run/credentials/{path.name}"
-    assert text.count(folder) == 2
-    sample.write_text(text.replace(folder, str(tmp_path)))
-    settings = load(sample)
+    assert names >= {"collector-read.token", "rollup-write.token", CREDENTIAL}
+    sample = FOLDER / "witness.toml"
+    settings = _loaded_by_a_service(sample, names, tmp_path, monkeypatch)
     assert settings.rollup.current_token() == "secret"
     assert settings.folder == Path("/var/lib/qos-agent-census")
 
 
-def test_the_unit_and_the_sample_of_the_endpoint_fit() -> None:
+def test_the_unit_and_the_sample_of_the_endpoint_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It runs `noc enrolment` as the user of the census, with the key of the centre."""
     path = FOLDER / "qos-agent-enrolment.service"
     lines = path.read_text().splitlines()
     assert {"User=qos-agent-census", "StateDirectory=qos-agent-census"} <= set(lines)
     command = "noc enrolment --config /etc/qos-agent/enrolment.toml"
     assert f"ExecStart=/usr/bin/qos-agent {command}" in lines
-    assert "LoadCredential=centre-key:/etc/qos-agent/centre-key.pem" in lines
+    assert "LoadCredential=centre-key.pem:/etc/qos-agent/centre-key.pem" in lines
+    (tmp_path / "centre-key.pem").write_text("key")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     settings = load(FOLDER / "enrolment.toml")
     assert settings.folder == Path("/var/lib/qos-agent-census")
-    key_file = settings.provision.key_file
-    assert key_file == Path("/run/credentials") / path.name / "centre-key"
+    assert settings.provision.key_file == tmp_path / "centre-key.pem"
