@@ -28,6 +28,7 @@ BENCHES = (
     "alerts",
     "boards",
     "noc",
+    "gateway",
     "report",
 )
 

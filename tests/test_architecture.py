@@ -48,6 +48,7 @@ NOC_PACKAGES = (
     "witness",
     "simulator",
     "service",
+    "installation",
 )
 
 # Imports that would tie two kinds of work together.

@@ -30,7 +30,10 @@ _GROUPS = (
     ("deploy/target", "qos-agent-*.service", "usr/lib/systemd/system"),
     ("deploy/systemd", "*.rules", "usr/share/polkit-1/rules.d"),
     ("deploy/systemd", "*.toml", "usr/share/doc/qos-agent/examples"),
-    ("deploy/noc", "*.conf", "usr/share/doc/qos-agent/examples"),
+    ("deploy/noc/systemd", "*.service", "usr/lib/systemd/system"),
+    ("deploy/noc/systemd", "*.timer", "usr/lib/systemd/system"),
+    ("deploy/noc/systemd", "*.target", "usr/lib/systemd/system"),
+    ("deploy/noc/systemd", "*.conf", "usr/share/qos-agent/drop-ins"),
     ("deploy/systemd/drop-ins", "*.conf", "usr/share/qos-agent/drop-ins"),
 )
 # Tests and sources in C, which no program reads.

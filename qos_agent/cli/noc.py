@@ -15,6 +15,7 @@ from qos_agent.cli.noc_enrolment import enrolment
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
 from qos_agent.cli.noc_provision import provision
 from qos_agent.cli.noc_register import register
+from qos_agent.cli.noc_setup import setup
 from qos_agent.cli.noc_simulate import simulate
 from qos_agent.cli.noc_witness import witness
 from qos_agent.cli.output import write_in_background
@@ -27,6 +28,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(register, name="register")
 app.add_typer(witness, name="witness")
 app.add_typer(ca, name="ca")
+app.command("setup")(setup)
 app.command("simulate")(simulate)
 app.command("provision")(provision)
 app.command("enrolment")(enrolment)

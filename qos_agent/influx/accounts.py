@@ -75,7 +75,7 @@ def accounts_of(section: CollectorSection, connections: int) -> Accounts:
 
     Raises AccountError.
     """
-    server = _Server(section, connections)
+    server = AdminServer(section, connections)
     match server.major_version():
         case "2":
             return _Authorizations(server)
@@ -85,7 +85,7 @@ def accounts_of(section: CollectorSection, connections: int) -> Accounts:
             return _Users(server)
 
 
-class _Server:
+class AdminServer:
     """Requests to one server as its administrator."""
 
     def __init__(self, section: CollectorSection, connections: int) -> None:
@@ -154,7 +154,7 @@ def _pool(section: CollectorSection, connections: int) -> PoolManager:
 class _Users:
     """Users of InfluxDB 1.8 with a random password; the token is USER:PASSWORD."""
 
-    def __init__(self, server: _Server) -> None:
+    def __init__(self, server: AdminServer) -> None:
         self._server = server
 
     def create(self, name: str, *, may_exist: bool) -> str:
@@ -163,7 +163,7 @@ class _Users:
         1.8 hides the error of a statement that others follow, so each is sent alone.
         """
         password = secrets.token_urlsafe(_PASSWORD_BYTES)
-        user, database = _quoted(name), _quoted(self._server.section.bucket)
+        user, database = quoted(name), quoted(self._server.section.bucket)
         change = f"SET PASSWORD FOR {user} = '{password}'"
         if not may_exist or self._run(change):
             problem = self._run(f"CREATE USER {user} WITH PASSWORD '{password}'")
@@ -180,7 +180,7 @@ class _Users:
 
     def remove(self, name: str) -> None:
         """Drop the user; one that does not exist is no error."""
-        problem = self._run(f"DROP USER {_quoted(name)}")
+        problem = self._run(f"DROP USER {quoted(name)}")
         self._check("" if "not found" in problem else problem)
 
     def _run(self, statements: str) -> str:
@@ -200,7 +200,7 @@ class _Users:
 class _ResourceTokens:
     """Resource tokens of InfluxDB 3 Enterprise. Only recorded answers test them."""
 
-    def __init__(self, server: _Server) -> None:
+    def __init__(self, server: AdminServer) -> None:
         self._server = server
 
     def create(self, name: str, *, may_exist: bool) -> str:
@@ -234,7 +234,7 @@ class _ResourceTokens:
 class _Authorizations:
     """Authorizations of InfluxDB 2.x. Only recorded answers test them."""
 
-    def __init__(self, server: _Server) -> None:
+    def __init__(self, server: AdminServer) -> None:
         self._server = server
         self._client: InfluxDBClient | None = None
         self._ids: tuple[str, str] | None = None
@@ -323,6 +323,7 @@ def _text(answer: bytes, key: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a name of InfluxQL in quotes."""
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

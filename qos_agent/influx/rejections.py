@@ -83,6 +83,11 @@ POINT_FAULTS = (
         ),
         "3.x in the cloud: core/mutable_batch_lp/src/lib.rs",
     ),
+    (
+        r'station "[^"]*" is not that of the sender',
+        "our gateway: installation/files/station.lua",
+    ),
+    (r'series "[^"]*" is not canonical', "our gateway: installation/files/station.lua"),
 )
 # Limits of a server's capacity. The points are not wrong: with a higher limit the
 # server accepts them. 1.8 checks the first two with inmem indexes only.

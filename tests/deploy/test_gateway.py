@@ -1,102 +1,25 @@
-"""deploy/noc/gateway.conf as shipped: real nginx, InfluxDB and enrolment endpoint."""
+"""The gateway as `noc setup` writes it: real nginx, InfluxDB and enrolment endpoint."""
 
 from __future__ import annotations
 
-import http.client
+import gzip
 import json
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from qos_agent.evidence import enrolment, keys
+from qos_agent.influx.rejections import Kind, refusal
+from qos_agent.noc import authority as authorities
 from qos_agent.noc.provision.admission import Admissions
-from tests.noc.provision.endpoints import ONE, Issuer, endpoint
-from tests.servers.certificates import Authority
+from tests.deploy.centres import WRITE, Gateway, gateway, prepared
+from tests.noc.provision.endpoints import ONE, OTHER, Issuer, endpoint
 from tests.servers.fixtures import MakeInfluxDB
 from tests.servers.influxdb import InfluxDB, Settings
-from tests.servers.namespace import free_port
-from tests.support.requirement import require
-from tests.support.waiting import eventually
 
-CONFIG = Path(__file__).parents[2] / "deploy/noc/gateway.conf"
-_MAIN = """
-daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
-events {{}}
-http {{ {temporary} include {folder}/gateway.conf; }}
-"""
-_KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-WRITE = "/api/v2/write?bucket=qos&org=qos&precision=ns"
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """The address of a running gateway and the authority of its certificate."""
-
-    port: int
-    authority: Authority
-
-    def post(
-        self, path: str, body: bytes, **headers: str
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        """Send a request, and return status, headers and body of the response."""
-        context = self.authority.client_context()
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=30, context=context
-        )
-        try:
-            connection.request("POST", path, body, headers)
-            response = connection.getresponse()
-            return response.status, response.headers, response.read()
-        finally:
-            connection.close()
-
-    def write(self, line: str, token: str) -> int:
-        """Write a point as a device does, and return the status."""
-        authorization = f"Token {token}"
-        return self.post(WRITE, line.encode(), Authorization=authorization)[0]
-
-
-@contextmanager
-def gateway(folder: Path, collector: int, enrolment_port: int) -> Iterator[Gateway]:
-    """Run nginx with the shipped file; only ports and certificates are replaced."""
-    require(shutil.which("nginx") is not None, "nginx", "apt-get install nginx-light")
-    authority = Authority(folder)
-    chain, port = authority.identity_file("127.0.0.1"), free_port("127.0.0.1")
-    text = CONFIG.read_text()
-    for old, new in (
-        ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
-        ("    listen [::]:443 ssl;\n", ""),
-        ("/etc/nginx/collector.pem", str(chain)),
-        ("/etc/nginx/collector.key", str(chain)),
-        ("127.0.0.1:8086", f"127.0.0.1:{collector}"),
-        ("127.0.0.1:8079", f"127.0.0.1:{enrolment_port}"),
-    ):
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (folder / "gateway.conf").write_text(text)
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in _KINDS)
-    main = folder / "nginx.conf"
-    main.write_text(_MAIN.format(folder=folder, temporary=temporary))
-    process = subprocess.Popen(["nginx", "-c", str(main)])
-    try:
-        found = Gateway(port, authority)
-        eventually(lambda: _answers(found), 20)
-        yield found
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _answers(found: Gateway) -> bool:
-    try:
-        return found.post("/", b"")[0] == 404
-    except ConnectionRefusedError:
-        return False
+# An account of InfluxDB 1.8 as provisioning names it.
+ACCOUNT = f"st-{ONE}-1:secret"
+LINE = f"latency,station={ONE} rtt=1 1"
 
 
 @pytest.fixture
@@ -105,16 +28,30 @@ def server(make_influxdb: MakeInfluxDB) -> InfluxDB:
     return make_influxdb(Settings(auth=True))
 
 
-def test_only_the_collector_acknowledges(server: InfluxDB, tmp_path: Path) -> None:
+@pytest.fixture
+def device(server: InfluxDB) -> str:
+    """Return the token of a device, which InfluxDB knows."""
+    user, _, password = ACCOUNT.partition(":")
+    for statement in (
+        f"CREATE USER \"{user}\" WITH PASSWORD '{password}'",
+        f'GRANT WRITE ON "{server.bucket}" TO "{user}"',
+    ):
+        server.query(statement)
+    return ACCOUNT
+
+
+def test_only_the_collector_acknowledges(
+    server: InfluxDB, device: str, tmp_path: Path
+) -> None:
     """While InfluxDB is killed, a device gets 503 and keeps its readings."""
-    with gateway(tmp_path, server.port, 1) as front:
-        assert front.write("latency,station=1 rtt=1 1", server.token) == 204
-        assert front.write("latency,station=1 rtt=2 2", "nobody:wrong") == 401
+    with gateway(prepared(tmp_path, influxdb=server.port)) as front:
+        assert front.write(LINE, device) == 204
+        assert front.write(LINE, f"st-{ONE}-1:wrong") == 401
         server.kill()
         status, headers, _ = front.post(WRITE, b"latency,station=1 rtt=3 3")
         assert (status, headers["Retry-After"]) == (503, "30")
         server.start()
-        assert front.write("latency,station=1 rtt=3 3", server.token) == 204
+        assert front.write(f"latency,station={ONE} rtt=3 3", device) == 204
     assert server.count("latency", "rtt") == 2
 
 
@@ -122,8 +59,8 @@ def test_devices_reach_nothing_but_writing_and_enrolling(
     server: InfluxDB, tmp_path: Path
 ) -> None:
     """A token that may delete on InfluxDB 1.8 cannot reach the path for it."""
-    with gateway(tmp_path, server.port, 1) as front:
-        front.write("latency,station=1 rtt=1 1", server.token)
+    with gateway(prepared(tmp_path, influxdb=server.port)) as front:
+        front.write(LINE, server.token)
         token = {"Authorization": f"Token {server.token}"}
         for path in (
             "/query?db=qos&q=DROP+MEASUREMENT+latency",
@@ -132,21 +69,116 @@ def test_devices_reach_nothing_but_writing_and_enrolling(
             "/api/v2/delete",
             "/write?db=qos",
             "/debug/vars",
+            "/status",
             "/v1/enrol/x",
+            "/v1/config/../../etc/noc.toml",
+            "/v1/config/",
         ):
-            assert front.post(path, b"", **token)[0] == 404, path
+            assert front.post(path, b"", **token)[0] in {403, 404}, path
+            assert front.request("GET", path, b"", **token)[0] in {403, 404}, path
         assert front.post(WRITE, b"x" * 9_000_000, **token)[0] == 413
+    assert server.count("latency", "rtt") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (f"latency,station={OTHER} rtt=1 1", Kind.POINT),
+        (f"{LINE}\nlatency,station={OTHER} rtt=1 1", Kind.POINT),
+        (f"latency,link=a,station={ONE},station={OTHER} rtt=1 1", Kind.POINT),
+        (f"latency\\,station={ONE},station={OTHER} rtt=1 1", Kind.POINT),
+        (f"latency,link=a\\,station\\={ONE},station={OTHER} rtt=1 1", Kind.POINT),
+        (f"latency,link=a\\\\,station={ONE} rtt=1 1", Kind.POINT),
+        (f'latency,station={ONE} t="x\nlatency,station={OTHER} rtt=1" 1', Kind.POINT),
+        (f"\tlatency,station={OTHER} rtt=1 1", Kind.POINT),
+        (f"{LINE}\r\n \rlatency,station={OTHER} rtt=1 1", Kind.POINT),
+        ("latency rtt=1 1", Kind.POINT),
+    ],
+)
+def test_points_of_another_station_are_refused(
+    shared: Gateway, line: str, kind: Kind
+) -> None:
+    """The device quarantines them, and delivers the others of the same body."""
+    for body, encoding in (
+        (line.encode(), "identity"),
+        (gzip.compress(line.encode()), "gzip"),
+    ):
+        status, _, content = shared.post(
+            WRITE, body, Authorization=f"Token {ACCOUNT}", Content_Encoding=encoding
+        )
+        assert status == 422, content
+        assert refusal(content.decode()).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (f"{WRITE}&u=st-{OTHER}-1&p=secret", {}, 400),
+        (f"{WRITE};u=st-{OTHER}-1;p=secret", {}, 400),
+        (f"{WRITE}&%75=st-{OTHER}-1&p=secret", {}, 400),
+        (WRITE, {"Authorization": "Basic c3Q6c2VjcmV0"}, 401),
+        (WRITE, {"Authorization": f"token st-{OTHER}-1:secret"}, 401),
+        (WRITE, {"Content_Encoding": "deflate"}, 400),
+        (WRITE, {"Content_Encoding": "gzip"}, 400),
+    ],
+)
+def test_no_account_is_hidden_from_the_gateway(
+    shared: Gateway, path: str, headers: dict[str, str], status: int
+) -> None:
+    """InfluxDB knows more ways to name an account than an agent uses."""
+    given = {"Authorization": f"Token {ACCOUNT}", **headers}
+    assert shared.post(path, LINE.encode(), **given)[0] == status
+
+
+def test_a_second_gzip_member_hides_nothing(shared: Gateway) -> None:
+    """InfluxDB reads all members of a body, so only one may be there."""
+    body = gzip.compress(LINE.encode()) + gzip.compress(
+        f"latency,station={OTHER} rtt=1 1".encode()
+    )
+    token = f"Token {ACCOUNT}"
+    answer = shared.post(WRITE, body, Authorization=token, Content_Encoding="gzip")
+    assert answer[0] == 400
+    bomb = gzip.compress(bytes(200_000_000))
+    answer = shared.post(WRITE, bomb, Authorization=token, Content_Encoding="gzip")
+    assert answer[0] == 400
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Return a gateway whose InfluxDB does not run."""
+    with gateway(prepared(tmp_path_factory.mktemp("centre"))) as front:
+        yield front
+
+
+def test_a_certificate_decides_before_the_account(
+    server: InfluxDB, tmp_path: Path
+) -> None:
+    """Tokens of InfluxDB 2.x name no station, so the certificate does."""
+    layout = prepared(tmp_path, certificates=True, influxdb=server.port)
+    signer = keys.create_key(tmp_path / "device.pem")
+    certificate = tmp_path / "device.crt"
+    issued = authorities.issue_device(layout.authority, ONE, signer.public_key)
+    certificate.write_text(issued)
+    with gateway(layout) as front:
+        assert front.write(LINE, server.token) == 403
+        assert front.request("GET", "/v1/config/x")[0] == 404
+        known = Gateway(layout, (certificate, signer.path))
+        assert known.write(LINE, server.token) == 204
+        assert known.write(LINE.replace(ONE, OTHER), server.token) == 422
     assert server.count("latency", "rtt") == 1
 
 
 def test_a_device_enrols_behind_the_gateway(tmp_path: Path) -> None:
     """The ledger has the real address, whatever a device writes into the header."""
-    issuer = Issuer(tmp_path / "centre")
+    issuer = Issuer(tmp_path / "issuer")
     code = issuer.issue(ONE)
     signer = keys.create_key(tmp_path / "device.pem")
     body = enrolment.signed(code, "pi-1", "1", signer, 0)
     forged = {"X-Real-IP": "192.0.2.66"}
-    with endpoint(issuer.desk()) as port, gateway(tmp_path, 1, port) as front:
+    with (
+        endpoint(issuer.desk()) as port,
+        gateway(prepared(tmp_path, enrolment=port)) as front,
+    ):
         status, _, content = front.post(enrolment.PATH, body, **forged)
         assert (status, json.loads(content)["station"]) == (200, ONE)
         assert front.post(enrolment.PATH, b"x" * 5000)[0] == 413
@@ -154,8 +186,21 @@ def test_a_device_enrols_behind_the_gateway(tmp_path: Path) -> None:
     assert attempt.peer == "127.0.0.1"
 
 
-def test_an_endpoint_that_is_down_costs_no_code(tmp_path: Path) -> None:
+def test_an_endpoint_that_is_down_costs_no_code(shared: Gateway) -> None:
     """The device is asked to come back."""
-    with gateway(tmp_path, 1, 1) as front:
-        status, headers, _ = front.post(enrolment.PATH, b"x")
+    status, headers, _ = shared.post(enrolment.PATH, b"x")
     assert (status, headers["Retry-After"]) == (503, "30")
+
+
+def test_published_files_are_served_once(shared: Gateway) -> None:
+    """A device that has the file already receives no content."""
+    file = shared.layout.published / "31" / "index.note"
+    file.parent.mkdir()
+    file.write_text("signed\n")
+    (file.parent / "link").symlink_to(shared.layout.config / "admin.token")
+    status, headers, content = shared.request("GET", "/v1/config/31/index.note")
+    assert (status, content) == (200, b"signed\n")
+    again = {"If_None_Match": headers["ETag"]}
+    assert shared.request("GET", "/v1/config/31/index.note", b"", **again)[0] == 304
+    assert shared.request("PUT", "/v1/config/31/index.note", b"x")[0] == 403
+    assert shared.request("GET", "/v1/config/31/link")[0] == 403

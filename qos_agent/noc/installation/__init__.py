@@ -1,0 +1,1 @@
+"""The installation of a centre on one machine: its files, and its databases."""
