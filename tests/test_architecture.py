@@ -34,13 +34,16 @@ PACKAGES = (
     "__main__",
 )
 NOC_PACKAGES = (
+    "sections",
     "settings",
     "database",
     "certificates",
     "authority",
     "register",
     "provision",
+    "backup_config",
     "backup",
+    "backup_influxdb",
     "state",
     "rollup",
     "census",
@@ -48,6 +51,7 @@ NOC_PACKAGES = (
     "witness",
     "simulator",
     "service",
+    "health",
     "installation",
 )
 

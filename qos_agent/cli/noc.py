@@ -12,6 +12,7 @@ import typer
 from qos_agent.cli.noc_backup import backup, restore
 from qos_agent.cli.noc_ca import ca
 from qos_agent.cli.noc_enrolment import enrolment
+from qos_agent.cli.noc_health import health
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
 from qos_agent.cli.noc_provision import provision
 from qos_agent.cli.noc_register import register
@@ -32,6 +33,7 @@ app.command("setup")(setup)
 app.command("simulate")(simulate)
 app.command("provision")(provision)
 app.command("enrolment")(enrolment)
+app.command("health")(health)
 app.command("backup")(backup)
 app.command("restore")(restore)
 OnceOption = Annotated[bool, typer.Option("--once", help="Count one minute and stop.")]

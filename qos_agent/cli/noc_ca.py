@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qos_agent.cli.noc_options import NocConfigOption
 from qos_agent.cli.options import JsonOption
+from qos_agent.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qos_agent.noc.authority import Authority
     from qos_agent.noc.certificates import Certificate
 
@@ -86,6 +86,28 @@ def renew(
         print(f"{present.path}: valid until {present.ends}, not renewed")
         return
     _print_issued(authorities.renew_server(authority))
+
+
+@ca.command()
+def recovery(
+    file: Annotated[Path, typer.Argument(help="File for the key, on a stick.")],
+    config: NocConfigOption = None,
+) -> None:
+    """Create the recovery key of the backups.
+
+    They encrypt the keys of the centre with it. Keep the file on two sticks in two safes. Only a restore needs it.
+    """
+    from qos_agent.noc.backup_config import create_recovery_key
+    from qos_agent.noc.settings import load
+
+    settings = load(config)
+    certificate = settings.backup.recovery_cert_file
+    if certificate is None:
+        name, fix = "backup.recovery_cert_file", "set it in noc.toml"
+        raise ConfigError(name, None, "missing", fix)
+    create_recovery_key(file, certificate)
+    print(f"keep in a safe: {file}")
+    print(f"backups use: {certificate}")
 
 
 @ca.command()

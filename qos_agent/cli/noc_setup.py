@@ -47,10 +47,10 @@ def setup(
     influxdb: InfluxOption = "1.8",
     folder: FolderOption = Path("/etc/qos-agent"),
 ) -> None:
-    """Write the configuration, secrets and certificates of a centre.
+    """Write the files of a centre on one machine.
 
-    Existing files stay, except the configuration of nginx, which follows noc.toml. The
-    command can be repeated, for example after a change of the collectors.
+    Configuration, secrets, certificates and the configuration of nginx. Existing files stay, except the last one, which follows noc.toml. The command can be repeated, for
+    example after a change of the collectors.
     """
     from qos_agent.noc.installation.layout import Layout
 

@@ -2,8 +2,9 @@
 
 A backup is a tar.gz file: a manifest, then a copy of each database. The copies are made
 while the services run (sqlite.org/backup.html). The ledger is copied before the
-register, so that the register has the key of each device that the ledger names. Keys of
-the centre are not in a backup, because with them anyone could read its tokens.
+register, so that the register has the key of each device that the ledger names. The
+configuration and the keys of the centre are in it only if a recovery key is set up, and
+encrypted to it, because with them anyone could read its tokens.
 
 A restore checks every file completely before it replaces the first one.
 """
@@ -14,24 +15,29 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 from qos_agent.model import json_text
 from qos_agent.model.errors import OperatorError
+from qos_agent.noc import backup_config
 from qos_agent.noc.provision.ledger import give_to_owner
 from qos_agent.system.files import sync
 
 # census.sqlite3 is not needed: it has the duration of present states only.
 NAMES = ("provision.sqlite3", "register.sqlite3", "witness.sqlite3")
+GRAFANA = "grafana.db"
+_KNOWN = frozenset((*NAMES, GRAFANA, backup_config.NAME))
 _MANIFEST, _VERSION = "manifest.json", 1
 _MANIFEST_MAX_BYTES = 1_000_000
 _CHUNK_BYTES = 1 << 20
@@ -43,7 +49,7 @@ _DAMAGES = (
     TypeError,
     KeyError,
 )
-_SERVICES = "qos-agent-census qos-agent-witness qos-agent-enrolment"
+_SERVICES = "qos-agent-census qos-agent-witness qos-agent-enrolment grafana-server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,24 @@ class Copy:
         return f"{self.name}: {rows}"
 
 
-def backup(folder: Path, target: Path) -> list[Copy]:
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The folder of configuration and keys, and the certificate that encrypts them."""
+
+    folder: Path
+    certificate: Path
+
+
+def backup(
+    folder: Path,
+    target: Path,
+    others: Mapping[str, Path] = MappingProxyType({}),
+    config: Config | None = None,
+) -> list[Copy]:
     """Write a backup of the databases in a folder, on disk when this returns.
 
-    Raises OperatorError if there is no database or one is damaged, or OSError.
+    `others` has databases in other places by their name in the backup. Raises
+    OperatorError if there is no database or one is damaged, SigningError or OSError.
     """
     names = [name for name in NAMES if (folder / name).exists()]
     if not names:
@@ -72,6 +92,9 @@ def backup(folder: Path, target: Path) -> list[Copy]:
         raise OperatorError(f"{folder}: there is no database. Fix: {fix}.")
     with _private_folder(target.parent) as work:
         copies = [_copied(folder / name, work / name) for name in names]
+        copies += [_copied(path, work / name) for name, path in others.items()]
+        if config is not None:
+            copies.append(_encrypted(config, work / backup_config.NAME))
         new = work / "new"
         with new.open("xb") as file:
             _pack(file, work, copies)
@@ -92,25 +115,54 @@ def check(archive: Path) -> list[Copy]:
         return copies
 
 
-def restore(archive: Path, folder: Path) -> list[Copy]:
+def restore_config(archive: Path, key: Path, folder: Path) -> int:
+    """Restore configuration and keys with the recovery key; return their number.
+
+    Raises OperatorError or SigningError if something is damaged, or OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _unpacked(archive, folder) as (_, work):
+        source = work / backup_config.NAME
+        if not source.exists():
+            fix = "use a backup that was made after `qos-agent noc ca recovery`"
+            raise OperatorError(f"{archive}: has no configuration. Fix: {fix}.")
+        return backup_config.extract(backup_config.decrypt(source, key, work), folder)
+
+
+def restore(
+    archive: Path, folder: Path, others: Mapping[str, Path] = MappingProxyType({})
+) -> list[Copy]:
     """Replace the databases in a folder by those of a backup.
 
     Earlier files stay with the suffix `.before-restore`. Raises OperatorError if the
     backup is damaged or a database is in use, or OSError. Then nothing has changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
-        if (user := _user_of(folder / name)) is not None:
+    places = {**{name: folder / name for name in NAMES}, **others}
+    for place in places.values():
+        if (user := _user_of(place)) is not None:
             fix = f"sudo systemctl stop {_SERVICES}"
-            problem = f"{folder / name}: is in use by process {user}"
+            problem = f"{place}: is in use by process {user}"
             raise OperatorError(f"{problem}. Fix: {fix}.")
     with _unpacked(archive, folder) as (copies, work):
         for copy in copies:
-            _set_aside(folder / copy.name)
-            (work / copy.name).replace(folder / copy.name)
-            give_to_owner(folder / copy.name)
+            if copy.name in places:
+                _put(work / copy.name, places[copy.name])
         sync(folder)
     return copies
+
+
+def _put(source: Path, target: Path) -> None:
+    """Put a restored database in its place, perhaps on another disk."""
+    _set_aside(target)
+    shutil.move(source, target)
+    give_to_owner(target)
+    sync(target.parent)
+
+
+def _encrypted(config: Config, target: Path) -> Copy:
+    files = backup_config.encrypt(config.folder, config.certificate, target)
+    return _described(target, target.name, {"file": files})
 
 
 def _copied(source: Path, target: Path) -> Copy:
@@ -129,9 +181,13 @@ def _copied(source: Path, target: Path) -> Copy:
     except sqlite3.Error as error:
         fix = "restore this database from an earlier backup"
         raise OperatorError(f"{source}: is damaged: {error}. Fix: {fix}.") from error
-    with target.open("rb") as file:
+    return _described(target, target.name, rows)
+
+
+def _described(path: Path, name: str, rows: dict[str, int]) -> Copy:
+    with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Copy(source.name, target.stat().st_size, digest, rows)
+    return Copy(name, path.stat().st_size, digest, rows)
 
 
 def _rows(database: sqlite3.Connection) -> dict[str, int]:
@@ -194,7 +250,8 @@ def _unpack(file: tarfile.TarFile, work: Path) -> list[Copy]:
         copy = rest.pop(member.name)
         if _written(content, work / copy.name) != (copy.size, copy.sha256):
             raise ValueError(f"{copy.name} has changed since the backup")
-        _check_rows(work / copy.name, copy)
+        if copy.name != backup_config.NAME:
+            _check_rows(work / copy.name, copy)
     if not copies or rest:
         raise ValueError("it is incomplete")
     return copies
@@ -205,7 +262,7 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> list[Copy]:
     if member.name != _MANIFEST or values["version"] != _VERSION:
         raise ValueError("it is not a backup of version 1")
     copies = [Copy(**entry) for entry in values["databases"]]
-    if not copies or not {copy.name for copy in copies} <= set(NAMES):
+    if not copies or not {copy.name for copy in copies} <= _KNOWN:
         raise ValueError("it names other files than those of a backup")
     return copies
 

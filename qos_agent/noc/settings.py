@@ -26,6 +26,7 @@ from qos_agent.config.types import (
     Url,
 )
 from qos_agent.evidence.notes import is_key_name
+from qos_agent.noc.sections import BackupSection, CaSection, HealthSection
 from qos_agent.system.files import may_exist
 
 DEFAULT_PATH = Path("/etc/qos-agent/noc.toml")
@@ -262,19 +263,6 @@ class EnrolmentSection(Section):
     )
 
 
-class CaSection(Section):
-    """The certificate authority of the centre, and the certificate of the gateway."""
-
-    folder: FilePath | None = Field(
-        None,
-        description="Folder of keys and certificates; by default ca in folder.",
-    )
-    warn: Duration = Field(
-        30 * 86400.0,
-        description="Time before its end from which a certificate is reported.",
-    )
-
-
 class NocSettings(Section):
     """The settings of the operations centre."""
 
@@ -291,6 +279,8 @@ class NocSettings(Section):
     provision: ProvisionSection = ProvisionSection()
     enrolment: EnrolmentSection = EnrolmentSection()
     ca: CaSection = CaSection()
+    backup: BackupSection = BackupSection()
+    health: HealthSection = HealthSection()
 
     @model_validator(mode="after")
     def _one_collector_a_province(self) -> Self:

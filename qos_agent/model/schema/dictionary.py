@@ -55,6 +55,8 @@ _TAGS: Mapping[str, str] = {
     "technology": "Radio technology as the modem reports it",
     "kind": "Kind of event; one of the closed list",
     "zone": "Time zone: WIB, WITA or WIT",
+    "part": "Kind of a part of the centre, such as gateway or disk",
+    "name": "Name of that part, such as its host or folder",
     "collector": "Name of the collector in the configuration of the NOC",
     "cause": "Cause of a trouble; the name of its alert",
     "level": "Level of a place: regency, province, group or nation",

@@ -106,6 +106,15 @@ _PIPELINE = (
     number("keep_s", "s", "Retention of raw points; absent if unlimited or unknown"),
     count("points", "Points written in this minute for the collector's provinces"),
 )
+_PLATFORM = (
+    whole("ok", "0/1", "1 if the part works, 0 if it needs someone"),
+    number("age_s", "s", "Age of its newest result: a census, a backup"),
+    number("left_s", "s", "Time until the certificate ends, negative afterwards"),
+    number("used_share", "ratio", "Share of the disk in use"),
+    whole("free_bytes", "B", "Free space on the disk"),
+    number("response_ms", "ms", "Time until the part answered"),
+    text("detail", "Problem, with the action to take"),
+)
 _TROUBLE = (
     whole(
         "open",
@@ -201,6 +210,14 @@ NOC_MEASUREMENTS = (
         "Heartbeat of the census, every minute.",
         ("collector",),
         _PIPELINE,
+        "noc",
+    ),
+    Measurement(
+        "platform",
+        "Parts of the centre: gateway, collector, rollup, enrolment, census, witness, "
+        "certificate, disk, backup; every minute.",
+        ("part", "name"),
+        _PLATFORM,
         "noc",
     ),
     Measurement(

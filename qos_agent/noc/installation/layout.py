@@ -33,6 +33,7 @@ class Layout:
     run: Path = Path("/run/qos-gateway")
     cache: Path = Path("/var/cache/qos-gateway")
     published: Path = Path("/var/lib/qos-agent-published")
+    backups: Path = Path("/var/backups/qos-agent")
     modules: Path = Path("/usr/lib/nginx/modules")
     user: str = "www-data"
     address: str = "0.0.0.0"  # noqa: S104  devices come from any network

@@ -135,6 +135,7 @@ def _values(layout: Layout, name: str) -> dict[str, str]:
         "CONFIG": str(layout.config),
         "STATE": str(layout.state),
         "CA": str(layout.authority.folder),
+        "BACKUPS": str(layout.backups),
         "INFLUXDB": str(layout.influxdb),
         "INFLUXDB_URL": layout.influxdb_url,
         "INFLUXDB_PORT": str(layout.ports.influxdb),

@@ -82,6 +82,7 @@ def test_every_tag_and_field_has_a_meaning() -> None:
 # These tags have configured names; the other tags have values of closed lists.
 _CONFIGURED = {
     "station",
+    "name",
     "province",
     "regency",
     "link",
@@ -101,6 +102,7 @@ _CLOSED = {
     "cause",
     "level",
     "severity",
+    "part",
 }
 
 

@@ -1,0 +1,1 @@
+"""The pipeline in its own view: each part of the centre, and a heartbeat of each."""
