@@ -95,7 +95,8 @@ def recovery(
 ) -> None:
     """Create the recovery key of the backups.
 
-    They encrypt the keys of the centre with it. Keep the file on two sticks in two safes. Only a restore needs it.
+    They encrypt the keys of the centre with it. Keep the file on two sticks in two
+    safes. Only a restore needs it.
     """
     from qos_agent.noc.backup_config import create_recovery_key
     from qos_agent.noc.settings import load

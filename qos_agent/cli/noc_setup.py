@@ -30,9 +30,12 @@ CertificatesOption = Annotated[
         help="Give each device a certificate, and refuse writes without one.",
     ),
 ]
+StartOption = Annotated[
+    bool, typer.Option("--start", help="Also start everything with systemd.")
+]
 InfluxOption = Annotated[
     Literal["1.8", "2", "3"],
-    typer.Option("--influxdb", help="The version of InfluxDB."),
+    typer.Option("--influxdb", metavar="VERSION", help="InfluxDB 1.8, 2 or 3."),
 ]
 FolderOption = Annotated[
     Path,
@@ -44,13 +47,15 @@ def setup(
     names: NamesArgument = None,
     databases: DatabasesOption = False,
     certificates: CertificatesOption = False,
+    start: StartOption = False,
     influxdb: InfluxOption = "1.8",
     folder: FolderOption = Path("/etc/qos-agent"),
 ) -> None:
     """Write the files of a centre on one machine.
 
-    Configuration, secrets, certificates and the configuration of nginx. Existing files stay, except the last one, which follows noc.toml. The command can be repeated, for
-    example after a change of the collectors.
+    These are configuration, secrets, certificates and nginx.conf. Existing files stay,
+    except nginx.conf, which follows noc.toml. The command can be repeated, for example
+    after a change of the collectors.
     """
     from qos_agent.noc.installation.layout import Layout
 
@@ -64,6 +69,13 @@ def setup(
         print(f"new: {path}")
     print(f"gateway: {layout.config / 'nginx.conf'}")
     print(f"move to a stick in a safe: {layout.authority.next_key}")
+    if start:
+        from qos_agent.noc.installation import starting
+        from qos_agent.noc.settings import load
+
+        settings = load(layout.config / "noc.toml")
+        starting.start(certificates=settings.enrolment.certificates)
+        print(f"started: {starting.TARGET}")
 
 
 def _create_databases(layout: Layout) -> None:

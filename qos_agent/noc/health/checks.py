@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from qos_agent.influx.writer import Writer
@@ -35,7 +37,7 @@ def checked(settings: NocSettings) -> Iterator[Part]:
     if settings.rollup.url is not None:
         yield servers.collector(settings.rollup, "rollup")
         yield servers.newest(settings.rollup, "census", _CENSUS, _CENSUS_LIMIT_S)
-        if (settings.folder / "witness.sqlite3").exists():
+        if _has_journals(settings.folder / "witness.sqlite3"):
             yield servers.newest(settings.rollup, "witness", _WITNESS, _WITNESS_LIMIT_S)
     if (settings.folder / "provision.sqlite3").exists():
         yield servers.enrolment(settings)
@@ -53,6 +55,19 @@ def write(settings: NocSettings, parts: list[Part], at_ns: int) -> None:
         writer.write([part.line(at_ns) for part in parts])
     finally:
         writer.close()
+
+
+def _has_journals(path: Path) -> bool:
+    """Return True if the witness has cosigned something, so that it writes counts."""
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            query = "SELECT EXISTS (SELECT 1 FROM journal)"
+            return bool(database.execute(query).fetchone()[0])
+    except sqlite3.Error:
+        # The age of its points will show that something is wrong.
+        return True
 
 
 def _certificates(settings: NocSettings) -> Iterator[Part]:
