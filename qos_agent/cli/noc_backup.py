@@ -25,7 +25,7 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A tar.gz fil
 TargetArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE]", help="A tar.gz file; by default a new one in backup.folder."
+        metavar="FILE", help="A tar.gz file; by default a new one in backup.folder."
     ),
 ]
 RecoveryOption = Annotated[

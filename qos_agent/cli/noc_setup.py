@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME]...",
+        metavar="NAME",
         help="Host names and addresses by which devices reach the gateway.",
     ),
 ]

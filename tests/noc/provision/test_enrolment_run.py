@@ -1,10 +1,14 @@
-"""Many devices enrol while the endpoint is killed: none twice, none lost."""
+"""Many devices enrol while the endpoint is killed and the network is cut.
+
+None enrols twice and none is lost.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +31,8 @@ from tests.servers.namespace import free_port
 _FULL = os.environ.get("QOS_FAULTS") == "full"
 _DEVICES = 10_000 if _FULL else 40
 _KILLS = 30 if _FULL else 2
+# The network is cut after this share of the requests, before the answer is read.
+_CUT_SHARE = 0.1
 _LIMIT_S = 3600.0 if _FULL else 60.0
 _RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
@@ -95,11 +101,14 @@ def _enrolled(port: int, station: str, code: str, end_mono: float) -> tuple[str,
     """Enrol a device; it asks again until it has its answer. Return the requests."""
     body = enrolment.signed(code, f"pi-{station}", "1", _Key(), int(time.time()))
     requests = 0
+    choose = random.Random(station)
     while time.monotonic() < end_mono:
         requests += 1
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
             connection.request("POST", enrolment.PATH, body)
+            if choose.random() < _CUT_SHARE:
+                continue
             response = connection.getresponse()
             answer = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError):
@@ -121,7 +130,7 @@ def _killing(endpoint: _Endpoint, done: list[str]) -> Iterator[int]:
         yield number
 
 
-def test_many_devices_enrol_while_the_endpoint_is_killed(tmp_path: Path) -> None:
+def test_many_devices_enrol_despite_kills_and_cuts(tmp_path: Path) -> None:
     """Each device has its own station and key, and no code is used twice."""
     codes = _issued(tmp_path)
     endpoint = _Endpoint(tmp_path)
@@ -149,6 +158,5 @@ def test_many_devices_enrol_while_the_endpoint_is_killed(tmp_path: Path) -> None
     keys = issuer.keys().history()
     assert [key.station for key in keys] == sorted(codes)
     assert len({key.key.raw for key in keys}) == _DEVICES
-    print(
-        f"{_DEVICES} devices, {sum(requests)} requests, {kills} kills, {taken_s:.0f} s"
-    )
+    counts = f"{_DEVICES} devices, {sum(requests)} requests, {kills} kills"
+    print(f"{counts}, {_CUT_SHARE:.0%} of the requests cut, {taken_s:.0f} s")
