@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ from qos_agent.influx.accounts import AccountError, Accounts, accounts_of
 from tests.servers.database import Database, Row
 from tests.servers.fixtures import MakeInfluxDB
 from tests.servers.influxdb import InfluxDB, QueryError, Settings
+from tests.servers.recorded import Recorded
 
 _LINE = b"latency,station=3171010001001 rtt=1"
 
@@ -127,49 +125,6 @@ def test_a_stopped_server_is_a_passing_error(server: InfluxDB) -> None:
     assert caught.value.is_passing
 
 
-class _Recorded:
-    """A server that answers as the documentation of a version shows it."""
-
-    def __init__(self, version: str, answers: dict[str, tuple[int, Any]]) -> None:
-        self.requests: list[tuple[str, Any]] = []
-        recorded = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length)
-                line = f"{self.command} {self.path}"
-                recorded.requests.append((line, json.loads(body) if body else None))
-                status, answer = answers.get(line.partition("?")[0], (404, {}))
-                content = b"" if status == 204 else json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("X-Influxdb-Version", version)
-                self.send_header("Content-Type", "application/json")
-                if status != 204:
-                    self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_POST = do_DELETE = do_GET  # noqa: N815  the names of http.server
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
 _BUCKETS = {
     "links": {"self": "/api/v2/buckets"},
     "buckets": [
@@ -219,10 +174,10 @@ _THREE = {
 @pytest.fixture
 def recorded() -> Iterator[Any]:
     """Return a function that starts servers with recorded answers."""
-    started: list[_Recorded] = []
+    started: list[Recorded] = []
 
-    def start(version: str, answers: dict[str, tuple[int, Any]]) -> _Recorded:
-        started.append(_Recorded(version, answers))
+    def start(version: str, answers: dict[str, tuple[int, Any]]) -> Recorded:
+        started.append(Recorded(version, answers))
         return started[-1]
 
     yield start
