@@ -38,12 +38,12 @@ def test_one_command_starts_a_centre(
     container.run(*noc, "provision")
     again = container.output(*noc, "provision", "--reissue", GOOD["station"])
     code = again.rpartition("code ")[2].partition(",")[0]
-    config = "/root/agent/agent.toml"
-    container.run("mkdir", "/root/agent")
-    centre = ("--centre", f"https://{NAME}", "--ca-file", TRUSTED, "-c", config)
-    container.run("qos-agent", "enrol", code, *centre)
-    run = f"run --for 4s --without throughput --without latency -c {config}"
-    assert "sent 0 points" not in container.output("qos-agent", *run.split())
+    centre = ("--centre", f"https://{NAME}", "--ca-file", TRUSTED)
+    enrolled = container.output("qos-agent", "enrol", code, *centre)
+    assert "service: started" in enrolled
+    # The service of the agent reads the key and the certificate as its own user.
+    container.run("systemctl", "stop", "qos-agent")
+    assert "event" in _measurements(container)
     assert container.output("systemctl", "--failed", "--no-legend") == ""
     assert code not in container.log()
 
@@ -55,6 +55,12 @@ def _empty_machine(container: Container, program: Influxd) -> None:
     hosts = container.root / "etc/hosts"
     hosts.write_text(f"127.0.0.1 localhost {NAME}\n")
     assert os.access(container.root / "usr/sbin/nginx", os.X_OK)
+
+
+def _measurements(container: Container) -> str:
+    token = container.output("cat", "/etc/qos-agent/admin.token").strip()
+    query = "http://127.0.0.1:8086/query?db=qos&q=SHOW+MEASUREMENTS"
+    return container.output("curl", "-sS", "-u", token, query)
 
 
 def _problems(container: Container) -> list[str]:

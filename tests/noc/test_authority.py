@@ -137,6 +137,17 @@ def test_devices_need_no_visit_after_the_loss_of_the_authority(
     assert authority.trusted.read_text().count("BEGIN CERTIFICATE") == 3
 
 
+def test_a_killed_replacement_is_completed(authority: Authority) -> None:
+    """The command can be repeated: the present authority is the next one already."""
+    authority.certificate.write_bytes(authority.next_certificate.read_bytes())
+    authority.next_key.replace(authority.key)
+    authorities.replace(authority)
+    assert authority.next_key.exists()
+    present = authority.certificate.read_bytes()
+    assert authority.next_certificate.read_bytes() != present
+    authorities.renew_server(authority)
+
+
 def test_a_lost_server_key_is_replaced_by_one_command(
     authority: Authority, tmp_path: Path
 ) -> None:
