@@ -5,17 +5,21 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from qos_agent.evidence import enrolment, keys
 from qos_agent.influx.rejections import Kind, refusal
+from qos_agent.model.errors import ConfigError
 from qos_agent.noc import authority as authorities
+from qos_agent.noc.installation import writing
 from qos_agent.noc.provision.admission import Admissions
 from tests.deploy.centres import WRITE, Gateway, gateway, prepared
 from tests.noc.provision.endpoints import ONE, OTHER, Issuer, endpoint
 from tests.servers.fixtures import MakeInfluxDB
 from tests.servers.influxdb import InfluxDB, Settings
+from tests.servers.recorded import Recorded
 
 # An account of InfluxDB 1.8 as provisioning names it.
 ACCOUNT = f"st-{ONE}-1:secret"
@@ -167,6 +171,40 @@ def test_a_certificate_decides_before_the_account(
         assert known.write(LINE, server.token) == 204
         assert known.write(LINE.replace(ONE, OTHER), server.token) == 422
     assert server.count("latency", "rtt") == 1
+
+
+def test_each_province_has_its_influxdb(tmp_path: Path) -> None:
+    """The host name in the configuration of a device selects the server."""
+    acknowledging = {"POST /api/v2/write": (204, None)}
+    first, second = (Recorded("1.8.10", acknowledging) for _ in range(2))
+    try:
+        layout = prepared(tmp_path, influxdb=urlsplit(first.url).port or 0)
+        path = layout.config / "noc.toml"
+        table = (
+            f'[[collectors]]\nurl = "{second.url}"\nprovinces = ["33"]\n'
+            'devices_url = "https://collector-2.example.id"\n\n[rollup]'
+        )
+        path.write_text(path.read_text().replace("[rollup]", table))
+        writing.write(layout, ["localhost", "127.0.0.1", "collector-2.example.id"])
+        with gateway(layout) as front:
+            for host in ("collector-2.example.id", "localhost", "unknown.example.id"):
+                assert front.write(LINE, ACCOUNT, Host=host) == 204
+        assert (len(first.requests), len(second.requests)) == (2, 1)
+    finally:
+        first.stop()
+        second.stop()
+
+
+def test_a_collector_that_nginx_cannot_reach_is_named(tmp_path: Path) -> None:
+    """The present configuration of nginx stays as it is."""
+    layout = prepared(tmp_path)
+    before = (layout.config / "nginx.conf").read_text()
+    path = layout.config / "noc.toml"
+    url = layout.influxdb_url
+    path.write_text(path.read_text().replace(url, "https://10.0.0.2:8086", 1))
+    with pytest.raises(ConfigError, match=r"collectors\.url: must be an http URL"):
+        writing.write(layout, [])
+    assert (layout.config / "nginx.conf").read_text() == before
 
 
 def test_a_device_enrols_behind_the_gateway(tmp_path: Path) -> None:

@@ -8,6 +8,14 @@ from threading import Thread
 from typing import Any
 
 
+def _decoded(body: bytes) -> Any:
+    """Return the JSON of a request; lines of points are kept as they are."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body
+
+
 class Recorded:
     """A server that answers as the documentation of a version shows it."""
 
@@ -22,7 +30,7 @@ class Recorded:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
                 line = f"{self.command} {self.path}"
-                recorded.requests.append((line, json.loads(body) if body else None))
+                recorded.requests.append((line, _decoded(body)))
                 status, answer = answers.get(line.partition("?")[0], (404, {}))
                 content = b"" if status == 204 else json.dumps(answer).encode()
                 self.send_response(status)
