@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qos_agent.evidence.signer import PublicKey, openssl
-from qos_agent.model.errors import ConfigError, OperatorError
+from qos_agent.model.errors import ConfigError, OperatorError, SigningError
 from qos_agent.noc.certificates import Certificate, read_certificate
 from qos_agent.system.files import create_private, write_atomically
 
@@ -158,9 +158,26 @@ def issue_server(authority: Authority, names: Sequence[str]) -> Certificate:
 
 
 def renew_server(authority: Authority) -> Certificate:
-    """Issue the certificate of the gateway again, with the same names."""
+    """Issue the certificate of the gateway again, with the same names.
+
+    Raises OperatorError for a certificate of another authority.
+    """
+    if not _is_own(authority, authority.server_certificate):
+        fix = "ask its issuer for a new one"
+        problem = "was issued by another authority"
+        raise OperatorError(f"{authority.server_certificate}: {problem}. Fix: {fix}.")
     names = read_certificate(authority.server_certificate).names
     return issue_server(authority, names)
+
+
+def _is_own(authority: Authority, certificate: Path) -> bool:
+    """Return True if a present or a former authority of the centre has issued it."""
+    argv = ["verify", "-no_check_time", "-CAfile", str(authority.trusted)]
+    try:
+        openssl([*argv, str(certificate)], f"verify {certificate}")
+    except SigningError:
+        return False
+    return True
 
 
 def issue_device(authority: Authority, station: str, key: PublicKey) -> str:

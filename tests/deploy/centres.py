@@ -8,7 +8,7 @@ import pwd
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +47,14 @@ class Gateway:
 
     layout: Layout
     identity: tuple[Path, Path] | None = None
+    trusted: Path | None = None
 
     def request(
         self, method: str, path: str, body: bytes = b"", **headers: str
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """Send a request, and return status, headers and body of the response."""
-        trusted = str(self.layout.authority.trusted)
-        context = ssl.create_default_context(cafile=trusted)
+        trusted = self.trusted or self.layout.authority.trusted
+        context = ssl.create_default_context(cafile=str(trusted))
         if self.identity is not None:
             context.load_cert_chain(*self.identity)
         connection = http.client.HTTPSConnection(
@@ -81,27 +82,33 @@ class Gateway:
         ]
 
 
-def prepared(folder: Path, *, certificates: bool = False, **ports: int) -> Layout:
+def prepared(
+    folder: Path,
+    *,
+    certificates: bool = False,
+    names: Sequence[str] = ("localhost", "127.0.0.1"),
+    **ports: int,
+) -> Layout:
     """Write the files of a centre, and return its layout."""
     require(shutil.which("nginx") is not None, "nginx", "apt-get install nginx-light")
     install = "apt-get install libnginx-mod-http-lua"
     require(LUA.exists(), "nginx's module for Lua", install)
     layout = layout_below(folder, **ports)
-    writing.write(layout, ["localhost", "127.0.0.1"], certificates=certificates)
+    writing.write(layout, names, certificates=certificates)
     for path in (layout.run, layout.cache):
         path.mkdir()
     return layout
 
 
 @contextmanager
-def gateway(layout: Layout) -> Iterator[Gateway]:
+def gateway(layout: Layout, trusted: Path | None = None) -> Iterator[Gateway]:
     """Run nginx with the written configuration."""
     log = layout.run / "error.log"
     with log.open("wb") as errors:
         command = ["nginx", "-e", "stderr", "-c", str(layout.config / "nginx.conf")]
         process = subprocess.Popen(command, stderr=errors)
     try:
-        found = Gateway(layout)
+        found = Gateway(layout, trusted=trusted)
         eventually(lambda: _answers(found), 20)
         yield found
     finally:

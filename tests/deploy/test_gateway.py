@@ -11,12 +11,14 @@ import pytest
 
 from qos_agent.evidence import enrolment, keys
 from qos_agent.influx.rejections import Kind, refusal
-from qos_agent.model.errors import ConfigError
+from qos_agent.model.errors import ConfigError, OperatorError
 from qos_agent.noc import authority as authorities
 from qos_agent.noc.installation import writing
 from qos_agent.noc.provision.admission import Admissions
+from qos_agent.noc.settings import load
 from tests.deploy.centres import WRITE, Gateway, gateway, prepared
 from tests.noc.provision.endpoints import ONE, OTHER, Issuer, endpoint
+from tests.servers.certificates import Authority as Certificates
 from tests.servers.fixtures import MakeInfluxDB
 from tests.servers.influxdb import InfluxDB, Settings
 from tests.servers.recorded import Recorded
@@ -205,6 +207,24 @@ def test_a_collector_that_nginx_cannot_reach_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"collectors\.url: must be an http URL"):
         writing.write(layout, [])
     assert (layout.config / "nginx.conf").read_text() == before
+
+
+def test_the_ministry_may_issue_the_certificate(tmp_path: Path) -> None:
+    """It is used as it is, and devices do not receive another authority for it."""
+    ministry = Certificates(tmp_path)
+    chain = ministry.identity_file("127.0.0.1")
+    folder = tmp_path / "etc/ca"
+    folder.mkdir(parents=True)
+    for name in ("server.pem", "server.key"):
+        (folder / name).write_bytes(chain.read_bytes())
+    layout = prepared(tmp_path, names=())
+    for name in ("noc.toml", "enrolment.toml"):
+        assert load(layout.config / name).enrolment.ca_file is None
+    with gateway(layout, ministry.file) as front:
+        assert front.post("/", b"")[0] == 404
+    with pytest.raises(OperatorError, match="issued by another authority"):
+        authorities.renew_server(layout.authority)
+    assert (folder / "server.pem").read_bytes() == chain.read_bytes()
 
 
 def test_a_device_enrols_behind_the_gateway(tmp_path: Path) -> None:

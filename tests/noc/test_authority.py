@@ -139,6 +139,8 @@ def test_devices_need_no_visit_after_the_loss_of_the_authority(
 
 def test_a_killed_replacement_is_completed(authority: Authority) -> None:
     """The command can be repeated: the present authority is the next one already."""
+    former = authority.folder / "former-1.pem"
+    former.write_bytes(authority.certificate.read_bytes())
     authority.certificate.write_bytes(authority.next_certificate.read_bytes())
     authority.next_key.replace(authority.key)
     authorities.replace(authority)

@@ -41,10 +41,14 @@ def write(
     layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.published.mkdir(parents=True, exist_ok=True)
     before = set(layout.config.rglob("*"))
+    is_own = not layout.authority.server_certificate.exists() or (
+        layout.authority.certificate.exists()
+    )
     names = _certified(layout, names)
     _write_secrets(layout)
     _create_keys(layout, names[0])
     values = _values(layout, names[0])
+    values["CA_FILE"] = _ca_file(layout, is_own=is_own)
     values["CERTIFICATES"] = "true" if certificates else "false"
     for name in _EDITED:
         if not (layout.config / name).exists():
@@ -75,6 +79,9 @@ def filled(text: str, values: dict[str, str]) -> str:
 def _certified(layout: Layout, names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the gateway; create its certificate if there is none."""
     authority = layout.authority
+    if not authority.certificate.exists():
+        # With a certificate of the ministry it issues those of the devices only.
+        authorities.create(authority)
     if authority.server_certificate.exists():
         present = read_certificate(authority.server_certificate).names
         if not names or set(names) <= set(present):
@@ -82,9 +89,17 @@ def _certified(layout: Layout, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         fix = "name the host by which devices reach the gateway"
         raise ConfigError("NAME", None, "missing", fix)
-    if not authority.certificate.exists():
-        authorities.create(authority)
     return authorities.issue_server(authority, names).names
+
+
+def _ca_file(layout: Layout, *, is_own: bool) -> str:
+    """Return the line with the authorities that devices trust for the gateway."""
+    if is_own:
+        line = f'ca_file = "{layout.authority.trusted}"'
+        return f"{line}  # devices will trust only these"
+    return (
+        "# ca_file = FILE  # without it, devices trust the authorities of their system"
+    )
 
 
 def _write_secrets(layout: Layout) -> None:
