@@ -40,6 +40,7 @@ NOC_PACKAGES = (
     "certificates",
     "authority",
     "register",
+    "remote",
     "provision",
     "backup_config",
     "backup",

@@ -11,6 +11,7 @@ import typer
 
 from qos_agent.cli.noc_backup import backup, restore
 from qos_agent.cli.noc_ca import ca
+from qos_agent.cli.noc_config import app as config_app
 from qos_agent.cli.noc_enrolment import enrolment
 from qos_agent.cli.noc_health import health
 from qos_agent.cli.noc_options import NocConfigOption, moment_s, need_collectors
@@ -30,6 +31,7 @@ app.add_typer(register, name="register")
 app.add_typer(witness, name="witness")
 app.add_typer(ca, name="ca")
 app.command("setup")(setup)
+app.add_typer(config_app, name="config")
 app.command("simulate")(simulate)
 app.command("provision")(provision)
 app.command("enrolment")(enrolment)

@@ -1,14 +1,16 @@
 """Loads the configuration and converts it to plain data.
 
 `load` is the only way to a `Settings`: the folders of an installed system, the file,
-the environment, then the credentials directory; later sources win.
+the remote configuration of the centre, the environment, then the credentials directory;
+later sources win.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from pydantic import BaseModel, SecretStr
 from qos_agent.config import checks, environment, text_file, toml_file
 from qos_agent.config.faults import PlaceOf, masked, validated
 from qos_agent.config.links import LinkSection
+from qos_agent.config.remote.in_force import Remote
+from qos_agent.config.remote.in_force import held as held_remote
 from qos_agent.config.settings import Settings
 from qos_agent.config.sources import DEFAULT_PATH, INSTALLED_FOLDERS, Sources
 from qos_agent.model import Phase
@@ -29,14 +33,21 @@ _BUILT_IN: dict[str, Any] = {
     "latency": {"count": 10},
     "journal": {"commit_every": "1s"},
 }
+_log = logging.getLogger(__name__)
+_Source = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings in force, and the source that gave each key."""
+    """The settings in force, the source that gave each key, and the remote part.
+
+    `sources` is None for settings that no file gave.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
+    remote: Remote | None = None
+    sources: Sources | None = None
 
     @property
     def hash(self) -> str:
@@ -48,24 +59,70 @@ class Loaded:
 def load(sources: Sources, probes: Collection[str]) -> Loaded:
     """Read the settings of `sources`; `probes` are the names a schedule may contain.
 
+    A stored remote configuration that does not fit the device's own file is left out:
+    it must not keep the agent from starting. Raises InvalidConfigError with a line for
+    each error.
+    """
+    under, over = _layers_under(sources), _layers_over(sources)
+    own, _ = _merged([*under, *over])
+    remote = held_remote(own)
+    if remote is not None:
+        try:
+            return _loaded(sources, probes, under, remote, over)
+        except InvalidConfigError as error:
+            without = _loaded(sources, probes, under, None, over)
+            _log.warning("remote: version %d is not used: %s", remote.version, error)
+            return without
+    return _loaded(sources, probes, under, None, over)
+
+
+def load_with(sources: Sources, probes: Collection[str], remote: Remote) -> Loaded:
+    """Read the settings with a remote configuration that is not in force yet.
+
     Raises InvalidConfigError with a line for each error.
     """
-    layers = [
+    under, over = _layers_under(sources), _layers_over(sources)
+    return _loaded(sources, probes, under, remote, over)
+
+
+def _layers_under(sources: Sources) -> list[_Source]:
+    return [
         ("installation", _of_installation(sources.file)),
         (str(sources.file or "built-in"), _from_file(sources.file)),
+    ]
+
+
+def _layers_over(sources: Sources) -> list[_Source]:
+    return [
         ("environment", environment.values(sources.environment)),
         ("credentials", _from_credentials(sources.credentials)),
     ]
+
+
+def _merged(layers: Iterable[_Source]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the merged values, and the source of each key."""
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, layer in layers:
         merged = _merge(merged, layer)
         origins |= {key: origin for key, _ in leaves(layer)}
+    return merged, origins
+
+
+def _loaded(
+    sources: Sources,
+    probes: Collection[str],
+    under: list[_Source],
+    remote: Remote | None,
+    over: list[_Source],
+) -> Loaded:
+    between = [(one.origin, one.values) for one in remote.layers] if remote else []
+    merged, origins = _merged([*under, *between, *over])
     place_of = _place_of(sources.file, origins, sources.environment)
     settings = validated(Settings, merged, place_of)
     if faults := tuple(checks.faults(settings, probes, place_of)):
         raise InvalidConfigError(faults)
-    return Loaded(settings, origins)
+    return Loaded(settings, origins, remote, sources)
 
 
 def _place_of(
@@ -85,6 +142,8 @@ def _place_of(
                 return f"the environment ({environment.variable(key, variables)})"
             case "credentials":
                 return f"the credentials ({key})"
+            case str() as origin if origin.startswith("remote "):
+                return f"the configuration of the centre ({origin})"
             case _:
                 return str(file or "the environment")
 

@@ -18,6 +18,7 @@ from qos_agent.config.faults import invalid
 from qos_agent.config.key_file import read_key
 from qos_agent.config.links import LinkSection
 from qos_agent.config.overrides import merged
+from qos_agent.config.remote.section import RemoteSection
 from qos_agent.config.schedule import ScheduleSection
 from qos_agent.config.station import FleetSection, StationSection
 from qos_agent.config.targets import DEFAULT_TARGETS, TargetSection
@@ -300,6 +301,7 @@ class Settings(BaseSettings):
     uplink: UplinkSection = UplinkSection()
     journal: JournalSection = JournalSection()
     runtime: RuntimeSection = RuntimeSection()
+    remote: RemoteSection = RemoteSection()
 
     def identity(self) -> Identity:
         """Return the station and the device as every point names them."""

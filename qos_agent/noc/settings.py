@@ -263,6 +263,28 @@ class EnrolmentSection(Section):
     )
 
 
+class PublishSection(Section):
+    """The remote configuration, which `noc config` signs and publishes."""
+
+    url: Url | None = Field(
+        None, description="URL by which devices reach the published folder."
+    )
+    source: FilePath | None = Field(
+        None, description="Folder that people edit; by default config in folder."
+    )
+    folder: FilePath | None = Field(
+        None,
+        description="Folder that the web server serves; by default published in "
+        "folder.",
+    )
+    key_file: FilePath | None = Field(
+        None, description="Configuration key; by default config-key.pem in folder."
+    )
+    valid: Duration = Field(
+        30 * 86400.0, description="Time after which a published version expires."
+    )
+
+
 class NocSettings(Section):
     """The settings of the operations centre."""
 
@@ -281,6 +303,7 @@ class NocSettings(Section):
     ca: CaSection = CaSection()
     backup: BackupSection = BackupSection()
     health: HealthSection = HealthSection()
+    remote: PublishSection = PublishSection()
 
     @model_validator(mode="after")
     def _one_collector_a_province(self) -> Self:

@@ -1,0 +1,1 @@
+"""Tests of publishing the remote configuration."""
