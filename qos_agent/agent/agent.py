@@ -18,15 +18,14 @@ from qos_agent.agent.events import event, heartbeat, reading_of
 from qos_agent.agent.ledger import Tally
 from qos_agent.agent.metrics import Metrics
 from qos_agent.agent.periodic import PeriodicTask
+from qos_agent.agent.reloading import Reloading
 from qos_agent.agent.status import Status
 from qos_agent.agent.wall_estimate import WallEstimate
-from qos_agent.config import calendar_file
 from qos_agent.config.loading import Loaded
 from qos_agent.model import Clock, Phase, Reading, Task
 from qos_agent.model.errors import StorageError
 from qos_agent.probes.envelope import failed, skipped
 from qos_agent.schedule import acceptance
-from qos_agent.schedule.control import take_reload
 from qos_agent.schedule.downtime import killed_tasks, missed_slots
 from qos_agent.schedule.jobs import jobs
 from qos_agent.schedule.scheduler import Job, Missed, Schedule
@@ -51,7 +50,6 @@ _UPLINK_STOP_S = 1.0
 # between. The resolution of a name may take half a minute.
 _UPLINK_SILENT_S = 120.0
 _ABOUT_THE_AGENT = ("agent", "event")
-_CONFIGURATION = "configuration"
 
 
 class Agent:
@@ -68,10 +66,10 @@ class Agent:
         self._settings = loaded.settings
         self._stop = threading.Event()
         self._supervisor = Supervisor(self._stop, self._record_trouble)
-        self._reload_requested = False
         self.reload = False
         self._notifier = Notifier()
         self._components = build(loaded, clock, self._stop)
+        self._reloading = Reloading(self._components)
         self._timeline = self._components.station.timeline
         self._last_record_ns = self._components.journal.last_time_ns()
         # The last record in wall time, and the start in boot time.
@@ -104,6 +102,9 @@ class Agent:
         self._begin()
         silent_s = _UPLINK_SILENT_S + self._settings.collector.timeout
         uplink = self._supervisor.start("uplink", self._run_uplink, silent_s)
+        if (watch := self._components.remote) is not None:
+            watch.phase = self._phase
+            self._supervisor.start("remote", watch.run)
         try:
             self._loop(for_s, show)
         finally:
@@ -130,7 +131,7 @@ class Agent:
 
     def request_reload(self) -> None:
         """Reload soon if the phase allows it. Safe in a signal handler."""
-        self._reload_requested = True
+        self._reloading.request()
 
     def _run_uplink(self) -> None:
         self._components.uplink.run(lambda: self._supervisor.alive("uplink"))
@@ -139,7 +140,8 @@ class Agent:
         now_ns = self._clock.boot_ns()
         self._record(event("start", now_ns, f"in phase {self._phase.value}"))
         self._record_downtime(now_ns)
-        self._record_new_configuration()
+        for reading in self._reloading.changed():
+            self._record(reading)
         self._commit()
         self._seal("start")
         self._schedule.set_jobs(self._jobs(self._phase))
@@ -343,29 +345,13 @@ class Agent:
             self._record(event("clock_step", self._clock.boot_ns(), amount=step_ms))
 
     def _check_reload(self) -> None:
-        """End the run if a reload was requested and the phase allows it."""
-        now = take_reload(self._settings.runtime_folder())
-        if now is None and not self._reload_requested:
-            return
-        self._reload_requested, now = False, bool(now)
-        if calendar_file.may_reload(self._phase, now):
+        """End the run if a new configuration must be loaded."""
+        wanted, readings = self._reloading.check(self._phase)
+        for reading in readings:
+            self._record(reading)
+        if wanted:
             self.reload = True
             self.stop()
-            return
-        message = f"not reloaded in phase {self._phase.value}; to force it: --now"
-        self._record(event("configuration", self._clock.boot_ns(), message))
-        _log.warning("configuration: %s", message)
-
-    def _record_new_configuration(self) -> None:
-        """Record an event if the configuration is not that of the last start."""
-        journal, now = self._components.journal, self._components.loaded.hash
-        before = journal.state(_CONFIGURATION)
-        if before == now:
-            return
-        journal.set_state(_CONFIGURATION, now)
-        if before is not None:
-            change = {"before": before, "after": now}
-            self._record(event("configuration", self._clock.boot_ns(), **change))
 
     def _enter(self, phase: Phase, since_boot_ns: int) -> None:
         """Change to another phase: record the event and replace the jobs."""

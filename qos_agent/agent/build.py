@@ -13,6 +13,9 @@ from qos_agent.agent import sealing
 from qos_agent.agent.ledger import Ledger
 from qos_agent.agent.log_line import log_fields, log_line
 from qos_agent.agent.recorder import Recorder
+from qos_agent.agent.remote.making import make_watch
+from qos_agent.agent.remote.pauses import CentrePauses
+from qos_agent.agent.remote.watch import RemoteWatch
 from qos_agent.agent.sealing import Sealer
 from qos_agent.agent.status import LatestReadings
 from qos_agent.config import calendar_file
@@ -56,6 +59,8 @@ class Components:
     recorder: Recorder
     uplink: Uplink
     sealer: Sealer
+    centre_pauses: CentrePauses
+    remote: RemoteWatch | None
 
     @property
     def settings(self) -> Settings:
@@ -105,6 +110,7 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
     )
     uplink = Uplink(journal, account, settings, clock, stop, link_lock)
     pauses = Pauses(settings.runtime_folder(), clock)
+    centre_pauses = CentrePauses(identity, clock, journal.last_time_ns)
 
     def committed(readings: Sequence[Reading]) -> None:
         for reading in readings:
@@ -131,11 +137,14 @@ def build(loaded: Loaded, clock: Clock, stop: threading.Event) -> Components:
             link_lock=link_lock,
             account=account,
             paused=pauses.is_paused,
+            paused_by_centre=centre_pauses.is_paused,
             count_bytes=link_count,
         ),
         recorder=Recorder(journal, identity, clock, ledger, committed),
         uplink=uplink,
         sealer=sealing.load(journal, identity.device, folder, path),
+        centre_pauses=centre_pauses,
+        remote=make_watch(loaded, clock, account, uplink, centre_pauses, stop),
     )
 
 

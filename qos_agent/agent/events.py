@@ -54,6 +54,12 @@ class HeartbeatFigures:
     uplink_failures: int
     collector_full: int
     collector_insecure: int
+    remote_refused: int = 0
+    remote_expired: int | None = None
+    remote_version: int | None = None
+    remote_hash: str | None = None
+    remote_seen: int | None = None
+    remote_checked_s: float | None = None
 
 
 def heartbeat(boot_ns: int, figures: HeartbeatFigures, tally: Tally) -> Reading:

@@ -16,6 +16,7 @@ from qos_agent import __version__
 from qos_agent.agent.build import Components
 from qos_agent.agent.events import HeartbeatFigures
 from qos_agent.agent.link_traffic import LinkTraffic, increase
+from qos_agent.agent.remote.pauses import described
 from qos_agent.agent.status import LinkStatus, Status, Upcoming
 from qos_agent.model import Link
 from qos_agent.schedule.allowance import Remaining
@@ -37,6 +38,7 @@ _DIFFERENCES = (
     "evicted",
     "uplink_bytes",
     "uplink_failures",
+    "remote_refused",
 )
 # Limits from which a heartbeat flags a station that needs attention.
 _LOW_SHARE = 0.1
@@ -111,7 +113,24 @@ class Metrics:
             uplink_failures=uplink.failures,
             collector_full=int(uplink.full),
             collector_insecure=int(components.settings.sends_token_openly()),
+            **self._remote(now_ns),
         )
+
+    def _remote(self, now_ns: int) -> dict[str, Any]:
+        """Return the figures of the remote configuration; none without one."""
+        watch, remote = self._components.remote, self._components.loaded.remote
+        if watch is None:
+            return {}
+        state = watch.state
+        checked_ns = state.checked_boot_ns
+        return {
+            "remote_version": remote.version if remote else 0,
+            "remote_hash": remote.hash if remote else None,
+            "remote_seen": state.seen,
+            "remote_checked_s": checked_ns and (now_ns - checked_ns) / 1e9,
+            "remote_refused": state.refused,
+            "remote_expired": int(state.expired),
+        }
 
     def _backlog(self, undelivered: Mapping[str, int]) -> int:
         """Return the points that the first collector has not acknowledged yet."""
@@ -169,7 +188,10 @@ class Metrics:
             upcoming=self._upcoming(),
             sealed_size=components.sealer.state.size,
             not_sealed=components.sealer.state.problem,
-            paused=[f"{pause.what} until {pause.until()}" for pause in pauses],
+            paused=[
+                *(f"{pause.what} until {pause.until()}" for pause in pauses),
+                *map(described, components.centre_pauses.active()),
+            ],
         )
 
     def _server_of(self, collector: str | None) -> str | None:

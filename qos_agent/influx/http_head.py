@@ -2,8 +2,8 @@
 
 http.client takes every 1xx response but 100 for the answer (RFC 9110 section 15.2
 requires a client to skip them), and refuses a head of more than 100 lines or a line of
-more than 64 KiB. A proxy may send all of these. Only the headers that the uplink and
-the queries use are passed on.
+more than 64 KiB. A proxy may send all of these. Only the headers that the clients use
+are passed on.
 
 """
 
@@ -21,6 +21,7 @@ _USED = (
     b"content-length",
     b"content-type",
     b"date",
+    b"etag",
     b"keep-alive",
     b"location",
     b"proxy-connection",

@@ -23,7 +23,9 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from qos_agent.influx.http_head import HeadReader
+from qos_agent.model import Link
 from qos_agent.model.limits import ResponseLimits
+from qos_agent.system.network import bind
 
 _PART_BYTES = 16_384
 # The lines of chunks and trailers come on top of head and body.
@@ -121,9 +123,9 @@ def _shut_down(sock: socket.socket) -> None:
 class _LimitedConnection(HTTPConnection):
     """A connection whose requests have a deadline."""
 
-    def limit(self, limits: ResponseLimits, end_s: float) -> None:
-        """Set the limits of the next request."""
-        self._end_s = end_s
+    def limit(self, limits: ResponseLimits, end_s: float, link: Link | None) -> None:
+        """Set the limits of the next request, and the link of a new connection."""
+        self._end_s, self._link = end_s, link
         self._received: LimitedResponse | None = None
         received: Any = partial(self._receive, limits, end_s)
         self.response_class = received
@@ -161,14 +163,14 @@ class _LimitedConnection(HTTPConnection):
             super().send(data[start : start + _PART_BYTES])
 
     def _new_conn(self) -> socket.socket:
-        return _connected(self.host, self.port or 0, self._end_s)
+        return _connected(self.host, self.port or 0, self._end_s, self._link)
 
 
 class _SecureConnection(_LimitedConnection, HTTPSConnection):
     """A connection with TLS. Python limits the whole handshake by the timeout."""
 
 
-def _connected(host: str, port: int, end_s: float) -> socket.socket:
+def _connected(host: str, port: int, end_s: float, link: Link | None) -> socket.socket:
     """Return a connected socket; each address has an equal share of the time left."""
     failure: OSError = TimeoutError("no address")
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
@@ -176,6 +178,8 @@ def _connected(host: str, port: int, end_s: float) -> socket.socket:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if link is not None:
+                bind(sock, link, str(address[0]))
             sock.settimeout(_left_s(end_s) / (len(found) - index))
             sock.connect(address)
             sock.settimeout(_left_s(end_s))
@@ -200,13 +204,15 @@ class _LimitedPool(urllib3.HTTPConnectionPool):
 
     ConnectionCls = _LimitedConnection
 
-    def __init__(self, limits: ResponseLimits, *args: Any, **options: Any) -> None:
+    def __init__(
+        self, limits: ResponseLimits, link: Link | None, *args: Any, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
-        self._limits = limits
+        self._limits, self._link = limits, link
 
     def _make_request(self, conn: Any, *args: Any, **options: Any) -> Any:
         end_s = time.monotonic() + options["timeout"].total
-        conn.limit(self._limits, end_s)
+        conn.limit(self._limits, end_s, self._link)
         return super()._make_request(conn, *args, **options)
 
 
@@ -214,11 +220,16 @@ class _SecureLimitedPool(_LimitedPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-def limit_responses(manager: urllib3.PoolManager, limits: ResponseLimits) -> None:
-    """Give each request of a manager limits; its timeout becomes that of all of it."""
+def limit_responses(
+    manager: urllib3.PoolManager, limits: ResponseLimits, link: Link | None = None
+) -> None:
+    """Give each request of a manager limits; its timeout becomes that of all of it.
+
+    With a link, connections are bound to it. They raise ProbeError if that fails.
+    """
     pools: Any = {
-        "http": partial(_LimitedPool, limits),
-        "https": partial(_SecureLimitedPool, limits),
+        "http": partial(_LimitedPool, limits, link),
+        "https": partial(_SecureLimitedPool, limits, link),
     }
     manager.pool_classes_by_scheme = pools
     # urllib3 logs a head that it cannot parse with a traceback.

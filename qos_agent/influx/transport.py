@@ -28,6 +28,7 @@ from qos_agent.system.network.tls import cause_of_tls, message_of_tls
 
 if TYPE_CHECKING:
     from influxdb_client import InfluxDBClient, WriteService
+    from urllib3 import PoolManager
 
 _USER_AGENT = "qos-agent"
 _BODY_MAX_CHARACTERS = 4000
@@ -124,6 +125,14 @@ class InfluxTransport:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def manager(self) -> PoolManager | None:
+        """Return the open connections, which other requests may use too."""
+        client = self._client
+        if client is None:
+            return None
+        manager: PoolManager = client.api_client.rest_client.pool_manager
+        return manager
 
     def _read_token(self) -> None:
         """Read the token, which may have a new value. Raises ConfigError."""

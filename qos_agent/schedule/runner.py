@@ -37,6 +37,7 @@ class Runner:
         paused: Callable[[str], bool],
         count_bytes: Callable[[Link], InterfaceCount | None],
         wait_s: float = _WAIT_S,
+        paused_by_centre: Callable[[str, Link | None], bool] = lambda _, __: False,
     ) -> None:
         self._probes = probes
         self._envelope = envelope
@@ -45,6 +46,7 @@ class Runner:
         self._paused = paused
         self._count_bytes = count_bytes
         self._wait_s = wait_s
+        self._paused_by_centre = paused_by_centre
 
     def run(
         self,
@@ -58,6 +60,8 @@ class Runner:
         task = Task(probe_name, due_boot_ns, link, target)
         if self._paused(probe_name):
             return skipped(probe, task, "paused")
+        if self._paused_by_centre(probe_name, link):
+            return skipped(probe, task, "paused_by_centre")
         with self._locked(probe, link) as acquired:
             if not acquired:
                 return skipped(probe, task, "link_busy")

@@ -77,6 +77,11 @@ class Sender:
         since = self._failure_log.since_boot_ns
         return 0.0 if since is None else (self._clock.boot_ns() - since) / 1e9
 
+    @property
+    def transport(self) -> Transport:
+        """The connection to the collector."""
+        return self._transport
+
     def may_try(self) -> bool:
         """Return True if the wait after the last failure is over."""
         return self._clock.boot_ns() >= self.retry_boot_ns

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from qos_agent.config.settings import CollectorSection, Settings
 from qos_agent.influx.transport import InfluxTransport, Transport
@@ -24,6 +25,9 @@ from qos_agent.system.link_lock import LinkLock
 from qos_agent.uplink.data_usage import Account, DataUsage
 from qos_agent.uplink.sender import Sender, SenderOptions
 from qos_agent.uplink.status import UplinkStatus
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
 
 _log = logging.getLogger(__name__)
 
@@ -125,6 +129,15 @@ class Uplink:
                     break
                 never.wait(min(0.05, left_s))
         self._finish()
+
+    def manager(self) -> PoolManager | None:
+        """Return the open connections to the first collector, or None."""
+        transport = self._senders[0].transport if self._senders else None
+        return transport.manager() if isinstance(transport, InfluxTransport) else None
+
+    def link(self) -> str | None:
+        """Return the link of the uplink's packets, or None if it is not known."""
+        return self._usage.link()
 
     def close(self) -> None:
         """Close the connections."""

@@ -19,15 +19,16 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 from qos_agent.config import toml_file
 from qos_agent.config.faults import invalid, validated
 from qos_agent.config.types import Name, Operator, ProvinceCode, Section, Text, allowed
-from qos_agent.evidence import notes
 from qos_agent.model import Identity
 from qos_agent.model.errors import InvalidConfigError
 
-# A signed note of at most 64 KiB. A file has the same limit, because both arrive over
-# the connection of the uplink, which reads no longer body.
-FILE_MAX_BYTES = notes.NOTE_MAX_BYTES
+# With its head and a handshake, a file is a small task of the data allowance, which
+# costs no write to the card.
+FILE_MAX_BYTES = 48 * 1024
 FORMAT = "qos-agent configuration v1"
 INDEX_NAME = "{province}.note"
+# An index that two emergency keys have signed stays, next to the newer ones.
+VOUCHED_NAME = "{province}-{version}.note"
 KEY_SET_NAME = "keys-{number}.note"
 # A pause that nobody ends must not outlast an election day by much.
 PAUSE_MAX = timedelta(hours=72)
@@ -119,7 +120,8 @@ class Pause(Section):
 class Index(Section):
     """The index of a province.
 
-    A device uses `content`, or `before` if its share is not within `percent`.
+    A device uses `content`, or `before` if its share is not within `percent`. If two
+    emergency keys brought the content, `vouched` is the version that they signed.
     """
 
     format: Literal["qos-agent configuration v1"]
@@ -131,6 +133,7 @@ class Index(Section):
     percent: Annotated[float, Field(ge=0, le=100)] = 100.0
     content: Content
     before: Content | None = None
+    vouched: VersionNumber | None = None
     withdrawn: tuple[VersionNumber, ...] = ()
     pause: tuple[Pause, ...] = ()
 

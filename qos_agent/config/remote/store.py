@@ -1,9 +1,9 @@
 """The files of the remote configuration on the device, each complete or not there.
 
-`newest.note` is the newest index that the device has accepted. It takes no older one
-afterwards, and its pauses are in force. `applied.note` is the index whose content is in
-force, and `previous.note` the one before, for the withdrawal of a bad version. All other
-files are named by their SHA-256.
+`newest.note` is the newest index that was accepted: its pauses are in force, and no
+older index is accepted afterwards. `applied.note` is the index whose content is in
+force, and `previous.note` the one before, for the withdrawal of a bad version. All
+other files are named by their SHA-256.
 
 A file that does not match its hash or signature counts as missing. A damaged card must
 not change what a device does.
@@ -52,7 +52,7 @@ class Store:
     def __init__(self, folder: Path, initial: KeySet, verifying: Verifying) -> None:
         self.folder = folder
         self._initial = initial
-        self._verifying = verifying
+        self.verifying = verifying
 
     def keys(self) -> KeySet:
         """Return the newest key set that the device has accepted."""
@@ -77,7 +77,7 @@ class Store:
 
     def _verified(self, content: bytes, keys: KeySet | None) -> Held:
         note = notes.parse_note(content)
-        found = key_set.authority(note, keys, self._verifying) if keys else None
+        found = key_set.authority(note, keys, self.verifying) if keys else None
         if found is None or keys is None:
             raise ValueError("it is not signed by a key that this device trusts")
         index = indexes.parsed(note.text)

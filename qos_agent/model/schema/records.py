@@ -23,6 +23,18 @@ _AGENT = (
     count("beats", "Heartbeats: one a minute, in every phase"),
     text("version", "Version of the agent"),
     text("config_hash", "SHA-256 of the configuration in force, 12 digits"),
+    whole(
+        "remote_version",
+        "1",
+        "Version whose content is in force, of the remote configuration; 0 for none",
+    ),
+    text("remote_hash", "SHA-256 of that content, 12 digits"),
+    whole("remote_seen", "1", "Newest version that the device has accepted"),
+    number(
+        "remote_checked_s", "s", "Time since the last check that reached the centre"
+    ),
+    count("remote_refused", "Refused remote configurations"),
+    count("remote_expired", "1 if the newest accepted version has expired"),
     text("calendar_hash", "SHA-256 of the election calendar, 12 digits"),
     number("uptime_s", "s", "Time since the agent started"),
     count(

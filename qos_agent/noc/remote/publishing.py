@@ -85,6 +85,8 @@ class Publisher:
             return self._same(present, percent, now_s, prepare)
         count = checking.check(found, keys)
         new = changes.content(present, found, percent, self.terms(now_s))
+        if prepare is not None:
+            new = changes.vouched(new)
         written = output.write_files(self.published, found.files)
         self._finish(new, prepare)
         version = states.version_of(new)
@@ -113,6 +115,10 @@ class Publisher:
             fix = "prepare it again"
             problem = f"{folder}: version {version} is not the next one"
             raise OperatorError(f"{problem}. Fix: {fix}.")
+        output.write_indexes(
+            self.published,
+            {f"{code}-{version}": content for code, content in contents.items()},
+        )
         states.write(self._folder, prepared)
         output.write_indexes(self.published, contents)
         return Published(version)

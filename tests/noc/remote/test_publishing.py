@@ -70,7 +70,7 @@ def test_an_unchanged_folder_publishes_nothing(centre: Centre) -> None:
         (f"station/{STATION}/settings.toml", "[links]\n", "cannot be set"),
         ("nation/other.toml", "", "is not one of"),
         ("other/settings.toml", "", "must be nation, province or station"),
-        ("nation/settings.toml", "#" * 70_000, "must be at most 65536 bytes"),
+        ("nation/settings.toml", "#" * 70_000, "must be at most 49152 bytes"),
     ],
 )
 def test_a_wrong_source_is_refused_and_changes_nothing(

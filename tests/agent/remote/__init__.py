@@ -1,0 +1,1 @@
+"""Tests of the remote configuration in the running agent."""
