@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qos_agent.cli.noc_config_fleet import rollout, status
 from qos_agent.cli.noc_config_keys import add_set, keys, new_key, new_set, sign
 from qos_agent.cli.noc_options import NocConfigOption, moment_s
 from qos_agent.cli.options import JsonOption
@@ -23,6 +24,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Publish signed configuration for the devices.",
 )
+app.command("status")(status)
+app.command("rollout")(rollout)
 app.command("keys")(keys)
 app.command("new-key")(new_key)
 app.command("new-set")(new_set)

@@ -218,7 +218,7 @@ class ProvisionSection(Section):
     common: FilePath | None = Field(
         None,
         description="TOML file with settings of all devices. It must not have "
-        "station, links, collector or election.",
+        "station, links, collector, election or remote.",
     )
     key_file: FilePath | None = Field(
         None, description="Key of the centre; by default centre-key.pem in folder."

@@ -50,7 +50,7 @@ class Get(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a check did: events, and True if a content is ready to be loaded."""
+    """The events of a check, and True if a content is ready to be loaded."""
 
     reached: bool
     events: tuple[tuple[str, str], ...] = ()

@@ -110,7 +110,7 @@ class Fetcher:
 
 @dataclass(slots=True)
 class WatchState:
-    """What the heartbeat reports of the checks."""
+    """The state of the checks that the heartbeat reports."""
 
     seen: int | None = None
     refused: int = 0

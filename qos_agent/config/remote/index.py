@@ -120,8 +120,9 @@ class Pause(Section):
 class Index(Section):
     """The index of a province.
 
-    A device uses `content`, or `before` if its share is not within `percent`. If two
-    emergency keys brought the content, `vouched` is the version that they signed.
+    A device uses `content`, or `before` if its share is not within `percent`, which
+    changed at `staged`. If two emergency keys brought the content, `vouched` is the
+    version that they signed.
     """
 
     format: Literal["qos-agent configuration v1"]
@@ -131,6 +132,7 @@ class Index(Section):
     issued: Moment
     valid_until: Moment
     percent: Annotated[float, Field(ge=0, le=100)] = 100.0
+    staged: Moment | None = None
     content: Content
     before: Content | None = None
     vouched: VersionNumber | None = None

@@ -19,7 +19,7 @@ from qos_agent.noc.settings import NocSettings, ShardSection
 from qos_agent.probes.registry import PROBES
 
 # Tables that differ from station to station, or that the centre decides.
-_RESERVED = ("station", "links", "collector", "election")
+_RESERVED = ("station", "links", "collector", "election", "remote")
 _HEAD = """\
 # Written by the operations centre for station {code}. To change a setting, ask the
 # centre: enrolling again replaces this file.

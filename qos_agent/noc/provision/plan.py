@@ -18,6 +18,7 @@ from qos_agent.noc.provision.making import Made, Maker, Pace, make, remove_accou
 from qos_agent.noc.provision.vault import KEY_NAME, Codes, Vault
 from qos_agent.noc.register.keys import KeyRegister
 from qos_agent.noc.register.store import Entry, Register
+from qos_agent.noc.remote import device_table
 from qos_agent.noc.settings import NocSettings, ShardSection
 
 
@@ -97,6 +98,7 @@ def provision(
     ledger.expire(int(time.time()))
     made = Made(progress=progress)
     common = common_settings(centre.settings.provision.common)
+    common += device_table.table(centre.settings)
     for shard, entries in _by_shard(centre, wanted):
         by_code = {entry.code: entry for entry in entries}
 

@@ -43,6 +43,7 @@ def content(state: State, source: Source, percent: float, terms: Terms) -> State
             content=found,
             before=in_full_force(state[code]) if code in state else None,
             percent=percent,
+            staged=common["issued"],
             withdrawn=old.withdrawn if old else (),
             pause=old.pause if old else (),
             **common,
@@ -68,7 +69,8 @@ def share(state: State, percent: float, terms: Terms) -> State:
     if index.before is None:
         problem = "there is no version before this one"
         raise ConfigError("--percent", str(percent), problem, "publish a change first")
-    return _changed(state, terms, lambda _: {"percent": percent})
+    staged = datetime.fromtimestamp(terms.now_s, UTC)
+    return _changed(state, terms, lambda _: {"percent": percent, "staged": staged})
 
 
 def withdrawal(state: State, terms: Terms) -> State:

@@ -106,7 +106,7 @@ def running(path: Path) -> Iterator[AgentProcess]:
 
 
 def pause_all(centre: Centre, for_s: float, **scope: tuple[str, ...]) -> Pause:
-    """Publish a pause from now on, for some seconds."""
+    """Publish a pause from now on, for a number of seconds."""
     now = datetime.now(UTC).replace(microsecond=0)
     pause = Pause(
         name="national",

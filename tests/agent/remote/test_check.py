@@ -144,18 +144,18 @@ def _signed(centre: Centre, index: Index, *names: str) -> bytes:
 
 
 def test_wrong_signers_change_nothing(centre: Centre, device: Device) -> None:
-    """No signature, that of a stranger, and that of one emergency key are refused."""
-    centre.create_keys("stranger")
+    """No signature, an unknown key and only one emergency key are refused."""
+    centre.create_keys("unknown-1")
     index = centre.index().model_copy(update={"version": 99})
     text = index.text().encode()
     forged = notes.Signature(
         "config-1",
         notes.key_id("config-1", centre.signers["config-1"].public_key.raw),
-        centre.signers["stranger"].sign(text),
+        centre.signers["unknown-1"].sign(text),
     )
     for content in (
         text,
-        _signed(centre, index, "stranger"),
+        _signed(centre, index, "unknown-1"),
         _signed(centre, index, "emergency-a"),
         _signed(centre, index, "emergency-a", "emergency-a"),
         notes.Note(index.text(), (forged,)).to_bytes(),
