@@ -24,6 +24,7 @@ BENCHES = (
     "install",
     "register",
     "witness",
+    "remote",
     "growth",
     "alerts",
     "boards",

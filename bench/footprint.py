@@ -1,9 +1,10 @@
 """Memory, processor time and disk writes of the agent with everything on.
 
-`python -m bench.footprint [SECONDS] [sealed]` uses the intervals of the voting profile
+`python -m bench.footprint [SECONDS] [sealed] [remote]` uses the voting intervals
 with latency, pages, form uploads, throughput and delivery to a real InfluxDB. It runs
 in a laboratory with the environment of the systemd unit, by default for five minutes.
-With `sealed` the agent has a key and seals its journal at each start and stop.
+With `sealed` the agent has a key and seals its journal at each start and stop. With
+`remote` it checks for a remote configuration every 20 s, and loads one at its start.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from pathlib import Path
 
 from bench.table import show
 from bench.target import target
+from qos_agent.config.remote.index import toml_text
 from qos_agent.evidence import keys
 from tests.lab.network import SERVER, Lab
 from tests.lab.shape import Shape
+from tests.noc.remote.centre import make_centre
 from tests.servers import influxd
 from tests.servers.influxdb import InfluxDB
 from tests.servers.influxdb import Settings as Server
@@ -62,6 +65,15 @@ folder = "{folder}/journal"
 [runtime]
 folder = "{runtime}"
 """
+_NGINX = """
+daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}
+http {{
+    access_log off; client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
+    fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;
+    scgi_temp_path {folder}/t5;
+    server {{ listen 127.0.0.1:8078; root {published}; }}
+}}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +110,17 @@ def unit_environment(cache: Path) -> dict[str, str]:
 
 
 def measured(
-    lab: Lab, folder: Path, collector: InfluxDB, length_s: float
+    lab: Lab, folder: Path, collector: InfluxDB, length_s: float, remote: str = ""
 ) -> tuple[Use, Use]:
-    """Return the use one minute after the start and at the end."""
+    """Return the use one minute after the start and at the end.
+
+    `remote` is the table `[remote]` of the configuration, if there is one.
+    """
     with target(lab) as url, tempfile.TemporaryDirectory(dir="/dev/shm") as runtime:
         config = folder / "agent.toml"
         config.write_text(
             _CONFIG.format(url=url, collector=collector, folder=folder, runtime=runtime)
+            + remote
         )
         command = [sys.executable, "-m", "qos_agent", "run", "-c", str(config)]
         environment = unit_environment(folder / "cache")
@@ -120,6 +136,20 @@ def measured(
         agent.terminate()
         agent.wait(20)
     return start, end
+
+
+def _remote(lab: Lab, folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    """Publish a configuration for the client; return its table and the web server."""
+    centre = make_centre(folder / "noc")
+    centre.write("nation/settings.toml", "[latency]\ncount = 19\n")
+    centre.publish(now_s=int(time.time()))
+    folder.chmod(0o755)
+    config = folder / "nginx.conf"
+    config.write_text(_NGINX.format(folder=folder, published=centre.published))
+    command = ["nginx", "-c", str(config), "-g", "user root;"]
+    values = centre.section("http://127.0.0.1:8078").model_dump(exclude_unset=True)
+    table = "[remote]\n" + toml_text({**values, "check": "20s"})
+    return table, lab.popen(command, "client")
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -143,7 +173,13 @@ def main(arguments: Sequence[str] = ()) -> None:
         server.start()
         if is_sealed:
             keys.create_key(Path(t) / "journal" / keys.FILE_NAME)
-        start, end = measured(lab, Path(t), server, length_s)
+        remote, nginx = (
+            _remote(lab, Path(t)) if "remote" in arguments[1:] else ("", None)
+        )
+        start, end = measured(lab, Path(t), server, length_s, remote)
+        if nginx is not None:
+            nginx.terminate()
+            nginx.wait(20)
         stored = sum(
             len(server.rows(name)) for name in ("latency", "web", "throughput")
         )

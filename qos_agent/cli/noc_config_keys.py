@@ -19,12 +19,14 @@ ConfigurationOption = Annotated[
     typer.Option(
         "--configuration",
         metavar="KEY",
-        help="A public configuration key: the current one, then the next one.",
+        help="A public configuration key or its file: the current one, then the next.",
     ),
 ]
 EmergencyOption = Annotated[
     list[str],
-    typer.Option("--emergency", metavar="KEY", help="A public emergency key."),
+    typer.Option(
+        "--emergency", metavar="KEY", help="A public emergency key or its file."
+    ),
 ]
 NumberOption = Annotated[int, typer.Option(min=1, help="Number of the set.")]
 NameOption = Annotated[
@@ -68,8 +70,8 @@ def new_set(
     try:
         keys = KeySet(
             number,
-            tuple(map(NamedKey.parsed, configuration)),
-            tuple(map(NamedKey.parsed, emergency)),
+            tuple(NamedKey.parsed(_key_text(key)) for key in configuration),
+            tuple(NamedKey.parsed(_key_text(key)) for key in emergency),
         )
     except ValueError as error:
         fix = "copy the keys that new-key printed"
@@ -77,6 +79,13 @@ def new_set(
     out.write_text(keys.text(), encoding="utf-8")
     print(f"written: key set {number} in {out}; two emergency keys must sign it")
     return 0
+
+
+def _key_text(text: str) -> str:
+    """Return a public key that is an argument, or in the file of that name."""
+    if "+" not in text and (path := Path(text)).is_file():
+        return path.read_text(encoding="utf-8").strip()
+    return text
 
 
 def sign(path: PathArgument, key: KeyOption, name: NameOption = "") -> int:

@@ -31,7 +31,7 @@ _ARRIVED = 0.9
 
 
 class Decision(StrEnum):
-    """What to do with a roll-out."""
+    """The next action in a roll-out."""
 
     HALT = "halt"
     WAIT = "wait"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qos_agent.agent.remote.check import Check, Result
+from qos_agent.agent.remote.check import Check, Get, Result
 from qos_agent.config.loading import Loaded, load, load_with
 from qos_agent.config.remote.in_force import Remote, store_in
 from qos_agent.config.remote.index import toml_text
@@ -42,6 +42,7 @@ class Device:
     asked: list[str] = field(default_factory=list)
     # What a hostile server sends in place of a file.
     instead: dict[str, bytes | None] = field(default_factory=dict)
+    get: Get | None = None
 
     def __post_init__(self) -> None:
         """Write the configuration with the keys of the centre."""
@@ -66,7 +67,11 @@ class Device:
             self.station, self.station[:2], self.station[:4], "Asia/Jakarta", "pi"
         )
         self.check = Check(
-            self.store, identity, self._get, lambda: self.now_s, self._validate
+            self.store,
+            identity,
+            self.get or self._get,
+            lambda: self.now_s,
+            self._validate,
         )
 
     def run(self, *, frozen: bool = False) -> Result:
