@@ -160,7 +160,7 @@ def clients(folder: Path) -> list[tuple[str, str, str]]:
     with nginx(folder, centre.published) as (_, url, _):
         halves = [range(0, _CLIENTS, 2), range(1, _CLIENTS, 2)]
         with ProcessPoolExecutor(2) as pool:
-            work = partial(_follow, centre, folder / "clients", url)
+            work = partial(_follow, centre.folder, folder / "clients", url)
             began_s = time.monotonic()
             list(pool.map(partial(work, wanted=0), halves))
             first_s = time.monotonic() - began_s
@@ -176,15 +176,15 @@ def clients(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def _follow(
-    centre: Centre, folder: Path, url: str, numbers: Sequence[int], *, wanted: int
+    noc: Path, folder: Path, url: str, numbers: Sequence[int], *, wanted: int
 ) -> int:
-    """Check once as each of some devices; return how many have the pauses."""
+    """Check once as each of these devices; return how many have the pauses."""
     import urllib3
 
     from qos_agent.influx.limited_http import limit_responses
     from qos_agent.model import limits
 
-    manager = urllib3.PoolManager(maxsize=1)
+    centre, manager = Centre(noc), urllib3.PoolManager(maxsize=1)
     limit_responses(manager, limits.WRITE)
     documents = DocumentClient(CollectorSection(), lambda: manager)
 

@@ -12,6 +12,7 @@ before, which it has kept. Another content needs two emergency keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
@@ -262,7 +263,9 @@ class Check:
             self._store.keep(PREVIOUS, self._applied)
         self._store.keep(APPLIED, newest)
         self._applied = newest
-        self._store.keep_only(set(self._used(station)))
+        # The new content is stored; files that stay cost only space.
+        with suppress(OSError, InvalidConfigError):
+            self._store.keep_only(set(self._used(station)))
         return True
 
     def _used(self, station: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ from qos_agent.config.remote.index import (
 from qos_agent.evidence import key_set, notes
 from qos_agent.evidence.key_set import Authority, KeySet, Verifying
 from qos_agent.model.errors import SigningError
-from qos_agent.system.files import may_exist, read_bytes, regular, sync
+from qos_agent.system.files import read_bytes, regular, sync
 
 FOLDER = "remote"
 NEWEST, APPLIED, PREVIOUS = "newest.note", "applied.note", "previous.note"
@@ -143,11 +143,11 @@ class Store:
         path = self.folder / name
         try:
             return read_bytes(path, FILE_MAX_BYTES, regular)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
+            # Another user may still run `status`, with the device's own settings.
             return None
         except OSError as error:
-            if may_exist(path):
-                _log.warning("remote: %s cannot be read: %s", path, error.strerror)
+            _log.warning("remote: %s cannot be read: %s", path, error.strerror)
             return None
 
     def _write(self, path: Path, content: bytes) -> None:

@@ -32,9 +32,9 @@ name = "main"
 operator = "telkomsel"
 interface = "lo"
 [schedule.idle]
-throughput = "1s"
-form = "1s"
-host = "1s"
+throughput = "{every}"
+form = "{every}"
+host = "{every}"
 latency = "off"
 web = "off"
 signal = "off"
@@ -71,7 +71,12 @@ class AgentProcess:
 
 
 def config(
-    centre: Centre, folder: Path, url: str, station: str, cycle_s: float = 1.0
+    centre: Centre,
+    folder: Path,
+    url: str,
+    station: str,
+    cycle_s: float = 1.0,
+    every: str = "1s",
 ) -> Path:
     """Write the configuration of an agent and return its path."""
     values = centre.section(url).model_dump(exclude_unset=True)
@@ -81,6 +86,7 @@ def config(
     path.write_text(
         _CONFIG.format(
             station=station,
+            every=every,
             province=station[:2],
             regency=station[:4],
             name=folder.name,

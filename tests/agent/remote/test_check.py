@@ -255,6 +255,22 @@ def test_a_damaged_store_is_as_no_store(device: Device) -> None:
     assert device.interval_s() == SLOW_S
 
 
+def test_a_damaged_old_file_does_not_stop_a_new_content(
+    centre: Centre, device: Device
+) -> None:
+    """Removing files that are not needed any more may fail."""
+    centre.write(f"station/{STATION}/settings.toml", SLOW)
+    centre.publish()
+    assert device.run().apply
+    for path in (device.folder / "journal/remote/files").glob("*.toml"):
+        path.write_bytes(b"damaged")
+    (device.folder / "journal/remote/applied.note").write_bytes(b"damaged")
+    centre.write("nation/settings.toml", QUICK)
+    centre.publish()
+    assert device.run().apply
+    assert device.interval_s() == SLOW_S
+
+
 def test_voting_defers_a_content_of_the_normal_key(
     centre: Centre, device: Device
 ) -> None:
