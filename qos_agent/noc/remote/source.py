@@ -70,24 +70,28 @@ class _Reader:
 
     def layer(self, folder: Path) -> Files:
         """Return the files of a layer; a missing folder has none."""
-        found = {}
-        for path in _entries(folder):
-            kind = path.name.removesuffix(".toml")
-            if kind not in KINDS or kind == path.name:
-                raise _fault(path, f"is not one of {', '.join(KINDS)} with .toml")
-            content = toml_file.read_bytes(path, _FIX)
-            _LOADERS[kind](path)
-            found[kind] = self.add(content, str(path))
-        return Files(**found)
+        found = {path.stem: content for path, content in _layer(folder)}
+        return Files(**{k: self.add(c, f"{folder}/{k}") for k, c in found.items()})
 
     def station(self, folder: Path) -> dict[str, Any]:
         """Return the layer of a station, with its settings inside."""
-        files = self.layer(folder)
-        layer: dict[str, Any] = files.model_dump(exclude_none=True)
-        if files.settings is not None:
-            path = folder / "settings.toml"
-            layer["settings"] = toml_file.parse(path, self.files.pop(files.settings))
+        layer: dict[str, Any] = {}
+        for path, content in _layer(folder):
+            if path.stem == "settings":
+                layer["settings"] = toml_file.parse(path, content)
+            else:
+                layer[path.stem] = self.add(content, str(path))
         return layer
+
+
+def _layer(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield the files of a layer, checked. Raises InvalidConfigError."""
+    for path in _entries(folder):
+        if path.stem not in KINDS or path.suffix != ".toml":
+            raise _fault(path, f"is not one of {', '.join(KINDS)} with .toml")
+        content = toml_file.read_bytes(path, _FIX)
+        _LOADERS[path.stem](path)
+        yield path, content
 
 
 def read(folder: Path, version: int) -> Source:
