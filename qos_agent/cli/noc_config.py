@@ -34,7 +34,10 @@ app.command("sign")(sign)
 PercentOption = Annotated[
     float,
     typer.Option(
-        min=0, max=100, help="Share of the stations that receive the new content."
+        min=0,
+        max=100,
+        metavar="PERCENT",
+        help="Share of the stations that receive the new content.",
     ),
 ]
 PrepareOption = Annotated[
@@ -62,20 +65,33 @@ UntilOption = Annotated[
 ]
 OperatorsOption = Annotated[
     list[str] | None,
-    typer.Option("--operator", help="Only on links of this operator. Repeatable."),
+    typer.Option(
+        "--operator", metavar="NAME", help="Only on links of this operator. Repeatable."
+    ),
 ]
 AreasOption = Annotated[
     list[str] | None,
-    typer.Option("--area", help="Only in this province or regency. Repeatable."),
+    typer.Option(
+        "--area", metavar="CODE", help="Only in this province or regency. Repeatable."
+    ),
 ]
 ProbesOption = Annotated[
     list[str] | None,
-    typer.Option("--probe", help="throughput or form; by default both. Repeatable."),
+    typer.Option(
+        "--probe",
+        metavar="PROBE",
+        help="throughput or form; by default both. Repeatable.",
+    ),
 ]
 NameOption = Annotated[
-    str, typer.Option("--name", help="Name of the pause, to end or replace it.")
+    str,
+    typer.Option(
+        "--name", metavar="NAME", help="Name of the pause, to end or replace it."
+    ),
 ]
-ReasonOption = Annotated[str, typer.Option(help="Reason, for the people who ask.")]
+ReasonOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="Reason, for the people who ask.")
+]
 
 
 @app.command("publish")
@@ -125,10 +141,10 @@ def pause(
     reason: ReasonOption = "",
     config: NocConfigOption = None,
 ) -> int:
-    """Pause throughput tests and test uploads until a moment.
+    """Pause throughput tests and test uploads.
 
-    Every device skips these tests from its next check on, at most one cycle later.
-    The pause ends by itself, also without a network.
+    Every device skips them from its next check on, at most one cycle later. The
+    pause ends by itself, also without a network.
     """
     from qos_agent.noc.remote import changes
 
@@ -150,9 +166,9 @@ def resume(
 
 @app.command("withdraw")
 def withdraw(config: NocConfigOption = None) -> int:
-    """Withdraw the present content: every device returns to the one before.
+    """Withdraw the present content.
 
-    Devices do this in voting and counting too.
+    Every device returns to the content before, in voting and counting too.
     """
     from qos_agent.noc.remote import changes
 
@@ -165,7 +181,10 @@ def show(
     as_json: JsonOption = False,
     config: NocConfigOption = None,
 ) -> None:
-    """Show the published version, its pauses, and the settings of a station."""
+    """Show the published version and its pauses.
+
+    With a station, show the settings that it receives, each with its layer.
+    """
     from qos_agent.noc.remote.state import any_index
 
     publisher = _publisher(config)
@@ -181,9 +200,9 @@ def show(
 
 @app.command("diff")
 def diff(config: NocConfigOption = None) -> int:
-    """Show the differences between the source folder and the published version.
+    """Compare the source folder with the published version.
 
-    The exit status is 1 if there is a difference.
+    Prints a line for each difference. The exit status is 1 if there is one.
     """
     from qos_agent.noc.remote import difference, output, source, state
 

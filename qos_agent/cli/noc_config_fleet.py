@@ -43,9 +43,10 @@ def status(
     as_json: JsonOption = False,
     config: NocConfigOption = None,
 ) -> int:
-    """Show which version each device has, since when, and which are behind.
+    """Show which version each device has loaded.
 
-    The exit status is 1 if a device is behind.
+    Shows since when, and names the devices that are behind. The exit status is 1 if
+    a device is behind.
     """
     from qos_agent.model.units import seconds
 
@@ -70,11 +71,12 @@ def rollout(
     apply: ApplyOption = False,
     config: NocConfigOption = None,
 ) -> int:
-    """Decide about the present roll-out from the heartbeats of the devices.
+    """Continue a staged roll-out, or withdraw it.
 
-    Run it every five minutes with --apply. It withdraws the new content if the stations
-    of the stage work worse than all others. After the hold time it takes the next step:
-    1, 10, 50 and 100 percent. The exit status is 1 after a halt.
+    The heartbeats of the devices decide. Run it every five minutes with --apply. It
+    withdraws the new content if the stations of the stage work worse than all others.
+    After the hold time it takes the next step: 1, 10, 50 and 100 percent. The exit
+    status is 1 after a halt.
     """
     from qos_agent.model.units import seconds
     from qos_agent.noc.remote import changes

@@ -28,10 +28,14 @@ EmergencyOption = Annotated[
         "--emergency", metavar="KEY", help="A public emergency key or its file."
     ),
 ]
-NumberOption = Annotated[int, typer.Option(min=1, help="Number of the set.")]
+NumberOption = Annotated[
+    int, typer.Option(min=1, metavar="NUMBER", help="Number of the set.")
+]
 NameOption = Annotated[
     str,
-    typer.Option("--name", help="Name of the key; by default that of its file."),
+    typer.Option(
+        "--name", metavar="NAME", help="Name of the key; by default that of its file."
+    ),
 ]
 PathArgument = Annotated[
     Path, typer.Argument(help="A folder that --prepare wrote, or a key set.")
@@ -42,9 +46,10 @@ def new_key(
     name: Annotated[str, typer.Argument(help="Name that the key signs with.")],
     out: OutOption,
 ) -> int:
-    """Create a key for configuration or emergencies, and print its public part.
+    """Create a key and print its public part.
 
-    Create emergency keys on a computer without a network, one for each person.
+    The key is for configuration or for emergencies. Create emergency keys on a
+    computer without a network, one for each person.
     """
     from qos_agent.evidence.keys import create_key
     from qos_agent.evidence.notes import is_key_name, verifier_key
@@ -63,7 +68,10 @@ def new_set(
     number: NumberOption,
     out: OutOption,
 ) -> int:
-    """Write a key set that two people have to sign."""
+    """Write a key set that two people must sign.
+
+    The number is that of the set before, plus one.
+    """
     from qos_agent.evidence.key_set import KeySet, NamedKey
     from qos_agent.model.errors import ConfigError
 
@@ -89,7 +97,10 @@ def _key_text(text: str) -> str:
 
 
 def sign(path: PathArgument, key: KeyOption, name: NameOption = "") -> int:
-    """Sign a prepared folder or a key set, on a computer without a network."""
+    """Sign a prepared folder or a key set.
+
+    Do it on a computer without a network.
+    """
     from qos_agent.evidence.library import fastest_signer
     from qos_agent.model.errors import OperatorError
     from qos_agent.noc.remote.signing import sign_file
@@ -104,7 +115,10 @@ def sign(path: PathArgument, key: KeyOption, name: NameOption = "") -> int:
 
 
 def add_set(path: PathArgument, config: NocConfigOption = None) -> int:
-    """Publish a key set that two people have signed, and sign everything again."""
+    """Publish a key set that two people have signed.
+
+    All indexes are signed again with the configuration key.
+    """
     from qos_agent.noc.remote.publishing import Publisher
     from qos_agent.noc.settings import load
 
@@ -116,7 +130,10 @@ def add_set(path: PathArgument, config: NocConfigOption = None) -> int:
 
 
 def keys(config: NocConfigOption = None) -> None:
-    """Print the table `[remote]` of devices, with the keys that they trust."""
+    """Print the table `[remote]` of devices.
+
+    It has the URL and the keys that they trust.
+    """
     from qos_agent.noc.remote.device_table import table
     from qos_agent.noc.settings import load
 
