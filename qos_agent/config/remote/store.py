@@ -104,7 +104,8 @@ class Store:
         try:
             number = indexes.parsed(notes.parse_note(content).text).key_set
             return self._verified(content, self._key_set(number))
-        except (ValueError, SigningError) as error:
+        except (OSError, ValueError, SigningError) as error:
+            # Verifying needs a temporary folder; without one, the agent starts too.
             _log.warning("remote: %s is not used: %s", self.folder / name, error)
             return None
 

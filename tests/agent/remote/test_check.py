@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from qos_agent.agent.remote.check import ACCEPTED, REFUSED
 from qos_agent.config.remote.index import Index, Pause
 from qos_agent.evidence import notes
+from qos_agent.evidence.signer import PublicKey
+from qos_agent.model.errors import SigningError
 from qos_agent.noc.remote import changes, signing
 from tests.agent.remote.device import Device
 from tests.noc.remote.centre import NOW_S, STATION, VALID_S, Centre, make_centre
@@ -252,6 +254,21 @@ def test_a_damaged_store_is_as_no_store(device: Device) -> None:
             path.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
             assert device.interval_s() == OWN_S
             path.write_bytes(content)
+    assert device.interval_s() == SLOW_S
+
+
+def test_a_device_that_cannot_verify_uses_its_own_settings(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without openssl or a temporary folder, loading raises nothing."""
+    for error in (OSError("full"), SigningError("no openssl")):
+
+        def fail(*_: object, error: Exception = error) -> bool:
+            raise error
+
+        monkeypatch.setattr(PublicKey, "verifies", fail)
+        assert device.interval_s() == OWN_S
+    monkeypatch.undo()
     assert device.interval_s() == SLOW_S
 
 
