@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
+# DuckDB keeps what is in the log in memory, too.
+_LOG_MB = 64
 # The name of the source of readings that were in the archive before.
 ARCHIVE = "the archive"
 # The day in UTC, and the province as a name of a folder.
@@ -94,6 +96,8 @@ def staging(folder: Path, memory_mb: int) -> Iterator[Staging]:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     with connected(path, folder / "spill", memory_mb) as db:
+        # A checkpoint at each 16 MB of log writes every batch twice.
+        db.execute(f"SET checkpoint_threshold = '{_LOG_MB}MB'")
         yield Staging(db, folder)
 
 
