@@ -116,6 +116,7 @@ bench: $(STAMPS)/dev
 
 faults: $(STAMPS)/dev
 	QOS_FAULTS=full $(BIN)/python -m pytest tests/faults -s
+	QOS_FAULTS=full $(BIN)/python -m pytest -q tests/archive/bundle
 	QOS_FAULTS=full $(BIN)/python -m pytest -q tests/deploy/test_power_cut.py \
 		tests/deploy/test_self_extracting.py tests/deploy/test_everything_on.py
 
