@@ -36,6 +36,12 @@ _GROUPS = (
     ("deploy/noc/systemd", "*.conf", "usr/share/qos-agent/drop-ins"),
     ("deploy/systemd/drop-ins", "*.conf", "usr/share/qos-agent/drop-ins"),
 )
+# Folders whose files keep their relative paths, for Grafana at the centre.
+_FOLDERS = (
+    ("grafana/provisioning", "usr/share/qos-agent/grafana/provisioning"),
+    ("grafana/dashboards", "usr/share/qos-agent/grafana/dashboards"),
+    ("grafana/maps", "usr/share/qos-agent/grafana/maps"),
+)
 # Tests and sources in C, which no program reads.
 _USELESS = ("*/tests/*", "*.c", "*.h", "*.pyi", "*/RECORD")
 
@@ -78,6 +84,11 @@ def _grouped() -> Iterator[tuple[str, Entry]]:
     for folder, pattern, target in _GROUPS:
         for path in sorted((ROOT / folder).glob(pattern)):
             yield f"{target}/{path.name}", Entry(path.read_bytes())
+    for folder, target in _FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.*")):
+            if path.suffix in {".yaml", ".json", ".geojson"}:
+                name = path.relative_to(ROOT / folder)
+                yield f"{target}/{name}", Entry(path.read_bytes())
 
 
 def _modules(wheels: Iterable[Path]) -> Iterator[tuple[str, Entry]]:

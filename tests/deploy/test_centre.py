@@ -33,7 +33,6 @@ from tests.noc.register.registers import GOOD, OTHER, csv_of
 from tests.servers.database import Database
 from tests.servers.influxd import Influxd
 from tests.servers.namespace import free_port
-from tests.support.waiting import eventually
 
 _COMMON = """\
 [[targets]]
@@ -113,7 +112,6 @@ def running(site: Site, program: Influxd) -> Iterator[None]:
     with ExitStack() as started:
         configuration = layout.config / "influxdb.conf"
         _start(started, [str(program.path), "run", "-config", str(configuration)])
-        eventually(lambda: _answers(site.database("qos")), 30)
         create_databases(layout)
         noc = [sys.executable, "-m", "qos_agent", "noc", "enrolment", "-c"]
         _start(started, [*noc, str(layout.config / "enrolment.toml")])
@@ -127,13 +125,6 @@ def _start(started: ExitStack, command: list[str]) -> None:
     )
     started.callback(process.wait, 20)
     started.callback(process.terminate)
-
-
-def _answers(database: Database) -> bool:
-    try:
-        return bool(database.version())
-    except OSError:
-        return False
 
 
 def test_a_device_delivers_through_a_new_centre(site: Site, tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ import pytest
 import yaml
 
 from deploy.packages.tree import _grouped
+from deploy.packages.wheels import ROOT
 from qos_agent.noc.installation import writing
 from qos_agent.noc.installation.layout import Layout, Ports
+from tests.deploy.test_demo import NEEDED
 from tests.support.requirement import require
 
 FOLDER = Path(__file__).parents[2] / "deploy/noc"
@@ -93,6 +95,27 @@ def test_every_file_of_the_containers_is_written_by_setup(tmp_path: Path) -> Non
         assert (layout.config / Path(name).relative_to("/etc/qos-agent")).exists(), name
     for name in (name for name in mounted if name.startswith("../../")):
         assert (FOLDER / name).exists(), name
+
+
+def test_grafana_has_all_variables_and_files_of_its_provisioning(
+    tmp_path: Path,
+) -> None:
+    """It does not start if a variable is missing; boards come with the package."""
+    layout = Layout(
+        config=tmp_path / "etc", state=tmp_path / "state", published=tmp_path / "pub"
+    )
+    writing.write(layout, ["collector.example.id"])
+    lines = (layout.config / "grafana.env").read_text().splitlines()
+    names = {line.partition("=")[0] for line in lines}
+    assert names >= NEEDED
+    assert all(line.partition("=")[2] for line in lines if not line.startswith("#"))
+    installed = {name for name, _ in _grouped()}
+    for path in (ROOT / "grafana/provisioning").rglob("*.yaml"):
+        name = path.relative_to(ROOT)
+        assert f"usr/share/qos-agent/{name}" in installed
+    drop_in = (FOLDER / "systemd/noc-grafana.conf").read_text()
+    for folder in re.findall(r"/(usr/share/qos-agent/grafana/\w+)", drop_in):
+        assert any(name.startswith(f"{folder}/") for name in installed), folder
 
 
 def test_containers_and_units_run_the_same_commands() -> None:

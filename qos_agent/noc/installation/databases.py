@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 from qos_agent.config.settings import CollectorSection
 from qos_agent.config.token import read_token
+from qos_agent.influx.accounts import AccountError
 from qos_agent.influx.databases import Access, Bucket, prepare
 from qos_agent.noc.installation.layout import Layout
 from qos_agent.noc.installation.writing import CENSUS_FILES
@@ -12,6 +16,8 @@ from qos_agent.system.files import create_private
 RAW, ROLLUP = "qos", "qos-rollup"
 # The dispute period, and two years of roll-ups.
 _BUCKETS = (Bucket(RAW, 180, 1), Bucket(ROLLUP, 728, 7))
+# InfluxDB opens all its files before it answers.
+_PATIENCE_S, _PAUSE_S = 240.0, 1.0
 _GRAFANA = "QOS_INFLUX_TOKEN="
 
 
@@ -40,7 +46,7 @@ def create_databases(layout: Layout) -> None:
         Access("census", before["census"], reads=both, writes=(ROLLUP,)),
         Access("grafana", before["grafana"], reads=both),
     )
-    tokens = prepare(administrator, _BUCKETS, accesses)
+    tokens = _prepared(administrator, accesses)
     if layout.version == "1.8":
         return
     for name in CENSUS_FILES:
@@ -48,6 +54,20 @@ def create_databases(layout: Layout) -> None:
     text = (layout.config / "grafana.env").read_text()
     changed = text.replace(_GRAFANA + before["grafana"], _GRAFANA + tokens["grafana"])
     create_private(layout.config / "grafana.env", changed.encode())
+
+
+def _prepared(
+    administrator: CollectorSection, accesses: Sequence[Access]
+) -> dict[str, str]:
+    """Prepare the server, and wait for one that is still starting."""
+    end_mono = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return prepare(administrator, _BUCKETS, accesses)
+        except AccountError as error:
+            if not error.is_passing or time.monotonic() > end_mono:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def _grafana_token(layout: Layout) -> str:
