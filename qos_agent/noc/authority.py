@@ -162,7 +162,7 @@ def renew_server(authority: Authority) -> Certificate:
 
     Raises OperatorError for a certificate of another authority.
     """
-    if not _is_own(authority, authority.server_certificate):
+    if not is_own(authority, authority.server_certificate):
         fix = "ask its issuer for a new one"
         problem = "was issued by another authority"
         raise OperatorError(f"{authority.server_certificate}: {problem}. Fix: {fix}.")
@@ -170,7 +170,7 @@ def renew_server(authority: Authority) -> Certificate:
     return issue_server(authority, names)
 
 
-def _is_own(authority: Authority, certificate: Path) -> bool:
+def is_own(authority: Authority, certificate: Path) -> bool:
     """Return True if a present or a former authority of the centre has issued it."""
     argv = ["verify", "-no_check_time", "-CAfile", str(authority.trusted)]
     try:

@@ -137,6 +137,29 @@ def test_no_account_is_hidden_from_the_gateway(
     assert shared.post(path, LINE.encode(), **given)[0] == status
 
 
+def test_a_large_body_is_compared_too(shared: Gateway) -> None:
+    """nginx keeps it in a file."""
+    lines = f"{LINE}\n" * 5000
+    token = f"Token {ACCOUNT}"
+    answer = shared.post(WRITE, lines.encode(), Authorization=token)
+    assert answer[0] == 503, "there is no InfluxDB"
+    lines += f"latency,station={OTHER} rtt=1 1\n"
+    answer = shared.post(WRITE, lines.encode(), Authorization=token)
+    assert answer[0] == 422
+
+
+def test_files_that_people_edit_stay(tmp_path: Path) -> None:
+    """A second set-up changes nothing, and an option without effect is named."""
+    layout = prepared(tmp_path)
+    path = layout.config / "noc.toml"
+    path.write_text(path.read_text() + "# edited\n")
+    before = {p: p.read_bytes() for p in layout.config.rglob("*") if p.is_file()}
+    assert writing.write(layout, []) == []
+    assert {p: p.read_bytes() for p in before} == before
+    with pytest.raises(ConfigError, match=r"enrolment\.certificates: is not set"):
+        writing.write(layout, [], certificates=True)
+
+
 def test_a_second_gzip_member_hides_nothing(shared: Gateway) -> None:
     """InfluxDB reads all members of a body, so only one may be there."""
     body = gzip.compress(LINE.encode()) + gzip.compress(
@@ -222,6 +245,8 @@ def test_the_ministry_may_issue_the_certificate(tmp_path: Path) -> None:
         assert load(layout.config / name).enrolment.ca_file is None
     with gateway(layout, ministry.file) as front:
         assert front.post("/", b"")[0] == 404
+    with pytest.raises(ConfigError, match="is not in the certificate"):
+        writing.write(layout, ["other.example.id"])
     with pytest.raises(OperatorError, match="issued by another authority"):
         authorities.renew_server(layout.authority)
     assert (folder / "server.pem").read_bytes() == chain.read_bytes()

@@ -57,6 +57,10 @@ def write(
         text = filled(template("influxdb.conf"), values)
         write_atomically(layout.config / "influxdb.conf", text)
     write_gateway(layout, names)
+    if certificates and not load(layout.config / "noc.toml").enrolment.certificates:
+        problem = "is not set in noc.toml, which is never replaced"
+        fix = "set it to true in noc.toml and in enrolment.toml"
+        raise ConfigError("enrolment.certificates", "false", problem, fix)
     return sorted({*layout.config.rglob("*")} - before)
 
 
@@ -86,6 +90,11 @@ def _certified(layout: Layout, names: Sequence[str]) -> tuple[str, ...]:
         present = read_certificate(authority.server_certificate).names
         if not names or set(names) <= set(present):
             return present
+        if not authorities.is_own(authority, authority.server_certificate):
+            problem = f"is not in the certificate {authority.server_certificate}"
+            fix = "ask its issuer for one with this name, or remove the file"
+            missing = min(set(names) - set(present))
+            raise ConfigError("NAME", repr(missing), problem, fix)
     if not names:
         fix = "name the host by which devices reach the gateway"
         raise ConfigError("NAME", None, "missing", fix)
