@@ -134,7 +134,7 @@ def test_a_device_delivers_through_a_new_centre(site: Site, tmp_path: Path) -> N
     site.noc("register", "import", str(stations), "--apply")
     assert site.noc("provision") == "issued: 2 station(s)\n"
     token, identity = _enrolled(site, station)
-    summary = site.agent("run", "--for", "6s", "--without", "throughput")
+    summary = site.agent("run", "--for", "4s", "--without", "throughput")
     assert "sent 0 points" not in summary
     (row,) = site.database("qos").query("SELECT count(seq) FROM host")
     assert row["count"] > 0
