@@ -252,8 +252,8 @@ def _check_authority(path: Path) -> None:
 
 def _check_certificate(text: str) -> None:
     try:
-        ssl.PEM_cert_to_DER_cert(text)
-    except ValueError as error:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError) as error:
         problem = f"has an unusable certificate: {error}"
         fault = ConfigError(_ORIGIN, None, problem, "call the centre")
         raise InvalidConfigError((fault,)) from error

@@ -18,6 +18,8 @@ from qos_agent.evidence import keys
 from qos_agent.evidence.signer import OpensslSigner
 from qos_agent.model.enrolment_code import code_of
 from qos_agent.model.errors import ConfigError, InvalidConfigError, QosAgentError
+from qos_agent.noc.authority import Authority as CertificateAuthority
+from qos_agent.noc.authority import create, issue_device
 from tests.noc.provision.endpoints import CALENDAR, ONE, OTHER, Issuer, endpoint
 from tests.servers.certificates import Authority
 from tests.servers.hostile import BEFORE_TLS, HTTP, fixed, hostile
@@ -74,6 +76,25 @@ def test_an_answer_is_installed_completely(config: Path) -> None:
     assert config.with_name("agent.toml.before-setup").exists()
 
 
+def test_a_certificate_is_used_with_the_key_that_seals(
+    config: Path, tmp_path: Path
+) -> None:
+    """The key stays in the folder of the journal, which the configuration names."""
+    authority = CertificateAuthority(tmp_path / "ca")
+    create(authority)
+    key = keys.create_key(tmp_path / "device.pem").public_key
+    folder = json.dumps(str(tmp_path / "journal"))
+    text = f'[station]\nid = "{ONE}"\nprovince = "31"\nregency = "3171"\n'
+    text += f"[collector]\n#device client_certificate\n[journal]\nfolder = {folder}\n"
+    content = _content(config=text, certificate=issue_device(authority, ONE, key))
+    loaded = enrolling.install(enrolling.given(content), config, "pi-1", {})
+    collector = loaded.settings.collector
+    assert collector.client_cert_file == Place(config).certificate
+    assert collector.client_key_file == tmp_path / "journal" / keys.FILE_NAME
+    before = config.with_name("agent.toml.before-setup").read_text()
+    assert "#device" not in before, "the file of before the enrolment is kept"
+
+
 def test_the_service_gets_its_token_from_systemd() -> None:
     """The installed configuration does not name the file of the token."""
     place = Place(DEFAULT_PATH)
@@ -119,6 +140,10 @@ _BAD: dict[str, Any] = {
     "wrong calendar": _content(calendar="[[election]]\nname = 7\n"),
     "nested calendar": _content(calendar="a = " + "[" * 100_000),
     "wrong authority": _content(ca="-----BEGIN CERTIFICATE-----\nAAAA\n"),
+    "wrong certificate": _content(
+        certificate="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    ),
+    "certificate in no PEM": _content(certificate="hello"),
     "second election": _content(
         config=f'[station]\nid = "{ONE}"\n[election]\ncalendar = "x"\n'
     ),
