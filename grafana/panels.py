@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from grafana.panel import RAW, ROLLUP, SELECTED, Column, Display, Panel, Query
 from grafana.styles import (
     ABSENT,
     NEUTRAL,
     NO_TEXT,
     PANEL_OPTIONS,
     SERIES_STYLES,
+    TIME_AXES,
     Json,
     Text,
     cause_mapping,
+    chance_mapping,
     code_mapping,
     custom_options,
     geomap_options,
     heard_mapping,
     level_mapping,
+    margin_mapping,
     no_data,
     place_mapping,
     regency_mapping,
@@ -27,6 +30,7 @@ from grafana.styles import (
     threshold_steps,
     watermark_mapping,
 )
+from grafana.transformations import transformations
 
 __all__ = [
     "RAW",
@@ -41,11 +45,8 @@ __all__ = [
     "panel_json",
     "place_panels",
 ]
-ROLLUP = "qos-rollup"
-RAW = "qos"
-# The data source that the user selects at the top of the dashboard.
-SELECTED = "${source}"
 _ROWS = frozenset({"table", "geomap"})
+_COLUMNS = 24
 # The names that replace codes, by the kind of column.
 _NAMES: Mapping[str, Callable[[int], list[Json]]] = {
     "regency": lambda _: regency_mapping(),
@@ -54,83 +55,9 @@ _NAMES: Mapping[str, Callable[[int], list[Json]]] = {
     "place": place_mapping,
     "cause": cause_mapping,
     "severity": severity_mapping,
+    "chance": chance_mapping,
+    "margin": margin_mapping,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Display:
-    """Size, unit and thresholds of a panel.
-
-    Width and height are in cells of Grafana's grid of 24 columns. `limits` are the
-    values from which a figure is degraded and bad; None means that it has no limits.
-    `low` is true if a lower value is worse. `floor` is the smallest possible value.
-    `age` is the maximum age of a value that is shown as current. `levels` and `codes`
-    replace class levels and codes by their names. `top` fixes the end of the scale.
-    `sentence` shows one instead of a figure: `census` on its age, or `station` on its
-    last heartbeat.
-    """
-
-    width: int
-    height: int
-    unit: str
-    limits: tuple[float, float] | None = None
-    low: bool = False
-    age: str | None = None
-    floor: float = 0.0
-    levels: bool = False
-    codes: bool = False
-    top: float | None = None
-    sentence: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """An InfluxQL query, the name of its series and their style (SERIES_STYLES)."""
-
-    text: str
-    alias: Text = ("", "")
-    style: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table: a field or tag, its title and its format.
-
-    `shown` is `level` (a class with its colour), `code` (a name instead of a code),
-    `side`, `regency`, `place`, `cause` or `severity` (the same), `hidden`, `linked`
-    (not shown, but links of its row use it), or empty.
-    `link` opens another dashboard from a cell; LANG in its address is replaced by the
-    language.
-    """
-
-    name: str
-    title: Text
-    unit: str = "none"
-    shown: str = ""
-    link: Json | None = None
-    width: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A panel: id within its dashboard, type, texts, display and queries.
-
-    `sort` is the column by which a table is sorted, largest value first. `merge` joins
-    the rows of several queries by their tags. `counted` lists columns: the table then
-    shows the number of stations for each combination of their values.
-    """
-
-    id: int
-    kind: str
-    title: Text
-    description: Text
-    display: Display
-    queries: tuple[Query, ...] = ()
-    source: str = ROLLUP
-    columns: tuple[Column, ...] = ()
-    sort: str = ""
-    merge: bool = False
-    counted: tuple[str, ...] = ()
 
 
 def panel_json(panel: Panel, language: int, x: int, y: int) -> Json:
@@ -159,7 +86,7 @@ def panel_json(panel: Panel, language: int, x: int, y: int) -> Json:
             ],
         },
         "options": _options(panel, language),
-        "transformations": _transformations(panel),
+        "transformations": transformations(panel),
     }
     if panel.display.age:
         content["timeFrom"] = panel.display.age
@@ -263,9 +190,12 @@ def _column(column: Column, language: int) -> Json:
         properties.append(
             {"id": "color", "value": {"mode": "fixed", "fixedColor": NEUTRAL}}
         )
-    if column.shown != "level" and column.unit == "none":
-        mapping = [*_names(column.shown, language), NO_TEXT]
-        properties.append({"id": "mappings", "value": mapping})
+    names = _names(column.shown, language)
+    if column.shown != "level" and (names or column.unit == "none"):
+        properties.append({"id": "mappings", "value": [*names, NO_TEXT]})
+    if column.shown == "label":
+        # No text on the map for a place without a label, instead of "not measured".
+        properties.append({"id": "noValue", "value": ""})
     if column.shown == "linked":
         # Grafana 9.3 reads hidden, later versions read hideFrom.
         everywhere = {"viz": True, "legend": True, "tooltip": True}
@@ -290,6 +220,8 @@ def _options(panel: Panel, language: int) -> Json:
     if panel.kind == "geomap":
         return geomap_options(panel.sort)
     options = PANEL_OPTIONS[panel.kind]
+    if panel.display.zones:
+        return options | {"timezone": list(TIME_AXES)}
     if panel.display.sentence:
         text = {"titleSize": 14, "valueSize": 28}
         return options | {"textMode": "value", "text": text}
@@ -299,56 +231,21 @@ def _options(panel: Panel, language: int) -> Json:
     return options
 
 
-def _transformations(panel: Panel) -> list[Json]:
-    """Return the steps that order, merge, count and hide columns.
-
-    InfluxDB returns columns in any order. The time of a sum has no meaning, so it is
-    hidden.
-    """
-    steps: list[Json] = []
-    if panel.merge:
-        # Rows are merged if all common columns are equal. Their times differ.
-        no_time = {"exclude": {"names": ["Time"]}}
-        steps.append({"id": "filterFieldsByName", "options": no_time})
-        steps.append({"id": "merge", "options": {}})
-    if panel.counted:
-        steps.append({"id": "groupBy", "options": {"fields": _grouping(panel)}})
-    if panel.kind == "geomap":
-        # Markers are drawn in this order, so the worst one is on top.
-        worst_last = {"field": "class_level", "desc": False}
-        steps.append({"id": "sortBy", "options": {"fields": {}, "sort": [worst_last]}})
-    if panel.kind == "table":
-        hidden = {c.name: True for c in panel.columns if c.shown == "hidden"}
-        if all(column.name != "Time" for column in panel.columns):
-            hidden["Time"] = True
-        order = {c.name: index for index, c in enumerate(panel.columns)}
-        steps.append(
-            {
-                "id": "organize",
-                "options": {
-                    "excludeByName": hidden,
-                    "indexByName": order,
-                    "renameByName": {},
-                },
-            }
-        )
-    return steps
-
-
-def _grouping(panel: Panel) -> Json:
-    by: Json = {
-        name: {"aggregations": [], "operation": "groupby"} for name in panel.counted
-    }
-    return by | {"station": {"aggregations": ["count"], "operation": "aggregate"}}
-
-
 def place_panels(panels: Sequence[Panel], language: int) -> list[Json]:
-    """Place panels from left to right; start a new row if the next does not fit."""
-    x = y = tallest = 0
+    """Place panels from left to right; start a new row if the next does not fit.
+
+    A new row begins below the panels at its left edge. So low panels on the left can
+    have several rows next to a high one on the right.
+    """
+    bottoms = [0] * _COLUMNS
+    x = y = 0
     placed = []
     for panel in panels:
-        if x + panel.display.width > 24:
-            x, y, tallest = 0, y + tallest, 0
+        width, height = panel.display.width, panel.display.height
+        if x + width > _COLUMNS:
+            x, y = 0, max(bottoms[:width])
+        y = max(y, *bottoms[x : x + width])
         placed.append(panel_json(panel, language, x, y))
-        x, tallest = x + panel.display.width, max(tallest, panel.display.height)
+        bottoms[x : x + width] = [y + height] * width
+        x += width
     return placed

@@ -94,6 +94,19 @@ def latest_sum(field: str, where: str = "") -> str:
     return _outer(f'sum("{field}")', field, where)
 
 
+def change_of_sum(field: str) -> str:
+    """Sum the change of a count in each regency over the time range.
+
+    A regency that is missing in the newest minute then does not look like a change.
+    """
+    return (
+        'SELECT sum("change") AS "value" FROM ('
+        f'SELECT last("{field}") - first("{field}") AS "change" '
+        f'FROM "census" WHERE $timeFilter AND {ALL} '
+        'GROUP BY "province", "regency") WHERE $timeFilter'
+    )
+
+
 def minutes_complete(minutes: int) -> str:
     """Return the share of the last minutes that have a complete census."""
     return (
@@ -191,15 +204,6 @@ def newest(
     return (
         f'SELECT {wanted} FROM "{measurement}" WHERE $timeFilter AND {where} '
         f"ORDER BY time DESC LIMIT {limit}"
-    )
-
-
-def of_phase(phase: str, ratio: Ratio, measurement: str, where: str) -> str:
-    """Return a ratio and its sample count in one phase, by operator."""
-    return (
-        f'SELECT {ratio} AS "{phase}", {ratio.bottom} AS "n_{phase}" '
-        f'FROM "{measurement}" WHERE $timeFilter AND {where} '
-        f'AND "phase" = \'{phase}\' GROUP BY "operator"'
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from grafana.titles import CAUSE_TITLES
 from qos_agent.config.places import regencies
+from qos_agent.model.calendar import ZONES
 from qos_agent.noc.troubles.places import place_names
 
 Text = tuple[str, str]
@@ -67,16 +68,16 @@ _HEARD = ("reports", "melapor")
 _SILENT = ("SILENT: no report for five minutes", "TIDAK MELAPOR selama lima menit")
 _NOT_HEARD = ("SILENT for six hours or longer", "TIDAK MELAPOR enam jam atau lebih")
 _REDUCED = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-# Letters of 25 mm can be read from five metres. On a full-HD screen of 55 inches
-# that is 40 pixels.
-_WALL_TEXT = {"titleSize": 28, "valueSize": 64}
+# The axes of a chart about the whole country. Grafana draws the name next to each.
+TIME_AXES = ("utc", *ZONES.values())
 PANEL_OPTIONS: dict[str, Json] = {
     "stat": {
         "colorMode": "background",
         "graphMode": "none",
         "justifyMode": "center",
         "textMode": "value_and_name",
-        "text": _WALL_TEXT,
+        # Without sizes, Grafana fits name and figure into the tile.
+        "text": {},
         "reduceOptions": _REDUCED,
     },
     "bargauge": {
@@ -235,6 +236,28 @@ def severity_mapping(language: int) -> list[Json]:
     return _mapping(texts, {"critical": BAD, "warning": DEGRADED})
 
 
+def margin_mapping(_: int) -> list[Json]:
+    """Map a half width of 0, which means that there is no interval, to a dash."""
+    dash = {"text": "–", "index": 0}
+    return [{"type": "value", "options": {"0": dash}}]
+
+
+def chance_mapping(language: int) -> list[Json]:
+    """Map the square of an interval, in squares of the difference, to yes or no.
+
+    It is 0 without an interval, and no number or infinite without a difference.
+    """
+    unknown = {"text": ("too few", "kurang data")[language], "index": 0}
+    yes = {"text": ("yes", "ya")[language], "color": DEGRADED, "index": 1}
+    no = {"text": ("no", "tidak")[language], "color": ABSENT, "index": 2}
+    return [
+        {"type": "value", "options": {"0": unknown}},
+        {"type": "range", "options": {"from": 0.0, "to": 1.0, "result": yes}},
+        {"type": "range", "options": {"from": 1.0, "to": None, "result": no}},
+        {"type": "special", "options": {"match": "nan", "result": no}},
+    ]
+
+
 def _mapping(texts: Mapping[str, str], colours: Mapping[str, str]) -> list[Json]:
     names = {
         code: {"text": text, "index": index}
@@ -315,7 +338,8 @@ def geomap_options(size: str) -> Json:
     empty, all markers have the same size, and the map zooms to them.
     """
     marker_size: Json = {"fixed": 7, "min": 5, "max": 20}
-    nation: Json = {"id": "coords", "lat": -2.5, "lon": 118, "zoom": 4}
+    text: Json = {"mode": "field", "fixed": "", "field": "label" if size else ""}
+    nation: Json = {"id": "coords", "lat": -2.5, "lon": 118, "zoom": 3.8}
     # `layer` leaves out the outline; `zoom` is the maximum for a single marker.
     fitted = {"id": "fit", "allLayers": False, "layer": "levels", "zoom": 11}
     return {
@@ -351,6 +375,7 @@ def geomap_options(size: str) -> Json:
                     "style": {
                         "color": {"field": "class_level", "fixed": ABSENT},
                         "size": marker_size | ({"field": size} if size else {}),
+                        "text": text,
                         "opacity": 0.85,
                         "symbol": {
                             "fixed": "img/icons/marker/circle.svg",

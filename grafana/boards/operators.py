@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grafana import intervals
 from grafana import queries as q
 from grafana.boards import columns as c
 from grafana.boards.board import Board
@@ -13,31 +14,54 @@ PHASES: tuple[tuple[str, Text], ...] = (
     ("counting", ("counting", "penghitungan")),
     ("post", ("after", "sesudah")),
 )
-_OPERATOR = Column("operator", ("Operator", "Operator"), width=120)
+_OPERATOR = Column("operator", ("Operator", "Operator"), width=110)
+_SAMPLES = ("n", "n")
+_HALF_WIDTH = ("±", "±")
+# The ratio, its newest baseline, and the measurement with a condition.
+Figure = tuple[q.Ratio, q.Ratio, tuple[str, str]]
+_ANCHORS = ("latency", f"{q.ANCHOR} AND {q.AREA}")
+_LOSS: Figure = (
+    q.LOSS,
+    q.Ratio('100.0 * last("lost")', 'last("sent")'),
+    _ANCHORS,
+)
+_DELAY: Figure = (
+    q.DELAY,
+    q.Ratio('0.001 * last("rtt_sum_us")', 'last("received")'),
+    _ANCHORS,
+)
+_DOWNLOAD: Figure = (
+    q.RATE,
+    q.Ratio('last("rate_bps")', 'last("tests")'),
+    ("throughput", f"{q.DOWN} AND {q.AREA}"),
+)
+_FORMS: Figure = (
+    q.UPLOAD,
+    q.Ratio('last("upload_sum_ms")', 'last("uploads")'),
+    ("web", q.AREA),
+)
 
 
-def _of_phase(phase: str, figure: q.Ratio, place: tuple[str, str]) -> Query:
-    measurement, where = place
-    condition = f"{where} AND {q.AREA}" if where else q.AREA
-    return Query(q.of_phase(phase, figure, measurement, condition))
-
-
-def _by_phase(
-    id_: int, title: Text, unit: str, figure: q.Ratio, place: tuple[str, str]
-) -> Panel:
-    figures = [
+def _by_phase(id_: int, title: Text, unit: str, figure: Figure) -> Panel:
+    ratio, _, place = figure
+    columns = [
         column
         for phase, name in PHASES
         for column in (
             Column(phase, name, unit),
-            Column(f"n_{phase}", ("n", "n"), "short", width=80),
+            Column(f"pm_{phase}", _HALF_WIDTH, unit, shown="margin", width=90),
+            Column(f"n_{phase}", _SAMPLES, "short", width=80),
         )
     ]
     description = (
-        "Ratios of sums in the selected time range, with the sample count per phase.",
         (
-            "Rasio jumlah dalam rentang waktu yang dipilih, dengan jumlah sampel per "
-            "fase."
+            "Ratios of sums in the selected time range, by phase. ± is half the width "
+            "of the 95 % interval over regencies and hours, n the sample count."
+        ),
+        (
+            "Rasio jumlah dalam rentang waktu yang dipilih, per fase. ± adalah "
+            "setengah lebar interval 95 % antar kabupaten/kota dan jam, n jumlah "
+            "sampel."
         ),
     )
     return Panel(
@@ -45,37 +69,112 @@ def _by_phase(
         "table",
         title,
         description,
-        Display(12, 7, "none"),
-        tuple(_of_phase(phase, figure, place) for phase, _ in PHASES),
+        Display(24, 6, "none"),
+        tuple(Query(intervals.of_phase(phase, ratio, *place)) for phase, _ in PHASES),
         SELECTED,
-        (_OPERATOR, *figures),
+        (_OPERATOR, *columns),
         merge=True,
     )
 
 
-LOSS = _by_phase(
-    1,
-    ("Packet loss by phase", "Packet loss per fase"),
-    "percent",
-    q.LOSS,
-    ("latency", q.ANCHOR),
-)
-LATENCY = _by_phase(
-    2, ("Latency by phase", "Latensi per fase"), "ms", q.DELAY, ("latency", q.ANCHOR)
-)
+def _compared(id_: int, title: Text, unit: str, figure: Figure) -> Panel:
+    ratio, newest, place = figure
+    description = (
+        (
+            "Voting in the selected time range and the weeks before, from roll-ups. "
+            "± is half the width of the 95 % interval. The last column is yes if the "
+            "interval of the difference does not contain zero. One of twenty "
+            "comparisons is yes by chance."
+        ),
+        (
+            "Pemungutan suara dalam rentang waktu yang dipilih dan minggu-minggu "
+            "sebelumnya, dari agregat. ± adalah setengah lebar interval 95 %. Kolom "
+            "terakhir berisi ya jika interval selisihnya tidak memuat nol. Satu dari "
+            "dua puluh perbandingan berisi ya secara kebetulan."
+        ),
+    )
+    return Panel(
+        id_,
+        "table",
+        title,
+        description,
+        Display(12, 6, "none"),
+        (
+            Query(intervals.of_phase("voting", ratio, *place)),
+            Query(intervals.before(newest)),
+        ),
+        columns=(
+            _OPERATOR,
+            Column("before", ("before", "sebelum"), unit),
+            Column("pm_before", _HALF_WIDTH, unit, shown="margin", width=90),
+            Column("voting", ("voting", "pemungutan"), unit),
+            Column("pm_voting", _HALF_WIDTH, unit, shown="margin", width=90),
+            Column("difference", ("difference", "selisih"), unit),
+            Column("chance", ("not chance", "nyata"), shown="chance", width=90),
+            Column("n_before", ("n before", "n sebelum"), "short", shown="linked"),
+            Column("n_voting", ("n voting", "n pemungutan"), "short", shown="linked"),
+            *(
+                Column(name, c.same(name), shown="hidden")
+                for name, *_ in intervals.COMPARISON
+                if name.startswith("sq_")
+            ),
+        ),
+        merge=True,
+        computed=intervals.COMPARISON,
+    )
+
+
+LOSS = _by_phase(1, ("Packet loss by phase", "Packet loss per fase"), "percent", _LOSS)
+LATENCY = _by_phase(2, ("Latency by phase", "Latensi per fase"), "ms", _DELAY)
 DOWNLOAD = _by_phase(
     3,
     ("Download throughput by phase", "Throughput download per fase"),
     "bps",
-    q.RATE,
-    ("throughput", q.DOWN),
+    _DOWNLOAD,
 )
 FORMS = _by_phase(
     4,
     ("Form upload time by phase", "Waktu upload formulir per fase"),
     "ms",
-    q.UPLOAD,
-    ("web", ""),
+    _FORMS,
+)
+COMPARED = (
+    _compared(
+        8,
+        (
+            "Packet loss: voting compared with before",
+            "Packet loss: pemungutan suara dibandingkan sebelumnya",
+        ),
+        "percent",
+        _LOSS,
+    ),
+    _compared(
+        9,
+        (
+            "Latency: voting compared with before",
+            "Latensi: pemungutan suara dibandingkan sebelumnya",
+        ),
+        "ms",
+        _DELAY,
+    ),
+    _compared(
+        10,
+        (
+            "Download: voting compared with before",
+            "Download: pemungutan suara dibandingkan sebelumnya",
+        ),
+        "bps",
+        _DOWNLOAD,
+    ),
+    _compared(
+        11,
+        (
+            "Form upload: voting compared with before",
+            "Upload formulir: pemungutan suara dibandingkan sebelumnya",
+        ),
+        "ms",
+        _FORMS,
+    ),
 )
 _SUMS = (
     "sent",
@@ -204,5 +303,5 @@ OPERATORS = Board(
     "operators",
     ("Operators", "Operator"),
     ("source", "province", "regency"),
-    (LOSS, LATENCY, DOWNLOAD, FORMS, BASELINE, TREND, LINKS),
+    (LINKS, TREND, *COMPARED, LOSS, LATENCY, DOWNLOAD, FORMS, BASELINE),
 )

@@ -45,8 +45,15 @@ _MAP = (
     "silent",
     "stations_bad",
     "operators_down",
+    "label",
     "latitude",
     "longitude",
+)
+_MAP_QUERY = q.derived(
+    {name: f'"{name}"' for name in _MAP} | {"hit": '"silent" + "stations_bad"'},
+    q.columns(_MAP, "census", q.ALL, '"province", "regency"'),
+    '"expected" > 0',
+    '"province", "regency"',
 )
 _BASELINE = ("before the election", "sebelum pemilu")
 
@@ -58,7 +65,7 @@ def _count(
     limits: tuple[float, float] | None,
     description: Text,
 ) -> Panel:
-    display = Display(4, 4, "none", limits, age="5m")
+    display = Display(3, 3, "none", limits, age="5m")
     query = Query(q.latest_sum(field), title)
     return Panel(id_, "stat", title, description, display, (query,))
 
@@ -126,6 +133,26 @@ COUNTS = (
         ),
     ),
 )
+CHANGES = Panel(
+    18,
+    "stat",
+    ("Change in ten minutes", "Perubahan dalam sepuluh menit"),
+    (
+        "Difference between the newest census and the one ten minutes before.",
+        "Selisih antara sensus terbaru dan sensus sepuluh menit sebelumnya.",
+    ),
+    Display(12, 3, "none", age="10m"),
+    tuple(
+        Query(q.change_of_sum(field), text)
+        for field, text in (
+            ("expected", ("Expected", "Seharusnya")),
+            ("reporting", ("Reporting", "Melapor")),
+            ("silent", ("Silent", "Tidak melapor")),
+            ("stations_degraded", ("Degraded", "Menurun")),
+            ("stations_bad", ("Bad", "Buruk")),
+        )
+    ),
+)
 HELP = Panel(
     7,
     "table",
@@ -167,16 +194,18 @@ MAP = Panel(
     (
         (
             "The worst status that at least 5 % of the stations have. Larger markers "
-            "have more stations. Grey means unknown. The map needs no internet."
+            "have more silent and bad stations. The worst place of each province has "
+            "its name. Grey means unknown. The map needs no internet."
         ),
         (
             "Status terburuk yang dialami minimal 5 % TPS. Penanda yang lebih besar "
-            "berarti lebih banyak TPS. Abu-abu berarti belum diketahui. Peta tidak "
+            "berarti lebih banyak TPS tidak melapor atau buruk. Tempat terburuk di "
+            "tiap provinsi diberi nama. Abu-abu berarti belum diketahui. Peta tidak "
             "memerlukan internet."
         ),
     ),
-    Display(12, 10, "none", age="5m"),
-    (Query(q.columns(_MAP, "census", q.ALL, '"province", "regency"')),),
+    Display(9, 6, "none", age="5m"),
+    (Query(_MAP_QUERY),),
     columns=(
         c.LEVEL,
         c.REGENCY,
@@ -185,10 +214,12 @@ MAP = Panel(
         Column("silent", ("Silent", "Tidak melapor"), "short"),
         Column("stations_bad", ("Bad", "Buruk"), "short"),
         Column("operators_down", ("Operators down", "Operator down"), "short"),
+        Column("hit", ("Down", "Terdampak"), "short"),
+        Column("label", ("Name", "Nama"), shown="label"),
         c.LATITUDE,
         c.LONGITUDE,
     ),
-    sort="expected",
+    sort="hit",
 )
 LOSS = _trend(
     9,
@@ -206,7 +237,7 @@ LOSS = _trend(
             "sebelum pemilu. Tooltip menampilkan jumlah sampel."
         ),
     ),
-    Display(8, 8, "percent", (2, 10)),
+    Display(12, 10, "percent", (2, 10), zones=True),
     q.LOSS,
 )
 LATENCY = _trend(
@@ -225,7 +256,7 @@ LATENCY = _trend(
             "sebelum pemilu. Tooltip menampilkan jumlah sampel."
         ),
     ),
-    Display(8, 8, "ms", (200, 600)),
+    Display(12, 10, "ms", (200, 600), zones=True),
     q.DELAY,
 )
 VOTING = Panel(
@@ -264,7 +295,7 @@ ALERTS = Panel(
             "tidak ditampilkan."
         ),
     ),
-    Display(16, 8, "none"),
+    Display(8, 8, "none"),
 )
 STATES = Panel(
     13,
@@ -274,7 +305,7 @@ STATES = Panel(
         "Silent, bad and degraded stations in the whole country.",
         "TPS yang tidak melapor, buruk, dan menurun di seluruh Indonesia.",
     ),
-    Display(12, 10, "short"),
+    Display(24, 10, "short", zones=True),
     (
         Query(q.counted_over_time("silent"), ("silent", "tidak melapor"), "silent"),
         Query(q.counted_over_time("stations_bad"), ("bad", "buruk"), "bad"),
@@ -292,16 +323,17 @@ OVERVIEW = Board(
     (
         FRESHNESS,
         *COUNTS,
+        MAP,
+        CHANGES,
         AGE,
         HELP,
         TROUBLES,
-        MAP,
         STATES,
         LATENESS,
         DEAD,
         ALERTS,
+        VOTING,
         LOSS,
         LATENCY,
-        VOTING,
     ),
 )

@@ -32,7 +32,7 @@ AGE = Panel(
         "The newest minute for which every province was counted.",
         "Menit terbaru yang lengkap: semua provinsi sudah dihitung.",
     ),
-    Display(4, 4, "dateTimeFromNow", age="6h"),
+    Display(3, 3, "dateTimeFromNow", age="6h"),
     (Query(q.select('last("complete_ms")', "watermark"), c.same("Census")),),
 )
 LATENESS = Panel(
@@ -88,7 +88,7 @@ TROUBLES = Panel(
             "tidak ada gangguan hanya jika batang di atas hijau."
         ),
     ),
-    Display(24, 6, "none", age="5m"),
+    Display(24, 5, "none", age="5m"),
     (
         Query(
             q.derived(

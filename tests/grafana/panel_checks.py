@@ -17,6 +17,7 @@ from tests.grafana.day import Day
 from tests.grafana.expected_values import chosen, last, ratio
 from tests.grafana.panel_checks_operators import (
     collectors,
+    compared,
     links,
     never,
     phases,
@@ -39,6 +40,31 @@ def _counted(field: str) -> Callable[[PanelResult], None]:
         assert [row["value"] for row in result.rows] == [want]
 
     return check
+
+
+_CHANGING = (
+    "expected",
+    "reporting",
+    "silent",
+    "stations_degraded",
+    "stations_bad",
+)
+
+
+def _changes(result: PanelResult) -> None:
+    """Compare with the counts that the census wrote now and ten minutes before."""
+    counts: dict[int, dict[str, int]] = {}
+    for line in result.day.written:
+        if line.startswith(b"census,"):
+            record = decode(line)
+            if record.tags["operator"] == "all":
+                sums = counts.setdefault(record.time_ns, dict.fromkeys(_CHANGING, 0))
+                for name in _CHANGING:
+                    sums[name] += int(record.fields[name])
+    now = counts[result.day.end_ns]
+    before = counts[result.day.end_ns - 10 * MINUTE_NS]
+    for rows, name in zip(result.answers, _CHANGING, strict=True):
+        assert [row["value"] for row in rows] == [now[name] - before[name]]
 
 
 def _none_maintained(result: PanelResult) -> None:
@@ -111,7 +137,17 @@ def _map(result: PanelResult) -> None:
         assert (row["latitude"], row["longitude"]) == (place.latitude, place.longitude)
         for field in ("class_level", "expected", "silent", "stations_bad"):
             assert row[field] == counts[field]
+        assert row["hit"] == counts["silent"] + counts["stations_bad"]
         assert row["operators_down"] == (counts["operators_down"] or 0)
+    labelled = [code for code, row in got.items() if row["label"]]
+    assert labelled
+    assert len(labelled) == len({code[:2] for code in labelled})
+    for code in labelled:
+        assert got[code]["label"] == regencies()[code].name
+        assert got[code]["class_level"] in {2, 3}
+        others = [n for c, n in got.items() if c[:2] == code[:2]]
+        worst = max(n["hit"] for n in others if n["class_level"] in {2, 3})
+        assert got[code]["hit"] == worst
 
 
 def _trend(figure: tuple[str, str, float]) -> Callable[[PanelResult], None]:
@@ -324,6 +360,7 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
     ("overview", 4): _counted("stations_degraded"),
     ("overview", 5): _counted("stations_bad"),
     ("overview", 6): _complete,
+    ("overview", 18): _changes,
     ("overview", 14): _troubles,
     ("overview", 15): _fresh,
     ("overview", 16): _data_late,
@@ -353,6 +390,12 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
         "throughput", ("rate_bps", "tests", 1.0), direction="down"
     ),
     ("operators", 4): phases("web", ("upload_sum_ms", "uploads", 1.0)),
+    ("operators", 8): compared(8, "latency", LOSS, **ANCHOR),
+    ("operators", 9): compared(9, "latency", DELAY, **ANCHOR),
+    ("operators", 10): compared(
+        10, "throughput", ("rate_bps", "tests", 1.0), direction="down"
+    ),
+    ("operators", 11): compared(11, "web", ("upload_sum_ms", "uploads", 1.0)),
     ("operators", 5): usual,
     ("operators", 7): links,
     ("agents", 7): pipeline,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator as arithmetic
+from collections.abc import Callable
+from math import inf, nan, sqrt
 from typing import Any
 
 import pytest
@@ -9,7 +12,8 @@ import pytest
 from tests.grafana.counts import inside, operators
 from tests.grafana.expected_values import chosen, ratio, total
 from tests.grafana.panel_figures import DELAY, LOSS
-from tests.grafana.panel_queries import PanelResult
+from tests.grafana.panel_queries import PANELS, PanelResult
+from tests.noc.nation import MINUTE_NS
 
 
 def phases(measurement: str, figure: tuple[str, str, float], **where: str) -> Any:
@@ -31,10 +35,113 @@ def phases(measurement: str, figure: tuple[str, str, float], **where: str) -> An
             assert {o: row[phase] for o, row in got.items()} == pytest.approx(want)
             for operator, row in got.items():
                 assert row[f"n_{phase}"] == total(divisor)(groups[operator])
+                width = half_width(figure, groups[operator])
+                assert row[f"pm_{phase}"] == pytest.approx(width, abs=1e-6)
             count += len(got)
         assert count >= 3
 
     return check
+
+
+def half_width(figure: tuple[str, str, float], records: list[Any]) -> float:
+    """Return half the width of the 95 % interval over regencies and hours."""
+    top, bottom, scale = figure
+    clusters: dict[tuple[str, int], list[Any]] = {}
+    for r in records:
+        key = r.tags["regency"], r.time_ns // (60 * MINUTE_NS)
+        clusters.setdefault(key, []).append(r)
+    sums = [
+        (scale * (total(top)(c) or 0), n)
+        for c in clusters.values()
+        if (n := total(bottom)(c))
+    ]
+    return ratio_half_width(sums)
+
+
+def ratio_half_width(sums: list[tuple[float, float]]) -> float:
+    """Return half the width of the interval of a ratio from sums of its clusters."""
+    if len(sums) < 2:
+        return 0.0
+    n = sum(bottom for _, bottom in sums)
+    figure = sum(top for top, _ in sums) / n
+    squares = sum((top - figure * bottom) ** 2 for top, bottom in sums)
+    count = len(sums)
+    return float(1.96 * sqrt(squares * count / (count - 1)) / n)
+
+
+def compared(
+    id_: int, measurement: str, figure: tuple[str, str, float], **where: str
+) -> Any:
+    steps = PANELS["operators", id_]["transformations"]
+
+    def check(result: PanelResult) -> None:
+        """A difference is real if it exceeds half the width of its interval."""
+        groups: dict[tuple[str, str], list[Any]] = {}
+        for phase in ("pre", "voting"):
+            tags = {**result.only, **where, "phase": phase}
+            for record in chosen(result.day, measurement, tags, 7 * 86400):
+                groups.setdefault((phase, record.tags["operator"]), []).append(record)
+        rows = transformed(result.answers, steps)
+        for row in rows:
+            before = groups["pre", row["operator"]]
+            during = groups["voting", row["operator"]]
+            assert row["before"] == pytest.approx(ratio(*figure)(before))
+            assert row["voting"] == pytest.approx(ratio(*figure)(during))
+            difference = row["voting"] - row["before"]
+            assert row["difference"] == pytest.approx(difference, abs=1e-6)
+            widths = (_of_regencies(figure, before), half_width(figure, during))
+            margin = sqrt(sum(width**2 for width in widths))
+            is_real = 0 < margin < abs(difference)
+            assert (0 < row["chance"] < 1) is is_real, (row, margin)
+        if measurement == "latency" and inside(result, "3173"):
+            assert len(rows) >= 3
+
+    return check
+
+
+_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": arithmetic.add,
+    "-": arithmetic.sub,
+    "*": arithmetic.mul,
+    "/": lambda a, b: a / b if b else (inf if a else nan),
+}
+
+
+def transformed(answers: list[list[Any]], steps: list[Any]) -> list[dict[str, Any]]:
+    """Merge the rows of queries by operator and calculate columns, as Grafana does."""
+    merged: dict[str, dict[str, Any]] = {}
+    for rows in answers:
+        for row in rows:
+            merged.setdefault(row["operator"], {}).update(row)
+    for step in steps:
+        options = step["options"]
+        if step["id"] == "filterByValue":
+            needed = [one["fieldName"] for one in options["filters"]]
+            merged = {
+                key: row
+                for key, row in merged.items()
+                if all(row.get(name) is not None for name in needed)
+            }
+        if step["id"] == "calculateField":
+            sides = options["binary"]
+            for row in merged.values():
+                values = row[sides["left"]], row[sides["right"]]
+                row[options["alias"]] = _ARITHMETIC[sides["operator"]](*values)
+    return list(merged.values())
+
+
+def _of_regencies(figure: tuple[str, str, float], records: list[Any]) -> float:
+    top, bottom, scale = figure
+    clusters: dict[str, list[Any]] = {}
+    for record in records:
+        clusters.setdefault(record.tags["regency"], []).append(record)
+    return ratio_half_width(
+        [
+            (scale * (total(top)(c) or 0), n)
+            for c in clusters.values()
+            if (n := total(bottom)(c))
+        ]
+    )
 
 
 def usual(result: PanelResult) -> None:
@@ -57,9 +164,9 @@ def links(result: PanelResult) -> None:
     """Links by class and regencies down are summed over regencies, by operator."""
     fields = ("links_good", "links_degraded", "links_bad", "links_unknown", "down")
     want: dict[str, dict[str, int]] = {}
-    for (code, operator), counts in operators(result.day).items():
+    for (code, name), counts in operators(result.day).items():
         if inside(result, code):
-            sums = want.setdefault(operator, dict.fromkeys(fields, 0))
+            sums = want.setdefault(name, dict.fromkeys(fields, 0))
             for field in fields:
                 sums[field] += counts[field] or 0
     got = {

@@ -96,9 +96,9 @@ def test_a_fixed_width_is_enough_for_its_texts(
 
 @pytest.mark.parametrize("language", _LEVELS)
 def test_a_laptop_shows_what_matters_without_scrolling(language: str) -> None:
-    """The bar, the numbers, the help table and the open troubles are in view."""
+    """Bar, numbers, their change, map, help table and open troubles are in view."""
     panels = {p["id"]: p["gridPos"] for p in UIDS[f"qos-overview-{language}"]["panels"]}
-    for id_ in (15, 1, 2, 3, 4, 5, 6, 7, 14):
+    for id_ in (15, 1, 2, 3, 4, 5, 6, 7, 8, 14, 18):
         bottom = (panels[id_]["y"] + panels[id_]["h"]) * _ROW_PX
         assert bottom <= LAPTOP_HEIGHT_PX - 2 * _EDGE_PX - _GAP_PX
 

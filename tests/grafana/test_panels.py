@@ -33,7 +33,11 @@ from tests.noc.nation import MINUTE_NS
 NO_QUERY = {("overview", 12)}
 
 
-@pytest.mark.parametrize("place", FIGURES)
+def _name(place: Place) -> str:
+    return f"{place[0]}:{place[1]}"
+
+
+@pytest.mark.parametrize("place", FIGURES, ids=_name)
 def test_figures_are_those_of_the_raw_points(place: Place, troubled: Day) -> None:
     """Each value is correct by minute and tags, on raw points and on roll-ups."""
     count = 0
@@ -61,7 +65,7 @@ def test_no_panel_lacks_an_expectation() -> None:
     )
 
 
-@pytest.mark.parametrize("place", OTHERS)
+@pytest.mark.parametrize("place", OTHERS, ids=_name)
 def test_panels_show_what_was_injected(place: Place, troubled: Day) -> None:
     """Panels show the injected faults, with correct counts, and nothing else."""
     for source in sources(place):

@@ -39,6 +39,7 @@ _CENSUS = (
     ),
     number("since_s", "s", "Time since the area or its operator is in this class"),
     text("since_local", "Local time of its beginning with the zone, if not good"),
+    text("label", "Name of the worst bad or silent regency of its province, for a map"),
     text("kpi", "KPI that decided the verdict of most links that are not good"),
     text("side", "Side of the fault on most of those links: access or destination"),
     text("ticket", "Ticket address of the operator for most stations of the area"),
