@@ -22,7 +22,8 @@ class Display:
     `age` is the maximum age of a value that is shown as current. `levels` and `codes`
     replace class levels and codes by their names. `top` fixes the end of the scale.
     `sentence` shows one instead of a figure: `census` on its age, or `station` on its
-    last heartbeat. `zones` adds a time axis for each zone of the country.
+    last heartbeat. `zones` adds a time axis for each zone of the country. `names` is
+    `regency` or `province` if series have codes of these, so that names replace them.
     """
 
     width: int
@@ -37,6 +38,7 @@ class Display:
     top: float | None = None
     sentence: str = ""
     zones: bool = False
+    names: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from grafana.styles import (
     watermark_mapping,
 )
 from grafana.transformations import transformations
+from qos_agent.noc.troubles.places import place_names
 
 __all__ = [
     "RAW",
@@ -47,6 +48,7 @@ __all__ = [
 ]
 _ROWS = frozenset({"table", "geomap"})
 _COLUMNS = 24
+_CODE_LENGTHS = {"province": 2, "regency": 4}
 # The names that replace codes, by the kind of column.
 _NAMES: Mapping[str, Callable[[int], list[Json]]] = {
     "regency": lambda _: regency_mapping(),
@@ -83,6 +85,7 @@ def panel_json(panel: Panel, language: int, x: int, y: int) -> Json:
             "overrides": [
                 *_series(panel, language),
                 *(_column(column, language) for column in panel.columns),
+                *_named_series(panel, language),
             ],
         },
         "options": _options(panel, language),
@@ -167,6 +170,25 @@ def _series(panel: Panel, language: int) -> list[Json]:
             properties.append({"id": "custom.fillBelowTo", "value": low})
         overrides.append({"matcher": matcher, "properties": properties})
     return overrides
+
+
+def _named_series(panel: Panel, language: int) -> list[Json]:
+    """Return the overrides that replace codes of places in legends and rows."""
+    kind = panel.display.names
+    aliases = {
+        query.alias[language].partition("$")[0]
+        for query in panel.queries
+        if kind and query.alias[language].endswith(f"$tag_{kind}")
+    }
+    return [
+        {
+            "matcher": {"id": "byName", "options": f"{prefix}{code}"},
+            "properties": [{"id": "displayName", "value": f"{prefix}{name}"}],
+        }
+        for prefix in sorted(aliases)
+        for code, name in place_names(language).items()
+        if code.isdigit() and len(code) == _CODE_LENGTHS[kind]
+    ]
 
 
 def _column(column: Column, language: int) -> Json:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from qos_agent.model.schema import RTT_BOUNDS_MS
 
 AREA = '"province" =~ /^${province:regex}$/ AND "regency" =~ /^${regency:regex}$/'
+WORST = '"regency" =~ /^${worst:regex}$/'
 STATION = '"station" =~ /^${station:regex}$/'
 HOME = '"regency" =~ /^${regency:regex}$/'
 LINK = STATION + ' AND "link" =~ /^${link:regex}$/'
@@ -159,6 +160,17 @@ def _grouped(wanted: str, measurement: str, where: str, group: str) -> str:
         f'SELECT {wanted} FROM "{measurement}" WHERE $timeFilter AND {where} '
         f"GROUP BY {group}"
     )
+
+
+def worst_regencies(count: int) -> str:
+    """Return the regencies with the most station-minutes of silence and bad links."""
+    down = (
+        'SELECT sum("silent") + sum("stations_bad") AS "worst" FROM "census" '
+        f'WHERE $timeFilter AND {AREA} AND {ALL} AND "class_level" >= 2 '
+        'GROUP BY "regency"'
+    )
+    top = f'SELECT top("worst", "regency", {count}) AS "worst" FROM ({down})'
+    return f'SELECT "regency" FROM ({top})'
 
 
 def search() -> str:

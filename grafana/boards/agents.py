@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from grafana import queries as q
 from grafana.boards import columns as c
 from grafana.boards.agents_devices import DEVICES, NEVER, VERSIONS
@@ -16,6 +18,7 @@ def _by_province(
 ) -> Panel:
     """Show a ratio of sums from heartbeats by province, with its sample count."""
     title, description = texts
+    display = replace(display, names="province")
     queries = c.ratio(figure, ("agent", q.AREA), '"province"', _PROVINCE)
     return Panel(id_, "timeseries", title, description, display, queries, SELECTED)
 
@@ -173,7 +176,7 @@ EVICTED = Panel(
         ),
         "Titik data belum terkirim yang dihapus karena jurnal penuh. Data ini hilang.",
     ),
-    Display(12, 8, "short", (1, 1000)),
+    Display(12, 8, "short", (1, 1000), names="province"),
     (
         Query(
             q.over_time('sum("evicted")', "agent", q.AREA, '"province"'),

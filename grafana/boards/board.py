@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grafana.panels import RAW, ROLLUP, Json, Panel, Text, place_panels
+from grafana.queries import worst_regencies
 
 LANGUAGES = ("en", "id")
 _TIME = "${__url_time_range}"
@@ -185,6 +186,8 @@ def _variable(name: str, language: int) -> Json:
         return _source(language)
     if name == "search":
         return _search(language)
+    if name == "worst":
+        return _worst()
     variable = VARIABLES[name]
     definition: Json = {
         "name": _NAMES.get(name, name),
@@ -218,6 +221,26 @@ def _source(language: int) -> Json:
             for uid in names
         ],
         "current": {"text": names[ROLLUP][language], "value": ROLLUP},
+    }
+
+
+def _worst() -> Json:
+    """Return the hidden variable with the twenty worst regencies of the selection.
+
+    Grafana 9.3 replaces the first time filter of a variable only. With no regency the
+    value is empty, which matches no regency.
+    """
+    return {
+        "name": "worst",
+        "type": "query",
+        "hide": 2,
+        "datasource": {"type": "influxdb", "uid": ROLLUP},
+        "query": worst_regencies(20),
+        "refresh": 2,
+        "sort": 0,
+        "multi": True,
+        "includeAll": True,
+        "current": {"text": "All", "value": "$__all"},
     }
 
 

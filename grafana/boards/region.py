@@ -94,30 +94,70 @@ MAP = Panel(
 WORST = Panel(
     3,
     "state-timeline",
-    ("Bad or silent regencies", "Kabupaten/kota buruk atau tidak melapor"),
+    (
+        "The twenty worst regencies: when bad or silent",
+        "Dua puluh kabupaten/kota terburuk: kapan buruk atau tidak melapor",
+    ),
     (
         (
-            "When at least 5 % of a regency's stations were bad or silent. Empty means "
-            "better than that, or not counted: see Stations by status."
+            "When at least 5 % of a regency's stations were bad or silent. The twenty "
+            "with the most station-minutes are shown. The others are in the table "
+            "Regencies. Empty means better than that, or not counted: see Stations by "
+            "status."
         ),
         (
             "Waktu saat minimal 5 % TPS di kabupaten/kota buruk atau tidak melapor. "
-            "Kosong berarti lebih baik dari itu, atau tidak dihitung: lihat Jumlah TPS "
-            "menurut status."
+            "Ditampilkan dua puluh dengan menit-TPS terbanyak. Sisanya ada di tabel "
+            "Kabupaten/kota. Kosong berarti lebih baik dari itu, atau tidak dihitung: "
+            "lihat Jumlah TPS menurut status."
         ),
     ),
-    Display(12, 10, "none", levels=True),
+    Display(24, 14, "none", levels=True, zones=True, names="regency"),
     (
         Query(
             q.over_time(
                 'max("class_level")',
                 "census",
-                f'{q.AREA} AND {q.ALL} AND "class_level" >= 2',
+                f'{q.AREA} AND {q.WORST} AND {q.ALL} AND "class_level" >= 2',
                 '"regency"',
             ),
             c.same("$tag_regency"),
         ),
     ),
+)
+_COUNTED = ("expected", "class_level", "silent", "stations_bad", "stations_degraded")
+_REGENCY = '"province", "regency"'
+REGENCIES = Panel(
+    9,
+    "table",
+    ("Regencies", "Kabupaten/kota"),
+    (
+        "All regencies of the selection with their stations, the worst first.",
+        "Semua kabupaten/kota yang dipilih beserta TPS-nya, yang terburuk di atas.",
+    ),
+    Display(12, 10, "none", age="5m"),
+    (
+        Query(
+            q.derived(
+                {name: f'"{name}"' for name in _COUNTED}
+                | {"hit": '"silent" + "stations_bad"'},
+                q.columns(_COUNTED, "census", f"{q.AREA} AND {q.ALL}", _REGENCY),
+                '"expected" > 0',
+                _REGENCY,
+            )
+        ),
+    ),
+    columns=(
+        Column("hit", ("Down", "Terdampak"), width=85),
+        Column("expected", ("of", "dari"), width=60),
+        c.REGENCY,
+        replace(c.LEVEL, width=115),
+        Column("silent", ("Silent", "Tidak melapor"), shown="linked"),
+        Column("stations_bad", ("Bad", "Buruk"), shown="linked"),
+        Column("stations_degraded", ("Degraded", "Menurun"), shown="linked"),
+        Column("province", ("Province", "Provinsi"), shown="linked"),
+    ),
+    sort="hit",
 )
 LOSS = Panel(
     4,
@@ -216,6 +256,6 @@ LATENCY = Panel(
 REGION = Board(
     "region",
     ("Province and regency", "Provinsi dan kabupaten/kota"),
-    ("source", "province", "regency"),
-    (STATIONS, MAP, WORST, LOSS, SIGNAL, ROUND_TRIPS, LATENCY, STATES),
+    ("source", "province", "regency", "worst"),
+    (STATIONS, WORST, MAP, REGENCIES, LOSS, SIGNAL, ROUND_TRIPS, LATENCY, STATES),
 )

@@ -273,6 +273,18 @@ def _levels(result: PanelResult) -> None:
         assert states[2] < 3
 
 
+def _regencies(result: PanelResult) -> None:
+    """All regencies of the selection, with the counts of the newest census."""
+    got = result.by("regency")
+    want = {c: n for c, n in areas(result.day).items() if inside(result, c)}
+    assert got.keys() == want.keys()
+    for code, counts in want.items():
+        row = got[code]
+        assert row["hit"] == counts["silent"] + counts["stations_bad"]
+        for field in ("expected", "class_level", "silent", "stations_degraded"):
+            assert row[field] == counts[field]
+
+
 def _bins(result: PanelResult) -> None:
     """Each answered packet is in one bin, and the bins add up to all of them."""
     got = {row["time"]: row for row in result.rows}
@@ -375,6 +387,7 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
     ("region", 2): _named,
     ("region", 3): _levels,
     ("region", 5): _bins,
+    ("region", 9): _regencies,
     ("region", 7): _states,
     ("station", 8): _beats,
     ("station", 10): _points(

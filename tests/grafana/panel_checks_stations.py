@@ -80,6 +80,10 @@ def rollout(result: PanelResult) -> None:
         ever = expected - sum(n["never"] for n in counts)
         assert (row["expected"], row["heard"]) == (expected, ever)
         assert row["share"] == 100 * ever / expected
+        assert row["never"] == expected - ever
+        # No technician has set up a device of this day, and it has no ledger.
+        assert row["accepted"] == 0
+        assert row["provisioned"] is None
     assert len(result.rows) == 2
 
 
@@ -88,8 +92,6 @@ def rollout_by_day(result: PanelResult) -> None:
     counts = areas(result.day).values()
     expected = sum(n["expected"] for n in counts)
     ever = expected - sum(n["never"] for n in counts)
-    last = [
-        [row["value"] for row in rows if row["value"] is not None][-1]
-        for rows in result.answers
-    ]
-    assert last == [expected, ever, sum(n["reporting"] for n in counts)]
+    last = [rows[-1]["value"] if rows else None for rows in result.answers]
+    reporting = sum(n["reporting"] for n in counts)
+    assert last == [expected, None, None, 0, ever, reporting]

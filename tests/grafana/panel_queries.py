@@ -78,8 +78,9 @@ def sources(place: Place) -> tuple[str, ...]:
     return (RAW, ROLLUP) if uid == SELECTED else (uid,)
 
 
-NATION = {"province": All, "regency": All}
-CITY = {"province": "31", "regency": ["3173", "3175"]}
+# The simulated nation has fewer than twenty bad regencies, so all are the worst.
+NATION = {"province": All, "regency": All, "worst": All}
+CITY = {"province": "31", "regency": ["3173", "3175"], "worst": All}
 
 
 def choices(board: str, day: Day) -> list[dict[str, Any]]:

@@ -305,6 +305,10 @@ def test_variables_and_annotations_ask_the_schema(name: str) -> None:
             assert asked["name"] in {"source", "search"}
             continue
         assert asked["datasource"]["uid"] in SOURCES - {"${source}"}
+        if asked["name"] == "worst":
+            # Grafana 9.3 replaces the first time filter of a variable only.
+            assert asked["query"].count("$timeFilter") == 1
+            continue
         match = re.match(
             r'SHOW TAG VALUES FROM "(\w+)" WITH KEY = "(\w+)"( WHERE .*)?$',
             asked["query"],

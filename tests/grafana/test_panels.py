@@ -10,7 +10,8 @@ from __future__ import annotations
 import pytest
 
 from grafana.panels import RAW, ROLLUP
-from grafana.queries import DELAY, ratio_over_time
+from grafana.queries import DELAY, ratio_over_time, worst_regencies
+from qos_agent.model.line_protocol import decode
 from tests.grafana.counts import areas
 from tests.grafana.day import All, Day
 from tests.grafana.expected_values import RANGE_S
@@ -164,7 +165,7 @@ def test_variables_offer_what_there_is(troubled: Day) -> None:
     chosen_now = {"province": "31", "regency": "3173", "station": station}
     for name, board in DASHBOARDS.items():
         for asked in board["templating"]["list"]:
-            if asked["type"] == "query":
+            if asked["type"] == "query" and asked["name"] != "worst":
                 uid = asked["datasource"]["uid"]
                 rows = troubled.query(asked["query"], uid, None, RANGE_S, **chosen_now)
                 offered[name, asked["name"]] = {row["value"] for row in rows}
@@ -176,6 +177,25 @@ def test_variables_offer_what_there_is(troubled: Day) -> None:
     assert offered["station", "regency"] == set(areas(troubled))
     assert offered["station", "station"] == stations
     assert offered["station", "link"] == links
+
+
+@pytest.mark.parametrize("count", [1, 2, 20])
+def test_the_worst_regencies_are_chosen(troubled: Day, count: int) -> None:
+    """They have the most station-minutes without a report or with a bad link."""
+    down: dict[str, int] = {}
+    for line in troubled.written:
+        if line.startswith(b"census,"):
+            record = decode(line)
+            level = int(record.fields.get("class_level", 0))
+            if record.tags["operator"] == "all" and level >= 2:
+                both = (record.fields[name] for name in ("silent", "stations_bad"))
+                code = record.tags["regency"]
+                down[code] = down.get(code, 0) + sum(map(int, both))
+    rows = troubled.query(worst_regencies(count), ROLLUP, province=All, regency=All)
+    chosen = [row["regency"] for row in rows]
+    assert len(set(chosen)) == len(chosen) == min(count, len(down))
+    least = min(down[code] for code in chosen)
+    assert all(n <= least for code, n in down.items() if code not in chosen)
 
 
 def test_phases_are_annotated_where_they_begin(troubled: Day) -> None:

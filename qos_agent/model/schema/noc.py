@@ -161,6 +161,9 @@ _ROLLOUT = (
     count("expected", "Stations that should report"),
     count("heard", "Stations of these that have ever reported"),
     count("reporting", "Stations heard within the late limit"),
+    count("provisioned", "Stations with a valid enrolment code or a device"),
+    count("enrolled", "Stations whose device has enrolled with its code"),
+    count("accepted", "Stations where a technician has set up the device"),
 )
 _WITNESS = (
     count("stations", "Stations of which the witness has cosigned a seal"),

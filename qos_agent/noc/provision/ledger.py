@@ -258,6 +258,15 @@ class Ledger:
         found = dict(rows.fetchall())
         return {state: found.get(state, 0) for state in State}
 
+    def counts_of(self, province: str) -> dict[State, int]:
+        """Return the number of issues to stations of a province, by state."""
+        rows = self._db.execute(
+            "SELECT state, count(*) FROM issue WHERE station BETWEEN ? AND ? "
+            "GROUP BY state",
+            (province, f"{province}:"),
+        )
+        return {State(state): n for state, n in rows}
+
     def with_issue(self) -> set[str]:
         """Return the stations that have had an issue."""
         return {code for (code,) in self._db.execute("SELECT station FROM issue")}

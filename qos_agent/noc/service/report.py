@@ -56,7 +56,8 @@ class Priority(IntEnum):
     CENSUS = 1
     BASELINE = 2
     DIRECTORY = 3
-    RECALCULATION = 4
+    ROLLOUT = 4
+    RECALCULATION = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from qos_agent.noc.service.heartbeat import (
     reasons,
 )
 from qos_agent.noc.service.report import Priority, Report, Step, utc_text
+from qos_agent.noc.service.rollout_job import RolloutJob
 from qos_agent.noc.service.rollup_job import RollupJob
 from qos_agent.noc.service.trouble_job import TroubleJob
 from qos_agent.noc.service.watchdog import Watchdog
@@ -97,6 +98,7 @@ class Service:
         self._directory_job = DirectoryJob(
             self.register, self.writer, tuple(self.servers)
         )
+        self._rollout_job = RolloutJob(self.servers, self.writer, settings.folder)
         self._trouble_job = TroubleJob(
             self.rollups, self.writer, self.register, self.state, self.census.voting
         )
@@ -199,6 +201,7 @@ class Service:
             self._census_job,
             self._baseline_job,
             self._directory_job,
+            self._rollout_job,
         )
         due = [step for job in jobs if (step := job.due(report)) is not None]
         steps = [step for step in due if step.priority not in broken]
