@@ -42,6 +42,7 @@ PAGE = Ratio('sum("page_sum_ms")', 'sum("pages")')
 RSRP = Ratio('sum("rsrp_sum_dbm")', 'sum("rsrp_samples")')
 _OLD = 'sum("acked_le_1h") + sum("acked_le_1d") + sum("acked_older")'
 LATE = Ratio(f"100.0 * ({_OLD})", f'(sum("acked_le_2m") + {_OLD})')
+CROSS = Ratio('100.0 * sum("cross_flagged")', 'sum("tests")')
 SKIPPED = Ratio('100.0 * sum("skipped")', 'sum("due")')
 
 

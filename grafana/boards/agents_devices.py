@@ -36,7 +36,7 @@ VERSIONS = Panel(
             "pada Perangkat di kabupaten/kota. Dari heartbeat lima menit terakhir."
         ),
     ),
-    Display(8, 9, "none", age="5m"),
+    Display(24, 6, "none", age="5m"),
     (_DEVICES,),
     RAW,
     columns=(
@@ -62,7 +62,7 @@ DEVICES = Panel(
             "kabupaten/kota. Dari heartbeat terbarunya dalam lima menit terakhir."
         ),
     ),
-    Display(16, 9, "none", age="5m"),
+    Display(24, 9, "none", age="5m"),
     (_DEVICES,),
     RAW,
     columns=(
@@ -78,6 +78,53 @@ DEVICES = Panel(
         c.REGENCY_CODE,
     ),
     sort="backlog_points",
+)
+_HOST_FIELDS = (
+    "throttled",
+    "undervoltage",
+    "on_battery",
+    "battery_share",
+    "temperature_c",
+    "disk_free_bytes",
+)
+POWER = Panel(
+    23,
+    "table",
+    ("Agents with a power or heat problem", "Agen dengan masalah daya atau panas"),
+    (
+        (
+            "Agents in the regency selected as Devices of regency whose supply voltage "
+            "is too low, whose processor is throttled, or that run on battery. Newest "
+            "readings of two hours. Empty: none of these."
+        ),
+        (
+            "Agen di kabupaten/kota yang dipilih pada Perangkat di kabupaten/kota yang "
+            "tegangannya terlalu rendah, prosesornya diperlambat, atau memakai "
+            "baterai. Hasil ukur terbaru dari dua jam terakhir. Kosong: tidak ada."
+        ),
+    ),
+    Display(24, 7, "none", age="2h"),
+    (
+        Query(
+            q.derived(
+                {name: f'"{name}"' for name in _HOST_FIELDS},
+                q.newest_of_each(_HOST_FIELDS, "host", _PLACE, '"regency", "station"'),
+                '("throttled" = 1 OR "undervoltage" = 1 OR "on_battery" = 1)',
+                '"regency", "station"',
+            )
+        ),
+    ),
+    RAW,
+    columns=(
+        c.STATION,
+        Column("undervoltage", ("Low voltage", "Tegangan rendah"), "bool_yes_no"),
+        Column("throttled", ("Throttled", "Diperlambat"), "bool_yes_no"),
+        Column("on_battery", ("On battery", "Pakai baterai"), "bool_yes_no"),
+        Column("battery_share", ("Battery", "Baterai"), "percentunit"),
+        Column("temperature_c", ("Temperature", "Suhu"), "celsius"),
+        Column("disk_free_bytes", ("Free disk", "Disk kosong"), "bytes"),
+        c.REGENCY_CODE,
+    ),
 )
 _NEVER_FIELDS = ("never", "name", "operator", "contact", "ticket", "maintenance")
 NEVER = Panel(

@@ -106,11 +106,11 @@ def _compared(id_: int, title: Text, unit: str, figure: Figure) -> Panel:
         columns=(
             _OPERATOR,
             Column("before", ("before", "sebelum"), unit),
-            Column("pm_before", _HALF_WIDTH, unit, shown="margin", width=90),
+            Column("pm_before", _HALF_WIDTH, unit, shown="margin", width=80),
             Column("voting", ("voting", "pemungutan"), unit),
-            Column("pm_voting", _HALF_WIDTH, unit, shown="margin", width=90),
+            Column("pm_voting", _HALF_WIDTH, unit, shown="margin", width=80),
             Column("difference", ("difference", "selisih"), unit),
-            Column("chance", ("not chance", "nyata"), shown="chance", width=90),
+            Column("chance", ("not chance", "nyata"), shown="chance", width=95),
             Column("n_before", ("n before", "n sebelum"), "short", shown="linked"),
             Column("n_voting", ("n voting", "n pemungutan"), "short", shown="linked"),
             *(

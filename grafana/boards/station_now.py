@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from grafana import queries as q
 from grafana.boards import columns as c
 from grafana.panels import RAW, Column, Display, Panel, Query
@@ -32,7 +34,7 @@ IDENTITY = Panel(
         "From the register. It changes within minutes after an import.",
         "Dari register. Isinya berubah beberapa menit setelah impor.",
     ),
-    Display(16, 4, "none", age="1d"),
+    Display(24, 4, "none", age="1d"),
     (Query(q.listed()),),
     columns=(
         Column("station", ("Station", "TPS"), width=140),
@@ -47,7 +49,7 @@ LAST = Panel(
         "The newest heartbeat of the last two days, by the device's clock.",
         "Heartbeat terbaru dari dua hari terakhir, menurut jam perangkat.",
     ),
-    Display(8, 4, "none", age="2d"),
+    Display(16, 4, "none", age="2d"),
     (Query(q.newest(("backlog_points", "beats"), "agent", q.STATION, limit=1)),),
     RAW,
     columns=(
@@ -79,7 +81,7 @@ PROBLEM = Panel(
             "tidak mendaftar masalah, atau mendaftar TPS lain di kabupaten/kota itu."
         ),
     ),
-    Display(16, 4, "none", age="5m"),
+    Display(24, 4, "none", age="5m"),
     (
         Query(
             q.columns(_PROBLEM, "station", f"{q.HOME} AND {q.STATION}", '"station"'),
@@ -88,7 +90,7 @@ PROBLEM = Panel(
     columns=(
         c.LEVEL,
         c.SINCE,
-        c.PROBLEM,
+        replace(c.PROBLEM, width=165),
         c.SIDE,
         c.OPERATOR,
         Column("acknowledged", ("Acknowledged", "Sedang ditangani"), "bool_yes_no"),
@@ -96,4 +98,4 @@ PROBLEM = Panel(
         Column("station", ("Station", "TPS"), shown="hidden"),
     ),
 )
-NOW = (HEARD, IDENTITY, LAST, PROBLEM)
+NOW = (HEARD, LAST, IDENTITY, PROBLEM)

@@ -22,6 +22,7 @@ from tests.grafana.panel_checks_operators import (
     never,
     phases,
     pipeline,
+    power,
     seals,
     usual,
 )
@@ -416,6 +417,7 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
     ("agents", 9): _counted("mismatched"),
     ("agents", 11): _device,
     ("agents", 12): _device,
+    ("agents", 23): power,
     ("agents", 13): never,
     ("agents", 14): collectors,
     ("agents", 17): _counted("expected"),

@@ -202,6 +202,16 @@ def collectors(result: PanelResult) -> None:
     assert row["rollup_s"] > 0
 
 
+def power(result: PanelResult) -> None:
+    """Exactly the devices of the regency with too little voltage are listed."""
+    weak = {
+        r.tags["station"]
+        for r in chosen(result.day, "host", {"regency": "3173"}, 7200)
+        if r.fields.get("undervoltage") or r.fields.get("on_battery")
+    }
+    assert result.by("station").keys() == weak
+
+
 def never(result: PanelResult) -> None:
     """Exactly the stations that never reported are listed, with names."""
     got = result.by("station")

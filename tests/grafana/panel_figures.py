@@ -101,6 +101,9 @@ FIGURES: dict[Place, tuple[Figure, ...]] = {
     ),
     ("agents", 5): pair("agent", ("uplink_failures", "beats", 1.0), ("province",)),
     ("agents", 6): pair("agent", ("skipped", "due", 100.0), ("province",)),
+    ("agents", 22): pair(
+        "throughput", ("cross_flagged", "tests", 100.0), ("province",)
+    ),
     ("agents", 10): pair("agent", ("quarantined_points", "beats", 1.0), ("province",)),
     ("agents", 15): pair("agent", ("unsent_old", "beats", 100.0), ("province",)),
     ("agents", 16): (Figure("agent", total("evicted"), ("province",)),),

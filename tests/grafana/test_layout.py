@@ -15,7 +15,7 @@ from qos_agent.config.places import regencies
 from qos_agent.noc.troubles.places import place_names
 from tests.grafana.test_boards import BOARDS, UIDS
 
-LAPTOP_PX, PHONE_PX = 1366, 390
+WALL_PX, LAPTOP_PX, PHONE_PX = 1920, 1366, 390
 LAPTOP_HEIGHT_PX = 768
 _LETTER_PX = 7
 _CELL_PX, _EDGE_PX, _GAP_PX, _ROW_PX = 14, 16, 8, 38
@@ -26,7 +26,7 @@ _TABLES = [
     pytest.param(panel, UIDS[uid]["uid"][-2:], id=f"{uid}:{panel['id']}")
     for uid in UIDS
     for panel in UIDS[uid]["panels"]
-    if panel["type"] == "table" and uid[4:-3] in {"overview", "region", "find"}
+    if panel["type"] == "table"
 ]
 
 
@@ -73,12 +73,13 @@ def _need_px(values: dict[str, Any]) -> float:
     return known * _LETTER_PX + _CELL_PX
 
 
+@pytest.mark.parametrize("width_px", [WALL_PX, LAPTOP_PX])
 @pytest.mark.parametrize(("panel", "language"), _TABLES)
-def test_no_name_is_cut_on_a_laptop(panel: dict[str, Any], language: str) -> None:
-    """Names of places and causes fit at 1366 pixels, next to all other columns."""
+def test_no_name_is_cut(panel: dict[str, Any], language: str, width_px: int) -> None:
+    """Names of places and causes fit, next to all other columns."""
     columns = _columns(panel)
     needs = [v.get("custom.width") or _need_px(v) for _, v in columns]
-    assert sum(needs) <= _panel_px(panel["gridPos"]["w"], LAPTOP_PX), needs
+    assert sum(needs) <= _panel_px(panel["gridPos"]["w"], width_px), needs
 
 
 @pytest.mark.parametrize(("panel", "language"), _TABLES)
@@ -116,6 +117,20 @@ def test_a_phone_shows_numbers_and_place_first(language: str) -> None:
         assert place in {"regency", "place"}
         widths = [values["custom.width"] for _, values in numbers]
         assert sum(widths) + usual <= PHONE_PX - 2 * _EDGE_PX
+
+
+@pytest.mark.parametrize("language", _LEVELS)
+def test_a_phone_shows_the_state_of_a_station_first(language: str) -> None:
+    """On a phone panels are one column: the state comes first, then whom to call."""
+    panels = UIDS[f"qos-station-{language}"]["panels"]
+    places = {p["id"]: (p["gridPos"]["y"], p["gridPos"]["x"]) for p in panels}
+    assert sorted(places, key=lambda id_: places[id_])[:4] == [21, 23, 22, 24]
+    for id_, count in ((23, 2), (24, 2)):
+        (panel,) = (p for p in panels if p["id"] == id_)
+        needs = [
+            v.get("custom.width") or _need_px(v) for _, v in _columns(panel)[:count]
+        ]
+        assert sum(needs) <= PHONE_PX - 2 * _EDGE_PX
 
 
 def test_the_longest_names_are_known() -> None:
