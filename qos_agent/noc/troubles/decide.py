@@ -10,11 +10,12 @@ from qos_agent.noc.census.voting_window import VotingWindow
 from qos_agent.noc.register.store import Note
 from qos_agent.noc.troubles.causes import Cause
 from qos_agent.noc.troubles.cells import cells_of, outage_cells
+from qos_agent.noc.troubles.covered import uncovered_signals
 from qos_agent.noc.troubles.facts import Facts
 from qos_agent.noc.troubles.handling import Handling
 from qos_agent.noc.troubles.places import LEVELS, Place, contains, place_of
 from qos_agent.noc.troubles.points import lines_of, rollout_lines, watermark_line
-from qos_agent.noc.troubles.signals import Cells, Key, Signal, outage_signals, signals
+from qos_agent.noc.troubles.signals import Cells, Key, Signal, outage_signals
 from qos_agent.noc.troubles.standing import Minute, Trouble, advance
 
 _WATCHED = frozenset({Phase.VOTING, Phase.COUNTING})
@@ -45,7 +46,7 @@ def decide(
     cells = cells_of(facts, lambda code: ("regency", code) in watched)
     minute = Minute(
         facts.at_ns,
-        _signals(facts, cells),
+        _signals(facts, cells, [t.key for t in before.values() if t.severity]),
         is_known=lambda key: _is_counted(facts, key) and _is_measured(cells, key),
         may_be_critical=lambda key: (key.level, key.place) in watched,
     )
@@ -69,10 +70,13 @@ def _places(facts: Facts, voting: VotingWindow, lead_ns: int) -> frozenset[Place
     )
 
 
-def _signals(facts: Facts, cells: Mapping[Cause, Cells]) -> Mapping[Key, Signal]:
+def _signals(
+    facts: Facts, cells: Mapping[Cause, Cells], standing: Sequence[Key]
+) -> Mapping[Key, Signal]:
     found = list(outage_signals(outage_cells(facts)))
+    covering = [*standing, *(signal.key for signal in found if signal.severity)]
     for cause, by_operator in cells.items():
-        found += signals(cause, by_operator)
+        found += uncovered_signals(cause, by_operator, covering)
     return {signal.key: signal for signal in found}
 
 
