@@ -28,6 +28,7 @@ BENCHES = (
     "growth",
     "alerts",
     "boards",
+    "delivery",
     "noc",
     "gateway",
     "report",

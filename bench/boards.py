@@ -22,7 +22,7 @@ from bench.table import show
 from grafana.boards import BOARDS, board_json
 from grafana.panels import RAW, ROLLUP
 from qos_agent.config.settings import CollectorSection
-from qos_agent.influx.writer import Writer
+from qos_agent.influx.writer import WriteError, Writer
 from qos_agent.noc.register.importing import stage
 from qos_agent.noc.register.store import Register
 from qos_agent.noc.service.service import Service
@@ -40,6 +40,7 @@ from tests.servers.influxdb import InfluxDB
 STATIONS, MINUTES = 1000, 6
 START = datetime(2024, 2, 14, 3, tzinfo=UTC)
 # The range that the boards show first.
+_TRIES = 5
 _RANGE_S = 3 * 3600.0
 _STATION_RANGE_S = {"rollout": 14 * 86400.0}
 # Without these, roll-ups of empty weeks would take most of the time.
@@ -68,7 +69,7 @@ def _filled(
     writer = Writer(CollectorSection.model_validate(shard))
     service = Service(settings(raw, rollup, folder, collectors=[shard], rollups=_SUMS))
     for batch in Nation(scenario, START).run():
-        writer.write([line for lines in batch.lines.values() for line in lines])
+        _write(writer, [line for lines in batch.lines.values() for line in lines])
         report = service.minute(batch.ends_ns)
     for _ in service.pending(report):
         pass
@@ -78,6 +79,19 @@ def _filled(
         part.close()
     chosen = {"regency": regency, "station": station, "search": station[4:9]}
     return raw, rollup, batch.ends_ns, chosen
+
+
+def _write(writer: Writer, lines: list[bytes]) -> None:
+    """Write the points of a minute; InfluxDB times out on a busy machine."""
+    for _ in range(_TRIES):
+        try:
+            writer.write(lines)
+        except WriteError as error:
+            failure = error
+            writer.wake()
+        else:
+            return
+    raise failure
 
 
 def _second(pair: tuple[str, int]) -> int:

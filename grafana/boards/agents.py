@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from grafana import queries as q
 from grafana.boards import columns as c
-from grafana.boards.agents_devices import DEVICES, NEVER, POWER, VERSIONS
+from grafana.boards.agents_devices import CROSS, DEVICES, NEVER, POWER, VERSIONS
 from grafana.boards.board import Board
 from grafana.panels import SELECTED, Column, Display, Panel, Query, Text
 
@@ -146,25 +146,6 @@ FAILURES = _by_province(
     ),
     Display(12, 8, "short", (0.1, 1)),
     q.per_beat("uplink_failures"),
-)
-CROSS = Panel(
-    22,
-    "timeseries",
-    ("Throughput tests with other traffic", "Uji throughput dengan lalu lintas lain"),
-    (
-        (
-            "Share of throughput tests during which the interface carried other "
-            "traffic above the limit. Their rates are doubtful. The tooltip shows the "
-            "samples: the tests."
-        ),
-        (
-            "Persentase uji throughput saat ada lalu lintas lain di atas batas pada "
-            "antarmuka. Hasilnya diragukan. Tooltip menampilkan sampel: jumlah uji."
-        ),
-    ),
-    Display(12, 8, "percent", (10, 30), top=100.0, names="province"),
-    c.ratio(q.CROSS, ("throughput", q.AREA), '"province"', _PROVINCE),
-    SELECTED,
 )
 QUARANTINED = _by_province(
     10,

@@ -1,10 +1,10 @@
-"""Tables of the agents dashboard: versions, single devices, never reported."""
+"""Panels of the agents dashboard about devices: versions, power, never reported."""
 
 from __future__ import annotations
 
 from grafana import queries as q
 from grafana.boards import columns as c
-from grafana.panels import RAW, Column, Display, Panel, Query
+from grafana.panels import RAW, SELECTED, Column, Display, Panel, Query
 
 _STATION = '"province", "regency", "station"'
 _DEVICE_FIELDS = (
@@ -152,4 +152,23 @@ NEVER = Panel(
         Column("never", ("Never", "Belum pernah"), shown="hidden"),
         c.PROVINCE,
     ),
+)
+CROSS = Panel(
+    22,
+    "timeseries",
+    ("Throughput tests with other traffic", "Uji throughput dengan lalu lintas lain"),
+    (
+        (
+            "Share of throughput tests during which the interface carried other "
+            "traffic above the limit. Their rates are doubtful. The tooltip shows the "
+            "samples: the tests."
+        ),
+        (
+            "Persentase uji throughput saat ada lalu lintas lain di atas batas pada "
+            "antarmuka. Hasilnya diragukan. Tooltip menampilkan sampel: jumlah uji."
+        ),
+    ),
+    Display(12, 8, "percent", (10, 30), top=100.0, names="province"),
+    c.ratio(q.CROSS, ("throughput", q.AREA), '"province"', c.same("$tag_province")),
+    SELECTED,
 )

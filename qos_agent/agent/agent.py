@@ -91,6 +91,7 @@ class Agent:
             supervisor=self._supervisor,
         )
         self._metrics = Metrics(self._components, self._schedule)
+        self._components.uplink.enter(self._phase)
         self._heartbeat_tally = Tally()
 
     def run(
@@ -199,8 +200,9 @@ class Agent:
         call("stop", lambda: self._seal("stop"))
         call("stop", self._commit)
         uplink.join(_UPLINK_STOP_S)
-        left_s = max(0.0, end_s - time.monotonic())
-        call("stop", lambda: components.uplink.drain(left_s))
+        call(
+            "stop", lambda: components.uplink.drain(max(0.0, end_s - time.monotonic()))
+        )
         try:
             last_status = self._status()
             self._write_status()
@@ -359,6 +361,7 @@ class Agent:
         self._record(event("phase", since_boot_ns, **change))
         _log.info("phase: changed from %s to %s", self._phase.value, phase.value)
         self._phase = phase
+        self._components.uplink.enter(phase)
         self._schedule.set_jobs(self._jobs(phase), since_boot_ns)
 
     def _record_downtime(self, now_ns: int) -> None:
@@ -374,8 +377,7 @@ class Agent:
 
     def _record_missed_slots(self) -> None:
         """Record the slots missed during a stop, once the clock is trusted."""
-        state = self._clock.state()
-        if self._downtime is None or not state.trusted:
+        if self._downtime is None or not (state := self._clock.state()).trusted:
             return
         (last_record_ns, start_boot_ns), self._downtime = self._downtime, None
         span_ns = (last_record_ns, start_boot_ns + state.offset_ns)

@@ -164,17 +164,23 @@ def _journal(
         identity=identity,
         collectors=settings.collector_names(),
         phase_at=phase_at,
-        limits=_limits(section),
+        limits=_limits(section, max(map(settings.uplink.delivery_s, Phase))),
         eviction_ranks=eviction_ranks,
         anchor=sealing.anchor(section.folder),
     )
 
 
-def _limits(section: JournalSection) -> JournalLimits:
+# A request and a retry after the points were due.
+_FRESH_S = 120.0
+
+
+def _limits(section: JournalSection, delivery_s: float) -> JournalLimits:
+    """Return the limits; points that wait for their delivery are no backlog."""
     return JournalLimits(
         size_bytes=section.size_limit,
         disk_reserve_bytes=section.disk_reserve,
         keep_s=section.keep,
         age_s=section.age_limit,
         hold_s=section.clock_hold,
+        fresh_s=_FRESH_S + delivery_s,
     )

@@ -52,6 +52,7 @@ class HeartbeatFigures:
     evicted: int
     uplink_bytes: int
     uplink_failures: int
+    delivery_s: float | None
     collector_full: int
     collector_insecure: int
     remote_refused: int = 0

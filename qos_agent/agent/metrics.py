@@ -111,6 +111,7 @@ class Metrics:
             evicted=counts.evicted,
             uplink_bytes=uplink.sent_bytes + uplink.received_bytes,
             uplink_failures=uplink.failures,
+            delivery_s=components.uplink.delivery_s,
             collector_full=int(uplink.full),
             collector_insecure=int(components.settings.sends_token_openly()),
             **self._remote(now_ns),

@@ -56,6 +56,8 @@ class Sender:
         self.name = name
         self.status = UplinkStatus(collector=name)
         self.retry_boot_ns = 0
+        # A point that waited this long for its delivery is not late.
+        self.wait_s = 0.0
         self._journal = journal
         self._transport = transport
         self._clock = clock
@@ -272,7 +274,7 @@ class Sender:
             for refused in self._hold.clear():
                 self._prefetcher.release(refused)
         acknowledged = self.status.acknowledged.plus(
-            part.times_ns(), self._clock.wall_ns()
+            part.times_ns(), self._clock.wall_ns() - int(self.wait_s * 1e9)
         )
         self.status = replace(self.status, acknowledged=acknowledged)
         self._succeeded()

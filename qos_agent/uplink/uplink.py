@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 from qos_agent.config.settings import CollectorSection, Settings
 from qos_agent.influx.transport import InfluxTransport, Transport
 from qos_agent.journal import Journal, Lane
-from qos_agent.model import Clock
+from qos_agent.model import Clock, Phase
 from qos_agent.model.errors import StorageError
 from qos_agent.system.link_lock import LinkLock
 from qos_agent.uplink.data_usage import Account, DataUsage
+from qos_agent.uplink.pace import Pace
 from qos_agent.uplink.sender import Sender, SenderOptions
 from qos_agent.uplink.status import UplinkStatus
 
@@ -68,6 +69,7 @@ class Uplink:
         self._backlog_boot_ns = self._after_pauses(_SPREAD_PAUSES)
         # True if the last batch of the backlog delivered points: there may be more.
         self._has_backlog = False
+        self._pace = Pace(settings.uplink, clock)
 
     def run(self, alive: Callable[[], None] = lambda: None) -> None:
         """Deliver until the stop event is set. Call `alive` around each request.
@@ -86,6 +88,18 @@ class Uplink:
     def wake(self) -> None:
         """Look for points at once: some were committed, or the stop event was set."""
         self._wake.set()
+
+    def enter(self, phase: Phase) -> None:
+        """Deliver at the interval of a phase."""
+        self._pace.enter(phase)
+        for sender in self._senders:
+            sender.wait_s = self._pace.wait_s
+        self.wake()
+
+    @property
+    def delivery_s(self) -> float:
+        """The delivery interval in force."""
+        return self._pace.interval_s
 
     def status(self) -> UplinkStatus:
         """Return the status of the collector, or of the fallback if that is in use."""
@@ -202,7 +216,8 @@ class Uplink:
             self._serve_from(senders[1:])
 
     def _serve(self, sender: Sender) -> None:
-        if not sender.may_try():
+        is_behind = self._has_backlog or sender.failing_s > 0
+        if not sender.may_try() or not (is_behind or self._pace.is_due()):
             return
         was_failing = sender.failing_s > 0
         self._send_fresh(sender, self._settings.collector.timeout)
@@ -210,6 +225,8 @@ class Uplink:
             self._backlog_boot_ns = self._after_pauses(_SPREAD_PAUSES)
         if sender.may_try() and self._clock.boot_ns() >= self._backlog_boot_ns:
             self._send_backlog(sender)
+        if not sender.failing_s:
+            self._pace.sent()
 
     def _send_fresh(self, sender: Sender, timeout_s: float) -> None:
         while sender.may_try() and not self._stop.is_set():

@@ -11,6 +11,7 @@ from qos_agent.config.places import regencies
 from qos_agent.model.line_protocol import decode
 from qos_agent.model.schema import RTT_BOUNDS_MS
 from qos_agent.noc.troubles.causes import CAUSES
+from tests.grafana import panel_checks_census as census
 from tests.grafana import panel_checks_stations as stations
 from tests.grafana.counts import areas, inside, operators, tally
 from tests.grafana.day import Day
@@ -41,31 +42,6 @@ def _counted(field: str) -> Callable[[PanelResult], None]:
         assert [row["value"] for row in result.rows] == [want]
 
     return check
-
-
-_CHANGING = (
-    "expected",
-    "reporting",
-    "silent",
-    "stations_degraded",
-    "stations_bad",
-)
-
-
-def _changes(result: PanelResult) -> None:
-    """Compare with the counts that the census wrote now and ten minutes before."""
-    counts: dict[int, dict[str, int]] = {}
-    for line in result.day.written:
-        if line.startswith(b"census,"):
-            record = decode(line)
-            if record.tags["operator"] == "all":
-                sums = counts.setdefault(record.time_ns, dict.fromkeys(_CHANGING, 0))
-                for name in _CHANGING:
-                    sums[name] += int(record.fields[name])
-    now = counts[result.day.end_ns]
-    before = counts[result.day.end_ns - 10 * MINUTE_NS]
-    for rows, name in zip(result.answers, _CHANGING, strict=True):
-        assert [row["value"] for row in rows] == [now[name] - before[name]]
 
 
 def _none_maintained(result: PanelResult) -> None:
@@ -274,18 +250,6 @@ def _levels(result: PanelResult) -> None:
         assert states[2] < 3
 
 
-def _regencies(result: PanelResult) -> None:
-    """All regencies of the selection, with the counts of the newest census."""
-    got = result.by("regency")
-    want = {c: n for c, n in areas(result.day).items() if inside(result, c)}
-    assert got.keys() == want.keys()
-    for code, counts in want.items():
-        row = got[code]
-        assert row["hit"] == counts["silent"] + counts["stations_bad"]
-        for field in ("expected", "class_level", "silent", "stations_degraded"):
-            assert row[field] == counts[field]
-
-
 def _bins(result: PanelResult) -> None:
     """Each answered packet is in one bin, and the bins add up to all of them."""
     got = {row["time"]: row for row in result.rows}
@@ -373,7 +337,7 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
     ("overview", 4): _counted("stations_degraded"),
     ("overview", 5): _counted("stations_bad"),
     ("overview", 6): _complete,
-    ("overview", 18): _changes,
+    ("overview", 18): census.changes,
     ("overview", 14): _troubles,
     ("overview", 15): _fresh,
     ("overview", 16): _data_late,
@@ -388,7 +352,7 @@ OTHERS: dict[Place, Callable[[PanelResult], None]] = {
     ("region", 2): _named,
     ("region", 3): _levels,
     ("region", 5): _bins,
-    ("region", 9): _regencies,
+    ("region", 9): census.regencies,
     ("region", 7): _states,
     ("station", 8): _beats,
     ("station", 10): _points(

@@ -75,7 +75,11 @@ _AGENT = (
     count("failed", "Due slots that failed"),
     count("skipped", "Due slots that were skipped"),
     count("stored", "Points committed since the previous heartbeat"),
-    count("acked_le_2m", "Points acknowledged at an age of at most 2 minutes"),
+    number("delivery_s", "s", "Maximum time until the next delivery"),
+    count(
+        "acked_le_2m",
+        "Points acknowledged at most 2 minutes after they were due for delivery",
+    ),
     count("acked_le_1h", "Points acknowledged at an age of 2 minutes to 1 hour"),
     count("acked_le_1d", "Points acknowledged at an age of 1 hour to 1 day"),
     count("acked_older", "Points acknowledged at an age of more than a day"),

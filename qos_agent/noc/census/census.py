@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from qos_agent.influx.query import QueryError, Server
 from qos_agent.noc.census.cache import CensusCache
 from qos_agent.noc.census.clocks import with_wrong_clocks
+from qos_agent.noc.census.delivery import spans_by_province
 from qos_agent.noc.census.heartbeats import read_heartbeats
 from qos_agent.noc.census.inputs import ProvinceInputs, read_entries
 from qos_agent.noc.census.named import read_names
 from qos_agent.noc.census.points import encode_points
 from qos_agent.noc.census.presence import Presence, call_roll
 from qos_agent.noc.census.results import count_province
-from qos_agent.noc.census.spans import Spans
 from qos_agent.noc.census.verdict_counts import read_verdicts
 from qos_agent.noc.census.voting_window import VotingWindow
 from qos_agent.noc.register.store import Register
@@ -69,12 +69,15 @@ class Census:
         Names depend on the presence in all provinces, because a station may report from
         another one. A past minute uses no earlier roll calls, so all names are read.
         """
-        spans = Spans.until(at_ns, self.settings)
-        expected = self.cache.expected_at(self.register, spans.at_s)
+        spans_of = spans_by_province(self.servers, at_ns, self.settings, failed)
+        expected = self.cache.expected_at(self.register, at_ns // 10**9)
         calls = {} if past else self.cache.calls
-        heard = read_heartbeats(self.servers, spans, expected.stations, calls, failed)
+        heard = read_heartbeats(
+            self.servers, spans_of, expected.stations, calls, failed
+        )
         counted: dict[str, dict[str, Presence]] = {}
         for province, heartbeats in heard.items():
+            spans = spans_of[province]
             named = call_roll(heartbeats.last_ns, spans, self.register, self.state)
             server = self.servers[province]
             try:
@@ -84,9 +87,9 @@ class Census:
                 continue
             calls |= {code: regency.call for code, regency in named.items()}
             counted[province] = {**heartbeats.counted, **named}
-        presence, elsewhere = read_names(self.servers, spans, counted, failed)
+        presence, elsewhere = read_names(self.servers, spans_of, counted, failed)
         for province, regencies in presence.items():
-            server = self.servers[province]
+            server, spans = self.servers[province], spans_of[province]
             try:
                 verdicts = read_verdicts(server, province, spans.verdict, regencies)
             except QueryError as error:

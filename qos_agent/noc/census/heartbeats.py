@@ -33,14 +33,14 @@ class Heartbeats:
 
 def read_heartbeats(
     servers: Mapping[str, Server],
-    spans: Spans,
+    spans_of: Mapping[str, Spans],
     expected: Iterable[str],
     calls: Mapping[str, RollCall],
     failed: dict[str, str],
 ) -> dict[str, Heartbeats]:
     """Return the heartbeats by province, and record the error of each that fails."""
     heartbeats = {}
-    for province, server in servers.items():
+    for province, spans in spans_of.items():
         codes = {code for code in expected if code[:2] == province}
         usable = {
             regency: call
@@ -50,7 +50,9 @@ def read_heartbeats(
             and not call.unexpected
         }
         try:
-            heartbeats[province] = _read(server, province, spans, codes, usable)
+            heartbeats[province] = _read(
+                servers[province], province, spans, codes, usable
+            )
         except QueryError as error:
             failed[province] = str(error)
     return heartbeats

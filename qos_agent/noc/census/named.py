@@ -22,7 +22,7 @@ class HeardElsewhere:
 
 def read_names(
     servers: Mapping[str, Server],
-    spans: Spans,
+    spans_of: Mapping[str, Spans],
     presence: Mapping[str, Mapping[str, Presence]],
     failed: dict[str, str],
 ) -> tuple[dict[str, dict[str, Presence]], HeardElsewhere]:
@@ -40,6 +40,7 @@ def read_names(
     complete: dict[str, dict[str, Presence]] = {}
     links: dict[str, list[LinkVerdict]] = {}
     for province, regencies in presence.items():
+        spans = spans_of[province]
         from_ns = spans.verdict[0]
         doubtful = {
             code: regency

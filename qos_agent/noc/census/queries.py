@@ -74,6 +74,21 @@ def newest(server: Server, province: str, span: Span) -> dict[str, int]:
     return {row.tags["regency"]: row.time_ns(span) for row in rows}
 
 
+def longest_delivery(server: Server, province: str, span: Span) -> float | None:
+    """Return the longest delivery interval in heartbeats, or None without heartbeats.
+
+    Earlier agents deliver at once and send no interval, which counts as 0 s.
+    """
+    query = (
+        'SELECT MAX("delivery_s") AS "delivery_s", COUNT("beats") AS "n" '
+        f'FROM "agent" WHERE {_where(province, span)}'
+    )
+    for row in server.select(query):
+        if row.count("n"):
+            return row.number("delivery_s") if row.values.get("delivery_s") else 0.0
+    return None
+
+
 def roll_call(
     server: Server, province: str, span: Span, only: Iterable[str]
 ) -> dict[str, dict[str, int]]:

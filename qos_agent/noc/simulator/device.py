@@ -125,6 +125,7 @@ class Device:
             evicted=0,
             uplink_bytes=sent * _POINT_BYTES + failures * _FAILURE_BYTES,
             uplink_failures=failures,
+            delivery_s=None,
             collector_full=0,
             collector_insecure=0,
         )

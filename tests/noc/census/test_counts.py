@@ -48,7 +48,8 @@ class Province:
         spans = Spans.until(at_ns, self.settings)
         failed: dict[str, str] = {}
         servers = {"31": self.server}
-        heard = read_heartbeats(servers, spans, expected, self.calls, failed)
+        by_province = dict.fromkeys(servers, spans)
+        heard = read_heartbeats(servers, by_province, expected, self.calls, failed)
         assert failed == {}
         named = call_roll(heard["31"].last_ns, spans, self.register, self.state)
         self.calls.update({code: regency.call for code, regency in named.items()})
