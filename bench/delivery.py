@@ -1,4 +1,4 @@
-"""What deliveries of five minutes save: requests, and processor time of InfluxDB.
+"""Savings of deliveries of five minutes: requests, and processor time of InfluxDB.
 
 Devices write the same points, in one request a minute or one of five minutes.
 `python -m bench.delivery [DEVICES]` also writes the same points in bodies of 9 and 500.
@@ -48,7 +48,7 @@ def _lines(devices: int) -> list[list[list[bytes]]]:
 
 
 def _bodies(devices: list[list[list[bytes]]], minutes: int) -> Iterator[list[bytes]]:
-    """Yield the requests of all devices, each with the points of some minutes."""
+    """Yield the requests of all devices, of a few minutes each."""
     for start in range(0, MINUTES, minutes):
         for by_minute in devices:
             parts = by_minute[start : start + minutes]

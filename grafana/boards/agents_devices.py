@@ -159,9 +159,9 @@ CROSS = Panel(
     ("Throughput tests with other traffic", "Uji throughput dengan lalu lintas lain"),
     (
         (
-            "Share of throughput tests during which the interface carried other "
-            "traffic above the limit. Their rates are doubtful. The tooltip shows the "
-            "samples: the tests."
+            "Share of throughput tests with other traffic above the limit on the "
+            "interface. Their rates are doubtful. The tooltip shows the samples: the "
+            "tests."
         ),
         (
             "Persentase uji throughput saat ada lalu lintas lain di atas batas pada "

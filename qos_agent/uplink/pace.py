@@ -44,7 +44,7 @@ class Pace:
 
     @property
     def wait_s(self) -> float:
-        """How long a new point may wait for its delivery; 0 if it is sent at once."""
+        """The maximum wait of a new point for its delivery; 0 if it is sent at once."""
         return self.interval_s if self.interval_s > _CYCLE_S else 0.0
 
     def is_due(self) -> bool:
