@@ -28,11 +28,14 @@ from qos_agent.noc.troubles.signals import Key
 from qos_agent.noc.troubles.standing import Trouble
 from tests.grafana import test_alerts_day as day
 from tests.grafana.evaluations import FOREVER, EvaluationLog
+from tests.grafana.platform_events import EVENT, EVENTS, minutes_to_firing
 from tests.noc.troubles.rising import Rising
 from tests.servers import influxd
 from tests.servers.influxdb import InfluxDB
 
 RUNS = 3
+# The witness writes every five minutes, so an event in each of five minutes differs.
+_WITNESS_MINUTES = 5
 Times = dict[str, list[float]]
 # (cause, labels, kind of fault, its settings)
 _SIMULATED: tuple[tuple[str, Mapping[str, str], str, Mapping[str, Any]], ...] = (
@@ -123,6 +126,25 @@ def _decided(cause: str, most: float, voting: VotingWindow) -> float:
     return FOREVER
 
 
+def platform(events: int = _WITNESS_MINUTES) -> Times:
+    """Return the minutes from a failure of the centre to its firing rule."""
+    times: Times = defaultdict(list)
+    program = influxd.find()
+    if program is None:
+        sys.exit(f"{influxd.MISSING}; {influxd.INSTALL}")
+    with tempfile.TemporaryDirectory() as folder:
+        server = InfluxDB(program, Path(folder) / "influxdb").start()
+        try:
+            for alert, points in EVENTS.items():
+                for offset in range(events):
+                    database = server.view.fresh()
+                    minutes = minutes_to_firing(database, alert, points, EVENT + offset)
+                    times[alert].append(minutes)
+        finally:
+            server.stop()
+    return times
+
+
 def rows(times: Times, how: str) -> Iterator[tuple[str, ...]]:
     """Yield the table row of each cause."""
     for cause, minutes in times.items():
@@ -142,6 +164,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     found = [
         *rows(simulated(runs) if runs else {}, "simulated day"),
         *rows(windowed(), "window"),
+        *rows(platform(), "points"),
     ]
     show("event to alert", ("cause", "median min", "worst min", "n", "how"), found)
     return 0

@@ -81,6 +81,20 @@ _LATE_SEALS = AlertQuery(
     'FROM "witness" WHERE $timeFilter GROUP BY time(5m) fill(none)',
     _SEALS,
 )
+# The newest state of each part, also if its points have stopped: see below.
+_PARTS = AlertQuery(
+    "ok",
+    'SELECT last("ok") AS "value" FROM "platform" WHERE $timeFilter '
+    'GROUP BY "part", "name"',
+    Window(6 * 3600),
+)
+# Number of points in five minutes of each part that had one in six hours.
+_CHECKED = AlertQuery(
+    "checked",
+    'SELECT moving_average(count("ok"), 5) AS "value" FROM "platform" '
+    'WHERE $timeFilter GROUP BY time(1m), "part", "name" fill(0)',
+    Window(6 * 3600),
+)
 _SEAL_ACTION = (
     "Act on the page below. Keep devices and cards as evidence.",
     "Ikuti halaman di bawah. Simpan perangkat dan kartu sebagai bukti.",
@@ -165,6 +179,25 @@ _PIPELINE_ALERTS = (
         _LATE_SEALS,
         "$late > {limit}",
         panel=("agents", 19),
+    ),
+    Alert(
+        "platform-part",
+        ("Part of the centre not working", "Bagian pusat tidak berfungsi"),
+        (
+            (
+                "{{ $labels.part }} {{ $labels.name }}: not working, or not checked "
+                "for five minutes"
+            ),
+            (
+                "{{ $labels.part }} {{ $labels.name }}: tidak berfungsi, atau tidak "
+                "diperiksa selama lima menit"
+            ),
+        ),
+        (_PARTS, _CHECKED),
+        "$ok <= {limit} || $checked <= {limit}",
+        ("agents", 24),
+        team="platform",
+        action=_ACTION,
     ),
     _pipeline(
         "heartbeat",

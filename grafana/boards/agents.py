@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from grafana import queries as q
 from grafana.boards import columns as c
+from grafana.boards.agents_centre import COLLECTORS, PARTS, PIPELINE, SEALS
 from grafana.boards.agents_devices import CROSS, DEVICES, NEVER, POWER, VERSIONS
 from grafana.boards.board import Board
-from grafana.panels import SELECTED, Column, Display, Panel, Query, Text
+from grafana.panels import SELECTED, Display, Panel, Query, Text
 
 _PROVINCE = c.same("$tag_province")
 
@@ -186,95 +187,6 @@ EVICTED = Panel(
     ),
     SELECTED,
 )
-PIPELINE = Panel(
-    7,
-    "timeseries",
-    ("Roll-up delay", "Keterlambatan agregat"),
-    (
-        (
-            "Age of the oldest minute without roll-ups, by collector. A gap means that "
-            "the census did not run."
-        ),
-        (
-            "Umur menit paling lama yang belum diagregasi, per kolektor. Celah berarti "
-            "sensus tidak berjalan."
-        ),
-    ),
-    Display(12, 8, "s", (120, 300)),
-    (
-        Query(
-            q.over_time('max("behind_s")', "pipeline", group='"collector"'),
-            c.same("$tag_collector"),
-        ),
-    ),
-)
-_SEAL_LINES = (
-    ("problems", ("Wrong or contradictory", "Salah atau bertentangan")),
-    ("late", ("Late", "Terlambat")),
-    ("missing", ("Missing", "Hilang")),
-)
-SEALS = Panel(
-    19,
-    "timeseries",
-    ("Seals", "Segel"),
-    (
-        (
-            "Stations with wrong, late or missing seals in the view of the witness, "
-            "every five minutes. A gap means that the witness did not run."
-        ),
-        (
-            "TPS dengan segel yang salah, terlambat, atau hilang menurut saksi, setiap "
-            "lima menit. Celah berarti saksi tidak berjalan."
-        ),
-    ),
-    Display(12, 8, "short", (1, 100)),
-    tuple(
-        Query(q.over_time(f'sum("{field}")', "witness"), text)
-        for field, text in _SEAL_LINES
-    ),
-)
-_COLLECTOR_FIELDS = (
-    "failed",
-    "census_s",
-    "rollup_s",
-    "behind_s",
-    "points",
-    "keep_s",
-    "detail",
-)
-COLLECTORS = Panel(
-    14,
-    "table",
-    ("Collectors", "Kolektor"),
-    (
-        (
-            "The census of each collector in the last five minutes: failures and how "
-            "to fix them."
-        ),
-        (
-            "Sensus tiap kolektor dalam lima menit terakhir: kegagalan dan cara "
-            "memperbaikinya."
-        ),
-    ),
-    Display(24, 6, "none", age="5m"),
-    (
-        Query(
-            q.columns(
-                _COLLECTOR_FIELDS, "pipeline", '"collector" =~ /./', '"collector"'
-            )
-        ),
-    ),
-    columns=(
-        Column("collector", ("Collector", "Kolektor")),
-        Column("failed", ("Failed", "Gagal"), "bool_yes_no"),
-        Column("census_s", ("Census time", "Lama sensus"), "s"),
-        Column("rollup_s", ("Roll-up time", "Lama agregasi"), "s"),
-        Column("behind_s", ("Roll-up delay", "Keterlambatan agregat"), "s"),
-        Column("points", ("Points", "Titik data"), "short"),
-        Column("keep_s", ("Retention", "Retensi"), "dtdurations"),
-        Column("detail", ("Detail", "Rincian")),
-    ),
-)
 
 
 def _stat(
@@ -377,6 +289,7 @@ AGENTS = Board(
         PIPELINE,
         SEALS,
         COLLECTORS,
+        PARTS,
         ALLOWANCE,
         CLOCK,
         SKIPPED,

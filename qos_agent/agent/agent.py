@@ -200,9 +200,8 @@ class Agent:
         call("stop", lambda: self._seal("stop"))
         call("stop", self._commit)
         uplink.join(_UPLINK_STOP_S)
-        call(
-            "stop", lambda: components.uplink.drain(max(0.0, end_s - time.monotonic()))
-        )
+        left_s = max(0.0, end_s - time.monotonic())
+        call("stop", lambda: components.uplink.drain(left_s))
         try:
             last_status = self._status()
             self._write_status()
@@ -357,10 +356,9 @@ class Agent:
 
     def _enter(self, phase: Phase, since_boot_ns: int) -> None:
         """Change to another phase: record the event and replace the jobs."""
-        change = {"before": self._phase.value, "after": phase.value}
-        self._record(event("phase", since_boot_ns, **change))
-        _log.info("phase: changed from %s to %s", self._phase.value, phase.value)
-        self._phase = phase
+        before, self._phase = self._phase.value, phase
+        self._record(event("phase", since_boot_ns, before=before, after=phase.value))
+        _log.info("phase: changed from %s to %s", before, phase.value)
         self._components.uplink.enter(phase)
         self._schedule.set_jobs(self._jobs(phase), since_boot_ns)
 

@@ -193,6 +193,11 @@ def seals(result: PanelResult) -> None:
     assert result.answers == [[], [], []]
 
 
+def parts(result: PanelResult) -> None:
+    """No health check runs on the simulated day."""
+    assert result.rows == []
+
+
 def collectors(result: PanelResult) -> None:
     """The collector did not fail, wrote points, and took time."""
     (row,) = result.rows

@@ -175,7 +175,7 @@ def test_labels_never_change(rule: dict[str, Any]) -> None:
             r"GROUP BY (.*?)(?:\)| fill|$)", node["model"].get("query", "")
         )
         tags = {tag for group in grouped for tag in re.findall(r'"(\w+)"', group)}
-        assert tags <= {*TROUBLE_LABELS, "collector"}
+        assert tags <= {*TROUBLE_LABELS, "collector", "part", "name"}
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)

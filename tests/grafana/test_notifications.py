@@ -111,6 +111,7 @@ def _alert(rule: dict[str, Any], **more: Any) -> dict[str, Any]:
     is_trouble = rule["labels"]["team"] == "field"
     is_province = rule["labels"]["alert"] == "census-missing"
     labels = {**rule["labels"], "alertname": rule["title"], "collector": "db-1"}
+    labels |= {"part": "gateway", "name": "noc-1"}
     labels |= {"province": "64"} if is_province else {}
     if is_trouble:
         labels |= {**REGENCY, "operator": "xl", "severity": "critical"}
