@@ -65,7 +65,8 @@ NO_TEXT: Json = {
     "options": {"match": "null+nan", "result": {"text": "–", "index": 1000}},
 }
 _HEARD = ("reports", "melapor")
-_SILENT = ("SILENT: no report for five minutes", "TIDAK MELAPOR selama lima menit")
+_MISSING = ("no report for five minutes", "tidak ada laporan selama lima menit")
+_SILENT = ("SILENT for twelve minutes or longer", "TIDAK MELAPOR 12 menit atau lebih")
 _NOT_HEARD = ("SILENT for six hours or longer", "TIDAK MELAPOR enam jam atau lebih")
 _REDUCED = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 # The axes of a chart about the whole country. Grafana draws the name next to each.
@@ -290,10 +291,13 @@ def watermark_mapping(language: int) -> list[Json]:
 def heard_mapping(language: int) -> list[Json]:
     """Map a number of heartbeats to a sentence about the station."""
     heard = {"text": _HEARD[language], "color": GOOD, "index": 0}
-    silent = {"text": _SILENT[language], "color": SILENT, "index": 1}
-    long = {"text": _NOT_HEARD[language], "color": SILENT, "index": 2}
+    missing = {"text": _MISSING[language], "color": DEGRADED, "index": 1}
+    silent = {"text": _SILENT[language], "color": SILENT, "index": 2}
+    long = {"text": _NOT_HEARD[language], "color": SILENT, "index": 3}
+    # See `beats_of_minutes`: up to 0.001 comes from the longer time alone.
     return [
-        {"type": "range", "options": {"from": 0.001, "to": None, "result": heard}},
+        {"type": "range", "options": {"from": 0.002, "to": None, "result": heard}},
+        {"type": "range", "options": {"from": 1e-6, "to": 0.002, "result": missing}},
         {"type": "value", "options": {"0": silent}},
         {"type": "special", "options": {"match": "null+nan", "result": long}},
     ]

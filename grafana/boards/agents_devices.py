@@ -29,14 +29,14 @@ VERSIONS = Panel(
     (
         (
             "Number of agents by version and configuration in the regency selected as "
-            "Devices of regency. From heartbeats of the last five minutes."
+            "Devices of regency. From heartbeats of the last quarter of an hour."
         ),
         (
             "Jumlah agen menurut versi dan konfigurasi di kabupaten/kota yang dipilih "
-            "pada Perangkat di kabupaten/kota. Dari heartbeat lima menit terakhir."
+            "pada Perangkat di kabupaten/kota. Dari heartbeat seperempat jam terakhir."
         ),
     ),
-    Display(24, 6, "none", age="5m"),
+    Display(24, 6, "none", age="15m"),
     (_DEVICES,),
     RAW,
     columns=(
@@ -55,14 +55,14 @@ DEVICES = Panel(
     (
         (
             "Each agent in the regency selected as Devices of regency. From its newest "
-            "heartbeat of the last five minutes."
+            "heartbeat of the last quarter of an hour."
         ),
         (
             "Tiap agen di kabupaten/kota yang dipilih pada Perangkat di "
-            "kabupaten/kota. Dari heartbeat terbarunya dalam lima menit terakhir."
+            "kabupaten/kota. Dari heartbeat terbarunya dalam seperempat jam terakhir."
         ),
     ),
-    Display(24, 9, "none", age="5m"),
+    Display(24, 9, "none", age="15m"),
     (_DEVICES,),
     RAW,
     columns=(

@@ -55,6 +55,9 @@ _MAP_QUERY = q.derived(
     '"expected" > 0',
     '"province", "regency"',
 )
+# A number of stations is not bad by itself: it depends on the size of the nation. The
+# severity is in the table of troubles.
+_NEVER_RED = 1e9
 _BASELINE = ("before the election", "sebelum pemilu")
 
 
@@ -106,7 +109,7 @@ COUNTS = (
         3,
         ("Silent", "Tidak melapor"),
         "silent",
-        (1, 100),
+        (1, _NEVER_RED),
         (
             "Stations without a report for five minutes, or that never reported.",
             "TPS tanpa laporan selama lima menit, atau yang belum pernah melapor.",
@@ -116,7 +119,7 @@ COUNTS = (
         4,
         ("Degraded", "Menurun"),
         "stations_degraded",
-        (1, 500),
+        (1, _NEVER_RED),
         (
             "Reporting stations whose worst link is degraded.",
             "TPS yang melapor dan link terburuknya menurun.",
@@ -126,7 +129,7 @@ COUNTS = (
         5,
         ("Bad", "Buruk"),
         "stations_bad",
-        (1, 100),
+        (1, _NEVER_RED),
         (
             "Reporting stations whose worst link is bad.",
             "TPS yang melapor dan link terburuknya buruk.",

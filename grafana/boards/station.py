@@ -308,7 +308,7 @@ INCIDENTS = Panel(
         Column("closed", ("Closed", "Ditutup"), "short"),
         Column("lasted_s", ("Duration", "Durasi"), "dtdurations"),
         Column("cause", ("Cause", "Penyebab")),
-        Column("side", ("Fault side", "Sisi gangguan"), shown="code"),
+        Column("side", ("Whose side", "Sisi gangguan"), shown="code"),
         Column("sign_1", ("First sign", "Tanda pertama")),
         Column("sign_2", ("Second sign", "Tanda kedua")),
     ),

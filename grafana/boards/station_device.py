@@ -156,10 +156,10 @@ DEVICE = Panel(
     "table",
     ("Software and configuration", "Perangkat lunak dan konfigurasi"),
     (
-        "From the newest heartbeat of the last five minutes.",
-        "Dari heartbeat terbaru dalam lima menit terakhir.",
+        "From the newest heartbeat of the last quarter of an hour.",
+        "Dari heartbeat terbaru dalam seperempat jam terakhir.",
     ),
-    Display(16, 7, "none", age="5m"),
+    Display(16, 7, "none", age="15m"),
     (Query(q.columns(_DEVICE_FIELDS, "agent", q.STATION, '"station", "phase"')),),
     RAW,
     columns=(

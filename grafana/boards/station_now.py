@@ -14,16 +14,19 @@ HEARD = Panel(
     ("Does it report?", "Apakah melapor?"),
     (
         (
-            "Whether a heartbeat of the last five minutes has arrived. Figures below "
-            "that end earlier are those of the past."
+            "Whether a heartbeat of the last five minutes has arrived. Outside voting "
+            "and counting devices deliver every five minutes, and are silent after "
+            "twelve. Figures below that end earlier are those of the past."
         ),
         (
-            "Apakah heartbeat dari lima menit terakhir sudah sampai. Angka di bawah "
-            "yang berhenti lebih awal adalah keadaan lampau."
+            "Apakah heartbeat dari lima menit terakhir sudah sampai. Di luar "
+            "pemungutan dan penghitungan suara perangkat mengirim tiap lima menit, dan "
+            "tidak melapor setelah dua belas menit. Angka di bawah yang berhenti lebih "
+            "awal adalah keadaan lampau."
         ),
     ),
     Display(8, 4, "none", age="6h", sentence="station"),
-    (Query(q.beats_of_minutes(5), ("Heartbeats", "Heartbeat")),),
+    (Query(q.beats_of_minutes(5, 12), ("Heartbeats", "Heartbeat")),),
     RAW,
 )
 IDENTITY = Panel(

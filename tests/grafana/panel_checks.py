@@ -297,14 +297,14 @@ def _device(result: PanelResult) -> None:
     else:
         codes = {
             r.tags["station"]
-            for r in chosen(result.day, "agent", {"regency": "3173"}, 300)
+            for r in chosen(result.day, "agent", {"regency": "3173"}, 900)
         }
     assert {row["station"] for row in rows} == codes
     for row in rows:
         tags = {"station": row["station"]}
         if "phase" in row:
             tags["phase"] = row["phase"]
-        own = list(chosen(result.day, "agent", tags, 300))
+        own = list(chosen(result.day, "agent", tags, 900))
         for name in (
             "version",
             "config_hash",

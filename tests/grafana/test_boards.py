@@ -121,6 +121,38 @@ def test_counts_are_exact(panel: dict[str, Any]) -> None:
         assert panel["fieldConfig"]["defaults"]["unit"] != "short"
 
 
+@_EVERY_PANEL
+def test_no_number_of_stations_is_red(panel: dict[str, Any]) -> None:
+    """A hundred stations are many of 200 and few of 823,220."""
+    title = panel["title"]
+    if panel["type"] == "stat" and "census" in json.dumps(panel["targets"]):
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert all(s["value"] in {None, 0, 1} or s["value"] > 1e6 for s in steps), title
+
+
+# Words that readers misunderstood, and those that replaced them.
+_FORMER = {
+    "en": ("Without", "of n", "Not well", "For", "Side", "Wall", "Fault side"),
+    "id": ("Tanpa", "Tidak baik", "Senyap", "Waktu tunda", "memilih", "menghitung"),
+}
+
+
+@_EVERY_BOARD
+def test_no_former_word_is_shown(name: str) -> None:
+    """Titles of panels, columns and links are in the words of the shift guide."""
+    board = BOARDS[name]
+    texts = [link["title"] for link in board["links"]]
+    for panel in board["panels"]:
+        texts.append(panel["title"])
+        texts += [
+            entry["value"]
+            for override in panel["fieldConfig"]["overrides"]
+            for entry in override["properties"]
+            if entry["id"] == "displayName"
+        ]
+    assert not set(_FORMER[board["tags"][1]]) & set(texts)
+
+
 @pytest.mark.parametrize("language", ["en", "id"])
 def test_the_overview_reports_an_old_census_across_its_width(language: str) -> None:
     """The first panel has the whole width, and a colour that no class uses."""
