@@ -68,6 +68,7 @@ class Downloads:
         self._wake_bytes = min(max(share_bytes, _MIN_READ_BYTES), _MAX_READ_BYTES)
         self._wakes_at = dict.fromkeys(map(id, connections), 0)
         self._received_before = 0
+        self._arrived = {id(c): (0, 0, 0) for c in connections}
         self.carried_bytes = 0
         self.window_bytes = limit_bytes
 
@@ -134,7 +135,8 @@ class Downloads:
     def _set_wake(self, connection: Connection) -> None:
         """Set SO_RCVLOWAT, so that a few large reads replace many small ones."""
         coming_bytes = self._responses[id(connection)].coming_bytes()
-        wake_bytes = self._wake_bytes if coming_bytes >= self._wake_bytes else 1
+        many = self.carried_bytes > 0 and coming_bytes >= self._wake_bytes
+        wake_bytes = self._wake_bytes if many else 1
         if wake_bytes != self._wakes_at[id(connection)]:
             connection.wake_at(wake_bytes)
             self._wakes_at[id(connection)] = wake_bytes
@@ -169,6 +171,20 @@ class Downloads:
     def blocked_by_receiver(self) -> bool:
         """Return False: this program reads all that arrives."""
         return False
+
+    def starved(self) -> bool:
+        """Return True if segments arrived since the last call, and none was new.
+
+        A server repeats segments if no acknowledgement reaches it.
+        """
+        any_repeated = any_new = False
+        for connection in self._connections.started():
+            info = tcp_info(connection.sock)
+            now = info.data_segments, info.received_bytes, info.out_of_order
+            before, self._arrived[id(connection)] = self._arrived[id(connection)], now
+            any_new = any_new or now[1:] != before[1:]
+            any_repeated = any_repeated or now[0] > before[0]
+        return any_repeated and not any_new
 
     def queue_averse(self) -> bool:
         """Return False: the sender is the server, whose algorithm is unknown."""

@@ -81,6 +81,14 @@ class Flows(Protocol):
         """Return True if a receiver takes no more of the data that waits for it."""
         ...
 
+    def starved(self) -> bool:
+        """Return True if the sender had no acknowledgements since the last call.
+
+        A download shows it by segments that only repeat earlier ones. An upload shows
+        it when all data sent some time ago has been acknowledged.
+        """
+        ...
+
     def queue_averse(self) -> bool:
         """Return True if the sender is known to fill a link without a queue."""
         ...

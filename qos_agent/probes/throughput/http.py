@@ -34,6 +34,7 @@ from qos_agent.probes.throughput.interface_counter import (
 )
 from qos_agent.probes.throughput.loaded_rtt import EchoTrain
 from qos_agent.probes.throughput.rates import BIN_S, RateSeries
+from qos_agent.probes.throughput.stalls import StallWatch
 from qos_agent.probes.throughput.uploads import Uploads
 from qos_agent.system.network.tcp_info import congestion_control, tcp_info
 
@@ -160,13 +161,13 @@ def _measure(
             server=endpoint.authority,
             resolved_outside=endpoint.outside,
             interval_bps=test.series.minute_bps(order.past.get(direction, ())),
-            ramp_ms=test.ramp_ms(),
+            ramp_ms=test.series.ramp_ms(),
             congestion_control=None if sender is None else congestion_control(sender),
             loaded=setup.echo.result(),
             cpu_share=(time.thread_time() - cpu_s) / (time.monotonic() - started_s),
             cross_bytes=setup.cross_bytes(),
             data_bytes=setup.counter.moved(),
-            measured_start_s=test.measured_start_s(direction),
+            measured_start_s=test.series.passed_s(),
             halves_bps=test.series.halves_bps(),
         )
 
@@ -199,7 +200,8 @@ class _RateTest:
         self._past = order.past.get(direction, ())
         self._time_limit_s = min(_TIME_LIMIT_S, order.time_limit_s / len(order.limits))
         self._rtt_s = min(c.rtt_s for c in setup.connections)
-        self.series = RateSeries(self._rtt_s)
+        self.series = RateSeries(self._rtt_s, acknowledged=direction == "up")
+        self._stalls = StallWatch(direction == "up", self.series.round_bins + 1)
         self._grew_at_s = self._renewed_at_s = 0.0
 
     def run(self, deadline: Deadline) -> Stop:
@@ -237,6 +239,7 @@ class _RateTest:
                 continue
             room_bytes = self._byte_limit.room_bytes(setup.flows.carried_bytes)
             setup.flows.serve(key.data, ready, room_bytes)
+            self._note_first_data()
             if self._limit_reached():
                 return "bytes"
         if self._limit_reached():
@@ -251,6 +254,12 @@ class _RateTest:
         self._add_bin(now_s)
         self._start_more_flows(selector)
         return self._stop_after_bin(now_s, deadline)
+
+    def _note_first_data(self) -> None:
+        """Note when a download began; the first read waits for no other data."""
+        series, flows = self.series, self._setup.flows
+        if series.first_data_s is None and flows.pushed and flows.carried_bytes > 0:
+            series.first_data_s = time.monotonic()
 
     def _add_bin(self, now_s: float) -> None:
         total_bytes = self._setup.flows.total_bytes()
@@ -321,6 +330,19 @@ class _RateTest:
             return False
         return self._queue_stands() or self.series.measured()[1] >= _WITHOUT_QUEUE_S
 
+    def _ends_before_stall(self) -> bool:
+        """Leave out a stall of the flows; return True if the test ends before it."""
+        series = self.series
+        stall_bins = self._stalls.add(
+            series.totals_bytes[-1] - series.totals_bytes[-2],
+            series.fastest_bps() / 8 * BIN_S,
+            starved=self._setup.flows.starved(),
+            round_s=self._setup.echo.recent_s() or self._rtt_s,
+        )
+        if stall_bins is None or series.ramp_bin is None:
+            return False
+        return series.leave_out(stall_bins)
+
     def _limit_reached(self) -> bool:
         """Return True if the bytes moved and those on the way reach the limit."""
         now_s, flows = time.monotonic(), self._setup.flows
@@ -340,6 +362,8 @@ class _RateTest:
         """Return why to stop at the end of a bin; None to go on."""
         if deadline.stopping():
             raise ProbeError("killed", "the agent is stopping")
+        if self._ends_before_stall():
+            return "variation"
         if self.series.precise(self._tolerance):
             return "precision"
         if self._long_enough():
@@ -358,20 +382,3 @@ class _RateTest:
         if silence_s >= _SILENCE_S and self._setup.flows.blocked_by_receiver():
             detail = f"the server stopped reading {silence_s:.1f} s before the end"
             raise ProbeError("stalled", detail)
-
-    def ramp_ms(self) -> float | None:
-        """Return the length of the ramp; None if it did not end within the test.
-
-        It begins with the first data on the link, a round trip before the first count.
-        """
-        ramp_s = self.series.ramp_s()
-        return max(0.0, ramp_s - self._rtt_s) * 1e3 if ramp_s else None
-
-    def measured_start_s(self, direction: Direction) -> float:
-        """Return the time at which the data of the measured span began to pass.
-
-        An acknowledgement arrives a round trip after its data, and a download passes
-        the middle of the path half a round trip before it arrives.
-        """
-        behind_s = self._rtt_s if direction == "up" else self._rtt_s / 2
-        return self.series.start_s() - behind_s

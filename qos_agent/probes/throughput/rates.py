@@ -1,9 +1,8 @@
 """Computes a rate from a byte count over time: the end of the ramp and the interval.
 
 The end of slow start is detected, not set to a constant time. The test is that of BBR
-for a full pipe: three rounds without 25 % growth (draft-ietf-ccwg-bbr, 5.3.1.2). The
-confidence interval uses batch means. It is widened for the correlation between
-batches. All functions are pure.
+for a full pipe: three rounds without 25 % growth (draft-ietf-ccwg-bbr, 5.3.1.2). All
+functions are pure.
 """
 
 from __future__ import annotations
@@ -17,21 +16,26 @@ from statistics import fmean
 from qos_agent.model.rate_statistics import (
     PastTest,
     minute_interval,
-    t_quantile,
     variation,
+)
+from qos_agent.probes.throughput.batch_means import (
+    Batches,
+    Interval,
+    batch_interval,
+    batches,
 )
 
 BIN_S = 0.05
 _GROWTH = 1.25
 _FULL_ROUNDS = 3
-_MIN_BATCHES = 5
 _MIN_MEASURED_S = 0.5
-_MAX_CORRELATION = 0.9
 # With fewer packets in a batch, its mean depends on which batch gets a packet.
 _PACKETS_IN_BATCH = 32
 _PACKET_BYTES = 1448
 _RECENT_BINS = 40
 _STALL_BINS = 3
+# With more packets in a bin than this, an empty bin is a pause.
+_PACKETS_IN_BIN = 3
 _MIN_PAST = 3
 # A test of a link that varies ends at this length at the earliest.
 _MIN_VARYING_S = 0.8
@@ -45,23 +49,6 @@ _VARYING = 0.15
 _CAPPED = 0.05
 # A test is long enough if its own variance is at most this share of that between tests.
 _OWN_SHARE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean and the half width of its 95 % interval, in the unit of the values."""
-
-    mean: float
-    half: float
-
-    @property
-    def relative(self) -> float:
-        """The half width divided by the mean; infinite for a mean of 0."""
-        return self.half / self.mean if self.mean > 0 else math.inf
-
-    def ends(self) -> tuple[float, float]:
-        """Return the lower and upper end; a rate is never negative."""
-        return max(0.0, self.mean - self.half), self.mean + self.half
 
 
 def ramp_end(rates: Sequence[float], round_bins: int) -> int | None:
@@ -79,61 +66,6 @@ def ramp_end(rates: Sequence[float], round_bins: int) -> int | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """The means of consecutive batches: their mean, deviation and effective number."""
-
-    mean: float
-    deviation: float
-    effective: float
-    means: Sequence[float] = ()
-
-    def capped(self, tolerance: float) -> bool:
-        """Return True if the fastest batches are equal: a constant link with losses.
-
-        A flow that recovers from a loss is slower than its link for a while, and the
-        rest of the time exactly as fast as the link.
-        """
-        fastest = sorted(self.means, reverse=True)
-        third = fastest[max(1, round(len(fastest) * 0.3)) - 1 :][0]
-        return fastest[0] <= third * (1 + tolerance)
-
-    @property
-    def error(self) -> float:
-        """The standard error of the mean."""
-        return self.deviation / math.sqrt(self.effective)
-
-
-def batches(values: Sequence[float], batch: int) -> Batches | None:
-    """Return the statistics of batch means; None below five batches.
-
-    The effective number of batches is n(1-r)/(1+r), with r their lag-1 correlation, as
-    for a first-order autoregressive series.
-    """
-    count = len(values) // batch
-    if count < _MIN_BATCHES:
-        return None
-    used = values[len(values) - count * batch :]
-    means = [sum(used[i * batch : (i + 1) * batch]) / batch for i in range(count)]
-    mean = sum(means) / count
-    deviations = [value - mean for value in means]
-    squares = sum(value * value for value in deviations)
-    products = sum(a * b for a, b in pairwise(deviations))
-    lag1 = products / squares if squares > 0 else 0.0
-    lag1 = min(max(lag1, 0.0), _MAX_CORRELATION)
-    effective = max(2.0, count * (1 - lag1) / (1 + lag1))
-    return Batches(mean, math.sqrt(squares / (count - 1)), effective, means)
-
-
-def batch_interval(values: Sequence[float], batch: int) -> Interval | None:
-    """Return the mean of `values` with its interval; None below five batches."""
-    of_batches = batches(values, batch)
-    if of_batches is None:
-        return None
-    half = t_quantile(of_batches.effective - 1) * of_batches.error
-    return Interval(of_batches.mean, half)
-
-
 def _moves(short: Batches) -> bool:
     """Return True if short batches show that the capacity of the link varies."""
     if short.mean <= 0 or short.deviation <= _VARYING * short.mean:
@@ -146,10 +78,15 @@ def _moves(short: Batches) -> bool:
 class RateSeries:
     """A growing byte count, read about every BIN_S.
 
-    `rtt_s` is the round trip without load: one round of the ramp, half of a batch.
+    `rtt_s` is the round trip without load: one round of the ramp, half of a batch. In
+    a count of what was `acknowledged`, a pause followed by a burst is one of the
+    acknowledgements. `first_data_s` is the time of the first count above zero, in the
+    middle of its bin unless the caller knows it better.
     """
 
     rtt_s: float
+    acknowledged: bool = False
+    first_data_s: float | None = None
     times_s: list[float] = field(default_factory=list)
     totals_bytes: list[float] = field(default_factory=list)
     ramp_bin: int | None = None
@@ -160,8 +97,10 @@ class RateSeries:
         """Add the count at a time; the first call sets the start."""
         self.times_s.append(at_s)
         self.totals_bytes.append(total_bytes)
+        if self.first_data_s is None and total_bytes > 0:
+            self.first_data_s = at_s - BIN_S / 2
         if self.ramp_bin is None:
-            end = ramp_end(self._rates(self._ramp_from), self._round_bins())
+            end = ramp_end(self._rates(self._ramp_from), self.round_bins)
             self.ramp_bin = None if end is None else self._ramp_from + end
         elif not self._settled():
             self._check_joined_flows()
@@ -177,9 +116,26 @@ class RateSeries:
         """End the ramp here, because something else shows that the link is full."""
         self.ramp_bin = self.bins
 
+    def leave_out(self, stall_bins: int) -> bool:
+        """Leave out the latest bins; return True if the test is complete.
+
+        The span before the stall is kept if it is long enough for a rate. Otherwise a
+        new ramp starts after the stall.
+        """
+        first, until = self._first(), self.bins - stall_bins
+        span_s = self.times_s[until] - self.times_s[first]
+        moved_bytes = self.totals_bytes[until] - self.totals_bytes[first]
+        enough = moved_bytes >= _PACKETS_IN_BATCH * _PACKET_BYTES
+        if first > 0 and enough and span_s >= _MIN_MEASURED_S and self._settled():
+            del self.times_s[until + 1 :], self.totals_bytes[until + 1 :]
+            return True
+        self._ramp_from = self.bins
+        self.ramp_bin = self._joined_bin = None
+        return False
+
     def has_levelled(self) -> bool:
         """Return True if data arrives and the last round was not 25 % faster."""
-        end, width = self.bins, self._round_bins()
+        end, width = self.bins, self.round_bins
         if end - self._ramp_from < 2 * width:
             return False
         now_bytes = self.totals_bytes[end] - self.totals_bytes[end - width]
@@ -194,7 +150,7 @@ class RateSeries:
         """
         if self._joined_bin is None or self.ramp_bin is None:
             return
-        before = self._rates(0)[: self._joined_bin][-self._round_bins() :]
+        before = self._rates(0)[: self._joined_bin][-self.round_bins :]
         best = sum(before) / len(before) * _GROWTH
         if self.latest_bps() > best:
             self._ramp_from = self._joined_bin
@@ -205,7 +161,7 @@ class RateSeries:
         if self._joined_bin is None:
             return True
         rounds = _FULL_ROUNDS + 1
-        return self.bins >= self._joined_bin + rounds * self._round_bins()
+        return self.bins >= self._joined_bin + rounds * self.round_bins
 
     @property
     def bins(self) -> int:
@@ -214,7 +170,7 @@ class RateSeries:
 
     def latest_bps(self) -> float:
         """Return the rate of the last round."""
-        first = max(0, self.bins - self._round_bins())
+        first = max(0, self.bins - self.round_bins)
         span_s = self.times_s[-1] - self.times_s[first]
         moved = self.totals_bytes[-1] - self.totals_bytes[first]
         return moved * 8 / span_s if span_s > 0 else 0.0
@@ -233,8 +189,21 @@ class RateSeries:
     def measured(self) -> tuple[float, float]:
         """Return bytes and seconds after the ramp, or of the whole test."""
         first = self._first()
-        moved = self.totals_bytes[-1] - self.totals_bytes[first]
+        moved = self.totals_bytes[-1] - self._count_at(first)
         return moved, self.times_s[-1] - self.times_s[first]
+
+    def _count_at(self, first: int) -> float:
+        """Return the count at a bin, in a pause of acknowledgements one between."""
+        count = self.totals_bytes[first]
+        after = next(
+            (n for n in range(first, self.bins + 1) if self.totals_bytes[n] > count),
+            first + 1,
+        )
+        if not self.acknowledged or after - first < 2:
+            return count
+        before = self.totals_bytes.index(count)
+        share = (first - before) / (after - before)
+        return count + (self.totals_bytes[after] - count) * share
 
     def interval_bps(self) -> Interval | None:
         """Return the rate after the ramp with its interval; None if it is too short."""
@@ -247,7 +216,7 @@ class RateSeries:
 
     def precise(self, tolerance: float) -> bool:
         """Return True if the ramp is over and the interval within `tolerance`."""
-        if self.ramp_bin is None or not self._settled():
+        if self.ramp_bin is None or self._first() == 0 or not self._settled():
             return False
         if self.measured()[1] < _MIN_MEASURED_S:
             return False
@@ -294,11 +263,11 @@ class RateSeries:
         least_s = max(_MIN_VARYING_S, _MIN_VARYING_ROUNDS * self.rtt_s)
         if self.ramp_bin is None or self._first() == 0 or not self._settled():
             return False
-        if self.totals_bytes[-1] <= self.totals_bytes[-1 - _STALL_BINS]:
+        moved_bytes, span_s = self.measured()
+        if self._has_stopped(moved_bytes * BIN_S / max(span_s, BIN_S)):
             # The link, or what confirms its data, has stopped. What follows shows how
             # much it transferred.
             return False
-        moved_bytes, span_s = self.measured()
         if moved_bytes < _PACKETS_IN_BATCH * _PACKET_BYTES:
             least_s = max(least_s, _MIN_SLOW_S)
         if span_s < least_s - BIN_S / 2:
@@ -309,6 +278,12 @@ class RateSeries:
         between = variation(past, short.deviation / short.mean).variance
         own = (short.error / short.mean) ** 2
         return self.varies(past) and own <= _OWN_SHARE * between
+
+    def _has_stopped(self, in_bin_bytes: float) -> bool:
+        """Return True if no data arrived lately, with this much in a usual bin."""
+        often = in_bin_bytes >= _PACKETS_IN_BIN * _PACKET_BYTES
+        recent = 1 if often else _STALL_BINS
+        return self.totals_bytes[-1] <= self.totals_bytes[-1 - recent]
 
     def minute_bps(self, past: Sequence[PastTest]) -> tuple[float, float] | None:
         """Return the interval of the mean of the minute around this test."""
@@ -323,17 +298,39 @@ class RateSeries:
         """Return the time at which the measured span begins."""
         return self.times_s[self._first()]
 
+    def passed_s(self) -> float:
+        """Return the time at which the data of the measured span began to pass.
+
+        An acknowledgement arrives a round trip after its data, and a download passes
+        the middle of the path half a round trip before it arrives.
+        """
+        return self.start_s() - self.rtt_s / (1 if self.acknowledged else 2)
+
+    def ramp_ms(self) -> float | None:
+        """Return the time from the first data to the measured span.
+
+        None if the ramp did not end within the test.
+        """
+        first_s = self.first_data_s
+        if self._first() == 0 or first_s is None:
+            return None
+        if self.acknowledged:
+            first_s = max(first_s, self.times_s[0] + self.rtt_s)
+        return max(0.0, self.start_s() - first_s) * 1e3
+
     def ramp_s(self) -> float:
         """Return the time at the start that the rate leaves out."""
         return self.times_s[self._first()] - self.times_s[0]
 
     def _first(self) -> int:
         """Return the end of the ramp if at least a round follows it, else bin 0."""
-        if self.ramp_bin is None or self.ramp_bin + self._round_bins() > self.bins:
+        if self.ramp_bin is None or self.ramp_bin + self.round_bins > self.bins:
             return 0
         return self.ramp_bin
 
-    def _round_bins(self) -> int:
+    @property
+    def round_bins(self) -> int:
+        """The bins of a round, the unloaded round trip."""
         # Rounded to the nearest bin. A round trip is never a whole number of bins. Each
         # bin too many costs three bins in the ramp and five in the batches.
         return max(2, round(self.rtt_s / BIN_S))

@@ -25,6 +25,8 @@ _TLS_BLOCK_BYTES = 16_384
 # missing queue does not mean that the link has room.
 _QUEUE_AVERSE = ("bbr",)
 _WINDOW_LIMITED_SHARE = 0.5
+# The acknowledgement of the last two segments may be late (RFC 1122, 4.2.3.2).
+_LAST_SEGMENTS_BYTES = 2_896
 _READ_AND_WRITE = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
@@ -61,6 +63,7 @@ class Uploads:
         self._block = memoryview(os.urandom(size_bytes))
         self._buffer = bytearray(4096)
         self._acked_before = 0
+        self._sent_bytes = (0, 0)
         self.carried_bytes = 0
         self.window_bytes = limit_bytes
 
@@ -158,6 +161,16 @@ class Uploads:
         infos = [tcp_info(c.sock) for c in self._connections.started()]
         waiting = [i for i in infos if i.unsent_bytes or i.unacked_segments]
         return bool(waiting) and not any(i.unacked_segments for i in waiting)
+
+    def starved(self) -> bool:
+        """Return True if all that was sent by the call before the last has arrived.
+
+        A queue in front of an interrupted link empties at the rate of the link, and not
+        at once.
+        """
+        before_bytes, last_bytes = self._sent_bytes
+        self._sent_bytes = last_bytes, self.carried_bytes - self.held_bytes()
+        return self.total_bytes() >= before_bytes - self.started * _LAST_SEGMENTS_BYTES
 
     def queue_averse(self) -> bool:
         """Return True if this kernel paces the sender and no window limits it."""

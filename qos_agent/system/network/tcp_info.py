@@ -41,6 +41,8 @@ class TcpInfo:
     `sent_bytes`: sent, with retransmissions.
     `unsent_bytes`: accepted by the kernel and not yet sent.
     `unacked_segments`: sent and not yet acknowledged.
+    `data_segments`: received with data, also repeated ones.
+    `out_of_order`: received beyond a gap.
     `header_bytes`: IP and TCP headers of a full segment.
     `window_share`: share of the busy time in which the receive window of the peer or
     the local send buffer limited the sender.
@@ -58,6 +60,8 @@ class TcpInfo:
     header_bytes: int
     window_share: float
     unacked_segments: int
+    data_segments: int
+    out_of_order: int
     closed: bool
 
     def packet_bytes(self) -> int:
@@ -96,6 +100,8 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
         header_bytes=_IP_HEADER_BYTES[sock.family] + _TCP_HEADER_BYTES + options,
         window_share=(by_window + by_buffer) / busy if busy else 0.0,
         unacked_segments=unacked,
+        data_segments=data_segments_in,
+        out_of_order=out_of_order,
         closed=raw[_STATE] == _CLOSED,
     )
 

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qos_agent.model.rate_statistics import PastTest
+from qos_agent.probes.throughput.batch_means import Interval
 from qos_agent.probes.throughput.rates import (
     BIN_S,
-    Interval,
     RateSeries,
-    batch_interval,
     ramp_end,
 )
 
@@ -67,54 +66,6 @@ def test_a_ramp_ends_at_a_round(rates: list[float], round_bins: int) -> None:
     """Its end is within the series and a whole number of rounds from the start."""
     end = ramp_end(rates, round_bins)
     assert end is None or (0 < end <= len(rates) and end % round_bins == 0)
-
-
-@given(
-    st.lists(st.floats(1e3, 1e9), min_size=10, max_size=60),
-    st.floats(0.01, 100),
-)
-def test_the_interval_scales_with_its_values(values: list[float], by: float) -> None:
-    """Another unit gives the same interval in that unit."""
-    interval = batch_interval(values, 2)
-    scaled = batch_interval([v * by for v in values], 2)
-    assert interval is not None
-    assert scaled is not None
-    assert scaled.mean == pytest.approx(interval.mean * by)
-    assert scaled.half == pytest.approx(interval.half * by, rel=1e-6, abs=1e-3)
-
-
-def test_too_few_batches_have_no_interval() -> None:
-    """Four batches are too few for an interval."""
-    assert batch_interval([1.0] * 9, 2) is None
-    assert batch_interval([1.0] * 10, 2) == Interval(1.0, 0.0)
-
-
-def test_correlation_widens_the_interval() -> None:
-    """With the same spread, a correlated series has a wider interval."""
-    independent = batch_interval(noisy(100, 5, 400), 4)
-    correlated = batch_interval(noisy(100, 5, 400, lag1=0.95), 4)
-    assert independent is not None
-    assert correlated is not None
-    assert correlated.half > 3 * independent.half
-
-
-@pytest.mark.parametrize(("lag1", "minimum"), [(0.0, 0.92), (0.6, 0.90)])
-def test_the_interval_covers_the_true_mean(lag1: float, minimum: float) -> None:
-    """About 95 % of the intervals contain the true mean, also with correlated bins.
-
-    Without the correction for correlation it would be 78 % of the correlated ones.
-    """
-    source = random.Random(11)
-    covered = 0
-    for _ in range(400):
-        deviation, values = 0.0, []
-        for _ in range(80):
-            deviation = lag1 * deviation + source.gauss(0, 10)
-            values.append(100 + deviation)
-        interval = batch_interval(values, 2)
-        assert interval is not None
-        covered += abs(interval.mean - 100) <= interval.half
-    assert minimum <= covered / 400 <= 0.995
 
 
 def test_a_steady_rate_is_soon_precise() -> None:
@@ -241,3 +192,54 @@ def test_the_start_and_the_halves_describe_the_measured_span() -> None:
     assert rates.start_s() == pytest.approx(8 * BIN_S)
     assert rates.halves_bps() == pytest.approx(10e6)
     assert rates.fastest_bps() == pytest.approx(20e6)
+
+
+def acknowledged(rates_bps: list[float]) -> RateSeries:
+    """Return a series that counts acknowledgements."""
+    counts = series(rates_bps, 0.06)
+    result = RateSeries(0.06, acknowledged=True)
+    for at_s, total_bytes in zip(counts.times_s, counts.totals_bytes, strict=True):
+        result.add(at_s, total_bytes)
+    return result
+
+
+def test_a_pause_of_acknowledgements_at_the_start_is_shared() -> None:
+    """A burst after a pause counts for the whole pause, also before the span."""
+    rates = acknowledged([8e6] * 6 + [0.0] * 3 + [32e6] + [8e6] * 12)
+    assert rates.ramp_bin == 8
+    moved_bytes, span_s = rates.measured()
+    assert moved_bytes * 8 / span_s == pytest.approx(8e6)
+
+
+def test_a_stall_ends_a_test_that_is_long_enough() -> None:
+    """Half a second before the stall is kept as the measured span."""
+    rates = series([8e6] * 20 + [0.0] * 6)
+    assert rates.leave_out(6)
+    assert rates.bins == 20
+    moved_bytes, span_s = rates.measured()
+    assert moved_bytes * 8 / span_s == pytest.approx(8e6)
+
+
+def test_a_stall_early_in_a_test_starts_a_new_ramp() -> None:
+    """With too little before the stall, the span begins after it."""
+    rates = series([8e6] * 10 + [0.0] * 6)
+    assert not rates.leave_out(6)
+    assert rates.ramp_bin is None
+    at_s, total_bytes = rates.times_s[-1], rates.totals_bytes[-1]
+    for number in range(1, 21):
+        rates.add(at_s + number * BIN_S, total_bytes + number * 8e6 * BIN_S / 8)
+    moved_bytes, span_s = rates.measured()
+    assert moved_bytes * 8 / span_s == pytest.approx(8e6)
+    assert rates.start_s() >= at_s
+
+
+def test_the_rate_of_the_ramp_alone_is_never_precise() -> None:
+    """Without a round after the ramp the rate is that of the whole test."""
+    assert not series([10e6] * 11, 0.1).precise(0.05)
+
+
+def test_the_ramp_begins_with_the_first_data() -> None:
+    """A request that waits for an interrupted link is no part of the ramp."""
+    early, late = series([8e6] * 20), series([0.0] * 10 + [8e6] * 20)
+    assert early.ramp_ms() == pytest.approx((8 - 0.5) * BIN_S * 1e3)
+    assert late.ramp_ms() == pytest.approx(early.ramp_ms())
