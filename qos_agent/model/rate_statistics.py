@@ -35,8 +35,12 @@ _T_975 = {
 MINUTE_SIDE_S = 30.0
 # The time in which the fast variation of a cellular link forgets itself.
 _FAST_S = 1.0
-# At least this share of the variance between tests is slower than a minute.
-_SLOW_SHARE = 0.05
+# One test shows no time scale above its own length. This share of what is slower is
+# taken for a variation that forgets itself within the minute; the rest outlasts it.
+_MEDIUM_SHARE, _MEDIUM_S = 0.8, 20.0
+# At least this share of the variance between tests is slower than that. A few tests at
+# the edge of an outage have halves that differ much, and would hide it.
+_SLOW_SHARE = 0.2
 # On recorded cellular links tests differ about this many times more than tenths of a
 # second within one test do. It is the prior, with the weight of this many tests.
 _PRIOR_FACTOR = 2.7
@@ -46,7 +50,8 @@ _PRIOR_DEGREES = 4.0
 _INSTRUMENT_ERROR = 0.01
 # The relative deviation between tests before a link has a history, at most.
 _MAX_VARIATION = 1.5
-_MIN_VARIATION = 0.01
+# A link that is even within its first test may still vary from minute to minute.
+_MIN_VARIATION = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +130,43 @@ def _halves(span_s: float) -> float:
 
     In units of the variance of a process with exponential correlation.
     """
-    return 4 * (_variance_share(span_s / 2) - _variance_share(span_s))
-
-
-def _variance_share(span_s: float) -> float:
-    """Return the variance of the mean of a span, as a share of the process's."""
     ratio = span_s / _FAST_S
+    return 4 * (_variance_share(ratio / 2) - _variance_share(ratio))
+
+
+def _variance_share(ratio: float) -> float:
+    """Return the variance of the mean of a span, as a share of the process's.
+
+    `ratio` is the length of the span in correlation times of an exponential process.
+    """
     if ratio < 1e-3:
         return 1.0
     return 2 / ratio - 2 / ratio**2 * (1 - math.exp(-ratio))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """Shares of the variance of a link's rate, of an instant, as 1 in total.
+
+    `of_test` and `of_minute` are those of the means of a test and of its minute, and
+    `common` is their covariance.
+    """
+
+    of_test: float
+    of_minute: float
+    common: float
+
+
+def _shares(slow_share: float, span_s: float) -> _Shares:
+    """Return the shares for a process with a slow, a medium and a fast part."""
+    medium, window_s = slow_share * _MEDIUM_SHARE, span_s + 2 * MINUTE_SIDE_S
+    of_test = of_minute = common = slow_share - medium
+    for share, time_s in ((medium, _MEDIUM_S), (1 - slow_share, _FAST_S)):
+        of_test += share * _variance_share(span_s / time_s)
+        of_minute += share * _variance_share(window_s / time_s)
+        side = (MINUTE_SIDE_S + span_s / 2) / time_s
+        common += share * min(1.0, 2 * (1 - math.exp(-side)) * time_s / window_s)
+    return _Shares(of_test, of_minute, common)
 
 
 def minute_interval(
@@ -142,24 +175,20 @@ def minute_interval(
     """Return the 95 % interval of the mean from 30 s before to 30 s after a test.
 
     The test and the earlier tests are combined in the best linear way (ordinary
-    kriging) for a process with a slow and a fast part. The interval is symmetric on a
-    logarithmic scale. Return None for a rate of 0 without a history.
+    kriging). The interval is symmetric on a logarithmic scale. Return None for a rate
+    of 0 without a history.
     """
-    fast = 1 - between.slow_share
-    window_s = span_s + 2 * MINUTE_SIDE_S
-    of_test = between.slow_share + fast * _variance_share(span_s)
-    of_minute = between.slow_share + fast * _variance_share(window_s)
-    reach = 2 * _FAST_S * (1 - math.exp(-(MINUTE_SIDE_S + span_s / 2) / _FAST_S))
-    common = between.slow_share + fast * min(1.0, reach / window_s)
-    weight = common / of_test
+    shares = _shares(between.slow_share, span_s)
+    weight = shares.common / shares.of_test
     known = between.count + 1
     mean_bps = ((between.mean_bps or 0.0) * between.count + rate_bps) / known
     centre_bps = weight * rate_bps + (1 - weight) * mean_bps
     if centre_bps <= 0:
         return None
-    share = of_minute - weight * common + (1 - weight) ** 2 * of_test / known
+    share = shares.of_minute - weight * shares.common
+    share += (1 - weight) ** 2 * shares.of_test / known
     scale = max(mean_bps, centre_bps) / centre_bps
-    variance = between.variance / of_test * max(0.0, share) * scale**2
+    variance = between.variance / shares.of_test * max(0.0, share) * scale**2
     error = math.sqrt(variance + _INSTRUMENT_ERROR**2)
     return _around(centre_bps, t_quantile(between.degrees) * error)
 

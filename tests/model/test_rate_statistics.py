@@ -42,7 +42,7 @@ def test_without_a_history_the_variation_within_the_test_decides() -> None:
     assert narrow is not None
     assert wide is not None
     assert unknown is not None
-    assert 9e6 < narrow.low_bps < 10e6 < narrow.high_bps < 11e6
+    assert 7e6 < narrow.low_bps < 10e6 < narrow.high_bps < 14e6
     assert wide.high_bps > 20e6
     assert unknown.high_bps >= wide.high_bps
 
@@ -62,12 +62,15 @@ def test_a_history_draws_the_interval_to_the_usual_rate() -> None:
     assert interval.high_bps > 8e6
 
 
-def test_a_slow_variation_keeps_the_interval_at_the_test() -> None:
-    """If tests differ and their halves do not, the minute is as the test was."""
+def test_a_slow_variation_draws_the_interval_to_the_test() -> None:
+    """The less the halves of tests differ, the closer the minute is to the test."""
     rates = [5e6, 15e6] * 12
-    interval = minute_interval(5e6, 1.0, variation(past(rates, 0.001), 0.02))
-    assert interval is not None
-    assert 4.5e6 < interval.low_bps < 5e6 < interval.high_bps < 5.6e6
+    slow = minute_interval(5e6, 1.0, variation(past(rates, 0.001), 0.02))
+    fast = minute_interval(5e6, 1.0, variation(past(rates, 0.5), 0.02))
+    assert slow is not None
+    assert fast is not None
+    assert slow.low_bps < 5e6 < slow.high_bps
+    assert slow.low_bps * slow.high_bps < fast.low_bps * fast.high_bps
 
 
 def test_nothing_moved_and_nothing_known_has_no_interval() -> None:
