@@ -12,7 +12,7 @@ from qos_agent.probes.throughput.connection import Connection
 FAST_BPS = 20e6
 # Data on the way is limited to this time of the fastest recent rate. Start-up doubles
 # the rate in each round trip, so it needs several. A queue of seconds is never filled.
-_WINDOW_ROUNDS, _WINDOW_S, _MIN_WINDOW_BYTES = 4, 0.2, 65_536
+_WINDOW_ROUNDS, _WINDOW_S, _MIN_WINDOW_BYTES = 4, 0.1, 40_960
 # Cellular networks have longer round trips. On shorter ones a window that follows bins
 # of 50 ms would delay the start-up.
 _SHORT_RTT_S = 0.015

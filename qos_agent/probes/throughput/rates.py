@@ -40,6 +40,9 @@ _MIN_PAST = 3
 # A test of a link that varies ends at this length at the earliest.
 _MIN_VARYING_S = 0.8
 _MIN_VARYING_ROUNDS = 10
+# After an outage its own error falls slowly, while the mean of many tests needs other
+# tests more than a longer one.
+_MAX_VARYING_S = 2.0
 # With fewer packets than in a long batch, it lasts this long.
 _MIN_SLOW_S = 3.0
 # In batches of this many packets, a deviation above this is the link's.
@@ -277,7 +280,9 @@ class RateSeries:
             return False
         between = variation(past, short.deviation / short.mean).variance
         own = (short.error / short.mean) ** 2
-        return self.varies(past) and own <= _OWN_SHARE * between
+        if not self.varies(past):
+            return False
+        return own <= _OWN_SHARE * between or span_s >= max(least_s, _MAX_VARYING_S)
 
     def _has_stopped(self, in_bin_bytes: float) -> bool:
         """Return True if no data arrived lately, with this much in a usual bin."""
