@@ -22,6 +22,7 @@ from qos_agent.model.rate_statistics import (
     variation,
 )
 from qos_agent.probes.throughput.rates import BIN_S, RateSeries
+from qos_agent.probes.throughput.stalls import StallWatch
 
 RTT_S = 0.05
 _FIRST_WINDOW_BYTES = 14_600
@@ -83,6 +84,7 @@ def simulate(trace: Trace, start: int, past: Sequence[PastTest]) -> Test:
 
 def _run(trace: Trace, start: int, is_over: Callable[[RateSeries], bool]) -> Test:
     series, limit_bytes = RateSeries(RTT_S), LIMITS[trace.direction]
+    stalls = StallWatch(trace.direction == "up", series.round_bins + 1)
     series.add(0.0, 0.0)
     total_bytes, window_bytes, idle = 0.0, _FIRST_WINDOW_BYTES, 0
     for number in range(1, round(_TIME_LIMIT_S / BIN_S) + 1):
@@ -91,9 +93,15 @@ def _run(trace: Trace, start: int, is_over: Callable[[RateSeries], bool]) -> Tes
         if moved_bytes == window_bytes:
             window_bytes *= 2
         idle = 0 if moved_bytes else idle + 1
+        usual_bytes = series.fastest_bps() / 8 * BIN_S
         total_bytes += moved_bytes * 1448 / 1500
         series.add(number * BIN_S, total_bytes)
         if idle >= _STALL_BINS or total_bytes > limit_bytes:
+            break
+        # Without TCP no acknowledgement is late, so each stall is the link's own.
+        stall_bins = stalls.add(moved_bytes, usual_bytes, starved=False, round_s=RTT_S)
+        in_span = stall_bins is not None and series.ramp_bin is not None
+        if in_span and series.leave_out(stall_bins or 0):
             break
         if is_over(series):
             break
