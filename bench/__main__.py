@@ -10,6 +10,7 @@ BENCHES = (
     "rtt",
     "loss",
     "throughput",
+    "cellular",
     "varying",
     "varying_live",
     "bytecap",
