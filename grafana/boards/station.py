@@ -161,11 +161,13 @@ def _throughput(
             title,
             (
                 (
-                    "Throughput of each test and the ends of its 95 % interval. The "
+                    "Throughput of each test, and the ends of the 95 % interval of the "
+                    "minute around it. A test without an interval has no ends. The "
                     "tooltip shows the samples: the number of tests."
                 ),
                 (
-                    "Throughput tiap uji dan batas interval 95 %-nya. Tooltip "
+                    "Throughput tiap uji, dan batas interval 95 % untuk satu menit di "
+                    "sekitarnya. Uji tanpa interval tidak memiliki batas. Tooltip "
                     "menampilkan sampel: jumlah uji."
                 ),
             ),
