@@ -111,7 +111,7 @@ def test_only_bbr_without_a_window_limit_is_queue_averse(
 def test_only_a_slow_link_with_a_long_way_limits_the_data_on_it() -> None:
     """A slow link's queue holds under a second; a fast or short one has no window."""
     limit_bytes = 8_000_000
-    assert window_bytes(2e6, 0.05, 1, limit_bytes) == 100_000
-    assert window_bytes(0.0, 0.05, 4, limit_bytes) == 4 * 65_536
+    assert window_bytes(2e6, 0.05, 1, limit_bytes) == 75_000
+    assert window_bytes(0.0, 0.05, 4, limit_bytes) == 4 * 40_960
     assert window_bytes(1.01 * FAST_BPS, 0.1, 4, limit_bytes) == limit_bytes
     assert window_bytes(2e6, 0.001, 1, limit_bytes) == limit_bytes
