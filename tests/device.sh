@@ -18,4 +18,6 @@ if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
     echo "$packages" > "$root/.complete"
 fi
 echo "Python $(chroot "$root" /usr/bin/python3 -c 'import sys; print(sys.version.split()[0])') in Debian $suite"
-QOS_DEVICE_ROOT=$root exec "${PYTHON:-.venv/bin/python}" -m pytest -q tests/deploy/test_installation.py "$@"
+QOS_DEVICE_ROOT=$root exec "${PYTHON:-.venv/bin/python}" -m pytest -q \
+    tests/deploy/test_first_installation.py tests/deploy/test_installation.py \
+    tests/deploy/test_upgrade.py "$@"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from tests.deploy.device import (
     Packages,
     booted,
     build,
+    build_earlier,
+    packages_in,
     plug_in,
 )
 from tests.lab.fixtures import require_tools
@@ -22,10 +27,30 @@ from tests.lab.fixtures import require_tools
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
-    """Build the packages of this machine's processor, with little compression."""
+    """Build the packages of this machine's processor, with little compression.
+
+    The processes of pytest-xdist share them; the first one builds.
+    """
     require_containers()
     require_tools()
-    return build(tmp_path_factory.mktemp("packages"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = shared / "packages"
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            build(folder)
+            (folder / "complete").touch()
+    return packages_in(folder)
+
+
+@pytest.fixture(scope="session")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the package of the last release, or of the first commit with packages."""
+    require_containers()
+    return build_earlier(tmp_path_factory.mktemp("earlier"))
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +75,19 @@ def accepted(
         container.run(*SETUP, stdin=f"{TOKEN}\n")
         container.stop()
         yield container.changes
+
+
+@pytest.fixture(scope="module")
+def accepted_device(
+    accepted: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Container]:
+    """Return one device for a module. It has the old package, was set up, and measures.
+
+    It has no network. A test leaves it as the next one needs it.
+    """
+    folder = tmp_path_factory.mktemp("accepted-device")
+    with Container(folder / "device", (accepted, installed)) as container:
+        yield container
 
 
 @pytest.fixture

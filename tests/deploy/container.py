@@ -28,6 +28,8 @@ from tests.support.requirement import require
 
 _BOOT_S = 60.0
 _STOP_S = 30.0
+# A busy machine needs minutes for a command that takes seconds.
+_RUN_S = 400.0
 _POLL_S = 0.05
 _SIZE = "700m"
 # EXT4_IOC_SHUTDOWN with NOLOGFLUSH, fs/ext4/ext4.h: nothing is written any more, as at
@@ -174,7 +176,7 @@ class Container:
         check: bool = True,
         stdin: str = "",
         user: str | None = None,
-        timeout_s: float = 120,
+        timeout_s: float = _RUN_S,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on the device and return its output and errors together."""
         as_user = ("runuser", "--user", user, "--") if user else ()

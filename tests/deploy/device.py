@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.packages.architecture import ARCHITECTURES
+from deploy.packages.architecture import ARCHITECTURES, Architecture
 from deploy.packages.deb import deb
 from deploy.packages.self_extracting import self_extracting
 from deploy.packages.tree import tree
-from deploy.packages.wheels import own_wheel, wheels
+from deploy.packages.wheels import LOCK, ROOT, own_wheel, wheels
 from tests.deploy.container import Container
 from tests.lab.network import CLIENT, GATEWAY, SERVER, Lab
 from tests.servers.answers import Status
@@ -21,7 +23,7 @@ from tests.servers.certificates import Authority
 from tests.servers.front import Front
 from tests.support.requirement import require
 
-OLD, NEW = "0.8.0", "0.9.0"
+EARLIER, OLD, NEW = "0.7.0", "0.8.0", "0.9.0"
 STATION = "3171010001001"
 NAME = "collector.example.id"
 TOKEN = "secret-of-the-collector"
@@ -30,7 +32,7 @@ SETUP = (
     *("--interface", "eth0", "--collector", f"https://{SERVER}:8086"),
     *("--token-file", "-", "--language", "en"),
 )
-_CACHE = Path.home() / ".cache/qos-agent-packages"
+CACHE = Path.home() / ".cache/qos-agent-packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +76,71 @@ class Device:
 
 def build(folder: Path, *, fast: bool = True) -> Packages:
     """Build the packages of this machine's processor."""
-    machine = os.uname().machine
-    known = {entry.machine: entry for entry in ARCHITECTURES.values()}
-    require(machine in known, "a processor with a package", "use amd64 or arm64")
-    architecture = known[machine]
+    architecture = this_architecture()
     own = own_wheel(folder)
-    libraries = [*wheels(architecture, _CACHE), own]
-    paths = {version: folder / f"qos-agent_{version}.deb" for version in (OLD, NEW)}
-    for version, path in paths.items():
+    libraries = [*wheels(architecture, CACHE), own]
+    packages = packages_in(folder)
+    for version, path in ((OLD, packages.old), (NEW, packages.new)):
         files = tree(version, libraries)
         path.write_bytes(deb(files, version, architecture, 0, fast=fast))
-    run = folder / "qos-agent.run"
-    run.write_bytes(self_extracting(files, NEW, architecture, 0, fast=fast))
-    return Packages(paths[OLD], paths[NEW], run)
+    packages.run.write_bytes(self_extracting(files, NEW, architecture, 0, fast=fast))
+    return packages
+
+
+def packages_in(folder: Path) -> Packages:
+    """Return the paths of the packages that are built into a folder."""
+    old, new = (folder / f"qos-agent_{version}.deb" for version in (OLD, NEW))
+    return Packages(old, new, folder / "qos-agent.run")
+
+
+def build_earlier(folder: Path, *, fast: bool = True) -> Path:
+    """Build the package of the code before this one, with the present libraries.
+
+    It is that of the last release. Before the first release it is that of the first
+    commit with packages, whose journals have fewer tables.
+    """
+    source = folder / "earlier"
+    command = ["git", "-C", str(ROOT), "archive", _earlier_commit()]
+    archive = subprocess.run(command, check=True, capture_output=True).stdout
+    source.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(source)], input=archive, check=True)
+    shutil.copy(LOCK, source / LOCK.relative_to(ROOT))
+    environment = {
+        "PYTHONPATH": str(source),
+        "SETUPTOOLS_SCM_PRETEND_VERSION": EARLIER,
+        "SOURCE_DATE_EPOCH": "0",
+        "QOS_PACKAGE_CACHE": str(CACHE),
+    }
+    name = this_architecture().debian
+    options = (*["--fast"] * fast, "--arch", name, "--out", str(folder))
+    subprocess.run(
+        [sys.executable, "-m", "deploy.packages", *options],
+        cwd=source,
+        env=os.environ | environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return folder / f"qos-agent_{EARLIER}_{name}.deb"
+
+
+def _earlier_commit() -> str:
+    release = _git("describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^")
+    return release or _git("rev-list", "HEAD", "--", "deploy/packages/deb.py")[-40:]
+
+
+def _git(*arguments: str) -> str:
+    """Return the output of git; empty if it fails."""
+    command = ["git", "-C", str(ROOT), *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def this_architecture() -> Architecture:
+    """Return this machine's processor, or skip the test."""
+    known = {entry.machine: entry for entry in ARCHITECTURES.values()}
+    machine = os.uname().machine
+    require(machine in known, "a processor with a package", "use amd64 or arm64")
+    return known[machine]
 
 
 def plug_in(container: Container, packages: Packages) -> None:
