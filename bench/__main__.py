@@ -23,6 +23,7 @@ BENCHES = (
     "footprint",
     "startup",
     "install",
+    "upgrade",
     "register",
     "witness",
     "remote",

@@ -3,6 +3,7 @@
 Writes for each architecture a Debian package, a self-extracting file and a bill of
 materials. SHA256SUMS has their sums. QOS_SIGNING_KEY names the key of gpg that signs
 it. install.sh installs the right file of the folder, such as from a USB stick.
+The folder `apt` is a repository of all packages in the folder, with the same signer.
 """
 
 from __future__ import annotations
@@ -20,12 +21,20 @@ from pathlib import Path
 from deploy.packages.architecture import ARCHITECTURES, ARMHF, Architecture
 from deploy.packages.deb import deb, debian_version
 from deploy.packages.psutil_armhf import INSTALL, has_compiler
+from deploy.packages.repository import (
+    NAME,
+    SOURCE,
+    sign_repository,
+    source_of,
+    write_repository,
+)
 from deploy.packages.sbom import sbom
 from deploy.packages.self_extracting import self_extracting
 from deploy.packages.tree import FILES, tree
 from deploy.packages.wheels import ROOT, own_wheel, wheels
 
-_KEY = "QOS_SIGNING_KEY"
+_KEY, _NEXT_KEY = "QOS_SIGNING_KEY", "QOS_NEXT_SIGNING_KEY"
+_URL = "QOS_REPOSITORY_URL"
 _CACHE = "QOS_PACKAGE_CACHE"
 
 
@@ -44,8 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             built += build(architecture, own, options.out, fast=options.fast)
     shutil.copyfile(FILES / "stick.sh", options.out / "install.sh")
     sums = _write_sums(options.out, [*built, options.out / "install.sh"])
+    # Packages of earlier releases in the folder stay in the repository.
+    packages = options.out.glob("*.deb")
+    release = write_repository(packages, options.out / NAME, commit_time_s())
     if key := os.environ.get(_KEY):
         _sign(sums, key)
+        sign_repository(release, key)
+        _write_source(options.out / SOURCE, key)
     return 0 if len(built) == 3 * len(chosen) else 1
 
 
@@ -97,6 +111,13 @@ def _write_sums(out: Path, built: Sequence[Path]) -> Path:
     sums = out / "SHA256SUMS"
     sums.write_text("".join(lines))
     return sums
+
+
+def _write_source(path: Path, key: str) -> None:
+    """Write the file that makes devices trust the repository, if its URL is known."""
+    if url := os.environ.get(_URL):
+        following = os.environ.get(_NEXT_KEY)
+        path.write_text(source_of(url, [key, following] if following else [key]))
 
 
 def _sign(path: Path, key: str) -> None:

@@ -27,6 +27,7 @@ _TEXTS = {
 # Each folder of this repository, the pattern of its files, and the folder on a device.
 _GROUPS = (
     ("deploy/systemd", "*.service", "usr/lib/systemd/system"),
+    ("deploy/systemd", "*.timer", "usr/lib/systemd/system"),
     ("deploy/target", "qos-agent-*.service", "usr/lib/systemd/system"),
     ("deploy/systemd", "*.rules", "usr/share/polkit-1/rules.d"),
     ("deploy/systemd", "*.toml", "usr/share/doc/qos-agent/examples"),
@@ -70,6 +71,7 @@ def tree(version: str, wheels: Iterable[Path]) -> Tree:
         **{target: Entry(source.read_bytes()) for source, target in _TEXTS.items()},
         **dict(_grouped()),
         f"{folder}/configure": _script("configure", folder),
+        "usr/share/qos-agent/upgrade": _script("upgrade", folder),
     }
     ordered = dict(sorted(entries.items()))
     return {**ordered, PROGRAM: _script("qos-agent", folder)}

@@ -18,6 +18,11 @@ UNITS = sorted(DEPLOY.glob("*/*.service"))
 DROP_INS = sorted(DEPLOY.glob("systemd/drop-ins/*.conf"))
 # The maximum of `systemd-analyze security`, in tenths as its option counts.
 MAX_EXPOSURE = 15
+# It replaces programs as root, so many directives are not possible. It runs only if the
+# repository was set up and another version is wanted.
+UPGRADE = DEPLOY / "systemd/qos-agent-upgrade.service"
+EXPOSURE = {UPGRADE: 50}
+RUNNING = [unit for unit in UNITS if unit != UPGRADE]
 
 
 def _values(key: str) -> list[str]:
@@ -38,10 +43,9 @@ def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_exposure_is_within_the_limit(unit: Path) -> None:
-    """Each unit scores 1.5 or less in `systemd-analyze security`."""
-    analyzed = _analyze(
-        "security", "--offline=true", f"--threshold={MAX_EXPOSURE}", str(unit)
-    )
+    """Each unit of a server scores 1.5 or less in `systemd-analyze security`."""
+    limit = EXPOSURE.get(unit, MAX_EXPOSURE)
+    analyzed = _analyze("security", "--offline=true", f"--threshold={limit}", str(unit))
     assert analyzed.returncode == 0, analyzed.stdout + analyzed.stderr
 
 
@@ -60,7 +64,7 @@ def test_the_unit_has_no_syntax_error(drop_in: Path | None, tmp_path: Path) -> N
     assert lines == []
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+@pytest.mark.parametrize("unit", RUNNING, ids=lambda path: path.name)
 def test_restarts_never_end(unit: Path) -> None:
     """systemd restarts each service, however often it fails."""
     lines = unit.read_text().splitlines()

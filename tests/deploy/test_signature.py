@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy.packages import __main__ as builder
+from deploy.packages.architecture import ARCHITECTURES
+from deploy.packages.deb import deb
+from deploy.packages.tree import tree
 from tests.support.requirement import require
 
 SIGNER = "release@example.id"
@@ -43,6 +46,9 @@ def release(keyring: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         names = [f"qos-agent_1_amd64.{ending}" for ending in ("deb", "run", "cdx.json")]
         for name in names:
             (out / name).write_text(f"{name} {fast}")
+        architecture = ARCHITECTURES["amd64"]
+        content = deb(tree("1", []), "1", architecture, 0, fast=True)
+        (out / names[0]).write_bytes(content)
         return [out / name for name in names]
 
     monkeypatch.setattr(builder, "build", build)
@@ -66,15 +72,16 @@ def test_a_release_is_signed(release: Path) -> None:
     assert _check(release) == (True, True)
     lines = (release / "SHA256SUMS").read_text().splitlines()
     named = {line.split()[1] for line in lines}
-    present = {path.name for path in release.iterdir()}
+    present = {path.name for path in release.iterdir() if path.is_file()}
     assert named == present - {"SHA256SUMS", "SHA256SUMS.asc"}
     assert "install.sh" in named
+    assert _gpg("--verify", str(release / "apt/dists/stable/InRelease")) == 0
 
 
 def test_a_changed_file_is_found(release: Path) -> None:
     """A changed package has another sum, and changed sums have no signature."""
-    with (release / "qos-agent_1_amd64.deb").open("a") as file:
-        file.write(".")
+    with (release / "qos-agent_1_amd64.deb").open("ab") as file:
+        file.write(b".")
     assert _check(release) == (True, False)
     sums = release / "SHA256SUMS"
     fresh = subprocess.run(

@@ -42,6 +42,10 @@ case $file in
 *.deb) dpkg --install "$folder/$file" ;;
 *) sh "$folder/$file" ;;
 esac
+# With this file, the device upgrades itself from the repository later.
+if [ -e "$folder/qos-agent.sources" ] && [ -d /etc/apt/sources.list.d ]; then
+    install -m 644 "$folder/qos-agent.sources" /etc/apt/sources.list.d/
+fi
 if [ $# = 0 ] && [ -e /etc/qos-agent/agent.toml ]; then
     exec /usr/bin/qos-agent doctor
 fi
