@@ -113,7 +113,7 @@ def _check_upgrade(device: Container) -> None:
 
 def _check_removal(device: Container) -> None:
     removed = device.run("sh", FILE, "--remove")
-    assert "the readings stay in /var/lib/qos-agent" in removed.stdout
+    assert "removed. The readings stay in /var/lib/qos-agent" in removed.stdout
     device.run("test", "-s", JOURNAL)
     device.run("test", "-s", "/etc/qos-agent/agent.toml")
     for path in ("/usr/bin/qos-agent", "/usr/lib/qos-agent"):
