@@ -19,7 +19,7 @@ from deploy.packages.architecture import ARCHITECTURES
 from deploy.packages.archives import ar, tar, xz
 from deploy.packages.deb import deb, debian_version
 from deploy.packages.sbom import sbom
-from deploy.packages.tree import PROGRAM, Entry, tree
+from deploy.packages.tree import FILES, PROGRAM, Entry, tree
 from tests.support.requirement import require
 
 SCRIPTS = Path(builder.__file__).parent / "debian"
@@ -134,9 +134,17 @@ def test_the_bill_of_materials_names_every_library(wheels: list[Path]) -> None:
     assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
 
 
-@pytest.mark.parametrize("script", sorted(SCRIPTS.iterdir()), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "script",
+    [
+        *sorted(SCRIPTS.iterdir()),
+        *sorted(FILES.glob("*.sh")),
+        *(FILES / name for name in ("configure", "qos-agent", "upgrade")),
+    ],
+    ids=lambda path: path.name,
+)
 def test_scripts_are_valid_for_every_shell(script: Path) -> None:
-    """dpkg runs them with /bin/sh."""
+    """dpkg, systemd and technicians run them with /bin/sh."""
     subprocess.run(["sh", "-n", str(script)], check=True)
 
 

@@ -56,6 +56,7 @@ def _run(
     text = (FILES / "stick.sh").read_text()
     text = text.replace("/usr/bin/qos-agent", str(programs / "agent"))
     text = text.replace("/etc/qos-agent/agent.toml", present)
+    text = text.replace("/etc/apt/sources.list.d", str(stick.parent))
     script = stick / "install.sh"
     script.write_text(text)
     return subprocess.run(
@@ -82,6 +83,17 @@ def test_the_answers_of_the_stick_are_used(stick: Path) -> None:
     done = _run(stick, "--station", "3171010001001")
     expected = f"agent setup --preseed {stick}/setup.toml --station 3171010001001\n"
     assert done.stdout.endswith(expected)
+
+
+def test_a_stick_with_a_repository_prepares_upgrades(stick: Path) -> None:
+    """Without the file nothing is prepared."""
+    prepared = stick.parent / "qos-agent.sources"
+    _run(stick)
+    assert not prepared.exists()
+    (stick / "qos-agent.sources").write_text("Types: deb\n")
+    assert _run(stick).returncode == 0
+    assert prepared.read_text() == "Types: deb\n"
+    assert prepared.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_device_that_is_set_up_is_checked(stick: Path) -> None:
