@@ -23,6 +23,7 @@ from tests.deploy.device import (
     plug_in,
 )
 from tests.lab.fixtures import require_tools
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +88,9 @@ def accepted_device(
     """
     folder = tmp_path_factory.mktemp("accepted-device")
     with Container(folder / "device", (accepted, installed)) as container:
+        # The agent writes its status up to two seconds after systemd calls it ready.
+        status = ("qos-agent", "status")
+        eventually(lambda: container.run(*status, check=False).returncode == 0, 60)
         yield container
 
 
