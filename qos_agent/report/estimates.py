@@ -46,9 +46,12 @@ class Sums:
         )
 
 
+NOTHING = Sums(0, 0, 0, 0, 0, 0)
+
+
 def station_sums(y: int, x: int) -> Sums:
     """Return the sums of one station."""
-    return Sums(1, y, x, y * y, x * y, x * x) if x else Sums(0, 0, 0, 0, 0, 0)
+    return Sums(1, y, x, y * y, x * y, x * x) if x else NOTHING
 
 
 def ratio(sums: Sums) -> float | None:
@@ -78,7 +81,12 @@ def between_stations(sums: Sums, *, is_share: bool) -> Bounds | None:
     value, error = ratio(sums), standard_error(sums)
     if value is None or not error:
         return None
-    low, high = value - _Z_95 * error, value + _Z_95 * error
+    return around(value, _Z_95 * error, is_share=is_share)
+
+
+def around(value: float, half: float, *, is_share: bool) -> Bounds:
+    """Return the interval around a value; that of a share is between 0 and 1."""
+    low, high = value - half, value + half
     return Bounds(max(0.0, low), min(1.0, high)) if is_share else Bounds(low, high)
 
 

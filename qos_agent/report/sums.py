@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qos_agent.archive.columns import READINGS, columns
 from qos_agent.archive.database import connected, quoted, text
@@ -22,45 +21,42 @@ from qos_agent.archive.manifest import Manifest, read_manifest
 from qos_agent.archive.sources.parquet import fault_of
 from qos_agent.model.errors import OperatorError, StorageError
 from qos_agent.model.schema.codes import CAUSES, REASONS
-from qos_agent.report.estimates import Sums
-from qos_agent.report.indicators import DISTRIBUTIONS, INDICATORS, Distribution
+from qos_agent.report.engines import (
+    DuckDbEngine,
+    Engine,
+    SparkEngine,
+    need_ibis,
+    spark_session,
+)
+from qos_agent.report.estimates import NOTHING, Sums
+from qos_agent.report.expressions import (
+    KEYS,
+    STATION,
+    Term,
+    numerator_name,
+    outcome_sql,
+    station_sql,
+    terms_of,
+    unit_sql,
+)
+from qos_agent.report.frame import LEVELS, Frame, Stratum
+from qos_agent.report.indicators import INDICATORS
+from qos_agent.report.selection import Selection
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# A reading has no more than this of anything: 1 Tbit/s, or 11 days in microseconds.
-_VALUE_MAX = 10**12
-_STATION = ("province", "regency", "station")
-_LINK = ("operator", "phase")
-LEVELS: Mapping[str, tuple[str, ...]] = {
-    "nation": (),
-    "province": ("province",),
-    "regency": ("province", "regency"),
-}
+__all__ = ["LEVELS", "ArchiveSums", "Group", "GroupSums", "Selection", "archive_sums"]
 _THREADS_MAX = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The readings to report: from_ns <= time < to_ns, and optional tags.
-
-    `area` is the code of a province or a regency.
-    """
-
-    from_ns: int = 0
-    to_ns: int = 2**63 - 1
-    area: str | None = None
-    operator: str | None = None
-
-    def condition(self) -> str:
-        """Return the condition on the readings."""
-        parts = [f"time_ns >= {self.from_ns} AND time_ns < {self.to_ns}"]
-        if self.area is not None:
-            tag = "province" if len(self.area) == 2 else "regency"
-            parts.append(f"{tag} = {text(self.area)}")
-        if self.operator is not None:
-            parts.append(f"operator = {text(self.operator)}")
-        return " AND ".join(parts)
+# Sums of 800,000 stations take more memory than sorting a file of the archive.
+_MEMORY_MB = 1536
+_COUNTS = ("n", "bad", "with", "without", "flag")
+_TAGS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("operator",),
+    ("phase",),
+    ("operator", "phase"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +70,56 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class InStratum:
+    """The part of a group that is in one stratum; `stratum` is None if none is known.
+
+    `bins` has the sums of each numerator. `missing` stations were selected and have no
+    sample.
+    """
+
+    stratum: Stratum | None
+    bins: tuple[Sums, ...]
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSums:
-    """The sums of one term in a group; `excluded` readings had impossible values."""
+    """The sums of one term in a group, and of each stratum of the register in it.
+
+    A term has one numerator, or one for each bound of a distribution. `stations` have a
+    sample. `excluded` readings had impossible values. `slots` have a sample, and
+    `missing_slots` have none; `flagged` ones of these are doubtful. A group describes
+    the population if all its strata were selected at random.
+    """
 
     name: str
     group: Group
-    sums: Sums
+    strata: tuple[InStratum, ...]
+    is_population: bool
+    stations: int
     readings: int
     excluded: int
+    slots: int
+    missing_slots: int
+    flagged: int
+
+    @property
+    def sums(self) -> Sums:
+        """The sums of the first numerator."""
+        return self.bins[0]
+
+    @property
+    def bins(self) -> tuple[Sums, ...]:
+        """The sums of all numerators, over all strata."""
+        first, *others = (part.bins for part in self.strata)
+        for other in others:
+            first = tuple(a + b for a, b in zip(first, other, strict=True))
+        return first
+
+    @property
+    def missing_stations(self) -> int:
+        """The number of selected stations without a sample."""
+        return sum(part.missing for part in self.strata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,170 +135,188 @@ class Outcome:
     stations: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
-    """A sum of y and a sum of x over the same readings."""
-
-    name: str
-    measurement: str
-    condition: str
-    y: str
-    x: str
-    may_be_negative: bool = False
-
-
-def bin_name(distribution: Distribution, bound: int) -> str:
-    """Return the name of the sums of one bin."""
-    return f"{distribution.name}_le_{bound}"
-
-
-def _terms() -> Iterator[_Term]:
-    for i in INDICATORS:
-        sums = (i.numerator, i.denominator)
-        # A power is a negative number of dBm.
-        yield _Term(i.name, i.measurement, i.condition, *sums, i.unit == "dBm")
-    for d in DISTRIBUTIONS:
-        names = [*(f"{d.prefix}{bound}" for bound in d.bounds), d.total]
-        rising = " AND ".join(f"{low} <= {high}" for low, high in pairwise(names))
-        for bound in d.bounds:
-            y = f"CASE WHEN {rising} THEN {d.prefix}{bound} ELSE -1 END"
-            name = bin_name(d, bound)
-            yield _Term(name, d.measurement, d.condition, y, d.total)
-
-
-TERMS = tuple(_terms())
-
-
 class ArchiveSums:
     """The sums of the chosen readings of an archive, in a DuckDB database."""
 
     def __init__(
         self,
         db: DuckDBPyConnection,
-        folder: Path,
-        manifest: Manifest,
+        engine: Engine,
+        measurements: Iterable[str],
         chosen: Selection,
     ) -> None:
-        self._db = db
-        self._folder = folder
-        self._chosen = chosen
-        self._files: dict[str, list[Path]] = {}
-        for file in manifest.files:
-            if not file.readings or not self._is_chosen(file.measurement):
-                continue
-            if fault := fault_of(folder, file):
-                raise StorageError("cannot read", str(folder), fault)
-            self._files.setdefault(file.measurement, []).append(folder / file.path)
-        self._find_present()
+        self.db = db
+        self.engine = engine
+        self.chosen = chosen
+        self._measurements = [
+            name for name in measurements if _is_chosen(name, chosen.operator)
+        ]
+        self._terms: dict[str, tuple[Term, ...]] = {}
         self._add_up()
+        self._find_present()
+        self._find_outcomes()
+        self.frame = Frame.of_present(db)
+
+    def use(self, register: Path) -> None:
+        """Compare the stations with a register. Raises OperatorError."""
+        self.frame = Frame.of_register(self.db, register, self.chosen)
 
     def groups(self) -> Iterator[GroupSums]:
         """Yield the sums of all terms in areas, with and without operator and phase."""
-        for level, area in LEVELS.items():
-            for tags in ((), ("operator",), ("phase",), _LINK):
-                yield from self._grouped(level, area, tags)
+        for measurement, wanted in self._terms.items():
+            for level, area in LEVELS.items():
+                for tags in _TAGS:
+                    if "operator" in tags and not _has_operator(measurement):
+                        continue
+                    yield from self._grouped(measurement, wanted, level, (*area, *tags))
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield the slots by outcome, with the cause or the reason."""
-        for measurement in self._files:
-            # Heartbeats have counts of outcomes too, but no causes.
-            if {"slots", "cause"} <= columns(READINGS[measurement]).keys():
+        for measurement in self._measurements:
+            if _has_outcomes(measurement):
                 for level, area in LEVELS.items():
                     yield from self._outcomes(measurement, level, area)
 
-    def _is_chosen(self, measurement: str) -> bool:
-        """Return False for readings that have no operator, if one is chosen."""
-        tags = READINGS[measurement].tags if measurement in READINGS else ()
-        return self._chosen.operator is None or "operator" in tags
-
     def present(self) -> int:
         """Return the number of stations with any reading."""
-        row = self._db.execute("SELECT count(DISTINCT station) FROM present").fetchone()
+        row = self.db.execute("SELECT count(DISTINCT station) FROM present").fetchone()
         return int(row[0]) if row else 0
 
     def without(self, name: str) -> list[tuple[str, str]]:
         """Return regency and name of stations without readings for an indicator."""
-        return self._db.execute(
-            "SELECT DISTINCT regency, station FROM present ANTI JOIN"
-            f" (SELECT * FROM unit WHERE name = {text(name)} AND x > 0)"
+        found = "SELECT NULL::VARCHAR AS regency, NULL::VARCHAR AS station WHERE false"
+        for measurement, wanted in self._terms.items():
+            for number, term in enumerate(wanted):
+                if term.name == name:
+                    unit = quoted(f"unit_{measurement}")
+                    found = f"SELECT regency, station FROM {unit} WHERE x{number} > 0"
+        return self.db.execute(
+            f"SELECT DISTINCT regency, station FROM present ANTI JOIN ({found})"
             " USING (regency, station) ORDER BY regency, station"
         ).fetchall()
 
-    def _source(self, measurement: str) -> str:
-        """Return a query of the chosen readings, with NULL for later columns."""
-        kinds = columns(READINGS[measurement]).items()
-        typed = ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in kinds)
-        listed = ", ".join(map(text, self._files[measurement]))
-        files = f"read_parquet([{listed}], union_by_name = true)"
-        return (
-            f"(SELECT * FROM (SELECT {typed} WHERE false UNION ALL BY NAME"
-            f" SELECT * FROM {files}) WHERE {self._chosen.condition()})"
+    def _add_up(self) -> None:
+        """Fill a table for each measurement: station, operator and phase with sums."""
+        for measurement in self._measurements:
+            if wanted := terms_of(measurement):
+                self._terms[measurement] = wanted
+        for measurement in self._terms:
+            self.engine.fill(f"unit_{measurement}", unit_sql(measurement), measurement)
+        for indicator in INDICATORS:
+            if indicator.numerator_from is not None:
+                name = numerator_name(indicator)
+                self._join(indicator.name, name, indicator.measurement)
+
+    def _join(self, name: str, numerator: str, measurement: str) -> None:
+        """Take the numerator of a term from the table of another measurement."""
+        place = self._place(numerator)
+        target = self._place(name)
+        if place is None or target is None:
+            return
+        source, number = place
+        matches = " AND ".join(f"u.{k} IS NOT DISTINCT FROM o.{k}" for k in KEYS)
+        self.db.execute(
+            f"UPDATE {quoted(f'unit_{measurement}')} AS u SET y{target[1]}_0 ="
+            f" o.y{number}_0 FROM {quoted(f'unit_{source}')} AS o WHERE {matches}"
         )
 
+    def _place(self, name: str) -> tuple[str, int] | None:
+        """Return the measurement of a term and its number."""
+        for measurement, wanted in self._terms.items():
+            for number, term in enumerate(wanted):
+                if term.name == name:
+                    return measurement, number
+        return None
+
     def _find_present(self) -> None:
-        names = ", ".join(_STATION)
-        parts = [f"SELECT DISTINCT {names} FROM {self._source(m)}" for m in self._files]
+        """Find the stations with any reading, and the operators of their links."""
+        parts = []
+        for measurement in self._measurements:
+            name = f"unit_{measurement}"
+            if measurement not in self._terms:
+                name = f"stations_{measurement}"
+                self.engine.fill(name, station_sql(measurement), measurement)
+            operator = "operator" if measurement in self._terms else "NULL::VARCHAR"
+            found = f"{', '.join(STATION)}, {operator} AS operator"
+            parts.append(f"SELECT DISTINCT {found} FROM {quoted(name)}")
         if parts:
-            query = " UNION ".join(parts)
-            self._db.execute(f"CREATE TEMP TABLE present AS {query}")
+            union = " UNION ".join(parts)
+            self.db.execute(f"CREATE OR REPLACE TEMP TABLE present AS {union}")
         if not parts or not self.present():
             raise OperatorError(
-                f"{self._folder}: no readings in this period, area and operator. Fix:"
+                "the archive has no readings in this period, area and operator. Fix:"
                 " choose others."
             )
 
-    def _add_up(self) -> None:
-        """Fill the table `unit` with the sums of each station, operator and phase."""
-        place = ", ".join(f"{name} VARCHAR" for name in (*_STATION, *_LINK))
-        self._db.execute(
-            f"CREATE TEMP TABLE unit (name VARCHAR, {place},"
-            " y HUGEINT, x HUGEINT, readings BIGINT, excluded BIGINT)"
-        )
-        for measurement in self._files:
-            terms = [term for term in TERMS if term.measurement == measurement]
-            if terms:
-                self._add_measurement(measurement, terms)
-
-    def _add_measurement(self, measurement: str, terms: Sequence[_Term]) -> None:
-        names = ", ".join((*_STATION, *_LINK))
-        numbered = [*enumerate(terms)]
-        given = ", ".join(_given(n, term) for n, term in numbered)
-        sound = ", ".join(_sound(n, term) for n, term in numbered)
-        sums = ", ".join(
-            f"sum(y{n}) AS y{n}, sum(x{n}) AS x{n}, count(y{n}) AS n{n},"
-            f" count(bad{n}) AS bad{n}"
-            for n, _ in numbered
-        )
-        self._db.execute(
-            f"CREATE OR REPLACE TEMP TABLE wide AS SELECT {names}, {sums} FROM"
-            f" (SELECT {names}, {sound} FROM (SELECT {names}, {given}"
-            f" FROM {self._source(measurement)})) GROUP BY {names}"
-        )
-        for n, term in numbered:
-            self._db.execute(
-                f"INSERT INTO unit SELECT {text(term.name)}, {names}, y{n}, x{n}, n{n},"
-                f" bad{n} FROM wide WHERE n{n} + bad{n} > 0"
-            )
+    def _find_outcomes(self) -> None:
+        for measurement in self._measurements:
+            if _has_outcomes(measurement):
+                sql = outcome_sql(measurement)
+                self.engine.fill(f"outcomes_{measurement}", sql, measurement)
 
     def _grouped(
-        self, level: str, area: Sequence[str], tags: Sequence[str]
+        self, measurement: str, wanted: Sequence[Term], level: str, keys: Sequence[str]
     ) -> Iterator[GroupSums]:
-        keys = "".join(f", {name}" for name in (*area, *tags))
-        known = "".join(f" AND {tag} IS NOT NULL" for tag in tags)
-        found = self._db.execute(
-            "SELECT name, count(*) FILTER (x > 0), sum(y), sum(x), sum(y * y),"
-            f" sum(x * y), sum(x * x), sum(readings), sum(excluded){keys} FROM"
-            f" (SELECT name, station{keys}, coalesce(sum(y), 0) AS y,"
-            " coalesce(sum(x), 0) AS x, sum(readings) AS readings,"
-            f" sum(excluded) AS excluded FROM unit WHERE true{known}"
-            f" GROUP BY name, station{keys}) GROUP BY name{keys} ORDER BY name{keys}"
-        ).fetchall()
-        for name, stations, y, x, yy, xy, xx, readings, excluded, *values in found:
-            named = dict(zip((*area, *tags), values, strict=True))
+        """Yield the sums of a measurement's terms in all groups with these keys."""
+        query = _group_query(
+            measurement, wanted, keys, has_clusters=self.frame.has_clusters
+        )
+        rows = self.db.execute(query).fetchall()
+        area = LEVELS[level]
+        width = len(keys)
+        by_group: dict[Group, list[Sequence[Any]]] = {}
+        for row in rows:
+            named = dict(zip(keys, row[:width], strict=True))
             place = named.get(area[-1]) if area else None
             group = Group(level, place, named.get("operator"), named.get("phase"))
-            sums = Sums(stations, y, x, yy, xy, xx)
-            yield GroupSums(name, group, sums, int(readings), int(excluded))
+            by_group.setdefault(group, []).append(row[width:])
+        for group, strata in by_group.items():
+            yield from self._group_sums(wanted, group, strata)
+
+    def _group_sums(
+        self, wanted: Sequence[Term], group: Group, rows: Sequence[Sequence[Any]]
+    ) -> Iterator[GroupSums]:
+        """Yield the sums of the terms that have any reading in the group."""
+        frame = self.frame
+        expected = frame.expected.get((group.level, group.area, group.operator), {})
+        is_population = frame.describes_population(group.level, group.area)
+        start = 1
+        for term in wanted:
+            found = [_parsed(row, start, len(term.numerators)) for row in rows]
+            start += _width(len(term.numerators))
+            totals = [
+                sum(counts) for counts in zip(*(f[2] for f in found), strict=True)
+            ]
+            has, readings, excluded, slots, without, flagged = totals
+            if not readings + excluded + without:
+                continue
+            parts = [
+                InStratum(
+                    frame.strata.get(name),
+                    bins,
+                    max(0, expected.get(name, 0) - counts[0]),
+                )
+                for name, bins, counts in found
+            ]
+            none = tuple(NOTHING for _ in term.numerators)
+            parts += [
+                InStratum(frame.strata[name], none, count)
+                for name, count in expected.items()
+                if name not in {known for known, _, _ in found}
+            ]
+            is_known = all(part.stratum is not None for part in parts)
+            yield GroupSums(
+                term.name,
+                group,
+                tuple(parts),
+                is_population and is_known,
+                has,
+                readings,
+                excluded,
+                slots,
+                without,
+                flagged,
+            )
 
     def _outcomes(
         self, measurement: str, level: str, area: Sequence[str]
@@ -273,62 +329,145 @@ class ArchiveSums:
         }
         parts = (
             f"SELECT {keys}station, '{outcome}' AS outcome, {code} AS code,"
-            f" {outcome} AS slots FROM {self._source(measurement)} WHERE {outcome} > 0"
-            f" AND {outcome} <= {_VALUE_MAX}"
+            f" {outcome} AS slots FROM {quoted(f'outcomes_{measurement}')}"
+            f" WHERE {outcome} > 0"
             for outcome, code in codes.items()
         )
-        rows = self._db.execute(
+        rows = self.db.execute(
             f"SELECT {keys}outcome, code, sum(slots), count(DISTINCT station)"
             f" FROM ({' UNION ALL '.join(parts)}) GROUP BY {keys}outcome, code"
             f" ORDER BY {keys}outcome, code"
         ).fetchall()
-        for *place, outcome, code, slots, stations in rows:
+        for *place, outcome, code, slots, count in rows:
             at = place[-1] if place else None
-            found = (measurement, outcome, code, int(slots), int(stations))
+            found = (measurement, outcome, code, int(slots), int(count))
             yield Outcome(level, at, *found)
 
 
-def _code(field: str, known: Iterable[str]) -> str:
+def _is_chosen(measurement: str, operator: str | None) -> bool:
+    """Return False for readings that have no operator, if one is chosen."""
+    return operator is None or _has_operator(measurement)
+
+
+def _has_operator(measurement: str) -> bool:
+    return "operator" in READINGS[measurement].tags
+
+
+def _has_outcomes(measurement: str) -> bool:
+    """Heartbeats have counts of outcomes too, but no causes."""
+    return {"slots", "cause"} <= columns(READINGS[measurement]).keys()
+
+
+def _code(name: str, known: Iterable[str]) -> str:
     """Return a code of the closed list, or `other`: a device may send any text."""
     listed = ", ".join(map(text, known))
-    return f"CASE WHEN {field} IN ({listed}) THEN {field} ELSE 'other' END"
+    return f"CASE WHEN {name} IN ({listed}) THEN {name} ELSE 'other' END"
 
 
-def _given(number: int, term: _Term) -> str:
-    """Return the values of a term in a reading; they are missing in other readings.
+def _group_query(
+    measurement: str, wanted: Sequence[Term], keys: Sequence[str], *, has_clusters: bool
+) -> str:
+    """Return the query of sums over the sampling units of groups and strata.
 
-    A float has every whole number below the limit, and it cannot overflow.
+    A unit is a station, or a cluster of stations if the register has clusters.
     """
-    condition = f"CASE WHEN {term.condition} THEN"
+    listed = "".join(f"{name}, " for name in keys)
+    known = "".join(f" AND {name} IS NOT NULL" for name in keys)
+    names = [name for n, term in enumerate(wanted) for name in _columns(n, term)]
+    sums = ", ".join(f"sum({name})::HUGEINT AS {name}" for name in names)
+    has = ", ".join(f"(sum(x{n}) > 0)::BIGINT AS has{n}" for n, _ in enumerate(wanted))
+    units = (
+        f"(SELECT {listed}station, {sums}, {has} FROM {quoted(f'unit_{measurement}')}"
+        f" WHERE true{known} GROUP BY {listed}station)"
+        " LEFT JOIN (SELECT station, stratum, cluster FROM frame) USING (station)"
+    )
+    if has_clusters:
+        names += [f"has{n}" for n, _ in enumerate(wanted)]
+        counts = ", ".join(f"sum({name}) AS {name}" for name in names)
+        unit = "coalesce('c' || cluster, 's' || station)"
+        units = (
+            f"(SELECT {listed}stratum, {counts} FROM {units}"
+            f" GROUP BY {listed}stratum, {unit})"
+        )
+    parts = [part for n, term in enumerate(wanted) for part in _products(n, term)]
     return (
-        f"{condition} ({term.y})::DOUBLE END AS y{number},"
-        f" {condition} ({term.x})::DOUBLE END AS x{number}"
+        f"SELECT {listed}stratum, {', '.join(parts)} FROM {units}"
+        f" GROUP BY {listed}stratum ORDER BY {listed}stratum"
     )
 
 
-def _sound(number: int, term: _Term) -> str:
-    """Return the values if both are possible, and a mark if one is not."""
-    y, x = f"y{number}", f"x{number}"
-    least = -_VALUE_MAX if term.may_be_negative else 0
-    possible = (
-        f"{y} BETWEEN {least} AND {_VALUE_MAX} AND {x} BETWEEN 0 AND {_VALUE_MAX}"
-    )
-    return (
-        f"CASE WHEN {possible} THEN {y}::BIGINT END AS {y},"
-        f" CASE WHEN {possible} THEN {x}::BIGINT END AS {x},"
-        f" CASE WHEN {y} IS NOT NULL AND {x} IS NOT NULL AND NOT ({possible})"
-        f" THEN 1 END AS bad{number}"
-    )
+def _columns(number: int, term: Term) -> list[str]:
+    """Return the columns of a term in the table of its measurement."""
+    numerators = [f"y{number}_{k}" for k in range(len(term.numerators))]
+    return [*numerators, f"x{number}", *(f"{name}{number}" for name in _COUNTS)]
+
+
+def _products(number: int, term: Term) -> Iterator[str]:
+    """Yield the sums over units that `_group_sums` reads, in its order."""
+    x = f"x{number}"
+    yield f"count(*) FILTER ({x} > 0)"
+    yield f"sum({x})"
+    yield f"sum({x} * {x})"
+    for k in range(len(term.numerators)):
+        y = f"y{number}_{k}"
+        yield from (f"sum({y})", f"sum({y} * {y})", f"sum({y} * {x})")
+    yield from (f"sum({name}{number})" for name in ("has", *_COUNTS))
+
+
+def _width(numerators: int) -> int:
+    """Return the number of columns of a term in the result of `_group_query`."""
+    return 3 + 3 * numerators + 1 + len(_COUNTS)
+
+
+def _parsed(
+    row: Sequence[Any], start: int, numerators: int
+) -> tuple[str | None, tuple[Sums, ...], list[int]]:
+    """Return stratum, the sums of each numerator, and the counts of a term."""
+    units, x, xx, *rest = map(int, row[start : start + _width(numerators)])
+    products = zip(*[iter(rest[: 3 * numerators])] * 3, strict=True)
+    bins = tuple(Sums(units, y, x, yy, xy, xx) for y, yy, xy in products)
+    return row[0], bins, rest[3 * numerators :]
 
 
 @contextmanager
-def archive_sums(folder: Path, chosen: Selection) -> Iterator[ArchiveSums]:
-    """Add up an archive. Raises OperatorError, and StorageError for damaged files."""
+def archive_sums(
+    folder: Path,
+    chosen: Selection,
+    *,
+    register: Path | None = None,
+    spark: str | None = None,
+) -> Iterator[ArchiveSums]:
+    """Add up an archive. Raises OperatorError, and StorageError for damaged files.
+
+    `register` is a file of `noc register export`. `spark` is a master or a server.
+    """
+    need_ibis()
     manifest = read_manifest(folder)
+    files = _files(folder, manifest)
     with (
         tempfile.TemporaryDirectory(prefix="qos-agent-") as temporary,
-        connected(None, Path(temporary)) as db,
+        connected(None, Path(temporary), _MEMORY_MB) as db,
     ):
         # Whole numbers have the same sum in any order.
         db.execute(f"SET threads = {min(os.cpu_count() or 1, _THREADS_MAX)}")
-        yield ArchiveSums(db, folder, manifest, chosen)
+        condition = chosen.condition()
+        engine: Engine = DuckDbEngine(db, files, condition)
+        if spark is not None:
+            session = spark_session(spark)
+            engine = SparkEngine(db, files, condition, session, Path(temporary))
+        sums = ArchiveSums(db, engine, files, chosen)
+        if register is not None:
+            sums.use(register)
+        yield sums
+
+
+def _files(folder: Path, manifest: Manifest) -> dict[str, list[Path]]:
+    """Return the Parquet files by measurement. Raises StorageError for damaged ones."""
+    files: dict[str, list[Path]] = {}
+    for file in manifest.files:
+        if not file.readings or file.measurement not in READINGS:
+            continue
+        if fault := fault_of(folder, file):
+            raise StorageError("cannot read", str(folder), fault)
+        files.setdefault(file.measurement, []).append(folder / file.path)
+    return files

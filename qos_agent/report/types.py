@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Selection = Literal["all", "random", "chosen", "unknown"]
+Kind = Literal["all", "random", "chosen", "unknown"]
 # What a value describes: the registered stations of an area, or the measured ones.
 Scope = Literal["population", "stations"]
 Judgement = Literal["meets", "does not meet", "insufficient data", "no threshold"]
@@ -23,7 +23,7 @@ class Coverage:
     level: str
     area: str | None
     stratum: str | None
-    selection: Selection
+    selection: Kind
     registered: int
     selected: int
     reporting: int

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from qos_agent.archive.columns import READINGS, columns
 from qos_agent.report.estimates import ratio
-from qos_agent.report.indicators import (
-    DISTRIBUTIONS,
-    INDICATORS,
-    Distribution,
-    Indicator,
-)
+from qos_agent.report.expressions import sql_text
+from qos_agent.report.indicator_types import Distribution, Indicator
+from qos_agent.report.indicators import DISTRIBUTIONS, INDICATORS
 from qos_agent.report.sums import Group, Selection, archive_sums
 from tests.noc.figures import FIGURES, Figure, from_raw
 from tests.report.support import archive_of, reading, train
 
-_WORDS = {"round", "coalesce", "AND", "true", "DOUBLE", "anchor", "down", "up"}
 LINES = [
     train(1, [20, 40, 90, 120], lost=1),
     train(2, [10] * 9, lost=3, station="s2", province="32", regency="3201"),
@@ -39,15 +34,23 @@ ENTRIES: tuple[Indicator | Distribution, ...] = (*INDICATORS, *DISTRIBUTIONS)
 def test_expressions_use_columns_of_the_archive(
     entry: Indicator | Distribution,
 ) -> None:
-    """Every name in a definition is a tag or an additive field of its measurement."""
+    """Ibis compiles each expression against the columns of its measurement."""
+    assert sql_text(entry.condition, entry.measurement)
     if isinstance(entry, Distribution):
         names = [f"{entry.prefix}{bound}" for bound in entry.bounds] + [entry.total]
+        assert {*names} <= columns(READINGS[entry.measurement]).keys()
     else:
-        parts = (entry.condition, entry.numerator, entry.denominator)
-        names = re.findall(r"[A-Za-z_]\w*", " ".join(parts))
-    known = columns(READINGS[entry.measurement])
-    assert {*names} - _WORDS <= known.keys()
+        assert sql_text(entry.denominator, entry.measurement)
+        assert sql_text(entry.numerator, entry.numerator_from or entry.measurement)
+        assert entry.best != entry.worst
+        assert (entry.best > entry.worst) == (entry.better == "high")
     assert entry.meaning[0].isupper()
+
+
+def test_an_unknown_column_is_an_error() -> None:
+    """A definition with a typing error never reaches a report."""
+    with pytest.raises(AttributeError):
+        sql_text(lambda t: t.losst, "latency")
 
 
 def test_names_are_unique() -> None:
@@ -101,4 +104,5 @@ def test_boards_and_indicators_name_the_same_measurement(name: str) -> None:
     indicator = next(i for i in INDICATORS if i.name == SAME[name])
     assert figure.measurement == indicator.measurement
     for tag, value in figure.where:
-        assert f"{tag} = '{value}'" in indicator.condition
+        condition = sql_text(indicator.condition, indicator.measurement)
+        assert f"{tag} = '{value}'" in condition

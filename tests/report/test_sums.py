@@ -80,6 +80,19 @@ def test_doubtful_tests_are_excluded_and_counted(tmp_path: Path) -> None:
     found = _found(archive_of(tmp_path, lines))
     assert _ratio(found, "download_mean")[:2] == (6_000_000, 3)
     assert _ratio(found, "tests_with_other_traffic")[:2] == (2, 5)
+    assert found["download_mean", NATION].flagged == 2
+
+
+def test_tests_on_a_busy_host_are_excluded_and_counted(tmp_path: Path) -> None:
+    """The processor limits the rate of such a test, and not the link."""
+    lines = [
+        reading("throughput", n, tests=1, rate_bps=1e6 * n, cpu_share=0.4 * n)
+        for n in range(1, 4)
+    ]
+    found = _found(archive_of(tmp_path, lines))
+    assert _ratio(found, "download_mean")[:2] == (3_000_000, 2)
+    assert _ratio(found, "tests_on_busy_host")[:2] == (1, 3)
+    assert found["download_mean", NATION].flagged == 1
 
 
 def test_a_reading_without_a_value_is_in_neither_sum(tmp_path: Path) -> None:
@@ -110,7 +123,7 @@ def test_impossible_values_are_excluded_and_counted(tmp_path: Path) -> None:
     found = _found(archive_of(tmp_path, lines))
     assert _ratio(found, "loss")[:2] == (2, 5)
     assert found["loss", NATION].excluded == 2
-    assert found["delay_le_10", NATION].excluded == 1
+    assert found["delay", NATION].excluded == 1
     assert _ratio(found, "download_mean")[:2] == (2_000_000, 1)
     assert _ratio(found, "availability")[:2] == (60, 60)
     assert found["availability", NATION].excluded == 1

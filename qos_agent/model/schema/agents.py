@@ -168,6 +168,7 @@ _WEB = (
     number("total_ms", "ms", "Total time to the last byte"),
     whole("status", "1", "HTTP status"),
     whole("body_bytes", "B", "Length of the body"),
+    count("forms", "1 if a form bundle was to be uploaded, also if that failed"),
     count("uploads", "Form bundles uploaded and acknowledged"),
     total("upload_sum_ms", "ms", "Sum of the upload times"),
     number("upload_ms", "ms", "Time to upload the form bundle"),

@@ -103,6 +103,7 @@ class Form:
         byte_limit: int | None,
         fields: dict[str, Value],
     ) -> None:
+        fields["forms"] = 1
         size = self._settings.size
         if byte_limit is not None and byte_limit < size:
             raise ProbeError("allowance", f"{byte_limit} bytes allowed of {size}")
