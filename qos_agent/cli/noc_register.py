@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qos_agent.cli import noc_keys
+from qos_agent.cli import noc_export, noc_keys
 from qos_agent.cli.noc_options import (
     ApplyOption,
     NocConfigOption,
@@ -33,6 +33,7 @@ register = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+register.command("export")(noc_export.export)
 register.command("import-keys")(noc_keys.import_keys)
 register.command("keys")(noc_keys.keys)
 register.command("close-key")(noc_keys.close_key)

@@ -58,6 +58,21 @@ RandomOption = Annotated[
         "stations. Without this, no figure has an interval for all stations.",
     ),
 ]
+RegisterOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Compare the stations with this register, a file of `noc register "
+        "export`. It has the strata of the sample.",
+    ),
+]
+SparkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Add up on Spark: local[2], spark://HOST:PORT, or sc://HOST:PORT.",
+    ),
+]
 
 
 def report(
@@ -69,6 +84,8 @@ def report(
     operator: OperatorOption = None,
     file_format: FormatOption = Format.CSV,
     is_random: RandomOption = False,
+    register: RegisterOption = None,
+    spark: SparkOption = None,
 ) -> int:
     """Write the figures of an archive with their sample sizes.
 
@@ -84,7 +101,13 @@ def report(
     chosen = Selection(period.from_ns, period.to_ns, _known(area), operator)
     exported = export(
         lambda work: write_report(
-            source, work, chosen, file_format, is_random=is_random
+            source,
+            work,
+            chosen,
+            file_format,
+            is_random=is_random,
+            register=register,
+            spark=spark,
         ),
         out,
     )

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 
 from qos_agent.model.statistics import Bounds
 from qos_agent.report.distributions import beta_quantile, t_quantile
@@ -127,9 +126,12 @@ def exact_interval(share: float, trials: float) -> Bounds:
     """Return Clopper and Pearson's 95 % interval of share * trials events."""
     events = share * trials
     others = trials - events
-    low = 0.0 if events <= 0 else beta_quantile(0.025, events, others + 1)
-    high = 1.0 if others <= 0 else beta_quantile(0.975, events + 1, others)
-    return Bounds(low, high)
+    if events <= 0 or others <= 0:
+        # All or nothing has a closed form.
+        end = 0.025 ** (1 / trials)
+        return Bounds(0.0, 1 - end) if events <= 0 else Bounds(end, 1.0)
+    low = beta_quantile(0.025, events, others + 1)
+    return Bounds(low, beta_quantile(0.975, events + 1, others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +206,3 @@ def paired_difference(pairs: Sequence[Pair]) -> tuple[float, float, float, float
     squares = math.fsum((r - mean) ** 2 for r in residuals)
     error = math.sqrt(count / (count - 1) * squares)
     return float(first), float(second), difference, error
-
-
-def is_rising(counts: Sequence[int]) -> bool:
-    """Return True if the counts of a cumulative histogram do not fall."""
-    return all(low <= high for low, high in pairwise(counts))

@@ -57,6 +57,7 @@ def _nonzero(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
+@lru_cache(65_536)
 def beta_quantile(share: float, a: float, b: float) -> float:
     """Return the x with I_x(a, b) = share."""
     return _inverse(lambda x: incomplete_beta(x, a, b), share)

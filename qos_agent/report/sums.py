@@ -148,7 +148,7 @@ class ArchiveSums:
         self.db = db
         self.engine = engine
         self.chosen = chosen
-        self._measurements = [
+        self.measurements = [
             name for name in measurements if _is_chosen(name, chosen.operator)
         ]
         self._terms: dict[str, tuple[Term, ...]] = {}
@@ -172,7 +172,7 @@ class ArchiveSums:
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield the slots by outcome, with the cause or the reason."""
-        for measurement in self._measurements:
+        for measurement in self.measurements:
             if _has_outcomes(measurement):
                 for level, area in LEVELS.items():
                     yield from self._outcomes(measurement, level, area)
@@ -197,7 +197,7 @@ class ArchiveSums:
 
     def _add_up(self) -> None:
         """Fill a table for each measurement: station, operator and phase with sums."""
-        for measurement in self._measurements:
+        for measurement in self.measurements:
             if wanted := terms_of(measurement):
                 self._terms[measurement] = wanted
         for measurement in self._terms:
@@ -231,7 +231,7 @@ class ArchiveSums:
     def _find_present(self) -> None:
         """Find the stations with any reading, and the operators of their links."""
         parts = []
-        for measurement in self._measurements:
+        for measurement in self.measurements:
             name = f"unit_{measurement}"
             if measurement not in self._terms:
                 name = f"stations_{measurement}"
@@ -249,7 +249,7 @@ class ArchiveSums:
             )
 
     def _find_outcomes(self) -> None:
-        for measurement in self._measurements:
+        for measurement in self.measurements:
             if _has_outcomes(measurement):
                 sql = outcome_sql(measurement)
                 self.engine.fill(f"outcomes_{measurement}", sql, measurement)

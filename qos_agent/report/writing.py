@@ -15,6 +15,7 @@ from qos_agent.archive.exporting import Written
 from qos_agent.archive.manifest import FILE_NAME, sha256_of
 from qos_agent.archive.xlsx import head_format, new_sheet, new_workbook, write_cell
 from qos_agent.model import Value
+from qos_agent.report.comparisons import comparisons
 from qos_agent.report.sums import Outcome, Selection, archive_sums
 from qos_agent.report.tables import (
     DEFINITIONS,
@@ -24,12 +25,11 @@ from qos_agent.report.tables import (
     figures,
     missing,
 )
+from qos_agent.report.types import Comparison, Coverage
 
 MISSING = ("indicator", "regency", "station")
-# The evidence of an archive is not verified here, and no register is compared.
 _LIMITS = (
     "Evidence: not verified.",
-    "The stations are not compared with the register.",
     "Missing data is not estimated.",
 )
 _CHOSEN = (
@@ -64,15 +64,23 @@ def write_report(
     file_format: Format = Format.CSV,
     *,
     is_random: bool = False,
+    register: Path | None = None,
+    spark: str | None = None,
 ) -> Written:
     """Write the tables of a report; return the number of rows of each."""
-    with archive_sums(archive, chosen) as sums:
+    with archive_sums(archive, chosen, register=register, spark=spark) as sums:
         rows = figures(sums.groups(), is_random=is_random)
         tables = (
             _Table("definitions", DEFINITIONS, [*definitions()]),
             _Table("figures", _names(Figure), [*map(astuple, rows)]),
             _Table("completeness", _names(Outcome), [*map(astuple, sums.outcomes())]),
             _Table("missing", MISSING, [*missing(sums)]),
+            _Table(
+                "coverage", _names(Coverage), [*map(astuple, sums.frame.coverage())]
+            ),
+            _Table(
+                "comparisons", _names(Comparison), [*map(astuple, comparisons(sums))]
+            ),
         )
         summary = _summary(archive, chosen, sums.present(), is_random=is_random)
     _write_json(folder / "report.json", summary, tables)
@@ -100,7 +108,7 @@ def _summary(
     }
 
 
-def _names(kind: type[Figure | Outcome]) -> list[str]:
+def _names(kind: type[Figure | Outcome | Coverage | Comparison]) -> list[str]:
     return [field.name for field in fields(kind)]
 
 

@@ -76,6 +76,25 @@ def _zone(value: str) -> str | None:
     return None if known else "must be WIB, WITA or WIT"
 
 
+# The ways in which a station was selected to be measured. A station of `none` is in
+# the register for the size of its stratum alone.
+SELECTIONS = {
+    "all": "all",
+    "semua": "all",
+    "random": "random",
+    "acak": "random",
+    "chosen": "chosen",
+    "dipilih": "chosen",
+    "none": "none",
+    "tidak": "none",
+}
+
+
+def _selection(value: str) -> str | None:
+    known = value.lower() in SELECTIONS
+    return None if known else "must be all, random, chosen or none"
+
+
 def _text(value: str) -> str | None:
     if UNDECODED.search(value):
         return "is not UTF-8; save the file as CSV UTF-8"
@@ -98,6 +117,9 @@ OPTIONAL: dict[str, _Check] = {
     "village": _digits(10),
     "time_zone": _zone,
     "contact": _text,
+    "selection": _selection,
+    "stratum": _word,
+    "cluster": _word,
     "replaces": _digits(13),
     "link": _word,
     "ticket": _text,

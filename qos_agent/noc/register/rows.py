@@ -26,6 +26,7 @@ from qos_agent.noc.register.columns import (
     COLUMNS,
     LINKS_MAX,
     REQUIRED,
+    SELECTIONS,
     UNDECODED,
 )
 from qos_agent.noc.register.faults import Fault, InvalidRegisterError
@@ -50,6 +51,9 @@ FIELDS = (
     "longitude",
     "time_zone",
     "contact",
+    "selection",
+    "stratum",
+    "cluster",
     "links",
     "replaces",
 )
@@ -60,7 +64,16 @@ _USE_COLUMNS = (
 )
 # Areas, zones and links recur over a nation, so each combination is checked only once.
 # The code of a narrower area begins with the code of the wider one.
-_STATION = ("station", "name", "latitude", "longitude", "contact", "replaces")
+_SAMPLE = ("selection", "stratum", "cluster")
+_STATION = (
+    "station",
+    "name",
+    "latitude",
+    "longitude",
+    "contact",
+    *_SAMPLE,
+    "replaces",
+)
 _AREAS = ("province", "regency", "district", "village")
 _PLACE = (*_AREAS, "time_zone")
 _LINKS = tuple(
@@ -320,9 +333,12 @@ def _station(
     own: tuple[str, ...], place: tuple[str, ...], zone: str, links: str
 ) -> Station:
     """Return the values of `FIELDS`."""
-    code, name, latitude, longitude, contact, replaces = own
+    code, name, latitude, longitude, contact, selection, stratum, cluster, replaces = (
+        own
+    )
     province, regency, district, village, _ = place
     areas = (province, regency, district or None, village or None)
     coordinates = (float(latitude), float(longitude))
-    rest = (zone, contact or None, links, replaces or None)
+    sample = (SELECTIONS.get(selection.lower()), stratum or None, cluster or None)
+    rest = (zone, contact or None, *sample, links, replaces or None)
     return (code, name, *areas, *coordinates, *rest)

@@ -61,6 +61,9 @@ _SYNONYMS = {
     "longitude": ("bujur", "garis_bujur", "lon", "long", "lng"),
     "time_zone": ("zona_waktu", "zona", "timezone"),
     "contact": ("kontak", "narahubung", "penanggung_jawab"),
+    "selection": ("seleksi", "pemilihan", "cara_pemilihan"),
+    "stratum": ("strata", "lapisan"),
+    "cluster": ("klaster", "gugus"),
     "replaces": ("menggantikan", "pengganti_dari", "tps_lama"),
     "link": ("jalur", "koneksi", "sambungan"),
     "operator": (

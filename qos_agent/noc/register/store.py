@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 from qos_agent.noc.database import open_database, transaction
 from qos_agent.noc.register.rows import FIELDS, Station
@@ -24,8 +25,8 @@ CREATE TABLE IF NOT EXISTS station (
     id INTEGER PRIMARY KEY, code TEXT NOT NULL, name TEXT NOT NULL,
     province TEXT NOT NULL, regency TEXT NOT NULL, district TEXT, village TEXT,
     latitude REAL NOT NULL, longitude REAL NOT NULL, time_zone TEXT NOT NULL,
-    contact TEXT, links TEXT NOT NULL, replaces TEXT,
-    valid_from INTEGER NOT NULL, valid_to INTEGER);
+    contact TEXT, selection TEXT, stratum TEXT, cluster TEXT, links TEXT NOT NULL,
+    replaces TEXT, valid_from INTEGER NOT NULL, valid_to INTEGER);
 CREATE UNIQUE INDEX IF NOT EXISTS station_now ON station(code) WHERE valid_to IS NULL;
 CREATE INDEX IF NOT EXISTS station_area ON station(regency);
 CREATE INDEX IF NOT EXISTS station_code ON station(code);
@@ -36,12 +37,18 @@ CREATE TABLE IF NOT EXISTS note (
 CREATE TEMP TABLE IF NOT EXISTS staged (
     code TEXT PRIMARY KEY, name TEXT, province TEXT, regency TEXT, district TEXT,
     village TEXT, latitude REAL, longitude REAL, time_zone TEXT, contact TEXT,
-    links TEXT, replaces TEXT) WITHOUT ROWID;
+    selection TEXT, stratum TEXT, cluster TEXT, links TEXT, replaces TEXT)
+    WITHOUT ROWID;
 """
 # Columns that a register of an earlier version does not have.
-_NOTE_ADDED = ("author", "ticket")
+_ADDED = {
+    "note": ("author TEXT NOT NULL DEFAULT ''", "ticket TEXT NOT NULL DEFAULT ''"),
+    "station": ("selection TEXT", "stratum TEXT", "cluster TEXT"),
+}
 _NOTE = "kind, scope, starts, ends, words, author, ticket"
-_VALID = "valid_from <= :at AND (valid_to IS NULL OR valid_to > :at)"
+_REGISTERED = "valid_from <= :at AND (valid_to IS NULL OR valid_to > :at)"
+# A station of the selection `none` is not measured, so nobody expects its readings.
+_VALID = f"{_REGISTERED} AND selection IS NOT 'none'"
 _COMPARED = tuple(name for name in FIELDS if name not in {"code", "replaces"})
 _DIFFERS = " OR ".join(f"s.{name} IS NOT n.{name}" for name in _COMPARED)
 
@@ -112,12 +119,12 @@ class Register:
 
     def _upgrade(self) -> None:
         """Add the columns that a file of an earlier version does not have."""
-        rows = self._db.execute("PRAGMA table_info(note)").fetchall()
-        names = {row[1] for row in rows}
-        for name in _NOTE_ADDED:
-            if name not in names:
-                text = f"{name} TEXT NOT NULL DEFAULT ''"
-                self._db.execute(f"ALTER TABLE note ADD COLUMN {text}")
+        for table, added in _ADDED.items():
+            rows = self._db.execute(f"PRAGMA table_info({table})").fetchall()
+            names = {row[1] for row in rows}
+            for column in added:
+                if column.partition(" ")[0] not in names:
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
 
     def version(self) -> int:
         """Return a number that changes whenever the register changes."""
@@ -232,6 +239,15 @@ class Register:
             (at_s, number),
         )
         return ended.rowcount > 0
+
+    def registered(self, at_s: int) -> Iterator[dict[str, Any]]:
+        """Yield the fields of all stations at a moment, also of those not selected."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM station WHERE {_REGISTERED} ORDER BY code",
+            {"at": at_s},
+        )
+        for row in rows:
+            yield dict(zip(FIELDS, row, strict=True))
 
     def expected(self, at_s: int) -> dict[str, int]:
         """Return the number of expected stations at a moment, by regency."""

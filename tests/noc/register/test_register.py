@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qos_agent.noc.register.exporting import write_stations
 from qos_agent.noc.register.importing import described, stage
 from qos_agent.noc.register.store import Difference, Note, Register
 from tests.noc.register.registers import GOOD, OTHER, csv_of, imported
@@ -271,3 +273,40 @@ def test_notes_are_in_effect_for_their_span(register: Register) -> None:
     register.note(note)
     in_effect = [register.notes(at_s) for at_s in (99, 100, 199, 200)]
     assert in_effect == [(), (note,), (note,), ()]
+
+
+def test_a_station_that_is_not_selected_is_not_expected(
+    register: Register, tmp_path: Path
+) -> None:
+    """It is registered for the size of its stratum, and no device is there."""
+    sample = {"selection": "acak", "stratum": "rural", "cluster": "v1"}
+    none = OTHER | sample | {"selection": "none"}
+    imported(register, csv_of(tmp_path, GOOD | sample, none), 100)
+    assert register.expected(200) == {"3171": 1}
+    assert register.home(OTHER["station"], 200) is None
+    found = [*register.registered(200)]
+    assert [row["selection"] for row in found] == ["random", "none"]
+    assert {(row["stratum"], row["cluster"]) for row in found} == {("rural", "v1")}
+
+
+def test_an_export_can_be_imported_again(register: Register, tmp_path: Path) -> None:
+    """It has every column, so the second import changes nothing."""
+    links = {"link_2": "backup", "operator_2": "xl", "selection": "all"}
+    imported(register, csv_of(tmp_path, GOOD | links, OTHER), 100)
+    path = tmp_path / "export.csv"
+    assert write_stations(register, path, 200) == 2
+    difference = imported(register, path, 300)
+    assert (difference.unchanged, difference.added, difference.changed) == (2, (), ())
+
+
+def test_a_register_of_an_earlier_version_gets_the_columns(tmp_path: Path) -> None:
+    """Its stations have no selection, and they are expected as before."""
+    path = tmp_path / "register.sqlite3"
+    with closing(Register(path)) as register:
+        imported(register, csv_of(tmp_path, GOOD), 100)
+    with closing(sqlite3.connect(path)) as db, db:
+        for name in ("selection", "stratum", "cluster"):
+            db.execute(f"ALTER TABLE station DROP COLUMN {name}")
+    with closing(Register(path)) as register:
+        assert register.expected(200) == {"3171": 1}
+        assert imported(register, csv_of(tmp_path, GOOD), 300).unchanged == 1
