@@ -1,4 +1,7 @@
-"""Measures building an archive from line files, and its report: `bench.report`.
+"""Measures building an archive from line files, and its figures: `bench.report`.
+
+`python -m bench.report 1000000 10000000 100000000` measures figures of these numbers of
+readings alone. The goal for 100 million is 60 s and 4 GiB on two cores.
 
 The lines are those of the simulator, repeated for other stations. The stages are
 reading and parsing, inserting into DuckDB, and writing sorted Parquet files. The goal
@@ -9,17 +12,21 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
 
+from bench.report_data import STATIONS as STATIONS_LARGE
+from bench.report_data import write_archive
 from bench.table import show
 from qos_agent.archive.columns import Parser
+from qos_agent.archive.manifest import read_manifest
 from qos_agent.archive.sources import open_sources
 from qos_agent.noc.simulator.run import Nation
 from qos_agent.noc.simulator.scenario import load
@@ -57,12 +64,15 @@ def parsing_rate(path: Path) -> float:
     return count / (time.process_time() - began_s)
 
 
-def measured(*command: str) -> tuple[float, float, float]:
-    """Run a command in a process of its own; return seconds, CPU seconds and MiB."""
+def measured(*command: str, module: str = "qos_agent") -> tuple[float, float, float]:
+    """Run a command in a process of its own; return seconds, CPU seconds and MiB.
+
+    The memory is the maximum of all commands so far.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began_s = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "qos_agent", *command], check=True, capture_output=True
+        [sys.executable, "-m", module, *command], check=True, capture_output=True
     )
     wall_s = time.monotonic() - began_s
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -86,8 +96,38 @@ def built(path: Path, out: Path, count: int) -> tuple[str, ...]:
     )
 
 
+def calculated(archive: Path) -> tuple[str, ...]:
+    """Calculate all figures of an archive; return a row of the table."""
+    readings = sum(read_manifest(archive).readings.values())
+    wall_s, cpu_s, mib = measured(str(archive), module="bench.report_data")
+    size_bytes = sum(f.stat().st_size for f in archive.rglob("*") if f.is_file())
+    return (
+        f"{readings:,}",
+        f"{wall_s:.1f}",
+        f"{cpu_s:.1f}",
+        f"{mib:.0f}",
+        f"{size_bytes / 1e6:,.0f}",
+        f"{os.getloadavg()[0]:.1f}",
+    )
+
+
+def figures_of(sizes: Sequence[int]) -> None:
+    """Print the time and memory of figures, from the smallest archive on."""
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for size in sorted(sizes):
+            folder = Path(temporary) / str(size)
+            rows.append(calculated(write_archive(folder, size)))
+            shutil.rmtree(folder)
+    head = ("readings", "s", "CPU-s", "MiB", "MB", "load")
+    show(f"figures of {STATIONS_LARGE:,} stations, {os.cpu_count()} cores", head, rows)
+
+
 def main() -> None:
     """Print points a second, memory and size."""
+    if sizes := [*map(int, sys.argv[1:])]:
+        figures_of(sizes)
+        return
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

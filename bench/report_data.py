@@ -7,6 +7,9 @@ so that the same number of readings gives the same figures.
 
 from __future__ import annotations
 
+import resource
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,3 +220,23 @@ def _query(part: _Part) -> str:
         f" range({part.count}) AS r(n) WHERE area = {text(part.province)}))"
         " ORDER BY station, time_ns"
     )
+
+
+def main(archive: str) -> None:
+    """Calculate all figures of an archive, and print their number."""
+    from qos_agent.report.sums import Selection, archive_sums
+    from qos_agent.report.tables import figures
+
+    began_s = time.monotonic()
+    with archive_sums(Path(archive), Selection()) as sums:
+        print(f"sums after {time.monotonic() - began_s:.1f} s")
+        rows = figures(sums.groups(), is_random=True)
+        print(f"{len(rows)} figures after {time.monotonic() - began_s:.1f} s")
+        outcomes = [*sums.outcomes()]
+    print(f"{len(outcomes)} outcomes after {time.monotonic() - began_s:.1f} s")
+    memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{time.process_time():.1f} CPU-s, {memory_mib:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -75,7 +75,7 @@ SparkOption = Annotated[
 ]
 
 
-def report(
+def report(  # noqa: PLR0913, PLR0917  each parameter is an option
     source: SourceOption,
     out: OutOption,
     from_time: FromOption = None,

@@ -21,7 +21,8 @@ PACKETS_MIN = 240
 # Fewer tests than this say little about a mean.
 TESTS_MIN = 30
 # A float above this limit may not fit into the 64 bits of a whole number.
-_ROUNDED_MAX = 10.0**15
+# Spark and Sail read a literal with a point as a decimal, so all are whole numbers.
+_ROUNDED_MAX = 10**15
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from qos_agent.report.indicator_types import (
 
 # At this share of a core the processor may limit the rate of a throughput test
 # (qos_agent/probes/throughput/probe.py).
-_BUSY_CPU_SHARE = 0.9
+_BUSY_PERCENT = 90
 # The shortest run of lost packets that is a burst and not single losses.
 _BURST_MIN = 3
 # Tmax of the latency probe: a later response counts as lost.
@@ -45,7 +45,7 @@ def _has_other_traffic(t: Table) -> Column:
 
 
 def _is_busy(t: Table) -> Column:
-    return t.cpu_share.fill_null(0.0) >= _BUSY_CPU_SHARE
+    return (t.cpu_share * 100 >= _BUSY_PERCENT).fill_null(False)
 
 
 def _if(condition: Column) -> Column:

@@ -14,6 +14,7 @@ from qos_agent.report.types import Coverage
 from tests.report.registers import register_of
 from tests.report.support import archive_of, train
 
+HEAD = "station,province,regency,operator,selection,stratum\n"
 Stations = Iterable[Mapping[str, str]]
 
 
@@ -145,15 +146,14 @@ def test_clusters_are_the_sampling_units(tmp_path: Path) -> None:
     [
         ("station,province\n1,31\n", "has no column regency"),
         (
-            "station,province,regency,operator,selection,stratum\n1,31,3171,x,lot,a\n",
+            f"{HEAD}1,31,3171,x,lot,a\n",
             "selection must be all, random, chosen or none",
         ),
         (
-            "station,province,regency,operator,selection,stratum\n1,31,3171,x,all,a\n"
-             "1,31,3171,x,all,a\n",
+            f"{HEAD}1,31,3171,x,all,a\n1,31,3171,x,all,a\n",
             "has a station twice",
         ),
-        ("station,province,regency,operator,selection,stratum\n", "has no stations"),
+        (HEAD, "has no stations"),
     ],
 )
 def test_a_wrong_register_is_refused(text: str, problem: str, tmp_path: Path) -> None:
