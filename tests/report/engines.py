@@ -7,6 +7,7 @@ own, because Spark and its client are large and give warnings of their own.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -73,7 +74,10 @@ def address_of(engine: str) -> Iterator[str]:
     server = SparkConnectServer()
     server.start()
     _, port = server.listening_address
-    yield f"sc://127.0.0.1:{port}"
+    try:
+        yield f"sc://127.0.0.1:{port}"
+    finally:
+        server.stop()
 
 
 def main(engine: str) -> int:
@@ -92,4 +96,7 @@ def main(engine: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    status = main(*sys.argv[1:])
+    sys.stdout.flush()
+    # Threads of a client that waits for its server would keep the process alive.
+    os._exit(status)
