@@ -4,7 +4,7 @@
 # make check       format, lint, types, tests, and the wheel in a clean environment
 # make check-full  make check, coverage, long fuzzing, and every fault test in full; then the unit tests
 #                  and booted devices with Python 3.13 and 3.14, and the packages for ARM
-#                  (needs root, debootstrap and qemu-user-static; over two hours)
+#                  (needs root, debootstrap, qemu-user-static and r-cran-survey; over two hours)
 # make bench       print the figures of bench/
 # make docs        write the generated reference pages
 # make card        build the technician's card as PDF, in English and Indonesian

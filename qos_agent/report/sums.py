@@ -11,7 +11,6 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from qos_agent.report.engines import (
     need_ibis,
     spark_session,
 )
-from qos_agent.report.estimates import NOTHING, Sums
+from qos_agent.report.estimates import NOTHING
 from qos_agent.report.expressions import (
     KEYS,
     STATION,
@@ -39,100 +38,33 @@ from qos_agent.report.expressions import (
     terms_of,
     unit_sql,
 )
-from qos_agent.report.frame import LEVELS, Frame, Stratum
+from qos_agent.report.frame import LEVELS, Frame
+from qos_agent.report.group_queries import group_query, parsed, width_of
+from qos_agent.report.groups import Group, GroupSums, InStratum, Outcome
 from qos_agent.report.indicators import INDICATORS
 from qos_agent.report.selection import Selection
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["LEVELS", "ArchiveSums", "Group", "GroupSums", "Selection", "archive_sums"]
+__all__ = [
+    "LEVELS",
+    "ArchiveSums",
+    "Group",
+    "GroupSums",
+    "Outcome",
+    "Selection",
+    "archive_sums",
+]
 _THREADS_MAX = 4
 # Sums of 800,000 stations take more memory than sorting a file of the archive.
 _MEMORY_MB = 1536
-_COUNTS = ("n", "bad", "with", "without", "flag")
 _TAGS: tuple[tuple[str, ...], ...] = (
     (),
     ("operator",),
     ("phase",),
     ("operator", "phase"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """An area with an operator and a phase; None stands for all of them."""
-
-    level: str
-    area: str | None
-    operator: str | None
-    phase: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class InStratum:
-    """The part of a group that is in one stratum; `stratum` is None if none is known.
-
-    `bins` has the sums of each numerator. `missing` stations were selected and have no
-    sample.
-    """
-
-    stratum: Stratum | None
-    bins: tuple[Sums, ...]
-    missing: int
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSums:
-    """The sums of one term in a group, and of each stratum of the register in it.
-
-    A term has one numerator, or one for each bound of a distribution. `stations` have a
-    sample. `excluded` readings had impossible values. `slots` have a sample, and
-    `missing_slots` have none; `flagged` ones of these are doubtful. A group describes
-    the population if all its strata were selected at random.
-    """
-
-    name: str
-    group: Group
-    strata: tuple[InStratum, ...]
-    is_population: bool
-    stations: int
-    readings: int
-    excluded: int
-    slots: int
-    missing_slots: int
-    flagged: int
-
-    @property
-    def sums(self) -> Sums:
-        """The sums of the first numerator."""
-        return self.bins[0]
-
-    @property
-    def bins(self) -> tuple[Sums, ...]:
-        """The sums of all numerators, over all strata."""
-        first, *others = (part.bins for part in self.strata)
-        for other in others:
-            first = tuple(a + b for a, b in zip(first, other, strict=True))
-        return first
-
-    @property
-    def missing_stations(self) -> int:
-        """The number of selected stations without a sample."""
-        return sum(part.missing for part in self.strata)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Slots of a measurement in an area, with the code of their cause or reason."""
-
-    level: str
-    area: str | None
-    measurement: str
-    outcome: str
-    code: str | None
-    slots: int
-    stations: int
 
 
 class ArchiveSums:
@@ -258,7 +190,7 @@ class ArchiveSums:
         self, measurement: str, wanted: Sequence[Term], level: str, keys: Sequence[str]
     ) -> Iterator[GroupSums]:
         """Yield the sums of a measurement's terms in all groups with these keys."""
-        query = _group_query(
+        query = group_query(
             measurement, wanted, keys, has_clusters=self.frame.has_clusters
         )
         rows = self.db.execute(query).fetchall()
@@ -282,8 +214,8 @@ class ArchiveSums:
         is_population = frame.describes_population(group.level, group.area)
         start = 1
         for term in wanted:
-            found = [_parsed(row, start, len(term.numerators)) for row in rows]
-            start += _width(len(term.numerators))
+            found = [parsed(row, start, len(term.numerators)) for row in rows]
+            start += width_of(len(term.numerators))
             totals = [
                 sum(counts) for counts in zip(*(f[2] for f in found), strict=True)
             ]
@@ -362,71 +294,6 @@ def _code(name: str, known: Iterable[str]) -> str:
     """Return a code of the closed list, or `other`: a device may send any text."""
     listed = ", ".join(map(text, known))
     return f"CASE WHEN {name} IN ({listed}) THEN {name} ELSE 'other' END"
-
-
-def _group_query(
-    measurement: str, wanted: Sequence[Term], keys: Sequence[str], *, has_clusters: bool
-) -> str:
-    """Return the query of sums over the sampling units of groups and strata.
-
-    A unit is a station, or a cluster of stations if the register has clusters.
-    """
-    listed = "".join(f"{name}, " for name in keys)
-    known = "".join(f" AND {name} IS NOT NULL" for name in keys)
-    names = [name for n, term in enumerate(wanted) for name in _columns(n, term)]
-    sums = ", ".join(f"sum({name})::HUGEINT AS {name}" for name in names)
-    has = ", ".join(f"(sum(x{n}) > 0)::BIGINT AS has{n}" for n, _ in enumerate(wanted))
-    units = (
-        f"(SELECT {listed}station, {sums}, {has} FROM {quoted(f'unit_{measurement}')}"
-        f" WHERE true{known} GROUP BY {listed}station)"
-        " LEFT JOIN (SELECT station, stratum, cluster FROM frame) USING (station)"
-    )
-    if has_clusters:
-        names += [f"has{n}" for n, _ in enumerate(wanted)]
-        counts = ", ".join(f"sum({name}) AS {name}" for name in names)
-        unit = "coalesce('c' || cluster, 's' || station)"
-        units = (
-            f"(SELECT {listed}stratum, {counts} FROM {units}"
-            f" GROUP BY {listed}stratum, {unit})"
-        )
-    parts = [part for n, term in enumerate(wanted) for part in _products(n, term)]
-    return (
-        f"SELECT {listed}stratum, {', '.join(parts)} FROM {units}"
-        f" GROUP BY {listed}stratum ORDER BY {listed}stratum"
-    )
-
-
-def _columns(number: int, term: Term) -> list[str]:
-    """Return the columns of a term in the table of its measurement."""
-    numerators = [f"y{number}_{k}" for k in range(len(term.numerators))]
-    return [*numerators, f"x{number}", *(f"{name}{number}" for name in _COUNTS)]
-
-
-def _products(number: int, term: Term) -> Iterator[str]:
-    """Yield the sums over units that `_group_sums` reads, in its order."""
-    x = f"x{number}"
-    yield f"count(*) FILTER ({x} > 0)"
-    yield f"sum({x})"
-    yield f"sum({x} * {x})"
-    for k in range(len(term.numerators)):
-        y = f"y{number}_{k}"
-        yield from (f"sum({y})", f"sum({y} * {y})", f"sum({y} * {x})")
-    yield from (f"sum({name}{number})" for name in ("has", *_COUNTS))
-
-
-def _width(numerators: int) -> int:
-    """Return the number of columns of a term in the result of `_group_query`."""
-    return 3 + 3 * numerators + 1 + len(_COUNTS)
-
-
-def _parsed(
-    row: Sequence[Any], start: int, numerators: int
-) -> tuple[str | None, tuple[Sums, ...], list[int]]:
-    """Return stratum, the sums of each numerator, and the counts of a term."""
-    units, x, xx, *rest = map(int, row[start : start + _width(numerators)])
-    products = zip(*[iter(rest[: 3 * numerators])] * 3, strict=True)
-    bins = tuple(Sums(units, y, x, yy, xy, xx) for y, yy, xy in products)
-    return row[0], bins, rest[3 * numerators :]
 
 
 @contextmanager

@@ -8,14 +8,13 @@ import sys
 
 import pytest
 
-from tests.support.requirement import require
+IS_THERE = importlib.util.find_spec("pysail") is not None
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not IS_THERE, reason="pysail and the client of Spark are large")
 def test_sail_gives_the_same_integers() -> None:
     """Sail takes the client of Spark, and every whole number of it is equal."""
-    is_there = importlib.util.find_spec("pysail") is not None
-    require(is_there, "pysail", "pip install -r requirements/dev.txt")
     command = [sys.executable, "-m", "tests.report.engines", "sail"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, check=False
