@@ -47,7 +47,14 @@ def test_a_workbook_has_a_sheet_for_each_table(tmp_path: Path) -> None:
     files = [_workbook(archive, tmp_path / name) for name in ("one", "two")]
     assert files[0].read_bytes() == files[1].read_bytes()
     found = sheets(files[0])
-    assert [*found] == ["definitions", "figures", "completeness", "missing"]
+    assert [*found] == [
+        "definitions",
+        "figures",
+        "completeness",
+        "missing",
+        "coverage",
+        "comparisons",
+    ]
     columns = {text: column for column, (_, text) in found["figures"][0].items()}
     loss = next(row for row in found["figures"] if row["A"][1] == "loss")
     assert loss[columns["denominator"]] == ("n", "300")
