@@ -95,7 +95,8 @@ def _matched(number: int, name: str, kind: Tag) -> str:
         f"SELECT '{name}' AS name, a.province, station, a.tag AS first,"
         " b.tag AS second, sum(a.y) AS ya, sum(a.x) AS xa, sum(b.y) AS yb,"
         f" sum(b.x) AS xb, count(*) AS hours FROM {hours} AS a JOIN {hours} AS b"
-        " USING (station, hour_ns) WHERE a.tag <> b.tag GROUP BY ALL"
+        # A station that has moved to another province is another place.
+        " USING (station, province, hour_ns) WHERE a.tag <> b.tag GROUP BY ALL"
     )
 
 
