@@ -1,10 +1,10 @@
-"""The files of a report: tables as CSV or as a workbook, and everything as JSON."""
+"""The files of a report: tables as CSV and JSON, and pages in the chosen formats."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -12,24 +12,21 @@ from typing import Any
 
 from qos_agent import __version__
 from qos_agent.archive.exporting import Written
-from qos_agent.archive.manifest import FILE_NAME, sha256_of
-from qos_agent.archive.xlsx import head_format, new_sheet, new_workbook, write_cell
+from qos_agent.archive.manifest import sha256_of
 from qos_agent.model import Value
-from qos_agent.report.comparisons import comparisons
-from qos_agent.report.sums import Outcome, Selection, archive_sums
-from qos_agent.report.tables import (
-    DEFINITIONS,
-    INSUFFICIENT,
-    Figure,
-    definitions,
-    figures,
-    missing,
-)
-from qos_agent.report.types import Comparison, Coverage
+from qos_agent.report.document import Document
+from qos_agent.report.facts import Facts
+from qos_agent.report.incidents import PlaceIncident
+from qos_agent.report.language import Code, Words, words
+from qos_agent.report.readings import Around, Outage
+from qos_agent.report.sums import Outcome
+from qos_agent.report.tables import DEFINITIONS, INSUFFICIENT, Figure, definitions
+from qos_agent.report.thresholds import judged
 
 MISSING = ("indicator", "regency", "station")
+NAME = "report"
 _LIMITS = (
-    "Evidence: not verified.",
+    "The stations are not compared with the register.",
     "Missing data is not estimated.",
 )
 _CHOSEN = (
@@ -42,10 +39,12 @@ _RANDOM = (
 
 
 class Format(StrEnum):
-    """Formats of the tables."""
+    """Formats of the pages. The tables as CSV and JSON are always written."""
 
-    CSV = "csv"
+    PDF = "pdf"
     XLSX = "xlsx"
+    HTML = "html"
+    CSV = "csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,58 +56,128 @@ class _Table:
     rows: Sequence[Sequence[Value | None]]
 
 
-def write_report(
-    archive: Path,
-    folder: Path,
-    chosen: Selection,
-    file_format: Format = Format.CSV,
-    *,
-    is_random: bool = False,
-    register: Path | None = None,
-    spark: str | None = None,
-) -> Written:
-    """Write the tables of a report; return the number of rows of each."""
-    with archive_sums(archive, chosen, register=register, spark=spark) as sums:
-        rows = figures(sums.groups(), is_random=is_random)
-        tables = (
-            _Table("definitions", DEFINITIONS, [*definitions()]),
-            _Table("figures", _names(Figure), [*map(astuple, rows)]),
-            _Table("completeness", _names(Outcome), [*map(astuple, sums.outcomes())]),
-            _Table("missing", MISSING, [*missing(sums)]),
-            _Table(
-                "coverage", _names(Coverage), [*map(astuple, sums.frame.coverage())]
-            ),
-            _Table(
-                "comparisons", _names(Comparison), [*map(astuple, comparisons(sums))]
-            ),
-        )
-        summary = _summary(archive, chosen, sums.present(), is_random=is_random)
-    _write_json(folder / "report.json", summary, tables)
-    if file_format is Format.XLSX:
-        _write_workbook(folder / "report.xlsx", tables)
-    else:
-        for table in tables:
-            _write_csv(folder / f"{table.name}.csv", table)
+# Writes the pages into a folder that has the tables already.
+Pages = Callable[[Path], None]
+
+
+def write_report(facts: Facts, folder: Path, pages: Pages) -> Written:
+    """Write the tables, then the pages; return the number of rows of each table."""
+    tables = _tables(facts)
+    _write_json(folder / f"{NAME}.json", _summary(facts), tables)
+    for table in tables:
+        _write_csv(folder / f"{table.name}.csv", table)
+    pages(folder)
     counts = {table.name: len(table.rows) for table in tables}
-    insufficient = sum(row.status == INSUFFICIENT for row in rows)
-    stations = int(summary["stations"])
-    return Written({**counts, "insufficient": insufficient, "stations": stations})
+    insufficient = sum(row.status == INSUFFICIENT for row in facts.figures)
+    return Written({**counts, "insufficient": insufficient, "stations": facts.present})
 
 
-def _summary(
-    archive: Path, chosen: Selection, stations: int, *, is_random: bool
-) -> dict[str, Any]:
+def write_pages(
+    facts: Facts, folder: Path, formats: Iterable[Format], code: Code
+) -> None:
+    """Write the report in the formats."""
+    if not _paged(formats):
+        return
+    from qos_agent.report.content.whole import chapters, document
+
+    t = words(code)
+    sections = chapters(facts, t)
+    _render(
+        lambda: document(facts, sections, hashes(folder), t),
+        folder / NAME,
+        formats,
+        facts.run_id,
+        t,
+    )
+
+
+def write_dossier(
+    facts: Facts,
+    place: PlaceIncident,
+    around: Sequence[Around],
+    folder: Path,
+    formats: Iterable[Format],
+    code: Code,
+) -> Written:
+    """Write the dossier of an incident in the formats, and its records as CSV."""
+    from qos_agent.report.content.dossier import dossier
+
+    rows = [astuple(outage) for outage in place.outages]
+    _write_csv(folder / "outages.csv", _Table("outages", _names(Outage), rows))
+    t = words(code)
+    if _paged(formats):
+        found = dossier(facts, place, around, t)
+        _render(lambda: found, folder / "dossier", formats, facts.run_id, t)
+    return Written({"outages": len(rows)})
+
+
+def _paged(formats: Iterable[Format]) -> set[Format]:
+    return {*formats} - {Format.CSV}
+
+
+def _render(
+    made: Callable[[], Document],
+    path: Path,
+    formats: Iterable[Format],
+    run: str,
+    t: Words,
+) -> None:
+    """Write the files of a document, the PDF last, because it lists the others."""
+    attached = sorted(path.parent.iterdir())
+    chosen = {*formats}
+    if Format.XLSX in chosen:
+        from qos_agent.report.render.workbook import write_workbook
+
+        write_workbook(path.with_suffix(".xlsx"), made())
+    if Format.HTML in chosen:
+        from qos_agent.report.render.html import write_html
+
+        write_html(path.with_suffix(".html"), made(), t)
+    if Format.PDF in chosen:
+        from qos_agent.report.render.pdf import write_pdf
+
+        write_pdf(path.with_suffix(".pdf"), made(), run, attached, t)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files that are written so far."""
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+
+
+def _tables(facts: Facts) -> tuple[_Table, ...]:
+    thresholds = facts.template.thresholds
+    rows = [(*astuple(f), judged(f, thresholds)) for f in facts.figures]
+    outages = [astuple(o) for place in facts.incidents for o in place.outages]
+    return (
+        _Table("definitions", DEFINITIONS, [*definitions()]),
+        _Table("figures", [*_names(Figure), "judgement"], rows),
+        _Table("completeness", _names(Outcome), [*map(astuple, facts.outcomes)]),
+        _Table("missing", MISSING, facts.missing),
+        _Table("outages", _names(Outage), outages),
+    )
+
+
+def _summary(facts: Facts) -> dict[str, Any]:
     """Return what applies to all figures: input, scope and limits."""
+    evidence = "not verified"
+    if facts.verification is not None:
+        evidence = "valid" if facts.verification.is_valid else "not valid"
     return {
         "tool": f"qos-agent {__version__}",
-        "archive_sha256": sha256_of(archive / FILE_NAME),
-        "scope": asdict(chosen),
-        "stations": stations,
-        "limits": [_RANDOM if is_random else _CHOSEN, *_LIMITS],
+        "run": facts.run_id,
+        "archive_sha256": facts.archive_sha256,
+        "scope": asdict(facts.chosen),
+        "election": facts.election.name if facts.election else None,
+        "stations": facts.present,
+        "limits": [
+            _RANDOM if facts.is_random else _CHOSEN,
+            f"Evidence: {evidence}.",
+            *_LIMITS,
+        ],
     }
 
 
-def _names(kind: type[Figure | Outcome | Coverage | Comparison]) -> list[str]:
+def _names(kind: type[Figure | Outcome | Outage]) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
@@ -128,15 +197,3 @@ def _write_csv(path: Path, table: _Table) -> None:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(table.head)
         lines.writerows(table.rows)
-
-
-def _write_workbook(path: Path, tables: Sequence[_Table]) -> None:
-    """Write a sheet for each table, with a filter and a head that stays in sight."""
-    with new_workbook(path) as workbook:
-        head = head_format(workbook)
-        for table in tables:
-            sheet = new_sheet(workbook, table.name, table.head, head)
-            for number, row in enumerate(table.rows, start=1):
-                for column, value in enumerate(row):
-                    write_cell(sheet, number, column, value)
-            sheet.autofilter(0, 0, len(table.rows), len(table.head) - 1)

@@ -1,0 +1,1 @@
+"""The content of a report: chapters of plain records, in the chosen language."""

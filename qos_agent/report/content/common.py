@@ -1,0 +1,144 @@
+"""Parts that several chapters share: names, cells and tables of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from qos_agent.report.document import Cell, Column, Table, Tone
+from qos_agent.report.facts import Facts, area_name
+from qos_agent.report.language import Words
+from qos_agent.report.tables import INSUFFICIENT, Figure
+from qos_agent.report.thresholds import defined, judged
+from qos_agent.report.types import Judgement
+
+_TONES: dict[Judgement, Tone] = {
+    "meets": "good",
+    "does not meet": "bad",
+    "insufficient data": "few",
+    "no threshold": "",
+}
+_PHASES = {
+    "pre": "Before (pre)",
+    "voting": "Voting",
+    "counting": "Counting",
+    "post": "After (post)",
+    "idle": "Outside of an election",
+}
+NONE = "–"
+
+
+def phase_name(phase: str | None, t: Words) -> str:
+    """Return the name of a phase."""
+    return t("All phases") if phase is None else t(_PHASES.get(phase, phase))
+
+
+def scope_name(facts: Facts, t: Words) -> str:
+    """Return the name of the area of the report."""
+    area = facts.chosen.area
+    return t("Indonesia") if area is None else f"{area_name(area)} ({area})"
+
+
+def operator_name(operator: str | None, t: Words) -> str:
+    """Return the name of an operator as the readings have it."""
+    return t("All operators") if operator is None else operator
+
+
+def meaning(name: str, t: Words) -> str:
+    """Return the meaning of an indicator, in which a quantile has its share."""
+    text, colon, share = defined()[name].meaning.partition(": ")
+    if not colon:
+        return t(text)
+    return f"{t(text)}: {t.figure(float(share), 'ratio')}"
+
+
+def value_text(figure: Figure | None, t: Words) -> str:
+    """Return the value of a figure, or that the data is insufficient."""
+    if figure is None:
+        return NONE
+    if figure.value is None:
+        if figure.low is not None and figure.interval == "bin":
+            return f"> {t.figure(figure.low, figure.unit)}"
+        return t(INSUFFICIENT)
+    prefix = "≤ " if figure.interval == "bin" else ""
+    return f"{prefix}{t.figure(figure.value, figure.unit)}"
+
+
+def interval_text(figure: Figure, t: Words) -> str:
+    """Return the interval of a figure for all stations, or that it has none."""
+    if figure.low is None or figure.interval == "bin":
+        return NONE
+    high = figure.low if figure.high is None else figure.high
+    low_text, high_text = (t.figure(v, figure.unit) for v in (figure.low, high))
+    return t("{low} to {high}", low=low_text, high=high_text)
+
+
+def judgement_cell(figure: Figure | None, facts: Facts, t: Words) -> Cell:
+    """Return the judgement of a figure by the thresholds of the template."""
+    if figure is None:
+        return Cell(NONE)
+    judgement = judged(figure, facts.template.thresholds)
+    return Cell(t(judgement), tone=_TONES[judgement])
+
+
+def value_cell(figure: Figure | None, t: Words) -> Cell:
+    """Return the cell of a figure."""
+    few: Tone = "few" if figure is not None and figure.value is None else ""
+    return Cell(value_text(figure, t), figure.value if figure else None, few)
+
+
+def count_cell(count: int, t: Words) -> Cell:
+    """Return a whole number as a cell."""
+    return Cell(t.number(count), count)
+
+
+def figure_columns(first: Sequence[str], t: Words) -> tuple[Column, ...]:
+    """Return the columns of a table of figures, after some columns of texts."""
+    return (
+        *(Column(title, weight=2.2) for title in first),
+        Column(t("figure"), is_number=True, weight=1.3),
+        Column(t("95 % interval"), weight=1.7),
+        Column(t("stations"), is_number=True),
+        Column("n", is_number=True, weight=1.2),
+        Column(t("judgement"), weight=1.6),
+    )
+
+
+def figure_row(
+    first: Iterable[str], figure: Figure, facts: Facts, t: Words
+) -> tuple[Cell, ...]:
+    """Return the row of a figure with its sample and its judgement."""
+    return (
+        *(Cell(text) for text in first),
+        value_cell(figure, t),
+        Cell(interval_text(figure, t)),
+        count_cell(figure.stations, t),
+        count_cell(figure.denominator, t),
+        judgement_cell(figure, facts, t),
+    )
+
+
+def all_figures(facts: Facts, t: Words) -> Table:
+    """Return the table with every figure, which only files without pages have."""
+    rows = tuple(
+        figure_row(
+            (
+                f.indicator,
+                area_name(f.area) or scope_name(facts, t),
+                operator_name(f.operator, t),
+                phase_name(f.phase, t),
+            ),
+            f,
+            facts,
+            t,
+        )
+        for f in facts.figures
+    )
+    heads = (t("indicator"), t("area"), t("operator"), t("phase"))
+    return Table(
+        "all figures",
+        t("All figures by area, operator and phase"),
+        figure_columns(heads, t),
+        rows,
+        is_long=True,
+        is_searchable=True,
+    )
