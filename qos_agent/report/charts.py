@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ROW_IN = 0.21
 _HOURS = 24
-_LABEL_GAP = 0.085
+_LABEL_GAP_IN = 0.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,14 @@ def _y_ticks(axes: Axes, shown: Callable[[float], str]) -> None:
 
 def _end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write the labels at the right end of the lines, without an overlap."""
+    height_in = axes.figure.get_figheight() / len(axes.figure.axes) - 0.45
+    gap = _LABEL_GAP_IN / height_in
     low, high = axes.get_ylim()
     span = (high - low) or 1.0
     ordered = sorted(ends)
     places = [(value - low) / span for value, _, _ in ordered]
     for index in range(1, len(places)):
-        places[index] = max(places[index], places[index - 1] + _LABEL_GAP)
+        places[index] = max(places[index], places[index - 1] + gap)
     excess = max(0.0, places[-1] - 1.0) if places else 0.0
     for (_, text, color), place in zip(ordered, places, strict=True):
         axes.annotate(

@@ -72,6 +72,7 @@ class Facts:
     sources: Sequence[SourceState]
     readings: int
     conflicts: int
+    delivered: Mapping[str, int]
     verification: Verification | None = None
     coverage: Sequence[Coverage] = ()
     comparisons: Sequence[Comparison] = ()
@@ -184,6 +185,7 @@ def gather(
         stations = readings.stations()
         hours, slots = readings.hours(day_ns), readings.slots(day_ns)
         incidents = incidents_of(readings.outages(), stations)
+        delivered = readings.delivered()
     manifest = read_manifest(archive)
     return Facts(
         chosen,
@@ -204,6 +206,7 @@ def gather(
         manifest.sources,
         sum(manifest.readings.values()),
         manifest.conflicts,
+        delivered,
         verification,
     )
 

@@ -27,6 +27,7 @@ _VALUE_MAX = 10**12
 _HOUR_NS = 3600 * 10**9
 _WIB = "Asia/Jakarta"
 _ROWS_MAX = 200_000
+_AGES = ("acked_le_2m", "acked_le_1h", "acked_le_1d", "acked_older")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,17 @@ class Readings:
             "true",
         )
         return [Station(*row) for row in rows]
+
+    def delivered(self) -> dict[str, int]:
+        """Return the acknowledged points by age; empty for a single operator."""
+        if "agent" not in self._files or self._operator is not None:
+            return {}
+        sums = ", ".join(f"sum({_sane(name)})" for name in _AGES)
+        rows = self._db.execute(
+            f"SELECT {sums} FROM {self._source('agent')}"
+        ).fetchall()
+        counts = [int(value or 0) for value in rows[0]]
+        return dict(zip(_AGES, counts, strict=True)) if any(counts) else {}
 
     def outages(self) -> list[Outage]:
         """Return the incidents that devices recorded."""

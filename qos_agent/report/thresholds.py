@@ -7,11 +7,16 @@ found. A figure with an interval is judged only if the whole interval is on one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 from qos_agent.config.faults import invalid
-from qos_agent.report.tables import INSUFFICIENT, Figure, definitions
+from qos_agent.report.tables import (
+    DEFINITIONS,
+    INSUFFICIENT,
+    Figure,
+    definitions,
+)
 from qos_agent.report.types import Judgement
 
 
@@ -36,29 +41,27 @@ class Definition:
     counted: str
     unit: str
     better: str
-    sample_min: int
     numerator: str
     denominator: str
+    sample_min: int
+
+
+# Names of columns that differ from those of the fields.
+_COLUMNS = {"name": "indicator"}
 
 
 @cache
 def defined() -> Mapping[str, Definition]:
     """Return the definitions of all indicators by name."""
-    found: dict[str, Definition] = {}
-    for row in definitions():
-        name, meaning, standard, _, _, y, x, counted, unit, better, least = row[:11]
-        found[str(name)] = Definition(
-            str(name),
-            str(meaning),
-            str(standard),
-            str(counted),
-            str(unit),
-            str(better),
-            int(least),
-            str(y),
-            str(x),
+    rows = (dict(zip(DEFINITIONS, row, strict=True)) for row in definitions())
+    names = [field.name for field in fields(Definition) if field.name != "sample_min"]
+    return {
+        str(row["indicator"]): Definition(
+            **{name: str(row[_COLUMNS.get(name, name)]) for name in names},
+            sample_min=int(row["sample_min"]),
         )
-    return found
+        for row in rows
+    }
 
 
 def limited(name: str, unit: str, *, is_least: bool) -> None:

@@ -25,9 +25,10 @@ from qos_agent.report.document import (
 )
 from qos_agent.report.facts import Facts, area_name, periods_of
 from qos_agent.report.language import Words
-from qos_agent.report.thresholds import defined
+from qos_agent.report.thresholds import Definition, defined
 
 _PERIODS_MAX = 20
+_RATIO_MAX = 110
 # The nation's numbers: provinces, regencies and cities, and stations of 2024.
 _NATION = (38, 514, 823_220)
 
@@ -46,12 +47,12 @@ def scope(facts: Facts, t: Words) -> Section:
         (t("Readings in the archive"), t.number(facts.readings)),
         (t("Readings in conflict, left out"), t.number(facts.conflicts)),
     ]
-    columns = (Column(t("scope")), Column("", weight=2.5))
+    columns = (Column(t("item")), Column(t("value"), weight=2.5))
     blocks: list[Block] = [*map(Text, facts.template.introduction)]
     blocks.append(Table("scope", t("Scope"), columns, plain_rows(rows)))
     if facts.election is not None:
         blocks.append(_periods(facts, t))
-    return Section(t("Scope, period and phases"), tuple(blocks), starts_page=True)
+    return Section(t("Scope, period and phases"), tuple(blocks))
 
 
 def _periods(facts: Facts, t: Words) -> Table:
@@ -134,7 +135,7 @@ def definitions(facts: Facts, t: Words) -> Section:
         (
             Cell(d.name),
             Cell(meaning(d.name, t)),
-            Cell(f"{d.numerator} / {d.denominator}"),
+            Cell(_ratio_text(d, t)),
             Cell(d.standard or NONE),
             Cell(d.unit),
             Cell(t("high") if d.better == "high" else t("low")),
@@ -151,6 +152,12 @@ def definitions(facts: Facts, t: Words) -> Section:
         (table, *_thresholds(facts, t)),
         starts_page=True,
     )
+
+
+def _ratio_text(definition: Definition, t: Words) -> str:
+    """Return both expressions, if they are short enough for a page."""
+    text = f"{definition.numerator} / {definition.denominator}"
+    return text if len(text) <= _RATIO_MAX else t("see definitions.csv")
 
 
 def _thresholds(facts: Facts, t: Words) -> Iterator[Block]:
@@ -204,7 +211,7 @@ def sampling(facts: Facts, t: Words) -> Section:
         len({s.regency for s in facts.stations}),
     )
     columns = (
-        Column("", weight=2),
+        Column(t("level"), weight=2),
         Column(t("with readings"), is_number=True),
         Column(t("in the nation"), is_number=True),
     )

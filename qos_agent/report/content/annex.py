@@ -58,8 +58,8 @@ def limits(t: Words) -> Section:
                         " most the value."
                     ),
                     t(
-                        "The time of a reading is that of the device; the archive"
-                        " marks clocks that were not trusted."
+                        "The time of a reading is that of the device. A reading without"
+                        " a trusted clock has a mark in the archive."
                     ),
                     t(
                         "Different loads and hours also cause differences between"
@@ -97,7 +97,7 @@ def evidence(facts: Facts, t: Words) -> Section:
                 for kind, n in found.faults
             ),
         ]
-        columns = (Column(t("verification")), Column("", weight=2.5))
+        columns = (Column(t("item")), Column(t("value"), weight=2.5))
         table = Table("verification", t("Verification"), columns, plain_rows(rows))
         blocks = [Text(state, is_important=True), table]
     blocks.append(sources(facts, t))

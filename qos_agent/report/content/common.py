@@ -72,6 +72,12 @@ def interval_text(figure: Figure, t: Words) -> str:
     return t("{low} to {high}", low=low_text, high=high_text)
 
 
+def _bounds_text(figure: Figure, t: Words) -> str:
+    """Return the value if all missing stations and slots were good, and bad."""
+    ends = (figure.all_good, figure.all_bad)
+    return " – ".join(NONE if v is None else t.figure(v, figure.unit) for v in ends)
+
+
 def judgement_cell(figure: Figure | None, facts: Facts, t: Words) -> Cell:
     """Return the judgement of a figure by the thresholds of the template."""
     if figure is None:
@@ -91,12 +97,19 @@ def count_cell(count: int, t: Words) -> Cell:
     return Cell(t.number(count), count)
 
 
-def figure_columns(first: Sequence[str], t: Words) -> tuple[Column, ...]:
+def has_bounds(facts: Facts) -> bool:
+    """Return True if figures have bounds for the stations that are missing."""
+    return any(f.all_good is not None for f in facts.figures)
+
+
+def figure_columns(first: Sequence[str], facts: Facts, t: Words) -> tuple[Column, ...]:
     """Return the columns of a table of figures, after some columns of texts."""
+    bounds = (Column(t("missing all good – all bad"), weight=1.8),)
     return (
         *(Column(title, weight=2.2) for title in first),
         Column(t("figure"), is_number=True, weight=1.3),
         Column(t("95 % interval"), weight=1.7),
+        *(bounds if has_bounds(facts) else ()),
         Column(t("stations"), is_number=True),
         Column("n", is_number=True, weight=1.2),
         Column(t("judgement"), weight=1.6),
@@ -111,6 +124,7 @@ def figure_row(
         *(Cell(text) for text in first),
         value_cell(figure, t),
         Cell(interval_text(figure, t)),
+        *((Cell(_bounds_text(figure, t)),) if has_bounds(facts) else ()),
         count_cell(figure.stations, t),
         count_cell(figure.denominator, t),
         judgement_cell(figure, facts, t),
@@ -137,7 +151,7 @@ def all_figures(facts: Facts, t: Words) -> Table:
     return Table(
         "all figures",
         t("All figures by area, operator and phase"),
-        figure_columns(heads, t),
+        figure_columns(heads, facts, t),
         rows,
         is_long=True,
         is_searchable=True,

@@ -41,6 +41,12 @@ _OUTCOME_NAMES = {"ok": "measured", "failed": "failed", "skipped": "skipped"}
 _CHARTED = ("availability", "loss", "delay_mean", "download_mean", "rsrp_mean")
 _PHASED = ("availability", "loss", "delay_mean", "form_upload_within_30_s")
 _MISSING_MAX = 60
+_AGES = {
+    "acked_le_2m": "delivered within 2 minutes",
+    "acked_le_1h": "late: within 1 hour",
+    "acked_le_1d": "late: within 1 day",
+    "acked_older": "late: after more than 1 day",
+}
 
 
 def completeness(facts: Facts, t: Words) -> Section:
@@ -68,7 +74,7 @@ def completeness(facts: Facts, t: Words) -> Section:
         alt = t("Shares of measured, failed and skipped slots of latency by area.")
         caption = t("Due slots of the latency measurement by area")
         blocks.append(Picture("completeness", caption, alt, svg))
-    blocks += [_codes(facts, t), *_silent(facts, t)]
+    blocks += [_codes(facts, t), *_delivery(facts, t), *_silent(facts, t)]
     return Section(t("Completeness"), tuple(blocks), starts_page=True)
 
 
@@ -142,6 +148,24 @@ def _code_text(outcome: Outcome, t: Words) -> str:
     return f"{t(known).rstrip('.')} ({code})" if known else code or NONE
 
 
+def _delivery(facts: Facts, t: Words) -> Iterator[Block]:
+    """Yield the age of points when the collector acknowledged them."""
+    if not facts.delivered:
+        return
+    total = sum(facts.delivered.values())
+    columns = (
+        Column(t("age when acknowledged"), weight=2),
+        Column(t("points"), is_number=True),
+        Column(t("share"), is_number=True),
+    )
+    rows = tuple(
+        (Cell(t(_AGES[name])), count_cell(n, t), _share(n, total, t))
+        for name, n in facts.delivered.items()
+    )
+    note = t("The devices count these points. Archives also have points from journals.")
+    yield Table("delivery", t("Delivery to the centre"), columns, rows, note)
+
+
 def _silent(facts: Facts, t: Words) -> Iterator[Block]:
     """Yield the stations without readings by name."""
     if facts.silent:
@@ -209,7 +233,7 @@ def _indicator(name: str, facts: Facts, t: Words) -> Iterator[Block]:
     yield Table(
         name,
         caption,
-        figure_columns((t("area, operator or phase"),), t),
+        figure_columns((t("area, operator or phase"),), facts, t),
         tuple(figure_row((label,), figure, facts, t) for label, figure in rows),
     )
 

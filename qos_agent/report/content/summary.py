@@ -39,7 +39,7 @@ _SHORT = {
     "availability": "Availability of the links",
     "loss": "Packet loss",
     "delay_mean": "Mean round-trip time",
-    "form_upload_within_30_s": "Form uploads within 30 s",
+    "form_upload_within_30_s": "Form uploads within 30\u00a0s",
     "completeness_latency": "Due measurements made",
 }
 # Limits of the classes on the map. They only order the areas and judge nothing.
@@ -53,7 +53,7 @@ def summary(facts: Facts, t: Words) -> Section:
     blocks: list[Block] = [Text(_lead(facts, phase, t))]
     blocks += [Tiles(tuple(_tiles(facts, phase, t))), _map(facts, phase, t)]
     fixes = tuple(fixes_of(facts, phase, t))
-    blocks.append(Text(t("Fix, and where"), is_important=True))
+    blocks.append(Text(t("What to fix, and where"), is_important=True))
     blocks.append(Bullets(fixes or (t("Nothing in these readings needs a fix."),)))
     blocks.append(Text(_caveat(facts, t)))
     return Section(t("Summary"), tuple(blocks))
@@ -68,8 +68,8 @@ def _lead(facts: Facts, phase: str | None, t: Words) -> str:
     sources = len(facts.sources)
     return t(
         "{stations} stations in {area} gave readings. The figures on this page are"
-        " those of the phase: {phase}. They come from {readings} readings of {sources}"
-        " sources.",
+        " those of the phase: {phase}. Readings in the archive: {readings}; sources:"
+        " {sources}.",
         stations=t.number(facts.present),
         area=scope_name(facts, t),
         phase=phase_name(phase, t),
@@ -103,7 +103,9 @@ def _map(facts: Facts, phase: str | None, t: Words) -> Picture:
     described = "; ".join(
         f"{one.label}: {len(one.codes)}" for one in classes if one.codes
     )
-    caption = t("Availability by regency or city, {phase}", phase=phase_name(phase, t))
+    caption = t(
+        "Availability by regency or city. Phase: {phase}", phase=phase_name(phase, t)
+    )
     if borders is None:
         caption += t(". Dots are points inside the areas, not stations.")
     elif facts.template.borders_source:

@@ -91,6 +91,7 @@ def _content(
     document: Document, run: str, attached: Sequence[Path], folder: Path, t: Words
 ) -> Mapping[str, Any]:
     """Return the data of the template, and write its pictures into the folder."""
+    sections = [_section(section, folder) for section in document.sections]
     logo = ""
     if document.logo:
         logo = f"logo.{document.logo_kind}"
@@ -107,7 +108,7 @@ def _content(
         "contents": t("Contents"),
         "has_contents": document.has_contents,
         "imprint": document.imprint,
-        "sections": [_section(s, folder) for s in document.sections],
+        "sections": [s for s in sections if s["blocks"]],
         "attached": [
             {
                 "name": path.name,
