@@ -7,6 +7,7 @@
 #                  (needs root, debootstrap, qemu-user-static and r-cran-survey; over two hours)
 # make bench       print the figures of bench/
 # make docs        write the generated reference pages
+# make report      build the example report from a simulated election, and check its numbers
 # make card        build the technician's card as PDF, in English and Indonesian
 # make faults      the fault tests in full (long)
 # make fuzz        fuzz the evidence with atheris, a minute for each of six targets
@@ -32,7 +33,7 @@ FOR ?=
 THROUGHPUT ?= on
 CONFIG ?=
 
-.PHONY: audit card fuzz packages run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
+.PHONY: audit card report fuzz packages run test test-fast coverage check check-full format lint types wheel bench docs faults demo grafana-test lock clean
 
 $(STAMPS)/agent: requirements/agent.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
@@ -110,6 +111,10 @@ card:
 	$(PYTHON) -m venv $(VENV)/card
 	$(VENV)/card/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/card.txt
 	$(VENV)/card/bin/python docs/guide/card/build.py
+
+# The pictures need poppler-utils. The simulation takes a minute.
+report: $(STAMPS)/dev
+	$(BIN)/python docs/report/example.py
 
 bench: $(STAMPS)/dev
 	$(BIN)/python -m bench

@@ -74,6 +74,7 @@ HEAVY = {
     "xlsxwriter",
     "segno",
     "typst",
+    "matplotlib",
 }
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 _ROW_IN = 0.21
 _HOURS = 24
+_STEP_MIN = 5
 _LABEL_GAP_IN = 0.14
+# Heights of the charts of phases and of a day, and what titles and ticks need of them.
+_PHASES_IN, _DAY_IN, _MARGINS_IN = 2.1, 4.6, 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def phases(
     shown: Callable[[float], str],
 ) -> bytes:
     """Draw a line for each operator through its figures of the phases."""
-    with canvas(name, 2.1) as (figure, svg):
+    with canvas(name, _PHASES_IN) as (figure, svg):
         axes = figure.subplots()
         axes.grid(visible=True, axis="y")
         ends: list[tuple[float, str, str]] = []
@@ -117,7 +120,7 @@ def phases(
             ends.append((known[-1][1], f"{label}  {shown(known[-1][1])}", color))
         axes.set_xticks(range(len(titles)), titles)
         axes.set_xlim(-0.15, len(titles) - 0.85)
-        _end_labels(axes, ends)
+        _end_labels(axes, ends, _PHASES_IN - _MARGINS_IN)
         _y_ticks(axes, shown)
     return svg[0]
 
@@ -134,9 +137,10 @@ def _y_ticks(axes: Axes, shown: Callable[[float], str]) -> None:
     axes.tick_params(length=0)
 
 
-def _end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def _end_labels(
+    axes: Axes, ends: Sequence[tuple[float, str, str]], height_in: float
+) -> None:
     """Write the labels at the right end of the lines, without an overlap."""
-    height_in = axes.figure.get_figheight() / len(axes.figure.axes) - 0.45
     gap = _LABEL_GAP_IN / height_in
     low, high = axes.get_ylim()
     span = (high - low) or 1.0
@@ -166,7 +170,7 @@ def timeline(
 
     `spans` are the phases: start and end in hours, and the title.
     """
-    with canvas(name, 4.6) as (figure, svg):
+    with canvas(name, _DAY_IN) as (figure, svg):
         top, middle, bottom = figure.subplots(3, 1, sharex=True)
         for axes, title in (
             (top, words("Availability")),
@@ -229,7 +233,7 @@ def _lines(axes: Axes, lines: Mapping[str, Mapping[int, float]], words: Words) -
         )
         ends.append((values[hours[-1]], label, color))
     _y_ticks(axes, lambda value: words.figure(value, "ratio"))
-    _end_labels(axes, ends)
+    _end_labels(axes, ends, _DAY_IN / 3 - _MARGINS_IN)
 
 
 def _stack(axes: Axes, slots: Sequence[Slots], words: Words) -> None:
@@ -326,13 +330,27 @@ def around(
             axes.grid(visible=True, axis="y")
             axes.axvspan(*span, color="#F2D7C4", zorder=0)
             if values:
-                xs, ys = zip(*values, strict=True)
+                xs, ys = _with_gaps(values)
                 axes.plot(xs, ys, color=d.BLUE, marker="o", markersize=3, lw=1.2)
             else:
                 axes.text(0.02, 0.5, words("no values"), transform=axes.transAxes)
             _y_ticks(axes, partial(_in_unit, words, unit))
         panels[1].set_xlabel(words("Minutes from the start of the incident"))
     return svg[0]
+
+
+def _with_gaps(
+    values: Sequence[tuple[float, float]],
+) -> tuple[list[float], list[float]]:
+    """Return the points of a line that ends at a step without a value."""
+    xs, ys = [values[0][0]], [values[0][1]]
+    for (before, _), (x, y) in pairwise(values):
+        if x - before > _STEP_MIN * 1.5:
+            xs.append((before + x) / 2)
+            ys.append(float("nan"))
+        xs.append(x)
+        ys.append(y)
+    return xs, ys
 
 
 def _in_unit(words: Words, unit: str, value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,7 @@ from qos_agent.report.readings import Around, Outage
 from qos_agent.report.sums import Outcome
 from qos_agent.report.tables import DEFINITIONS, INSUFFICIENT, Figure, definitions
 from qos_agent.report.thresholds import judged
+from qos_agent.report.types import Incident
 
 MISSING = ("indicator", "regency", "station")
 NAME = "report"
@@ -153,8 +154,18 @@ def _tables(facts: Facts) -> tuple[_Table, ...]:
         _Table("figures", [*_names(Figure), "judgement"], rows),
         _Table("completeness", _names(Outcome), [*map(astuple, facts.outcomes)]),
         _Table("missing", MISSING, facts.missing),
+        _Table("incidents", _names(Incident), [*_incidents(facts)]),
         _Table("outages", _names(Outage), outages),
     )
+
+
+def _incidents(facts: Facts) -> Iterator[Sequence[Value | None]]:
+    for place in facts.incidents:
+        incident = place.incident
+        yield tuple(
+            "; ".join(value) if isinstance(value, tuple) else value
+            for value in astuple(incident)
+        )
 
 
 def _summary(facts: Facts) -> dict[str, Any]:
@@ -177,7 +188,7 @@ def _summary(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _names(kind: type[Figure | Outcome | Outage]) -> list[str]:
+def _names(kind: type[Figure | Outcome | Outage | Incident]) -> list[str]:
     return [field.name for field in fields(kind)]
 
 

@@ -23,7 +23,9 @@ def report(
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        known = ("report", "--source", "archive", "--out", "out", *arguments)
+        formats = () if "--format" in arguments else ("--format", "csv")
+        paths = ("--source", "archive", "--out", "out")
+        known = ("report", *paths, *formats, *arguments)
         monkeypatch.setattr(sys, "argv", ["qos-agent", *known])
         capfd.readouterr()
         return main.run(), *capfd.readouterr()
@@ -49,6 +51,17 @@ def test_a_report_is_written_and_counted(report: Run, tmp_path: Path) -> None:
         (["--operator", "o'x"], "no readings in this period, area and operator"),
         (["--from", "2030-01-01T00:00:00Z"], "no readings in this period"),
         (["--from", "yesterday"], "must be a date and time with an offset"),
+        (["--election", "2024-11-27"], "no readings in this period"),
+        (["--election", "2019"], "2019: cannot be read"),
+        (
+            ["--election", "2024-02-14", "--to", "2024-01-01T00:00:00Z"],
+            "--election: has no time between --from and --to",
+        ),
+        (["--format", "pdf,doc"], "--format: is not a format (found: 'doc')"),
+        (["--lang", "jv"], "--lang: is not a language of the report"),
+        (["--template", "none.toml"], "none.toml: cannot be read"),
+        (["--verification", "none.json"], "--verification: cannot be read"),
+        (["--incident", "x"], "--incident: is not in this report"),
     ],
 )
 def test_a_wrong_scope_is_one_clear_line(

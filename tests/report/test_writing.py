@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from qos_agent.archive.exporting import export
 from qos_agent.archive.manifest import FILE_NAME, sha256_of
+from qos_agent.config import calendar_file
 from qos_agent.model.errors import OperatorError
+from qos_agent.report.facts import Election, gather
+from qos_agent.report.language import Code
 from qos_agent.report.sums import Selection
-from qos_agent.report.writing import Format, write_report
+from qos_agent.report.template import Template
+from qos_agent.report.thresholds import Threshold
+from qos_agent.report.writing import Format, write_pages, write_report
 from tests.report.support import archive_of, train
 from tests.support.workbook import sheets
 
+_ALL = (Format.PDF, Format.XLSX, Format.HTML)
+_LIMIT = Threshold("loss", 0.01, False, "Rule 7 <b>", "contract")
 
-def _written(archive: Path, out: Path, *, is_random: bool = False) -> dict[str, bytes]:
+
+def _written(
+    archive: Path,
+    out: Path,
+    *formats: Format,
+    is_random: bool = False,
+    code: Code = "en",
+) -> dict[str, bytes]:
     chosen = Selection(area="31")
-    export(lambda work: write_report(archive, work, chosen, is_random=is_random), out)
+    election = Election("2024-02-14", calendar_file.named("2024-02-14"))
+    template = Template(ministry="Kementerian <Uji>", thresholds=(_LIMIT,))
+    facts = gather(archive, chosen, template, election=election, is_random=is_random)
+    export(
+        lambda work: write_report(
+            facts, work, lambda folder: write_pages(facts, folder, formats, code)
+        ),
+        out,
+    )
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
@@ -37,38 +60,20 @@ def test_tables_and_json_have_the_same_figures(tmp_path: Path) -> None:
     for row, figure in zip(rows, report["figures"], strict=True):
         assert row == {k: "" if v is None else str(v) for k, v in figure.items()}
     assert {row["area"] for row in rows} == {"", "31", "3171"}
+    assert {r["judgement"] for r in rows if r["indicator"] == "loss"} == {"meets"}
     names = {entry["indicator"] for entry in report["definitions"]}
     assert {row["indicator"] for row in rows} <= names
 
 
-def test_a_workbook_has_a_sheet_for_each_table(tmp_path: Path) -> None:
-    """Numbers are numbers, and what is insufficient has an empty cell."""
-    archive = archive_of(tmp_path, [train(1, [10] * 300), train(2, [], operator="xl")])
-    files = [_workbook(archive, tmp_path / name) for name in ("one", "two")]
-    assert files[0].read_bytes() == files[1].read_bytes()
-    found = sheets(files[0])
-    assert [*found] == [
-        "definitions",
-        "figures",
-        "completeness",
-        "missing",
-        "coverage",
-        "comparisons",
-    ]
-    columns = {text: column for column, (_, text) in found["figures"][0].items()}
-    loss = next(row for row in found["figures"] if row["A"][1] == "loss")
-    assert loss[columns["denominator"]] == ("n", "300")
-    assert loss[columns["counted"]] == ("inlineStr", "packets")
-    few = [row for row in found["figures"] if "insufficient data" in str(row)]
-    assert few
-    assert all(columns["value"] not in row for row in few)
-
-
-def _workbook(archive: Path, out: Path) -> Path:
-    chosen = Selection()
-    export(lambda work: write_report(archive, work, chosen, Format.XLSX), out)
-    assert not (out / "figures.csv").exists()
-    return out / "report.xlsx"
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files of one report in all formats, in Indonesian."""
+    folder = tmp_path_factory.mktemp("report")
+    lines = [train(1, [10] * 300), train(2, [], lost=99, operator="xl")]
+    archive = archive_of(folder, lines)
+    first = _written(archive, folder / "one", *_ALL, code="id")
+    assert first == _written(archive, folder / "two", *_ALL, code="id")
+    return first
 
 
 def test_the_same_archive_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -77,6 +82,60 @@ def test_the_same_archive_gives_the_same_bytes(tmp_path: Path) -> None:
     first = _written(archive, tmp_path / "one")
     assert first == _written(archive, tmp_path / "two")
     assert first != _written(archive, tmp_path / "random", is_random=True)
+
+
+def test_a_page_is_escaped_and_needs_no_network(pages: dict[str, bytes]) -> None:
+    """Texts of a template cannot become commands, and no address is loaded."""
+    html = pages["report.html"].decode()
+    assert "Kementerian &lt;Uji&gt;" in html
+    assert "Rule 7 &lt;b&gt;" in html
+    assert "<Uji>" not in html
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+    assert "default-src 'none'" in html
+    assert '<html lang="id">' in html
+
+
+def test_chapters_are_in_the_language(pages: dict[str, bytes]) -> None:
+    """Completeness comes before the figures, and a comma is before the decimals."""
+    html = pages["report.html"].decode()
+    titles = re.findall(r"<h2>(.*?)</h2>", html)
+    assert titles[0] == "Ringkasan"
+    assert titles.index("Kelengkapan") < titles.index("Indikator")
+    assert {"Tanggapan operator", "Koreksi", "Indeks file", "Bukti"} <= {*titles}
+    assert "24,8" in html  # 99 of 399 packets were lost
+    assert "Belum diverifikasi." in html
+
+
+def test_a_pdf_is_tagged_and_has_its_data(pages: dict[str, bytes]) -> None:
+    """It claims PDF/A-3a and PDF/UA-1, embeds its fonts and attaches the tables."""
+    pdf = pages["report.pdf"]
+    assert pdf.startswith(b"%PDF-")
+    assert b"<pdfuaid:part>1<" in pdf
+    assert b"<pdfaid:part>3<" in pdf
+    assert b"/EmbeddedFile" in pdf
+    assert b"figures.csv" in pdf
+
+
+def test_the_index_has_the_hashes_of_the_files(pages: dict[str, bytes]) -> None:
+    """The page lists what was written before it."""
+    lines = pages["SHA256SUMS"].decode().splitlines()
+    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    html = pages["report.html"].decode()
+    assert sums["figures.csv"] in html
+    assert sums["report.xlsx"] in html
+    assert "report.pdf" in sums
+
+
+def test_a_workbook_has_typed_sheets(pages: dict[str, bytes], tmp_path: Path) -> None:
+    """Numbers are numbers, and a sheet has the definitions."""
+    path = tmp_path / "report.xlsx"
+    path.write_bytes(pages["report.xlsx"])
+    found = sheets(path)
+    assert {"definitions", "all figures", "completeness", "files"} <= {*found}
+    rows = [row for row in found["all figures"] if row["A"][1] == "loss"]
+    kind, value = rows[0]["E"]
+    assert kind == "n"
+    assert float(value) == pytest.approx(99 / 399, abs=1e-6)
 
 
 def test_nothing_is_left_without_readings(tmp_path: Path) -> None:

@@ -46,9 +46,10 @@ def operator_name(operator: str | None, t: Words) -> str:
 def meaning(name: str, t: Words) -> str:
     """Return the meaning of an indicator, in which a quantile has its share."""
     text, colon, share = defined()[name].meaning.partition(": ")
+    translated = t(text).replace("`", "")
     if not colon:
-        return t(text)
-    return f"{t(text)}: {t.figure(float(share), 'ratio')}"
+        return translated
+    return f"{translated}: {t.figure(float(share), 'ratio')}"
 
 
 def value_text(figure: Figure | None, t: Words) -> str:
@@ -100,6 +101,13 @@ def count_cell(count: int, t: Words) -> Cell:
 def has_bounds(facts: Facts) -> bool:
     """Return True if figures have bounds for the stations that are missing."""
     return any(f.all_good is not None for f in facts.figures)
+
+
+def share_cell(part: int, whole: int, t: Words) -> Cell:
+    """Return a share of a whole, or none without a whole."""
+    if not whole:
+        return Cell(NONE)
+    return Cell(t.figure(part / whole, "ratio"), part / whole)
 
 
 def figure_columns(first: Sequence[str], facts: Facts, t: Words) -> tuple[Column, ...]:

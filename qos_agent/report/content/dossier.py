@@ -27,6 +27,8 @@ from qos_agent.report.readings import Around
 
 # The readings from this long before the start to this long after the end are shown.
 AROUND_NS = 3600 * 10**9
+# A step of five minutes belongs to the span that has its middle.
+_HALF_STEP_NS = 150 * 10**9
 _STATIONS_MAX = 14
 _REPLY_LINES = 4
 
@@ -100,7 +102,7 @@ def _course(
     start_ns, end_ns = place.incident.start_ns, end_of(place, facts)
 
     def minute(time_ns: int) -> float:
-        return (time_ns + 150 * 10**9 - start_ns) / 60e9
+        return (time_ns + _HALF_STEP_NS - start_ns) / 60e9
 
     loss = [(minute(a.start_ns), a.lost / a.sent) for a in around if a.sent]
     rsrp = [(minute(a.start_ns), _dbm(a)) for a in around if a.rsrp_values]
@@ -109,9 +111,9 @@ def _course(
     alt = t("Loss and signal in steps of five minutes; the table has the sums.")
     caption = t("Packet loss and signal of these links; the shade is the incident")
     parts = (
-        (t("the hour before"), [a for a in around if a.start_ns < start_ns]),
-        (t("during"), [a for a in around if start_ns <= a.start_ns < end_ns]),
-        (t("the hour after"), [a for a in around if a.start_ns >= end_ns]),
+        (t("the hour before"), [a for a in around if minute(a.start_ns) < 0]),
+        (t("during"), [a for a in around if 0 <= minute(a.start_ns) < span[1]]),
+        (t("the hour after"), [a for a in around if minute(a.start_ns) >= span[1]]),
     )
     columns = (
         Column(t("time"), weight=1.5),

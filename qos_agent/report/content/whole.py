@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qos_agent.report.content import about, annex, incidents, results
+from qos_agent.report.content import about, annex, completeness, incidents, results
 from qos_agent.report.content.common import scope_name
 from qos_agent.report.content.summary import summary
 from qos_agent.report.document import Document, Section
@@ -33,7 +33,7 @@ def chapters(facts: Facts, t: Words) -> tuple[Section, ...]:
         about.scope(facts, t),
         about.method(t),
         about.sampling(facts, t),
-        results.completeness(facts, t),
+        completeness.completeness(facts, t),
         results.phases(facts, t),
         results.operators(facts, t),
         incidents.timeline(facts, t),

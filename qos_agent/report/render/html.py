@@ -143,7 +143,7 @@ def _table(table: Table, name: str, t: Words) -> Iterator[str]:
     kinds = "sorts hash" if table.name == "files" else "sorts"
     heads = "".join(
         f'<th scope="col"{_class("n" if c.is_number else "")}>'
-        f'<button type="button">{escape(c.title)}</button></th>'
+        f'<span role="button" tabindex="0">{escape(c.title)}</span></th>'
         for c in table.columns
     )
     yield (

@@ -2,7 +2,14 @@
 // Sorts a table by a column, and hides rows without the text that is searched for.
 for (const table of document.querySelectorAll("table.sorts")) {
   table.querySelectorAll("thead th").forEach((head, column) => {
-    head.querySelector("button").addEventListener("click", () => sort(table, head, column));
+    const button = head.querySelector("span");
+    button.addEventListener("click", () => sort(table, head, column));
+    button.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        sort(table, head, column);
+      }
+    });
   });
 }
 function sort(table, head, column) {
