@@ -102,7 +102,7 @@ def phases(
         axes = figure.subplots()
         axes.grid(visible=True, axis="y")
         ends: list[tuple[float, str, str]] = []
-        for (label, values), (color, dash, marker) in zip(
+        for (label, values), (color, dash, marker, sign) in zip(
             rows, _cycled(len(rows)), strict=True
         ):
             known = [(x, v) for x, v in enumerate(values) if v is not None]
@@ -117,7 +117,7 @@ def phases(
                 markersize=4,
                 linewidth=1.3,
             )
-            ends.append((known[-1][1], f"{label}  {shown(known[-1][1])}", color))
+            ends.append((known[-1][1], f"{sign} {label}  {shown(known[-1][1])}", color))
         axes.set_xticks(range(len(titles)), titles)
         axes.set_xlim(-0.15, len(titles) - 0.85)
         _end_labels(axes, ends, _PHASES_IN - _MARGINS_IN)
@@ -125,7 +125,7 @@ def phases(
     return svg[0]
 
 
-def _cycled(count: int) -> list[tuple[str, object, str]]:
+def _cycled(count: int) -> list[tuple[str, object, str, str]]:
     return [d.STYLES[n % len(d.STYLES)] for n in range(count)]
 
 
@@ -215,7 +215,7 @@ def _by_operator(
 def _lines(axes: Axes, lines: Mapping[str, Mapping[int, float]], words: Words) -> None:
     """Draw a line for each operator, which has a gap in an hour without a value."""
     ends: list[tuple[float, str, str]] = []
-    for (label, values), (color, dash, marker) in zip(
+    for (label, values), (color, dash, marker, sign) in zip(
         sorted(lines.items()), _cycled(len(lines)), strict=True
     ):
         hours = [hour for hour in range(_HOURS) if hour in values]
@@ -231,7 +231,7 @@ def _lines(axes: Axes, lines: Mapping[str, Mapping[int, float]], words: Words) -
         axes.plot(
             xs, ys, color=color, linestyle=dash, marker=marker, markersize=2.5, lw=1.1
         )
-        ends.append((values[hours[-1]], label, color))
+        ends.append((values[hours[-1]], f"{sign} {label}", color))
     _y_ticks(axes, lambda value: words.figure(value, "ratio"))
     _end_labels(axes, ends, _DAY_IN / 3 - _MARGINS_IN)
 

@@ -24,14 +24,14 @@ FAMILY = "QoS Report"
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#222222", "#777777"
 LIGHT = "#DDDDDD"
-# Colour, dash and marker of the first, the second, ... line.
+# Colour, dash, marker of the first, the second, ... line, and its sign in a label.
 STYLES = (
-    (BLUE, "-", "o"),
-    (RED, "--", "s"),
-    (GREEN, "-.", "^"),
-    (PURPLE, ":", "D"),
-    (ORANGE, (0, (5, 1)), "v"),
-    (BLACK, (0, (1, 1)), "P"),
+    (BLUE, "-", "o", "●"),
+    (RED, "--", "s", "■"),
+    (GREEN, "-.", "^", "▲"),
+    (PURPLE, ":", "D", "◆"),
+    (ORANGE, (0, (5, 1)), "v", "▼"),
+    (BLACK, (0, (1, 1)), "P", "✚"),
 )
 WIDTH_IN = 6.7
 _SETTINGS: dict[str, Any] = {

@@ -6,15 +6,22 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from qos_agent import __version__
-from qos_agent.archive.manifest import FILE_NAME, SourceState, read_manifest, sha256_of
+from qos_agent.archive.manifest import (
+    FILE_NAME,
+    Manifest,
+    SourceState,
+    read_manifest,
+    sha256_of,
+)
 from qos_agent.config.places import province_zones, provinces, regencies
 from qos_agent.model.calendar import Calendar, Period, local_date, midnight_ns
+from qos_agent.model.errors import ConfigError
 from qos_agent.report.incidents import PlaceIncident, incidents_of
 from qos_agent.report.readings import Hour, Slots, Station, open_readings
 from qos_agent.report.sums import Outcome, Selection, archive_sums
@@ -174,6 +181,8 @@ def gather(
     verification: Verification | None = None,
 ) -> Facts:
     """Read an archive. Raises OperatorError without readings, and StorageError."""
+    manifest = read_manifest(archive)
+    _need_days(manifest, chosen, election)
     with archive_sums(archive, chosen) as sums:
         rows = figures(sums.groups(), is_random=is_random)
         outcomes, without = [*sums.outcomes()], [*missing(sums)]
@@ -186,7 +195,6 @@ def gather(
         hours, slots = readings.hours(day_ns), readings.slots(day_ns)
         incidents = incidents_of(readings.outages(), stations)
         delivered = readings.delivered()
-    manifest = read_manifest(archive)
     return Facts(
         chosen,
         election,
@@ -209,6 +217,23 @@ def gather(
         delivered,
         verification,
     )
+
+
+def _need_days(
+    manifest: Manifest, chosen: Selection, election: Election | None
+) -> None:
+    """Raise ConfigError if the archive has no day of the election."""
+    days = sorted({file.partition[1] for file in manifest.files if file.readings})
+    if election is None or not days:
+        return
+    first = datetime.fromtimestamp(chosen.from_ns // 10**9, UTC).date().isoformat()
+    last = datetime.fromtimestamp(chosen.to_ns // 10**9, UTC).date().isoformat()
+    if not any(first <= day <= last for day in days):
+        problem = f"has no readings in this archive, whose days are {days[0]} to"
+        fix = "name the election of these days, or leave --election out"
+        raise ConfigError(
+            "--election", repr(election.name), f"{problem} {days[-1]}", fix
+        )
 
 
 def _day(election: Election | None, span: tuple[int, int]) -> date:

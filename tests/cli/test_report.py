@@ -51,7 +51,10 @@ def test_a_report_is_written_and_counted(report: Run, tmp_path: Path) -> None:
         (["--operator", "o'x"], "no readings in this period, area and operator"),
         (["--from", "2030-01-01T00:00:00Z"], "no readings in this period"),
         (["--from", "yesterday"], "must be a date and time with an offset"),
-        (["--election", "2024-11-27"], "no readings in this period"),
+        (
+            ["--election", "2024-11-27"],
+            "has no readings in this archive, whose days are 2024-02-14 to 2024-02-14",
+        ),
         (["--election", "2019"], "2019: cannot be read"),
         (
             ["--election", "2024-02-14", "--to", "2024-01-01T00:00:00Z"],

@@ -128,7 +128,7 @@ def _table(facts: Facts, t: Words) -> Table:
         Column(t("operator"), weight=1.2),
         Column(t("time"), weight=2.1),
         Column(t("stations"), is_number=True, weight=0.9),
-        Column(t("cause"), weight=1.8),
+        Column(t("cause"), weight=2.3),
         Column(t("both signs"), weight=1.8),
     )
     longest = sorted(facts.incidents, key=lambda p: (-p.minutes, p.incident.start_ns))
