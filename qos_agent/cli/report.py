@@ -94,6 +94,21 @@ IncidentOption = Annotated[
         metavar="ID", help="Write only the dossier of this incident, for its operator."
     ),
 ]
+RegisterOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Compare the stations with this register, a file of `noc register "
+        "export`. It has the strata of the sample.",
+    ),
+]
+SparkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Add up on Spark: local[2], spark://HOST:PORT, or sc://HOST:PORT.",
+    ),
+]
 _ALL_FORMATS = "pdf,xlsx,html"
 
 
@@ -111,6 +126,8 @@ def report(  # noqa: PLR0913, PLR0917  each parameter is an option
     template: TemplateOption = None,
     verification: VerificationOption = None,
     incident: IncidentOption = None,
+    register: RegisterOption = None,
+    spark: SparkOption = None,
 ) -> int:
     """Write the report of an archive: pages, tables and checksums.
 
@@ -120,7 +137,7 @@ def report(  # noqa: PLR0913, PLR0917  each parameter is an option
     """
     from qos_agent.archive.database import need_duckdb
     from qos_agent.report.facts import gather
-    from qos_agent.report.sums import Selection
+    from qos_agent.report.selection import Selection
     from qos_agent.report.template import load
     from qos_agent.report.verification import read_verification
 
@@ -134,7 +151,14 @@ def report(  # noqa: PLR0913, PLR0917  each parameter is an option
     verified = None if verification is None else read_verification(verification)
     _need_libraries(chosen_formats)
     facts = gather(
-        source, chosen, own, election=found, is_random=is_random, verification=verified
+        source,
+        chosen,
+        own,
+        election=found,
+        is_random=is_random,
+        verification=verified,
+        register=register,
+        spark=spark,
     )
     if incident is not None:
         exported = _write_dossier(facts, source, out, incident, chosen_formats, code)

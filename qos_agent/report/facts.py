@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,11 @@ from qos_agent.archive.manifest import (
 from qos_agent.config.places import province_zones, provinces, regencies
 from qos_agent.model.calendar import Calendar, Period, local_date, midnight_ns
 from qos_agent.model.errors import ConfigError
+from qos_agent.report.comparisons import comparisons
 from qos_agent.report.incidents import PlaceIncident, incidents_of
 from qos_agent.report.readings import Hour, Slots, Station, open_readings
-from qos_agent.report.sums import Outcome, Selection, archive_sums
+from qos_agent.report.selection import Selection
+from qos_agent.report.sums import Outcome, archive_sums
 from qos_agent.report.tables import Figure, figures, missing
 from qos_agent.report.template import Template
 from qos_agent.report.types import Comparison, Coverage
@@ -83,7 +85,7 @@ class Facts:
     verification: Verification | None = None
     coverage: Sequence[Coverage] = ()
     comparisons: Sequence[Comparison] = ()
-    silent: Sequence[tuple[str, str, str]] = field(default=())
+    silent: Sequence[tuple[str, str]] = ()
 
     @cached_property
     def by_key(self) -> Mapping[Key, Figure]:
@@ -179,14 +181,23 @@ def gather(
     election: Election | None = None,
     is_random: bool = False,
     verification: Verification | None = None,
+    register: Path | None = None,
+    spark: str | None = None,
 ) -> Facts:
-    """Read an archive. Raises OperatorError without readings, and StorageError."""
+    """Read an archive. Raises OperatorError without readings, and StorageError.
+
+    With a register, stations are compared with it, and the silent ones are named.
+    """
     manifest = read_manifest(archive)
     _need_days(manifest, chosen, election)
-    with archive_sums(archive, chosen) as sums:
+    with archive_sums(archive, chosen, register=register, spark=spark) as sums:
         rows = figures(sums.groups(), is_random=is_random)
         outcomes, without = [*sums.outcomes()], [*missing(sums)]
         present = sums.present()
+        compared = comparisons(sums)
+        is_registered = sums.frame.is_registered
+        coverage = [*sums.frame.coverage()] if is_registered else []
+        silent = [*sums.silent()] if is_registered else []
     with open_readings(archive, chosen) as readings:
         span = readings.span() or (chosen.from_ns, chosen.to_ns)
         day = _day(election, span)
@@ -216,6 +227,9 @@ def gather(
         manifest.conflicts,
         delivered,
         verification,
+        coverage,
+        compared,
+        silent,
     )
 
 

@@ -18,7 +18,7 @@ from qos_agent.archive.database import connected, quoted, text
 from qos_agent.archive.manifest import Manifest, read_manifest
 from qos_agent.config.places import province_zones
 from qos_agent.model.calendar import local_date, midnight_ns
-from qos_agent.report.sums import Selection
+from qos_agent.report.selection import Selection
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

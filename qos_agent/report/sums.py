@@ -127,6 +127,13 @@ class ArchiveSums:
             " USING (regency, station) ORDER BY regency, station"
         ).fetchall()
 
+    def silent(self) -> list[tuple[str, str]]:
+        """Return regency and name of selected stations without any reading."""
+        return self.db.execute(
+            "SELECT regency, station FROM place WHERE selection <> 'none'"
+            " AND NOT reports ORDER BY regency, station"
+        ).fetchall()
+
     def _add_up(self) -> None:
         """Fill a table for each measurement: station, operator and phase with sums."""
         for measurement in self.measurements:

@@ -22,14 +22,11 @@ from qos_agent.report.readings import Around, Outage
 from qos_agent.report.sums import Outcome
 from qos_agent.report.tables import DEFINITIONS, INSUFFICIENT, Figure, definitions
 from qos_agent.report.thresholds import judged
-from qos_agent.report.types import Incident
+from qos_agent.report.types import Comparison, Coverage, Incident
 
 MISSING = ("indicator", "regency", "station")
+SILENT = ("regency", "station")
 NAME = "report"
-_LIMITS = (
-    "The stations are not compared with the register.",
-    "Missing data is not estimated.",
-)
 _CHOSEN = (
     "The figures describe the measured stations. They are no estimate for all stations."
 )
@@ -154,6 +151,9 @@ def _tables(facts: Facts) -> tuple[_Table, ...]:
         _Table("figures", [*_names(Figure), "judgement"], rows),
         _Table("completeness", _names(Outcome), [*map(astuple, facts.outcomes)]),
         _Table("missing", MISSING, facts.missing),
+        _Table("silent", SILENT, facts.silent),
+        _Table("coverage", _names(Coverage), [*map(astuple, facts.coverage)]),
+        _Table("comparisons", _names(Comparison), [*map(astuple, facts.comparisons)]),
         _Table("incidents", _names(Incident), [*_incidents(facts)]),
         _Table("outages", _names(Outage), outages),
     )
@@ -183,12 +183,12 @@ def _summary(facts: Facts) -> dict[str, Any]:
         "limits": [
             _RANDOM if facts.is_random else _CHOSEN,
             f"Evidence: {evidence}.",
-            *_LIMITS,
+            "Missing data is not estimated.",
         ],
     }
 
 
-def _names(kind: type[Figure | Outcome | Outage | Incident]) -> list[str]:
+def _names(kind: type[Any]) -> list[str]:
     return [field.name for field in fields(kind)]
 
 

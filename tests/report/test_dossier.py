@@ -12,7 +12,7 @@ from qos_agent.model.line_protocol import encode
 from qos_agent.report.content.dossier import AROUND_NS, end_of
 from qos_agent.report.facts import Facts, gather
 from qos_agent.report.readings import open_readings
-from qos_agent.report.sums import Selection
+from qos_agent.report.selection import Selection
 from qos_agent.report.template import Template
 from qos_agent.report.writing import Format, write_dossier
 from tests.archive.support import VOTING_NS

@@ -15,7 +15,7 @@ from qos_agent.config import calendar_file
 from qos_agent.model.errors import OperatorError
 from qos_agent.report.facts import Election, gather
 from qos_agent.report.language import Code
-from qos_agent.report.sums import Selection
+from qos_agent.report.selection import Selection
 from qos_agent.report.template import Template
 from qos_agent.report.thresholds import Threshold
 from qos_agent.report.writing import Format, write_pages, write_report

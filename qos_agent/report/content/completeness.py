@@ -147,10 +147,10 @@ def _silent(facts: Facts, t: Words) -> Iterator[Block]:
     """Yield the stations without readings by name."""
     if facts.silent:
         rows = tuple(
-            (Cell(station), Cell(name), Cell(area_name(regency)))
-            for station, name, regency in facts.silent
+            (Cell(station), Cell(area_name(regency)))
+            for regency, station in facts.silent
         )
-        columns = (Column(t("station")), Column(t("name")), Column(t("area")))
+        columns = (Column(t("station")), Column(t("area"), weight=2))
         caption = t("Selected stations that sent nothing")
         yield Table("silent", caption, columns, rows, is_searchable=True)
     without: dict[tuple[str, str], list[str]] = defaultdict(list)
