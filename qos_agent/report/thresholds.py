@@ -58,7 +58,7 @@ def defined() -> Mapping[str, Definition]:
     return {
         str(row["indicator"]): Definition(
             **{name: str(row[_COLUMNS.get(name, name)]) for name in names},
-            sample_min=int(row["sample_min"]),
+            sample_min=int(row["sample_min"] or 0),
         )
         for row in rows
     }

@@ -13,9 +13,11 @@ from qos_agent.archive.exporting import export
 from qos_agent.archive.manifest import FILE_NAME, sha256_of
 from qos_agent.config import calendar_file
 from qos_agent.model.errors import OperatorError
+from qos_agent.report.content import common
 from qos_agent.report.facts import Election, gather
-from qos_agent.report.language import Code
+from qos_agent.report.language import Code, words
 from qos_agent.report.selection import Selection
+from qos_agent.report.sums import Selection
 from qos_agent.report.template import Template
 from qos_agent.report.thresholds import Threshold
 from qos_agent.report.writing import Format, write_pages, write_report
@@ -136,6 +138,20 @@ def test_a_workbook_has_typed_sheets(pages: dict[str, bytes], tmp_path: Path) ->
     kind, value = rows[0]["E"]
     assert kind == "n"
     assert float(value) == pytest.approx(99 / 399, abs=1e-6)
+
+
+def test_a_page_with_too_many_figures_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A nation's figures would not open in a browser; the file has all of them."""
+    archive = archive_of(tmp_path, [train(1, [10] * 300)])
+    facts = gather(archive, Selection(), Template())
+    t = words("en")
+    assert len(common.all_figures(facts, t).rows) == len(facts.figures)
+    monkeypatch.setattr(common, "_ROWS_MAX", 3)
+    table = common.all_figures(facts, t)
+    assert len(table.rows) == 3
+    assert table.note.startswith(f"3 of {len(facts.figures)} rows.")
 
 
 def test_nothing_is_left_without_readings(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ _PHASES = {
     "idle": "Outside of an election",
 }
 NONE = "–"
+# A browser sorts this many rows in a second.
+_ROWS_MAX = 20_000
 
 
 def phase_name(phase: str | None, t: Words) -> str:
@@ -140,7 +142,20 @@ def figure_row(
 
 
 def all_figures(facts: Facts, t: Words) -> Table:
-    """Return the table with every figure, which only files without pages have."""
+    """Return the table with every figure, which only files without pages have.
+
+    If they are too many for a browser, figures of the lowest level are left out.
+    """
+    chosen = list(facts.figures)
+    if len(chosen) > _ROWS_MAX:
+        chosen = [f for f in chosen if f.level in ("nation", facts.area_level)]
+    note = ""
+    if len(chosen[:_ROWS_MAX]) < len(facts.figures):
+        note = t(
+            "{n} of {total} rows. figures.csv has all of them.",
+            n=t.number(len(chosen[:_ROWS_MAX])),
+            total=t.number(len(facts.figures)),
+        )
     rows = tuple(
         figure_row(
             (
@@ -153,7 +168,7 @@ def all_figures(facts: Facts, t: Words) -> Table:
             facts,
             t,
         )
-        for f in facts.figures
+        for f in chosen[:_ROWS_MAX]
     )
     heads = (t("indicator"), t("area"), t("operator"), t("phase"))
     return Table(
@@ -161,6 +176,7 @@ def all_figures(facts: Facts, t: Words) -> Table:
         t("All figures by area, operator and phase"),
         figure_columns(heads, facts, t),
         rows,
+        note,
         is_long=True,
         is_searchable=True,
     )
