@@ -9,6 +9,7 @@ import pytest
 
 from qos_agent.model.errors import OperatorError
 from qos_agent.report import charts, drawing, maps
+from qos_agent.report.borders import Borders
 from qos_agent.report.language import words
 from qos_agent.report.readings import Hour, Slots
 from qos_agent.report.render.pdf import need_typst
@@ -21,7 +22,7 @@ _TRIANGLE = ((106.0, -6.0), (107.0, -6.0), (106.5, -7.0))
 
 
 @pytest.mark.parametrize("borders", [None, {"3171": (_TRIANGLE,)}])
-def test_a_map_is_the_same_each_time(borders: maps.Borders | None) -> None:
+def test_a_map_is_the_same_each_time(borders: Borders | None) -> None:
     """With or without borders, equal input gives equal bytes."""
     first, second = (maps.draw("m", _CLASSES, "none", borders, "31") for _ in range(2))
     assert first == second
