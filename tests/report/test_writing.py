@@ -17,7 +17,6 @@ from qos_agent.report.content import common
 from qos_agent.report.facts import Election, gather
 from qos_agent.report.language import Code, words
 from qos_agent.report.selection import Selection
-from qos_agent.report.sums import Selection
 from qos_agent.report.template import Template
 from qos_agent.report.thresholds import Threshold
 from qos_agent.report.writing import Format, write_pages, write_report
@@ -152,6 +151,25 @@ def test_a_page_with_too_many_figures_says_so(
     table = common.all_figures(facts, t)
     assert len(table.rows) == 3
     assert table.note.startswith(f"3 of {len(facts.figures)} rows.")
+
+
+def test_silent_stations_are_counted_and_named(tmp_path: Path) -> None:
+    """A selected station without a reading is in the tables and on the page."""
+    archive = archive_of(tmp_path, [train(1, [10] * 300)])
+    register = tmp_path / "register.csv"
+    head = "station,province,regency,operator,selection,stratum"
+    rows = ("s1,31,3171,telkomsel,all,a", "s2,31,3171,telkomsel,all,a")
+    register.write_text("\n".join((head, *rows, "")), encoding="utf-8")
+    facts = gather(archive, Selection(), Template(), register=register)
+    assert facts.silent == [("3171", "s2")]
+    assert [c.silent for c in facts.coverage if c.level == "nation"] == [1]
+    out = tmp_path / "out"
+    out.mkdir()
+    write_report(facts, out, lambda p: write_pages(facts, p, [Format.HTML], "en"))
+    assert (out / "silent.csv").read_text() == "regency,station\n3171,s2\n"
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert "<td>s2</td>" in html
+    assert "Coverage of the register" in html
 
 
 def test_nothing_is_left_without_readings(tmp_path: Path) -> None:
