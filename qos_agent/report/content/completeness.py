@@ -58,7 +58,7 @@ def completeness(facts: Facts, t: Words) -> Section:
         caption = t("Due slots of the latency measurement by area")
         blocks.append(Picture("completeness", caption, alt, svg))
     blocks += [_codes(facts, t), *_delivery(facts, t), *_silent(facts, t)]
-    return Section(t("Completeness"), tuple(blocks), starts_page=True)
+    return Section(t("Completeness"), tuple(blocks))
 
 
 def _counts(
