@@ -146,13 +146,7 @@ def _delivery(facts: Facts, t: Words) -> Iterator[Block]:
 def _silent(facts: Facts, t: Words) -> Iterator[Block]:
     """Yield the stations without readings by name."""
     if facts.silent:
-        rows = tuple(
-            (Cell(station), Cell(area_name(regency)))
-            for regency, station in facts.silent
-        )
-        columns = (Column(t("station")), Column(t("area"), weight=2))
-        caption = t("Selected stations that sent nothing")
-        yield Table("silent", caption, columns, rows, is_searchable=True)
+        yield _named_silent(facts, t)
     without: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, regency, station in facts.missing:
         without[regency, station].append(name)
@@ -170,3 +164,13 @@ def _silent(facts: Facts, t: Words) -> Iterator[Block]:
     caption = t("Stations with readings, but none for an indicator")
     is_long = len(rows) > _MISSING_MAX
     yield Table("without readings", caption, columns, rows, is_long=is_long)
+
+
+def _named_silent(facts: Facts, t: Words) -> Table:
+    """Return the selected stations of the register that sent nothing."""
+    rows = tuple(
+        (Cell(station), Cell(area_name(regency))) for regency, station in facts.silent
+    )
+    columns = (Column(t("station")), Column(t("area"), weight=2))
+    caption = t("Selected stations that sent nothing")
+    return Table("silent", caption, columns, rows, is_searchable=True)
