@@ -28,9 +28,10 @@ AtOption = Annotated[
 def export(
     path: OutArgument, at: AtOption = None, config: NocConfigOption = None
 ) -> None:
-    """Export the stations as CSV, for `qos-agent report --register` and `import`.
+    """Export the stations of a moment as CSV.
 
-    The file has all stations at a moment, also those that are not selected.
+    `qos-agent report --register` and `import` read the file. It also has the stations
+    that are not selected.
     """
     from qos_agent.noc.register.exporting import write_stations
     from qos_agent.noc.register.store import Register

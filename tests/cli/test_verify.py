@@ -72,7 +72,9 @@ def _centre(folder: Path) -> str:
     register = Register(folder / "centre/register.sqlite3")
     links = '[["main", "telkomsel", ""], ["spare", "xl", ""]]'
     place = ("31", "3171", None, None, -6.2, 106.8, "Asia/Jakarta")
-    register.stage([(STATION, "TPS 1", *place, "0812-secret", links, None)])
+    register.stage(
+        [(STATION, "TPS 1", *place, "0812-secret", None, None, None, links, None)]
+    )
     register.apply(0, close_missing=False)
     register.close()
     (folder / "noc.toml").write_text(
