@@ -36,6 +36,7 @@ TEXT_FIELDS = {
     "reader": "closed list",
     "reason": "closed list",
     "registration": "closed list",
+    "remote_hash": "hash",
     "root": "hash",
     "server": "configured name of a server",
     "side": "closed list",

@@ -10,7 +10,7 @@ import bench
 from bench.__main__ import BENCHES
 
 # Other benches start these as processes.
-CHILDREN = {"one", "peers"}
+CHILDREN = {"one", "peers", "report_data"}
 
 
 def test_every_bench_is_listed() -> None:
