@@ -6,7 +6,6 @@ import threading
 
 from qos_agent.agent.remote.check import Check
 from qos_agent.agent.remote.pauses import CentrePauses
-from qos_agent.agent.remote.wanted import write_wanted
 from qos_agent.agent.remote.watch import Account, Fetcher, RemoteWatch
 from qos_agent.config import thresholds
 from qos_agent.config.loading import Loaded, load_with
@@ -25,12 +24,8 @@ def make_watch(
     pauses: CentrePauses,
     stop: threading.Event,
 ) -> RemoteWatch | None:
-    """Return the checks of an agent, or None if it has no remote configuration.
-
-    The version of the software that the centre wants is in its file afterwards.
-    """
+    """Return the checks of an agent, or None if it has no remote configuration."""
     section, sources = loaded.settings.remote, loaded.sources
-    write_wanted(loaded.settings.journal.folder, loaded.remote)
     if section.url is None or sources is None:
         return None
 

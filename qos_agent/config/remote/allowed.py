@@ -52,7 +52,7 @@ ALLOWED: Mapping[str, frozenset[str] | None] = {
     "journal": frozenset({"commit_every"}),
     "upgrade": frozenset({"version"}),
 }
-# `doctor` reports a device that runs another version.
+# The program qos-agent-upgrade reads it, and `doctor` reports another version.
 _WANTED = ("fleet", "version")
 
 
@@ -64,13 +64,13 @@ def checked(table: Mapping[str, Any], place: str) -> dict[str, Any]:
     if faults := tuple(_faults(table, place)):
         raise InvalidConfigError(faults)
     values = {name: value for name, value in table.items() if name != "upgrade"}
-    if (version := wanted_version(table)) is not None:
+    if (version := _wanted_version(table)) is not None:
         section, key = _WANTED
         values[section] = {key: version}
     return values
 
 
-def wanted_version(table: Mapping[str, Any]) -> str | None:
+def _wanted_version(table: Mapping[str, Any]) -> str | None:
     """Return the version of the software that the centre wants, or None."""
     version = table.get("upgrade", {}).get("version")
     return version if isinstance(version, str) else None

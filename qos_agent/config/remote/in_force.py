@@ -31,11 +31,6 @@ class Remote:
     hash: str
     layers: tuple[Layer, ...]
 
-    @property
-    def wanted(self) -> str | None:
-        """The version of the software that the centre wants, if it wants one."""
-        return layers.wanted(self.layers)
-
 
 def of_content(store: Store, content: Content, station: str) -> Remote:
     """Return the layers of a content. Raises InvalidConfigError."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from qos_agent.config import thresholds, toml_file
 from qos_agent.config.faults import validated
-from qos_agent.config.remote.allowed import checked, wanted_version
+from qos_agent.config.remote.allowed import checked
 from qos_agent.config.remote.index import Content, Files, bucket
 from qos_agent.config.remote.store import Store
 from qos_agent.config.types import Section
@@ -27,7 +27,6 @@ class Layer:
 
     origin: str
     values: dict[str, Any]
-    wanted: str | None
 
 
 class _Own(Section):
@@ -74,11 +73,6 @@ def layers(store: Store, content: Content, station: str) -> Iterator[Layer]:
         yield _layer(store, content, "station", *own)
 
 
-def wanted(found: tuple[Layer, ...]) -> str | None:
-    """Return the wanted version of the software, of the last layer that has one."""
-    return next((layer.wanted for layer in reversed(found) if layer.wanted), None)
-
-
 def _layer(
     store: Store, content: Content, name: str, files: Files, table: dict[str, Any]
 ) -> Layer:
@@ -91,7 +85,7 @@ def _layer(
         path = _path(store, files.thresholds, f"the thresholds of the {name}")
         thresholds.load(path)
         values["verdict"] = {**values.get("verdict", {}), "thresholds": str(path)}
-    return Layer(origin, values, wanted_version(table))
+    return Layer(origin, values)
 
 
 def _path(store: Store, digest: str, name: str) -> Path:

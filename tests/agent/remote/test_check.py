@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from qos_agent.agent.remote.check import ACCEPTED, REFUSED
+from qos_agent.cli.config import app
 from qos_agent.config.remote.index import Index, Pause
 from qos_agent.evidence import notes
 from qos_agent.evidence.signer import PublicKey
@@ -19,6 +25,7 @@ from tests.agent.remote.device import Device
 from tests.noc.remote.centre import NOW_S, STATION, VALID_S, Centre, make_centre
 
 pytestmark = pytest.mark.unit
+UPGRADE = Path(__file__).parents[3] / "deploy/packages/files/upgrade"
 SLOW_S, QUICK_S, OWN_S = 1800.0, 600.0, 3600.0
 SLOW = '[schedule.voting]\nthroughput = "30m"\n'
 QUICK = '[schedule.voting]\nthroughput = "10m"\n'
@@ -84,13 +91,19 @@ def test_a_calendar_and_thresholds_replace_those_of_the_device(
 
 
 def test_the_wanted_version_is_for_the_updater(centre: Centre, device: Device) -> None:
-    """`upgrade.version` is the wanted version, and `doctor` compares it too."""
+    """The program of the package reads `upgrade.version` from `config show --json`."""
+    pattern = r"qos-agent config show --json \| /usr/bin/python3 -c '([^']+)'"
+    (program,) = re.findall(pattern, UPGRADE.read_text())
     centre.write("nation/settings.toml", '[upgrade]\nversion = "1.4.0"\n')
     centre.publish()
     assert device.run().apply
-    loaded = device.loaded()
-    assert loaded.remote is not None
-    assert loaded.remote.wanted == loaded.settings.fleet.version == "1.4.0"
+    shown = CliRunner().invoke(app, ["show", "--json", "-c", str(device.config)]).stdout
+    assert json.loads(shown)["origins"]["fleet.version"] == "remote 2 nation"
+    argv = [sys.executable, "-c", program]
+    wanted = subprocess.run(
+        argv, input=shown, capture_output=True, text=True, check=True
+    )
+    assert wanted.stdout == "1.4.0\n"
 
 
 def test_a_roll_back_is_older_content_under_a_newer_version(
