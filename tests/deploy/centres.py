@@ -34,6 +34,7 @@ def layout_below(folder: Path, **ports: int) -> Layout:
         run=folder / "run",
         cache=folder / "cache",
         published=folder / "published",
+        source=folder / "source",
         backups=folder / "backups",
         address="127.0.0.1",
         user=pwd.getpwuid(os.geteuid()).pw_name,

@@ -30,6 +30,7 @@ from tests.deploy.centres import Gateway, gateway, prepared
 from tests.noc.commands import ROOT, Centre
 from tests.noc.provision.centres import ledger_of
 from tests.noc.register.registers import GOOD, OTHER, csv_of
+from tests.noc.remote.centre import make_centre
 from tests.servers.database import Database
 from tests.servers.influxd import Influxd
 from tests.servers.namespace import free_port
@@ -95,6 +96,9 @@ def prepared_site(tmp_path: Path) -> Site:
     path = layout.config / "noc.toml"
     common = f'[provision]\ncommon = "{layout.config}/common.toml"'
     path.write_text(path.read_text().replace("[provision]", common))
+    keys = make_centre(tmp_path / "keys")
+    shutil.copy(keys.key("config-1"), layout.config / "config-key.pem")
+    site.noc("config", "add-set", str(keys.folder / "set-1.note"))
     return site
 
 
@@ -128,16 +132,23 @@ def _start(started: ExitStack, command: list[str]) -> None:
 
 
 def test_a_device_delivers_through_a_new_centre(site: Site, tmp_path: Path) -> None:
-    """From the register to the census, with a certificate for the device."""
+    """From the register to the census, with a certificate for the device.
+
+    The device knows the URL of the remote configuration, and the gateway serves it.
+    """
     station = GOOD["station"]
     stations = csv_of(site.layout.config, GOOD, OTHER)
     site.noc("register", "import", str(stations), "--apply")
     assert site.noc("provision") == "issued: 2 station(s)\n"
     token, identity = _enrolled(site, station)
+    remote = tomllib.loads((site.device / "agent.toml").read_text())["remote"]
+    assert remote["url"] == f"{site.layout.devices_url('localhost')}/config"
     summary = site.agent("run", "--for", "4s", "--without", "throughput")
-    assert "sent 0 points" not in summary
+    assert "sent 0 points" not in summary, summary
     (row,) = site.database("qos").query("SELECT count(seq) FROM host")
     assert row["count"] > 0
+    assert site.noc("config", "publish").startswith("published: version 1\n")
+    assert Gateway(site.layout).request("GET", "/config/31.note")[0] == 200
     front = Gateway(site.layout, identity)
     # The agent's first heartbeat would be a minute later.
     beat = "agent,phase=pre,province=31,regency=3171,station={} beats=1i {}"

@@ -11,6 +11,7 @@ import pytest
 from tests.deploy.container import Container
 from tests.deploy.device import Device
 from tests.noc.register.registers import GOOD, csv_of
+from tests.noc.remote.centre import make_centre
 from tests.servers.influxd import Influxd
 from tests.support.waiting import eventually
 
@@ -35,6 +36,15 @@ def test_one_command_starts_a_centre(
     container.copy(csv_of(tmp_path, GOOD), "/root/stations.csv")
     noc = ("qos-agent", "noc")
     container.run(*noc, "register", "import", "/root/stations.csv", "--apply")
+    keys = make_centre(tmp_path / "keys")
+    container.copy(keys.key("config-1"), "/etc/qos-agent/config-key.pem")
+    container.run("chmod", "600", "/etc/qos-agent/config-key.pem")
+    container.copy(keys.folder / "set-1.note", "/root/set-1.note")
+    container.run(*noc, "config", "add-set", "/root/set-1.note")
+    container.run(*noc, "config", "publish")
+    # Both write in their sandboxes, because there is a first version.
+    container.run("systemctl", "start", "qos-noc-rollout", "qos-noc-renewal")
+    assert "version: 2," in container.output(*noc, "config", "show")
     container.run(*noc, "provision")
     again = container.output(*noc, "provision", "--reissue", GOOD["station"])
     code = again.rpartition("code ")[2].partition(",")[0]

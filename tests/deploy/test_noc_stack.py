@@ -79,7 +79,10 @@ def test_secrets_come_from_files() -> None:
 def test_every_file_of_the_containers_is_written_by_setup(tmp_path: Path) -> None:
     """A missing file would be created as a folder by the container engine."""
     layout = Layout(
-        config=tmp_path / "etc", state=tmp_path / "state", published=tmp_path / "pub"
+        config=tmp_path / "etc",
+        state=tmp_path / "state",
+        published=tmp_path / "pub",
+        source=tmp_path / "source",
     )
     writing.write(layout, ["collector.example.id"], certificates=True)
     mounted = [
@@ -102,7 +105,10 @@ def test_grafana_has_all_variables_and_files_of_its_provisioning(
 ) -> None:
     """It does not start if a variable is missing; boards come with the package."""
     layout = Layout(
-        config=tmp_path / "etc", state=tmp_path / "state", published=tmp_path / "pub"
+        config=tmp_path / "etc",
+        state=tmp_path / "state",
+        published=tmp_path / "pub",
+        source=tmp_path / "source",
     )
     writing.write(layout, ["collector.example.id"])
     lines = (layout.config / "grafana.env").read_text().splitlines()
@@ -128,6 +134,8 @@ def test_containers_and_units_run_the_same_commands() -> None:
         ("qos-noc-backup", "backup"),
         ("qos-noc-health", "health"),
         ("qos-noc-certificates", "certificates"),
+        ("qos-noc-rollout", "rollout"),
+        ("qos-noc-renewal", "renewal"),
     ):
         text = (FOLDER / f"systemd/{name}.service").read_text()
         (command,) = re.findall(r"^ExecStart=/usr/bin/(.*)$", text, re.MULTILINE)

@@ -33,6 +33,7 @@ class Layout:
     run: Path = Path("/run/qos-gateway")
     cache: Path = Path("/var/cache/qos-gateway")
     published: Path = Path("/var/lib/qos-agent-published")
+    source: Path = Path("/srv/qos-agent-config")
     backups: Path = Path("/var/backups/qos-agent")
     modules: Path = Path("/usr/lib/nginx/modules")
     user: str = "www-data"

@@ -40,6 +40,7 @@ def write(
     layout.config.mkdir(parents=True, exist_ok=True)
     layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.published.mkdir(parents=True, exist_ok=True)
+    layout.source.mkdir(parents=True, exist_ok=True)
     before = set(layout.config.rglob("*"))
     is_own = not layout.authority.server_certificate.exists() or (
         layout.authority.certificate.exists()
@@ -160,6 +161,8 @@ def _values(layout: Layout, name: str) -> dict[str, str]:
         "STATE": str(layout.state),
         "CA": str(layout.authority.folder),
         "BACKUPS": str(layout.backups),
+        "PUBLISHED": str(layout.published),
+        "SOURCE": str(layout.source),
         "INFLUXDB": str(layout.influxdb),
         "INFLUXDB_URL": layout.influxdb_url,
         "INFLUXDB_PORT": str(layout.ports.influxdb),

@@ -39,7 +39,7 @@ def newest_keys(folder: Path) -> KeySet:
         fix = "restore the published folder from the backup"
         raise OperatorError(f"{path}: cannot be used: {error}. Fix: {fix}.") from error
     if keys is None:
-        fix = "qos-agent noc config new-set"
+        fix = "qos-agent noc config new-set, or remove remote.url from noc.toml"
         raise OperatorError(f"{folder}: there is no key set. Fix: {fix}.")
     return keys
 

@@ -34,7 +34,9 @@ def test_without_a_url_devices_have_no_table(tmp_path: Path) -> None:
     settings = NocSettings(folder=tmp_path)
     assert device_table.table(settings) == ""
     remote = {"url": "https://collector.example.id/config"}
-    with pytest.raises(OperatorError, match="there is no key set"):
+    with pytest.raises(
+        OperatorError, match=r"there is no key set\. Fix: .* remove remote\.url"
+    ):
         device_table.table(
             NocSettings.model_validate({"folder": tmp_path, "remote": remote})
         )
