@@ -53,18 +53,21 @@ def backup(
 ) -> None:
     """Write the databases of the centre to a file.
 
-    The services go on. The file has the register, the ledger of provisioning and the
-    database of the witness. The table [backup] of noc.toml adds Grafana, InfluxDB, and
-    configuration with keys in encrypted form. Without FILE the oldest backups are
-    removed.
+    The services go on. The file has the register, the ledger of provisioning, the
+    database of the witness and the remote configuration. The table [backup] of noc.toml
+    adds Grafana, InfluxDB, and configuration with keys in encrypted form. Without FILE
+    the oldest backups are removed.
     """
     from qos_agent.noc import backup as backups
+    from qos_agent.noc.remote.places import Places
     from qos_agent.noc.settings import load
 
     settings = load(config)
     section = settings.backup
     target = file or _new_file(section)
-    copies = backups.backup(settings.folder, target, _others(section), _config(section))
+    others, places = _others(section), Places.of(settings)
+    folder, keys = settings.folder, _config(section)
+    copies = backups.backup(folder, target, others, keys, places)
     _print(copies, as_json)
     if file is None and section.folder is not None:
         _copy_influxdb(section, section.folder)
@@ -87,6 +90,7 @@ def restore(
     `.before-restore`. Add --apply to apply the changes.
     """
     from qos_agent.noc import backup as backups
+    from qos_agent.noc.remote.places import Places
     from qos_agent.noc.settings import DEFAULT_PATH, load
 
     copies = backups.check(file)
@@ -97,7 +101,7 @@ def restore(
     section = settings.backup
     if apply:
         others = {} if section.grafana is None else {backups.GRAFANA: section.grafana}
-        backups.restore(file, settings.folder, others)
+        backups.restore(file, settings.folder, others, Places.of(settings))
     _print(copies, as_json)
     if influxdb is not None:
         _restore_influxdb(section, influxdb, apply)

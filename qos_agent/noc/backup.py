@@ -30,14 +30,15 @@ from typing import IO, Any
 
 from qos_agent.model import json_text
 from qos_agent.model.errors import OperatorError
-from qos_agent.noc import backup_config
+from qos_agent.noc import backup_config, backup_remote
 from qos_agent.noc.provision.ledger import give_to_owner
+from qos_agent.noc.remote.places import Places
 from qos_agent.system.files import sync
 
 # census.sqlite3 is not needed: it has the duration of present states only.
 NAMES = ("provision.sqlite3", "register.sqlite3", "witness.sqlite3")
 GRAFANA = "grafana.db"
-_KNOWN = frozenset((*NAMES, GRAFANA, backup_config.NAME))
+_KNOWN = frozenset((*NAMES, GRAFANA, backup_config.NAME, backup_remote.NAME))
 _MANIFEST, _VERSION = "manifest.json", 1
 _MANIFEST_MAX_BYTES = 1_000_000
 _CHUNK_BYTES = 1 << 20
@@ -80,6 +81,7 @@ def backup(
     target: Path,
     others: Mapping[str, Path] = MappingProxyType({}),
     config: Config | None = None,
+    remote: Places | None = None,
 ) -> list[Copy]:
     """Write a backup of the databases in a folder, on disk when this returns.
 
@@ -93,6 +95,8 @@ def backup(
     with _private_folder(target.parent) as work:
         copies = [_copied(folder / name, work / name) for name in names]
         copies += [_copied(path, work / name) for name, path in others.items()]
+        if remote is not None and backup_remote.exists(remote):
+            copies.append(_packed(remote, work / backup_remote.NAME))
         if config is not None:
             copies.append(_encrypted(config, work / backup_config.NAME))
         new = work / "new"
@@ -130,9 +134,12 @@ def restore_config(archive: Path, key: Path, folder: Path) -> int:
 
 
 def restore(
-    archive: Path, folder: Path, others: Mapping[str, Path] = MappingProxyType({})
+    archive: Path,
+    folder: Path,
+    others: Mapping[str, Path] = MappingProxyType({}),
+    remote: Places | None = None,
 ) -> list[Copy]:
-    """Replace the databases in a folder by those of a backup.
+    """Replace the databases in a folder, and the remote configuration, by a backup.
 
     Earlier files stay with the suffix `.before-restore`. Raises OperatorError if the
     backup is damaged or a database is in use, or OSError. Then nothing has changed.
@@ -148,6 +155,8 @@ def restore(
         for copy in copies:
             if copy.name in places:
                 _put(work / copy.name, places[copy.name])
+            if copy.name == backup_remote.NAME and remote is not None:
+                backup_remote.extract(work / copy.name, remote)
         sync(folder)
     return copies
 
@@ -158,6 +167,11 @@ def _put(source: Path, target: Path) -> None:
     shutil.move(source, target)
     give_to_owner(target)
     sync(target.parent)
+
+
+def _packed(places: Places, target: Path) -> Copy:
+    files = backup_remote.pack(places, target)
+    return _described(target, target.name, {"file": files})
 
 
 def _encrypted(config: Config, target: Path) -> Copy:
@@ -250,7 +264,9 @@ def _unpack(file: tarfile.TarFile, work: Path) -> list[Copy]:
         copy = rest.pop(member.name)
         if _written(content, work / copy.name) != (copy.size, copy.sha256):
             raise ValueError(f"{copy.name} has changed since the backup")
-        if copy.name != backup_config.NAME:
+        if copy.name == backup_remote.NAME:
+            backup_remote.check(work / copy.name)
+        elif copy.name != backup_config.NAME:
             _check_rows(work / copy.name, copy)
     if not copies or rest:
         raise ValueError("it is incomplete")

@@ -244,12 +244,13 @@ def test_a_centre_that_burned_is_restored_on_a_new_machine(
         front = Gateway(layout, identity)
         recovery = site.device / "recovery.pem"
         site.noc("ca", "recovery", str(recovery))
+        site.noc("config", "publish")
         assert front.write(point.format(now_ns), token) == 204
         site.noc("backup")
         assert front.write(point.format(now_ns + 1), token) == 204
         site.noc("backup")
         before = _counts(site)
-    for folder in (layout.config, layout.state, layout.influxdb):
+    for folder in (layout.config, layout.state, layout.influxdb, layout.published):
         shutil.rmtree(folder)
     grafana.unlink()
     newest = max(layout.backups.glob("centre-*.tar.gz"))
@@ -279,7 +280,7 @@ def _enrolled(site: Site, station: str) -> tuple[str, tuple[Path, Path]]:
 
 
 def _counts(site: Site) -> dict[str, object]:
-    """Return the numbers of points, accounts, stations, issues and keys."""
+    """Return numbers of points, accounts, stations, keys, and the version."""
     raw = site.database("qos")
     counts: dict[str, object] = {
         "points": raw.query("SELECT count(beats) FROM agent"),
@@ -288,5 +289,6 @@ def _counts(site: Site) -> dict[str, object]:
         "issues": site.noc("provision", "--show"),
         "keys": site.noc("register", "keys", GOOD["station"]),
         "ca": site.noc("ca", "show"),
+        "remote": site.noc("config", "show"),
     }
     return counts

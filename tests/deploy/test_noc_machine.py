@@ -42,8 +42,9 @@ def test_one_command_starts_a_centre(
     container.copy(keys.folder / "set-1.note", "/root/set-1.note")
     container.run(*noc, "config", "add-set", "/root/set-1.note")
     container.run(*noc, "config", "publish")
-    # Both write in their sandboxes, because there is a first version.
-    container.run("systemctl", "start", "qos-noc-rollout", "qos-noc-renewal")
+    # They wait for a first version, and each takes the lock of the state.
+    for unit in ("qos-noc-rollout", "qos-noc-renewal", "qos-noc-backup"):
+        container.run("systemctl", "start", unit)
     assert "version: 2," in container.output(*noc, "config", "show")
     container.run(*noc, "provision")
     again = container.output(*noc, "provision", "--reissue", GOOD["station"])

@@ -6,9 +6,8 @@ the next command writes the indexes that are missing.
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +20,11 @@ from qos_agent.model.errors import OperatorError
 from qos_agent.noc.remote import changes, checking, output, signing, source
 from qos_agent.noc.remote import state as states
 from qos_agent.noc.remote.changes import Terms
+from qos_agent.noc.remote.places import Places
 from qos_agent.noc.remote.state import State
 from qos_agent.noc.settings import NocSettings
 
 KEY_NAME = "config-key.pem"
-_LOCK = "remote.lock"
 Change = Callable[[State, Terms], State]
 
 
@@ -44,9 +43,9 @@ class Publisher:
 
     def __init__(self, settings: NocSettings) -> None:
         section = settings.remote
+        self._places = Places.of(settings)
         self._folder = settings.folder
-        self.source = section.source or settings.folder / "config"
-        self.published = section.folder or settings.folder / "published"
+        self.source, self.published = self._places.source, self._places.published
         self._key_file = section.key_file or settings.folder / KEY_NAME
         self._valid_s = section.valid
         self.published.mkdir(parents=True, exist_ok=True)
@@ -63,19 +62,9 @@ class Publisher:
         """Return the terms of a publication now."""
         return Terms(now_s, self._valid_s, self.keys().number)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Hold the lock of the folder. Raises OperatorError if it is taken."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / _LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                fix = "wait until it has ended"
-                raise OperatorError(
-                    f"another command publishes. Fix: {fix}."
-                ) from error
-            yield
+        return self._places.alone()
 
     def content(self, percent: float, now_s: int, prepare: Path | None) -> Published:
         """Publish the source folder. Raises OperatorError or InvalidConfigError."""
