@@ -10,6 +10,7 @@ _STATION = '"province", "regency", "station"'
 _DEVICE_FIELDS = (
     "version",
     "config_hash",
+    "remote_version",
     "calendar_hash",
     "backlog_points",
     "quarantined_points",
@@ -21,6 +22,7 @@ _PLACE = '"regency" =~ /^${place:regex}$/'
 _DEVICES = Query(q.columns(_DEVICE_FIELDS, "agent", _PLACE, '"regency", "station"'))
 _VERSION = Column("version", ("Version", "Versi"))
 _CONFIG = Column("config_hash", ("Configuration", "Konfigurasi"))
+_REMOTE = Column("remote_version", ("From the centre", "Dari pusat"))
 _CALENDAR = Column("calendar_hash", ("Calendar", "Kalender"))
 VERSIONS = Panel(
     11,
@@ -29,11 +31,13 @@ VERSIONS = Panel(
     (
         (
             "Number of agents by version and configuration in the regency selected as "
-            "Devices of regency. From heartbeats of the last quarter of an hour."
+            "Devices of regency. From the centre: the version of its configuration, 0 for "
+            "none. From heartbeats of the last quarter of an hour."
         ),
         (
             "Jumlah agen menurut versi dan konfigurasi di kabupaten/kota yang dipilih "
-            "pada Perangkat di kabupaten/kota. Dari heartbeat seperempat jam terakhir."
+            "pada Perangkat di kabupaten/kota. Dari pusat: versi konfigurasinya, 0 bila "
+            "tidak ada. Dari heartbeat seperempat jam terakhir."
         ),
     ),
     Display(24, 6, "none", age="15m"),
@@ -43,10 +47,11 @@ VERSIONS = Panel(
         Column("station (count)", ("Agents", "Agen"), "short"),
         _VERSION,
         _CONFIG,
+        _REMOTE,
         _CALENDAR,
     ),
     sort="station (count)",
-    counted=("version", "config_hash", "calendar_hash"),
+    counted=("version", "config_hash", "remote_version", "calendar_hash"),
 )
 DEVICES = Panel(
     12,
@@ -69,6 +74,7 @@ DEVICES = Panel(
         c.STATION,
         _VERSION,
         _CONFIG,
+        _REMOTE,
         _CALENDAR,
         Column("backlog_points", ("Backlog", "Antrean"), "short"),
         Column("quarantined_points", ("Quarantined", "Dikarantina"), "short"),
