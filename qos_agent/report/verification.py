@@ -28,6 +28,10 @@ class Verification:
     witness: str
     sha256: str
 
+    def unproven(self, readings: int) -> int:
+        """Return how many of an archive's readings have no proof, at least."""
+        return max(0, readings - self.points)
+
 
 def read_verification(path: Path) -> Verification:
     """Read the result from a file. Raises ConfigError."""

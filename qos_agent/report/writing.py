@@ -173,6 +173,8 @@ def _summary(facts: Facts) -> dict[str, Any]:
     evidence = "not verified"
     if facts.verification is not None:
         evidence = "valid" if facts.verification.is_valid else "not valid"
+        if rest := facts.verification.unproven(facts.readings):
+            evidence += f", but {rest} or more readings of the archive are not proven"
     return {
         "tool": f"qos-agent {__version__}",
         "run": facts.run_id,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from qos_agent import __version__
 from qos_agent.report.content.about import sources
+from qos_agent.report.content.common import evidence_state
 from qos_agent.report.document import (
     Block,
     Bullets,
@@ -100,6 +101,8 @@ def evidence(facts: Facts, t: Words) -> Section:
         columns = (Column(t("item")), Column(t("value"), weight=2.5))
         table = Table("verification", t("Verification"), columns, plain_rows(rows))
         blocks = [Text(state, is_important=True), table]
+        if found.unproven(facts.readings):
+            blocks.insert(1, Text(evidence_state(facts, t), is_important=True))
     blocks.append(sources(facts, t))
     return Section(t("Evidence"), tuple(blocks))
 

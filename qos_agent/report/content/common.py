@@ -180,3 +180,21 @@ def all_figures(facts: Facts, t: Words) -> Table:
         is_long=True,
         is_searchable=True,
     )
+
+
+def evidence_state(facts: Facts, t: Words) -> str:
+    """Return what the verification says about the readings of this archive."""
+    found = facts.verification
+    if found is None:
+        return t("The evidence is not verified.")
+    if not found.is_valid:
+        return t("The verification of the evidence found faults.")
+    if rest := found.unproven(facts.readings):
+        return t(
+            "The verification proves {proven} readings. The archive has {readings}, so"
+            " at least {rest} are not proven.",
+            proven=t.number(found.points),
+            readings=t.number(facts.readings),
+            rest=t.number(rest),
+        )
+    return t("The evidence is verified: every reading of the bundle is proven.")

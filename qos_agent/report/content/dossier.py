@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qos_agent.report import charts
 from qos_agent.report.content.annex import imprint
-from qos_agent.report.content.common import NONE, count_cell
+from qos_agent.report.content.common import NONE, count_cell, evidence_state
 from qos_agent.report.content.incidents import cause_text, side_text, sign_text, when
 from qos_agent.report.document import (
     Block,
@@ -168,12 +168,5 @@ def _evidence(facts: Facts, place: PlaceIncident, t: Words) -> list[Block]:
         " outages.csv has the records of all {n} stations.",
         n=place.incident.stations,
     )
-    state = t("The evidence is not verified.")
-    if facts.verification is not None:
-        state = (
-            t("The evidence is verified: every reading of the bundle is proven.")
-            if facts.verification.is_valid
-            else t("The verification of the evidence found faults.")
-        )
     table = Table("evidence", t("Records"), columns, rows, note)
-    return [table, Text(state, is_important=True)]
+    return [table, Text(evidence_state(facts, t), is_important=True)]

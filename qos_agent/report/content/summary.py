@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from qos_agent.report import maps
 from qos_agent.report.content.common import (
+    evidence_state,
     judgement_cell,
     meaning,
     operator_name,
@@ -200,11 +201,4 @@ def _caveat(facts: Facts, t: Words) -> str:
         if facts.is_random
         else t("The figures describe the measured stations, not all stations.")
     )
-    if facts.verification is None:
-        return described + " " + t("The evidence is not verified.")
-    state = (
-        t("The evidence is verified: every reading of the bundle is proven.")
-        if facts.verification.is_valid
-        else t("The verification of the evidence found faults.")
-    )
-    return f"{described} {state}"
+    return f"{described} {evidence_state(facts, t)}"
