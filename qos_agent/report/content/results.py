@@ -192,7 +192,8 @@ def operators(facts: Facts, t: Words) -> Section:
 
 def _comparisons(facts: Facts, kind: str, t: Words) -> Iterator[Block]:
     """Yield the paired comparisons of a kind, one table for all indicators."""
-    found = [c for c in facts.comparisons if c.kind == kind and c.area is None]
+    national = [c for c in facts.comparisons if c.kind == kind and c.area is None]
+    found = [c for c in national if c.difference is not None]
     if not found:
         return
     columns = (
@@ -232,6 +233,11 @@ def _comparisons(facts: Facts, kind: str, t: Words) -> Iterator[Block]:
         " twenty intervals excludes 0 by chance.",
         n=len(rows),
     )
+    if few := len(national) - len(found):
+        note += " " + t(
+            "{n} other comparisons have too few stations; comparisons.csv has them.",
+            n=few,
+        )
     caption = t("Compared at the same stations and hours")
     yield Table(f"compared {kind}s", caption, columns, tuple(rows), note)
 

@@ -55,9 +55,20 @@ def summary(facts: Facts, t: Words) -> Section:
     blocks += [Tiles(tuple(_tiles(facts, phase, t))), _map(facts, phase, t)]
     fixes = tuple(fixes_of(facts, phase, t))
     blocks.append(Text(t("What to fix, and where"), is_important=True))
-    blocks.append(Bullets(fixes or (t("Nothing in these readings needs a fix."),)))
+    blocks.append(Bullets(fixes or (_no_fix(facts, phase, t),)))
     blocks.append(Text(_caveat(facts, t)))
     return Section(t("Summary"), tuple(blocks))
+
+
+def _no_fix(facts: Facts, phase: str | None, t: Words) -> str:
+    """Return that nothing needs a fix, or that the readings cannot show it."""
+    figure = facts.figure("availability", phase=phase)
+    if figure is None or figure.value is None:
+        return t(
+            "These readings cannot show what needs a fix: the availability of the links"
+            " has no figure."
+        )
+    return t("Nothing in these readings needs a fix.")
 
 
 def main_phase(facts: Facts) -> str | None:

@@ -1,0 +1,70 @@
+"""Statements of the pages that a reader could take for more than they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qos_agent.report.content.results import phases
+from qos_agent.report.content.summary import summary
+from qos_agent.report.document import Table
+from qos_agent.report.facts import Facts, gather
+from qos_agent.report.language import words
+from qos_agent.report.selection import Selection
+from qos_agent.report.template import Template
+from qos_agent.report.types import Comparison
+from tests.report.support import archive_of, train
+
+_EN = words("en")
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Facts:
+    """Return the facts of latency readings, without any availability."""
+    archive = archive_of(tmp_path, [train(n, [10] * 20) for n in range(3)])
+    return gather(archive, Selection(), Template())
+
+
+def test_without_availability_a_report_does_not_say_that_all_is_well(
+    facts: Facts,
+) -> None:
+    """A missing figure is no sign that nothing needs a fix."""
+    text = str(summary(facts, _EN).blocks)
+    assert "These readings cannot show what needs a fix" in text
+    assert "Nothing in these readings needs a fix." not in text
+
+
+def test_a_comparison_without_a_result_takes_no_line(facts: Facts) -> None:
+    """The note counts the intervals that are shown, and the others apart."""
+    known = _comparison("loss", 0.5)
+    empty = _comparison("delay_mean", None)
+    section = phases(replace(facts, comparisons=[known, empty, empty]), _EN)
+    [table] = [
+        block
+        for block in section.blocks
+        if isinstance(block, Table) and block.name == "compared phases"
+    ]
+    assert len(table.rows) == 1
+    assert "With 1 comparisons" in table.note
+    assert "2 other comparisons have too few stations" in table.note
+
+
+def _comparison(indicator: str, difference: float | None) -> Comparison:
+    return Comparison(
+        indicator=indicator,
+        kind="phase",
+        area=None,
+        first="pre",
+        second="voting",
+        value_first=0.0 if difference is not None else None,
+        value_second=difference,
+        difference=difference,
+        low=None,
+        high=None,
+        unit="ratio",
+        pairs=9,
+        stations=3,
+        status="ok",
+    )
