@@ -136,6 +136,7 @@ def report(  # noqa: PLR0913, PLR0917  each parameter is an option
     the same bytes.
     """
     from qos_agent.archive.database import need_duckdb
+    from qos_agent.config.operators import operator_code
     from qos_agent.report.facts import gather
     from qos_agent.report.selection import Selection
     from qos_agent.report.template import load
@@ -146,7 +147,8 @@ def report(  # noqa: PLR0913, PLR0917  each parameter is an option
     code = _language(language)
     found = _election(election)
     period = _period(found, period_of(from_time, to_time))
-    chosen = Selection(period.from_ns, period.to_ns, _known(area), operator)
+    name = None if operator is None else operator_code(operator)
+    chosen = Selection(period.from_ns, period.to_ns, _known(area), name)
     own = load(template)
     verified = None if verification is None else read_verification(verification)
     _need_libraries(chosen_formats)

@@ -95,3 +95,11 @@ def test_a_damaged_file_is_named(report: Run, tmp_path: Path) -> None:
     assert status == 1
     assert f"{file.path}: differs from the manifest" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_operator_may_have_its_usual_name(report: Run, tmp_path: Path) -> None:
+    """The name is that of the configuration, which stores the code."""
+    archive_of(tmp_path, [train(1, [10] * 300), train(2, [10], operator="xl")])
+    status, out, _ = report("--operator", "PT Telkomsel")
+    assert status == 0
+    assert "Stations with readings: 1." in out
