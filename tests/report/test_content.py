@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qos_agent.report.content.about import definitions
+from qos_agent.report.content.common import figure_columns, figure_row
 from qos_agent.report.content.results import phases
 from qos_agent.report.content.summary import summary
 from qos_agent.report.document import Table
@@ -14,6 +16,7 @@ from qos_agent.report.facts import Facts, gather
 from qos_agent.report.language import words
 from qos_agent.report.selection import Selection
 from qos_agent.report.template import Template
+from qos_agent.report.thresholds import Threshold
 from qos_agent.report.types import Comparison
 from tests.report.support import archive_of, train
 
@@ -49,6 +52,22 @@ def test_a_comparison_without_a_result_takes_no_line(facts: Facts) -> None:
     assert len(table.rows) == 1
     assert "With 1 comparisons" in table.note
     assert "2 other comparisons have too few stations" in table.note
+
+
+def test_definitions_have_no_program_code(facts: Facts) -> None:
+    """An expression is a sum of fields, or in the file of definitions."""
+    text = str(definitions(facts, _EN).blocks)
+    assert "available / (available + unavailable)" in text
+    assert not [word for word in ("CASE", "CAST", "COALESCE") if word in text]
+
+
+def test_figures_are_judged_only_with_a_threshold(facts: Facts) -> None:
+    """A column of *no threshold* would double the height of each row."""
+    limit = Threshold("loss", 0.01, False, "Rule 7", "contract")
+    for thresholds, columns in (((), 5), ((limit,), 6)):
+        chosen = replace(facts, template=Template(thresholds=thresholds))
+        assert len(figure_columns((), chosen, _EN)) == columns
+        assert len(figure_row((), facts.figures[0], chosen, _EN)) == columns
 
 
 def _comparison(indicator: str, difference: float | None) -> Comparison:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from qos_agent.model.calendar import PERIODS
@@ -29,6 +30,8 @@ from qos_agent.report.thresholds import Definition, defined
 
 _PERIODS_MAX = 20
 _RATIO_MAX = 110
+_CAST = re.compile(r"CAST\((\w+) AS DOUBLE\)")
+_SQL = re.compile(r"\b(CASE|CAST|COALESCE)\b")
 # The nation's numbers: provinces, regencies and cities, and stations of 2024.
 _NATION = (38, 514, 823_220)
 
@@ -155,9 +158,17 @@ def definitions(facts: Facts, t: Words) -> Section:
 
 
 def _ratio_text(definition: Definition, t: Words) -> str:
-    """Return both expressions, if they are short enough for a page."""
-    text = f"{definition.numerator} / {definition.denominator}"
-    return text if len(text) <= _RATIO_MAX else t("see definitions.csv")
+    """Return both expressions, if they are short and people can read them."""
+    parts = (_plain(definition.numerator), _plain(definition.denominator))
+    text = " / ".join(parts)
+    is_readable = len(text) <= _RATIO_MAX and not _SQL.search(text)
+    return text if is_readable else t("see definitions.csv")
+
+
+def _plain(expression: str) -> str:
+    """Return an expression of SQL without its types, in brackets if it is a sum."""
+    text = _CAST.sub(r"\1", expression)
+    return f"({text})" if " + " in text else text
 
 
 def _thresholds(facts: Facts, t: Words) -> Iterator[Block]:

@@ -122,7 +122,7 @@ def figure_columns(first: Sequence[str], facts: Facts, t: Words) -> tuple[Column
         *(bounds if has_bounds(facts) else ()),
         Column(t("stations"), is_number=True),
         Column("n", is_number=True, weight=1.2),
-        Column(t("judgement"), weight=1.6),
+        *((Column(t("judgement"), weight=1.6),) if facts.template.thresholds else ()),
     )
 
 
@@ -137,7 +137,7 @@ def figure_row(
         *((Cell(_bounds_text(figure, t)),) if has_bounds(facts) else ()),
         count_cell(figure.stations, t),
         count_cell(figure.denominator, t),
-        judgement_cell(figure, facts, t),
+        *((judgement_cell(figure, facts, t),) if facts.template.thresholds else ()),
     )
 
 
