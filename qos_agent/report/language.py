@@ -69,7 +69,7 @@ class Words:
                 return self.number(value, 0 if float(value).is_integer() else 1)
             case _:
                 digits = 0 if abs(value) >= 1000 or unit == "s" else 1
-                return f"{self.number(value, digits)}{_BLANK}{unit}"
+                return f"{self.number(value, digits)}{_BLANK}{self(unit)}"
 
     def date(self, day: date) -> str:
         """Return a date, such as 14 February 2024."""

@@ -125,3 +125,9 @@ def test_a_catalogue_joins_lines_and_skips_comments() -> None:
     """Translators' programs break long texts into several lines."""
     text = '# note\nmsgid ""\n"one "\n"two"\nmsgstr ""\n"satu "\n"dua"\n'
     assert [*read_catalogue(text)] == [("one two", "satu dua")]
+
+
+def test_units_with_words_are_translated() -> None:
+    """A unit that is a word or has one follows the language of the page."""
+    found = [words("id").figure(2.5, unit) for unit in ("packets", "1/day", "ms")]
+    assert found == ["2,5\u00a0paket", "2,5\u00a0per hari", "2,5\u00a0ms"]
