@@ -11,6 +11,7 @@ from qos_agent.report.content.about import definitions
 from qos_agent.report.content.common import figure_columns, figure_row
 from qos_agent.report.content.results import phases
 from qos_agent.report.content.summary import summary
+from qos_agent.report.content.whole import subtitle_of
 from qos_agent.report.document import Table
 from qos_agent.report.facts import Facts, gather
 from qos_agent.report.language import words
@@ -52,6 +53,18 @@ def test_a_comparison_without_a_result_takes_no_line(facts: Facts) -> None:
     assert len(table.rows) == 1
     assert "With 1 comparisons" in table.note
     assert "2 other comparisons have too few stations" in table.note
+
+
+def test_a_report_without_an_election_has_its_days_on_the_first_page(
+    facts: Facts,
+) -> None:
+    """Two reports of the same area are told apart by their days."""
+    day = 86_400 * 10**9
+    text = subtitle_of(facts, _EN).replace("\u00a0", " ")
+    assert text == "Indonesia · 14 February 2024 · version 1"
+    longer = replace(facts, span=(facts.span[0], facts.span[0] + 2 * day))
+    text = subtitle_of(longer, _EN).replace("\u00a0", " ")
+    assert "14 February 2024 – 16 February 2024" in text
 
 
 def test_definitions_have_no_program_code(facts: Facts) -> None:

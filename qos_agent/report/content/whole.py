@@ -18,10 +18,13 @@ def title_of(facts: Facts, t: Words) -> str:
 
 
 def subtitle_of(facts: Facts, t: Words) -> str:
-    """Return area, election and voting day."""
+    """Return area, and the election with its voting day or the days of readings."""
     parts = [scope_name(facts, t)]
     if facts.election is not None:
         parts.append(t("election of {day}", day=t.date(facts.election.voting_day)))
+    else:
+        days = [t.date(local_time(ns, facts.zone)) for ns in facts.span]
+        parts.append(" – ".join(dict.fromkeys(days)))
     parts.append(t("version {version}", version=facts.template.version))
     return " · ".join(parts)
 
