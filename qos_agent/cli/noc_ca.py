@@ -26,7 +26,7 @@ NamesArgument = Annotated[
     list[str],
     typer.Argument(metavar="NAME...", help="Host names and addresses of the gateway."),
 ]
-_RELOAD = "Make nginx read it: sudo systemctl reload nginx"
+_RELOAD = "Make nginx read it: sudo systemctl reload qos-gateway"
 
 
 @ca.command()

@@ -161,6 +161,7 @@ def test_a_lost_server_key_is_replaced_by_one_command(
     assert "not renewed" in Centre(path).run("ca", "renew").stdout
     result = Centre(path).run("ca", "renew", "--now")
     assert "localhost, 127.0.0.1, valid until" in result.stdout
+    assert "sudo systemctl reload qos-gateway" in result.stdout
     assert authority.server_key.read_bytes() != before
     with _listening(authority) as (port, _):
         identity = _device(authority, tmp_path)
