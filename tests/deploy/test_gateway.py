@@ -137,6 +137,16 @@ def test_no_account_is_hidden_from_the_gateway(
     assert shared.post(path, LINE.encode(), **given)[0] == status
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [("# qos-agent doctor", 503), (f"# a\nlatency,station={OTHER} rtt=1 1", 422)],
+)
+def test_a_comment_reaches_influxdb(shared: Gateway, body: str, status: int) -> None:
+    """The agent's doctor sends one to check its token, and no point hides behind it."""
+    token = f"Token {ACCOUNT}"
+    assert shared.post(WRITE, body.encode(), Authorization=token)[0] == status
+
+
 def test_a_large_body_is_compared_too(shared: Gateway) -> None:
     """nginx keeps it in a file."""
     lines = f"{LINE}\n" * 5000

@@ -87,27 +87,34 @@ local function sender(authorization)
     return (authorization or ""):match("^Token st%-([A-Za-z0-9_-]+)%-%d+:")
 end
 
+-- Return an error for a line that is not one of this station, else nil.
+local function fault_of(line, station)
+    local name, tags = line:match("^([a-z0-9_]+)([A-Za-z0-9_,=-]*) ")
+    if not name then
+        return 'series "' .. (line:match("^[a-z0-9_]+") or "?") .. '" is not canonical'
+    end
+    local length, found = 0, nil
+    for key, value in tags:gmatch(",([a-z0-9_]+)=([A-Za-z0-9_-]+)") do
+        length = length + #key + #value + 2
+        if key == "station" then
+            if found then return 'series "' .. name .. '" is not canonical' end
+            found = value
+        end
+    end
+    if length ~= #tags or not found then
+        return 'series "' .. name .. '" is not canonical'
+    end
+    if found ~= station then
+        return 'station "' .. found .. '" is not that of the sender'
+    end
+end
+
 -- Return an error for the first line that is not one of this station, else nil.
 local function fault(text, station)
     for line in text:gmatch("[^\n]+") do
-        local name, tags = line:match("^([a-z0-9_]+)([A-Za-z0-9_,=-]*) ")
-        if not name then
-            return 'series "' .. (line:match("^[a-z0-9_]+") or "?") .. '" is not canonical'
-        end
-        local length, found = 0, nil
-        for key, value in tags:gmatch(",([a-z0-9_]+)=([A-Za-z0-9_-]+)") do
-            length = length + #key + #value + 2
-            if key == "station" then
-                if found then return 'series "' .. name .. '" is not canonical' end
-                found = value
-            end
-        end
-        if length ~= #tags or not found then
-            return 'series "' .. name .. '" is not canonical'
-        end
-        if found ~= station then
-            return 'station "' .. found .. '" is not that of the sender'
-        end
+        -- InfluxDB stores no comment. The agent's doctor sends one to check its token.
+        local wrong = line:sub(1, 1) ~= "#" and fault_of(line, station)
+        if wrong then return wrong end
     end
 end
 
