@@ -147,9 +147,12 @@ def pause(
     pause ends by itself, also without a network.
     """
     from qos_agent.noc.remote import changes
+    from qos_agent.noc.remote.pause_places import check_places
+    from qos_agent.noc.settings import load
 
     now_s = int(time.time())
     new = _pause(name, until, operator, area, probe, reason, now_s)
+    check_places(new, load(config).folder / "register.sqlite3", now_s)
     return _change(config, lambda s, t: changes.pause(s, new, t), now_s)
 
 
@@ -257,13 +260,18 @@ def _pause(
 ) -> Pause:
     """Return the pause of the options. Raises InvalidConfigError."""
     from qos_agent.config.faults import validated
-    from qos_agent.config.remote.index import Pause
+    from qos_agent.config.remote.index import PAUSE_MAX, Pause
+    from qos_agent.model.errors import ConfigError
 
+    end_s = moment_s(until, "--until")
+    if not 0 < end_s - now_s <= PAUSE_MAX.total_seconds():
+        fix = "give a time in the future, and pause again before it ends"
+        raise ConfigError("--until", repr(until), "must be within 72 hours", fix)
     table = {
         "name": name,
         "probes": tuple(probes or ("throughput", "form")),
         "start": datetime.fromtimestamp(now_s, UTC),
-        "end": datetime.fromtimestamp(moment_s(until, "--until"), UTC),
+        "end": datetime.fromtimestamp(end_s, UTC),
         "operators": tuple(operators or ()),
         "areas": tuple(areas or ()),
         "reason": reason,
