@@ -193,10 +193,12 @@ def _write_sheet(centre: Centre, wanted: Wanted, path: Path) -> None:
 
     endpoint = centre.settings.provision.endpoint
     url = None if endpoint is None else str(endpoint)
+    # The technician has the file of the authority on the stick, see docs/noc/setup.md.
+    own = centre.settings.enrolment.ca_file is not None
     count = write_sheet(
         path,
         (
-            label_of(issue, entry, centre.code(issue), url)
+            label_of(issue, entry, centre.code(issue), url, own_authority=own)
             for issue, entry in labels(centre, wanted)
         ),
     )

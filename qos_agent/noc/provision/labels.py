@@ -58,15 +58,26 @@ class Label:
     qr: str
 
 
-def label_of(issue: Issue, entry: Entry, code: str, endpoint: str | None) -> Label:
-    """Return the label of an issue. Raises ConfigError without segno."""
+def label_of(
+    issue: Issue,
+    entry: Entry,
+    code: str,
+    endpoint: str | None,
+    *,
+    own_authority: bool = False,
+) -> Label:
+    """Return the label of an issue. Raises ConfigError without segno.
+
+    A device trusts an authority of the centre only with its file.
+    """
+    authority = " --ca-file trusted.pem" if own_authority else ""
     regency = regencies().get(entry.regency)
     return Label(
         station=entry.code,
         name=entry.name,
         place=regency.name if regency else entry.regency,
         code=shown_code(code),
-        centre=f" --centre {endpoint}" if endpoint else "",
+        centre=f" --centre {endpoint}{authority}" if endpoint else "",
         until=f"Berlaku sampai {_date(issue.expires_s or 0)}",
         qr=qr_code(shown_code(code)),
     )

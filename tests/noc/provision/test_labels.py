@@ -31,7 +31,9 @@ def label(tmp_path: Path) -> Label:
     links = (("main", "telkomsel", ""),)
     entry = Entry(ONE, _NAME, "31", "3171", -6.1, 106.8, "Asia/Jakarta", None, links)
     (issue,) = issued(opened(tmp_path), ONE)
-    return label_of(issue, entry, code_of(16), "https://centre.example.id")
+    return label_of(
+        issue, entry, code_of(16), "https://centre.example.id", own_authority=True
+    )
 
 
 def test_an_html_sheet_shows_the_label(label: Label, tmp_path: Path) -> None:
@@ -42,8 +44,8 @@ def test_an_html_sheet_shows_the_label(label: Label, tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert "TPS &lt;b&gt;&quot;1&quot;" in text
     assert text.count("<svg") == 2
-    command = f"enrol {label.code} --centre https://centre.example.id</code>"
-    assert command in text
+    command = f"enrol {label.code} --centre https://centre.example.id"
+    assert f"{command} --ca-file trusted.pem</code>" in text
 
 
 def test_a_pdf_sheet_is_written_for_any_name(label: Label, tmp_path: Path) -> None:
