@@ -70,6 +70,13 @@ def _combinations(source: Source) -> Iterator[tuple[str, Content]]:
             yield station, content
 
 
+def _place(station: str) -> str:
+    """Return the layer of a station of the check, or the code of a real one."""
+    if not station.endswith(f"{_REGENCY}{_STATION}"):
+        return f"station {station}"
+    return "nation" if station.startswith("00") else f"province {station[:2]}"
+
+
 def _load(folder: Path, store: Store, station: str, content: Content) -> None:
     province = station[:2]
     regency = station[:4] if province != "00" else "0000"
@@ -80,5 +87,6 @@ def _load(folder: Path, store: Store, station: str, content: Content) -> None:
         loaded = load_with(Sources(path, {}, None), PROBES, remote)
         thresholds.load(loaded.settings.verdict.thresholds)
     except InvalidConfigError as error:
-        faults = (replace(f, key=f"station {station}: {f.key}") for f in error.faults)
+        place = _place(station)
+        faults = (replace(f, key=f"{place}: {f.key}") for f in error.faults)
         raise InvalidConfigError(tuple(faults)) from error

@@ -199,6 +199,21 @@ def test_a_key_set_needs_two_emergency_keys_of_the_one_before(centre: Centre) ->
     assert centre.index().key_set == 1
 
 
+@pytest.mark.parametrize(
+    ("layer", "place"), [("nation", "nation"), ("province/31", "province 31")]
+)
+def test_a_wrong_setting_names_its_layer(
+    centre: Centre, layer: str, place: str
+) -> None:
+    """The station of the check is an invented one, which nobody can look for."""
+    centre.write(
+        f"{layer}/settings.toml", '[[targets]]\nname = "a"\nhost = "b.example.id"\n'
+    )
+    with pytest.raises(InvalidConfigError) as error:
+        centre.publish()
+    assert error.value.faults[0].key == f"{place}: targets.0.layer"
+
+
 def test_the_commands_publish_show_and_compare(centre: Centre) -> None:
     """The commands print the version, the differences and the settings of a station."""
     noc = centre.folder / "noc.toml"
