@@ -43,6 +43,7 @@ NOC_PACKAGES = (
     "remote",
     "provision",
     "backup_config",
+    "backup_remote",
     "backup",
     "backup_influxdb",
     "state",
