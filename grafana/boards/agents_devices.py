@@ -31,13 +31,13 @@ VERSIONS = Panel(
     (
         (
             "Number of agents by version and configuration in the regency selected as "
-            "Devices of regency. From the centre: the version of its configuration, 0 for "
-            "none. From heartbeats of the last quarter of an hour."
+            "Devices of regency. From the centre: the version of its configuration, 0 "
+            "for none. From heartbeats of the last quarter of an hour."
         ),
         (
             "Jumlah agen menurut versi dan konfigurasi di kabupaten/kota yang dipilih "
-            "pada Perangkat di kabupaten/kota. Dari pusat: versi konfigurasinya, 0 bila "
-            "tidak ada. Dari heartbeat seperempat jam terakhir."
+            "pada Perangkat di kabupaten/kota. Dari pusat: versi konfigurasinya, 0 "
+            "bila tidak ada. Dari heartbeat seperempat jam terakhir."
         ),
     ),
     Display(24, 6, "none", age="15m"),
