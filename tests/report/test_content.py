@@ -58,7 +58,7 @@ def test_a_comparison_without_a_result_takes_no_line(facts: Facts) -> None:
 def test_a_report_without_an_election_has_its_days_on_the_first_page(
     facts: Facts,
 ) -> None:
-    """Two reports of the same area are told apart by their days."""
+    """The days distinguish two reports of the same area."""
     day = 86_400 * 10**9
     text = subtitle_of(facts, _EN).replace("\u00a0", " ")
     assert text == "Indonesia · 14 February 2024 · version 1"
