@@ -106,7 +106,9 @@ def _station(code: str, links: list[tuple[str, str, str]]) -> tuple[Any, ...]:
     """Return a row of the register's table `staged`."""
     area = (code[:2], code[:4], None, None)
     place = (-6.1, 106.8, "Asia/Jakarta")
-    return (code, f"TPS {code[-3:]}", *area, *place, "Ketua", json.dumps(links), None)
+    sample = (None, None, None)
+    name = f"TPS {code[-3:]}"
+    return (code, name, *area, *place, "Ketua", *sample, json.dumps(links), None)
 
 
 def beat(station: str, at_ns: int, **fields: Value) -> bytes:
