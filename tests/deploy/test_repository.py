@@ -19,6 +19,7 @@ from tests.deploy.container import Container
 from tests.deploy.device import NEW, OLD, Packages, booted, this_architecture
 from tests.deploy.test_signature import OTHER, SIGNER, keyring
 from tests.lab.network import SERVER, Lab
+from tests.support.waiting import eventually
 
 __all__ = ["keyring"]
 AMD64, ARM64 = ARCHITECTURES["amd64"], ARCHITECTURES["arm64"]
@@ -139,6 +140,10 @@ def station(
         served = ("--directory", str(tmp_path / "apt"), "--bind", SERVER, str(PORT))
         device.lab.popen(["python3", "-m", "http.server", *served], "server")
         device.container.write(SOURCE, source_of(URL, [SIGNER]))
+        # http.server first asks the resolver for its name, which takes seconds here.
+        probe = f"import socket; socket.create_connection(('{SERVER}', {PORT}), 1)"
+        look = ("python3", "-c", probe)
+        eventually(lambda: device.container.run(*look, check=False).returncode == 0)
         yield Station(device.container, device.lab, tmp_path)
 
 
