@@ -235,7 +235,7 @@ def test_pairs_are_those_of_the_same_stations_and_hours(
     row = next(c for c in phases if (c.first, c.second) == ("voting", "post"))
     assert row.stations == 5
     voting, post = (
-        # After its move the station is in another province, where it never voted.
+        # The station that moved has readings of `voting` only in its old province.
         RATIOS["loss"](
             [
                 t

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from qos_agent.report import charts
 from qos_agent.report.content.annex import imprint
-from qos_agent.report.content.common import NONE, count_cell, evidence_state
+from qos_agent.report.content.common import (
+    NONE,
+    count_cell,
+    evidence_state,
+    share_cell,
+)
 from qos_agent.report.content.incidents import cause_text, side_text, sign_text, when
 from qos_agent.report.document import (
     Block,
@@ -135,7 +140,7 @@ def _sums(part: Sequence[Around], t: Words) -> tuple[Cell, ...]:
     sent, lost = sum(a.sent for a in part), sum(a.lost for a in part)
     values = sum(a.rsrp_values for a in part)
     total = sum(a.rsrp_dbm_thousandths for a in part)
-    loss = Cell(t.figure(lost / sent, "ratio"), lost / sent) if sent else Cell(NONE)
+    loss = share_cell(lost, sent, t)
     rsrp = Cell(NONE)
     if values:
         dbm = total / values / 1000

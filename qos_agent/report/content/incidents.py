@@ -7,7 +7,7 @@ from datetime import datetime, time
 from qos_agent.model.calendar import PERIODS
 from qos_agent.model.schema.codes import CAUSES
 from qos_agent.report import charts
-from qos_agent.report.content.common import NONE, phase_name
+from qos_agent.report.content.common import NONE, count_cell, phase_name, share_cell
 from qos_agent.report.document import (
     Block,
     Cell,
@@ -85,21 +85,15 @@ def _hours(facts: Facts, t: Words) -> Table:
         (
             Cell(row.operator),
             Cell(f"{row.hour:02}", row.hour),
-            _ratio(row.available, row.seconds, t),
-            Cell(t.number(row.seconds), row.seconds),
-            _ratio(row.lost, row.sent, t),
-            Cell(t.number(row.sent), row.sent),
+            share_cell(row.available, row.seconds, t),
+            count_cell(row.seconds, t),
+            share_cell(row.lost, row.sent, t),
+            count_cell(row.sent, t),
         )
         for row in facts.hours
     )
     caption = t("Availability and loss of each operator by local hour")
     return Table("hours", caption, columns, rows, is_long=True)
-
-
-def _ratio(top: int, bottom: int, t: Words) -> Cell:
-    if not bottom:
-        return Cell(NONE)
-    return Cell(t.figure(top / bottom, "ratio"), top / bottom)
 
 
 def incidents(facts: Facts, t: Words) -> Section:
