@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ from qos_agent.influx.accounts import AccountError, Accounts, accounts_of
 from tests.servers.database import Database, Row
 from tests.servers.fixtures import MakeInfluxDB
 from tests.servers.influxdb import InfluxDB, QueryError, Settings
-from tests.servers.recorded import Recorded
 
 _LINE = b"latency,station=3171010001001 rtt=1"
 
@@ -169,20 +167,6 @@ _THREE = {
     "POST /api/v3/enterprise/configure/token": (201, _THREE_TOKEN),
     "DELETE /api/v3/configure/token": (200, None),
 }
-
-
-@pytest.fixture
-def recorded() -> Iterator[Any]:
-    """Return a function that starts servers with recorded answers."""
-    started: list[Recorded] = []
-
-    def start(version: str, answers: dict[str, tuple[int, Any]]) -> Recorded:
-        started.append(Recorded(version, answers))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 def test_an_authorization_of_2_may_write_to_the_bucket_only(recorded: Any) -> None:

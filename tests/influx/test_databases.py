@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,6 @@ from qos_agent.influx.databases import Access, Bucket, prepare
 from tests.servers.database import Database
 from tests.servers.fixtures import MakeInfluxDB
 from tests.servers.influxdb import InfluxDB, QueryError, Settings
-from tests.servers.recorded import Recorded
 
 _BUCKETS = (Bucket("raw", 180, 1), Bucket("rolled", 728, 7))
 _ACCESSES = (
@@ -68,20 +66,6 @@ def test_the_first_administrator_is_created(make_influxdb: MakeInfluxDB) -> None
     assert _as(new, "boss:b1", "raw").query("SHOW USERS")
     with pytest.raises(AccountError, match="admin_token_file"):
         prepare(_section(new.url, "boss:wrong"), _BUCKETS, _ACCESSES)
-
-
-@pytest.fixture
-def recorded() -> Iterator[Any]:
-    """Return a function that starts servers with recorded answers."""
-    started: list[Recorded] = []
-
-    def start(version: str, answers: dict[str, tuple[int, Any]]) -> Recorded:
-        started.append(Recorded(version, answers))
-        return started[-1]
-
-    yield start
-    for found in started:
-        found.stop()
 
 
 def test_2_gets_buckets_and_authorizations(recorded: Any) -> None:
