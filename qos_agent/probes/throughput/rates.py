@@ -323,10 +323,6 @@ class RateSeries:
             first_s = max(first_s, self.times_s[0] + self.rtt_s)
         return max(0.0, self.start_s() - first_s) * 1e3
 
-    def ramp_s(self) -> float:
-        """Return the time at the start that the rate leaves out."""
-        return self.times_s[self._first()] - self.times_s[0]
-
     def _first(self) -> int:
         """Return the end of the ramp if at least a round follows it, else bin 0."""
         if self.ramp_bin is None or self.ramp_bin + self.round_bins > self.bins:
