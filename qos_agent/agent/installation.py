@@ -23,7 +23,7 @@ from qos_agent.config.sources import DEFAULT_PATH, Sources
 from qos_agent.model.errors import ConfigError, InvalidConfigError, ProbeError
 from qos_agent.probes.registry import PROBES
 from qos_agent.system.child_process import run_child
-from qos_agent.system.files import create_private, read_bytes, sync
+from qos_agent.system.files import create_private, read_bytes, replace_private, sync
 from qos_agent.system.network.tls import client_context
 
 TOKEN_PATH = DEFAULT_PATH.with_name("collector.token")
@@ -152,9 +152,7 @@ def write_token(text: str, path: Path = TOKEN_PATH) -> None:
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file that only its owner reads, on disk when this returns."""
-    new = path.with_name(f".{path.name}.new")
-    create_private(new, content)
-    new.replace(path)
+    replace_private(path, content)
     sync(path.parent)
 
 

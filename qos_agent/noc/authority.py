@@ -21,7 +21,7 @@ from pathlib import Path
 from qos_agent.evidence.signer import PublicKey, openssl
 from qos_agent.model.errors import ConfigError, OperatorError, SigningError
 from qos_agent.noc.certificates import Certificate, read_certificate
-from qos_agent.system.files import create_private, write_atomically
+from qos_agent.system.files import replace_private, write_atomically
 
 _AUTHORITY_DAYS = 3650
 # Browsers accept certificates of at most 398 days (CA/Browser Forum, 6.3.2).
@@ -152,7 +152,7 @@ def issue_server(authority: Authority, names: Sequence[str]) -> Certificate:
     content = _signed(authority, names[0], extensions, _SERVER_DAYS)
     key, certificate = _parts(content)
     # nginx reads both at a reload only, so it never sees a pair that does not match.
-    _write_private(authority.server_key, key)
+    replace_private(authority.server_key, key)
     write_atomically(authority.server_certificate, certificate.decode())
     return read_certificate(authority.server_certificate)
 
@@ -209,7 +209,7 @@ def _create_pair(key: Path, certificate: Path) -> None:
     config = _CONFIG.format(subject=subject, extensions=_OF_AUTHORITY)
     content = openssl(_request(_AUTHORITY_DAYS), "create an authority", config.encode())
     private, public = _parts(content)
-    _write_private(key, private)
+    replace_private(key, private)
     write_atomically(certificate, public.decode())
 
 
@@ -248,13 +248,6 @@ def _parts(content: bytes) -> tuple[bytes, bytes]:
     mark = b"-----BEGIN CERTIFICATE-----"
     key, _, certificate = content.partition(mark)
     return key, mark + certificate
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Replace a file that only its owner may read."""
-    temporary = path.with_name(f".{path.name}.new")
-    create_private(temporary, content)
-    temporary.replace(path)
 
 
 def _alternative(name: str) -> str:

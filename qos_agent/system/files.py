@@ -195,6 +195,13 @@ def create_private(path: Path, content: bytes) -> None:
         os.fsync(handle)
 
 
+def replace_private(path: Path, content: bytes) -> None:
+    """Replace a file that only its owner reads in one step. Raises OSError."""
+    new = path.with_name(f".{path.name}.new")
+    create_private(new, content)
+    new.replace(path)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a whole file in one step: readers see the old text or the new one.
 

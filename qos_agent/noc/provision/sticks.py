@@ -12,7 +12,7 @@ from qos_agent.noc.provision.configuration import files_for_devices
 from qos_agent.noc.provision.ledger import give_to_owner
 from qos_agent.noc.provision.plan import Centre, Wanted, labels
 from qos_agent.noc.settings import NocSettings
-from qos_agent.system.files import create_private, sync
+from qos_agent.system.files import replace_private, sync
 
 SIGNING_KEY_NAME = "centre-signing-key.pem"
 
@@ -67,6 +67,4 @@ def _signed(file: EnrolmentFile, signer: Signer) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     """Replace a file; its mode has no effect on most sticks."""
-    new = path.with_name(f".{path.name}.new")
-    create_private(new, content)
-    new.replace(path)
+    replace_private(path, content)

@@ -16,7 +16,7 @@ from qos_agent.evidence.library import fastest_key, fastest_signer
 from qos_agent.evidence.notes import Note
 from qos_agent.evidence.signer import Signer
 from qos_agent.model.errors import OperatorError
-from qos_agent.system.files import create_private, read_bytes
+from qos_agent.system.files import read_bytes, replace_private
 
 _FIX_KEY = "qos-agent noc config new-key, then a new key set"
 
@@ -80,9 +80,7 @@ def sign_file(path: Path, signer: Signer, name: str) -> int:
     line = checkpoints.signature(name, note.text, signer)
     others = tuple(one for one in note.signatures if one.name != name)
     signed_note = Note(note.text, (*others, line))
-    new = path.with_name(f".{path.name}.new")
-    create_private(new, signed_note.to_bytes())
-    new.replace(path)
+    replace_private(path, signed_note.to_bytes())
     return len(signed_note.signatures)
 
 

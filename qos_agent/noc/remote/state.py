@@ -17,7 +17,7 @@ from qos_agent.config.remote.index import Content, Index
 from qos_agent.model import json_text
 from qos_agent.model.errors import OperatorError
 from qos_agent.noc.remote.source import Source, same_files
-from qos_agent.system.files import create_private, read_bytes, sync
+from qos_agent.system.files import read_bytes, replace_private, sync
 
 FILE_NAME = "remote.json"
 _MAX_BYTES = 64_000_000
@@ -48,9 +48,7 @@ def write(folder: Path, state: State) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    new = path.with_name(f".{path.name}.new")
-    create_private(new, json.dumps(values).encode())
-    new.replace(path)
+    replace_private(path, json.dumps(values).encode())
     sync(folder)
 
 
